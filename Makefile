@@ -1,0 +1,70 @@
+# Every task of a developer; CI runs the same ones (.ci/run).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+# The stamp is older than what it depends on exactly when the environment is.
+READY := $(VENV)/.ready
+
+# Branch coverage in percent that the core rooms must reach.
+COVERAGE_MIN ?= 0
+CORE_ROOMS := events/*,gitops/*,projections/*,controller/*
+# What a test run needs beside the virtual environment.
+LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-server git
+REFERENCE := docs/reference
+# Arguments for pytest, as in `make test TESTS="tests/unit -k lock"`.
+TESTS ?=
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup lab check test test-full docs bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## the virtual environment with the command in .venv/bin/stagecraft
+
+$(READY): requirements-dev.txt pyproject.toml
+	@tests/lab/python.sh $(PYTHON)
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+lab: # Debian packages for tests with a real engine, registry, sshd and Git
+	@tests/lab/packages.sh $(LAB_PACKAGES)
+
+check: setup ## format, lint, import direction, types, generated pages in step
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/pyright
+	@tests/lab/docs-in-step.sh $(BIN)/python $(REFERENCE)
+
+test: lab check ## all but the slow tests, with checks and coverage
+	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' -m "not slow" $(TESTS)
+
+test-full: lab check ## all tests
+	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
+
+docs: setup ## regenerate docs/reference
+	$(BIN)/python -P -m cli.docs $(REFERENCE)
+
+bench: setup lab ## the benchmarks
+	$(BIN)/python -m pytest tests/benchmarks
+
+lock: setup ## pin all requirements anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --extra dev \
+		--constraint requirements.txt --no-emit-index-url --custom-compile-command "make lock" --output-file requirements-dev.txt pyproject.toml
+
+clean: ## remove what these tasks made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

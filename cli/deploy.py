@@ -1,0 +1,53 @@
+"""`stagecraft deploy`: run a commit of this repository in an environment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cli.settings import Settings, with_settings
+
+
+@with_settings("env", "dry_run")
+def deploy(
+    settings: Settings,
+    *,
+    rev: Annotated[str, typer.Option("--rev", metavar="REV", help="The commit to deploy.")] = "HEAD",
+    version: Annotated[
+        str | None,
+        typer.Option("--version", metavar="TEXT", help="Name it; the full commit id unless given."),
+    ] = None,
+) -> int:
+    """Deploy a commit of this repository and wait until it is up.
+
+    Exit codes: 0 it is up; 1 the commit, its services or a hold is at fault; 2 the engine, a registry or a
+    host is. Whatever fails, the version before is left running or brought back.
+    """
+    from cli.actors import person
+    from cli.enclosing import enclosing, environment_of, warn_when_dirty
+    from cli.plan import as_text, previewed
+    from cli.verdicts import report
+    from controller.bootstrap import open_context
+    from controller.commands import deploy as run
+    from controller.rendering import Subject
+
+    found = enclosing(settings, rev=rev)
+    warn_when_dirty(settings, found)
+    project, name = environment_of(settings, found)
+    if settings.dry_run:
+        shown = asyncio.run(previewed(settings, found, environment=name, version=version))
+        settings.console.line(as_text(shown))
+        return 0
+    with open_context(settings.home, progress=settings.console.progress) as context:
+        subject = Subject(
+            tree=found.tree,
+            revision=found.commit.revision,
+            config_path=found.config_path,
+            project=project,
+            environment=name,
+            version=version,
+        )
+        verdict = asyncio.run(run(context, subject, actor=person(context.actors)))
+    return report(settings.console, f"{project}/{name}", verdict)

@@ -1,0 +1,79 @@
+"""The commit that `plan`, `deploy` and `config render` work on: of the repository around the current folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from events.kernel.errors import UserError, Where, error_code
+
+if TYPE_CHECKING:
+    from cli.settings import Settings
+    from gitops.source.git import Commit
+    from gitops.source.tree import Tree
+
+NO_REPOSITORY = error_code(
+    "repository-required", "The command works on a commit and there is no repository here."
+)
+CONFIG_ELSEWHERE = error_code("config-outside-repository", "The project file is not inside the repository.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosing:
+    """A commit of the enclosing repository, or its work tree as it stands."""
+
+    tree: Tree
+    commit: Commit
+    config_path: str  # relative to the repository's root
+    dirty: bool  # the work tree differs from its HEAD
+
+
+def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclosing:
+    """The commit `rev`, or the work tree. Raises UserError when there is no repository or no such commit."""
+    from gitops.source.git import Repository
+    from gitops.source.tree import WorkTree
+
+    repository = Repository.enclosing(settings.cwd)
+    if repository is None or repository.work_tree is None:
+        raise UserError(
+            NO_REPOSITORY,
+            f"{settings.cwd} is not inside a Git repository",
+            next="run it inside your project's repository, or `git init` and commit first",
+        )
+    config = (settings.cwd / settings.config).resolve()
+    root = Path(repository.work_tree).resolve()
+    if not config.is_relative_to(root):
+        raise UserError(
+            CONFIG_ELSEWHERE,
+            f"{config} is not inside the repository {root}",
+            where=Where(file=settings.config),
+        )
+    commit = repository.resolve(rev)
+    return Enclosing(
+        tree=WorkTree(root) if worktree else repository.tree(commit.revision),
+        commit=commit,
+        config_path=config.relative_to(root).as_posix(),
+        dirty=repository.dirty(),
+    )
+
+
+def warn_when_dirty(settings: Settings, found: Enclosing) -> None:
+    """Say that what is not committed is not part of what happens."""
+    if found.dirty:
+        settings.console.warning(
+            f"uncommitted changes are not part of this: it works on commit {found.commit.revision[:12]}"
+        )
+
+
+def environment_of(settings: Settings, found: Enclosing) -> tuple[str, str]:
+    """`(project, environment)` that the commit declares and the flags name.
+
+    Raises UserError `environment-required`, or `environment-unknown` with the names that there are.
+    """
+    from gitops.config.load import choose_environments, list_environments
+
+    named = settings.required_environment()
+    project, names = list_environments(found.tree, found.config_path)
+    (name,) = choose_environments(names, [named.removeprefix(f"{project}/")])
+    return project, name

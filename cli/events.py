@@ -1,0 +1,7 @@
+"""`stagecraft events`."""
+
+from __future__ import annotations
+
+from cli.settings import group
+
+app = group("Stub.")

@@ -1,0 +1,57 @@
+"""`stagecraft rollback`: run what ran before, from the record."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cli.settings import Settings, with_settings
+
+
+@with_settings("env", "dry_run")
+def rollback(
+    settings: Settings,
+    *,
+    to_previous: Annotated[
+        bool, typer.Option("--to-previous", help="The newest Release before this one that is not held bad.")
+    ] = False,
+    to_release: Annotated[
+        str | None, typer.Option("--to-release", metavar="ID", help="A Release of this environment.")
+    ] = None,
+    to_version: Annotated[
+        str | None,
+        typer.Option("--to-version", "--to", metavar="VERSION", help="The newest Release of this version."),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
+) -> int:
+    """Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.
+
+    Git does not bring the bad version back: a merge passes again once it fixes what was bad. Going back
+    twice goes further back. Databases are not migrated down.
+
+    Exit codes: 0 it runs; 1 there is no such target, or its services do not come up; 2 the engine is at fault.
+    """
+    from cli.actors import person
+    from cli.verdicts import report
+    from controller.bootstrap import open_context, open_log
+    from controller.commands import preview_rollback
+    from controller.commands import rollback as run
+    from controller.decide.rollback import RollbackTarget
+    from controller.targets import find_environment
+
+    wanted = RollbackTarget(to_previous=to_previous, to_release=to_release, to_version=to_version)
+    named = settings.required_environment()
+    with open_log(settings.home) as log:
+        target = find_environment(log, named)
+        if log is not None and settings.dry_run:
+            release = preview_rollback(log, target, to=wanted)
+            settings.console.line(
+                f"Environment: {target}\nTarget: {release.id}\nVersion: {release.version}\n"
+                f"Commit: {release.revision or 'N/A'}\nManifest: {release.digest}"
+            )
+            return 0
+    with open_context(settings.home, progress=settings.console.progress) as context:
+        verdict = asyncio.run(run(context, target, to=wanted, reason=reason, actor=person(context.actors)))
+    return report(settings.console, str(target), verdict)

@@ -1,0 +1,111 @@
+"""What a person can ask for: deploy a commit, roll back, hold, resume.
+
+Each command folds the environment's stream under its lock, lets a pure decision answer, appends, and, when a
+Release follows, does the work in the foreground with the code the controller uses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.context import LOCK_DEADLINE_SECONDS
+from controller.decide.deploy import decide_person
+from controller.decide.hold import decide_hold, decide_resume
+from controller.decide.rollback import decide_rollback, find_target
+from controller.decide.state import fold
+from controller.locks import locked
+from controller.releasing import finish_active
+from controller.rendering import candidate_for
+from controller.targets import Target
+from events.streams import environment_stream
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from controller.context import Context
+    from controller.decide.rollback import RollbackTarget
+    from controller.decide.state import EnvironmentState, Release
+    from controller.rendering import Subject
+    from events.catalog import Event
+    from events.envelope import Actor
+    from events.log import EventLog
+    from events.recorder import Recorder
+    from projections.converge.release import Verdict
+
+
+async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict:
+    """Deploy a commit that a person named, as a new Release, and wait for its verdict.
+
+    Raises UserError for a bad commit, a hold or a suspend, with nothing changed.
+    """
+    target = Target(project=subject.project, name=subject.environment)
+    async with _lock(context, target, purpose="deploy"):
+        await finish_active(context, target.project, target.name)
+        recorder = context.recorder(actor)
+        before = context.environment(target.project, target.name)
+        candidate = await candidate_for(context, subject, state=before, recorder=recorder)
+        state = context.environment(target.project, target.name)
+        decided = decide_person(state, candidate, release_id=context.ids.release_id())
+        return await _release(context, target, state=state, decided=decided, recorder=recorder)
+
+
+async def rollback(
+    context: Context, target: Target, *, to: RollbackTarget, reason: str, actor: Actor
+) -> Verdict:
+    """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed."""
+    async with _lock(context, target, purpose="rollback"):
+        state = context.environment(target.project, target.name)
+        wanted = find_target(state, to)
+        decided = decide_rollback(state, wanted, release_id=context.ids.release_id(), reason=reason)
+        return await _release(context, target, state=state, decided=decided, recorder=context.recorder(actor))
+
+
+def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:
+    """The Release that `rollback` would go back to; nothing is changed."""
+    return find_target(fold(log.read_stream(environment_stream(target.project, target.name))), to)
+
+
+async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
+    """Pin the environment to what is deployed until `resume`."""
+    async with _lock(context, target, purpose="hold"):
+        state = context.environment(target.project, target.name)
+        _append(context, target, state=state, decided=decide_hold(state, reason=reason), actor=actor)
+
+
+async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
+    """End the hold; the next look deploys what Git shows."""
+    async with _lock(context, target, purpose="resume"):
+        state = context.environment(target.project, target.name)
+        _append(context, target, state=state, decided=decide_resume(state, reason=reason), actor=actor)
+
+
+def _lock(context: Context, target: Target, *, purpose: str) -> AbstractAsyncContextManager[None]:
+    return locked(
+        context.home.run,
+        str(target),
+        clock=context.clock,
+        purpose=purpose,
+        deadline_seconds=LOCK_DEADLINE_SECONDS,
+    )
+
+
+async def _release(
+    context: Context,
+    target: Target,
+    *,
+    state: EnvironmentState,
+    decided: tuple[Event, ...],
+    recorder: Recorder,
+) -> Verdict:
+    """Append a decision that starts a Release, and finish that Release."""
+    recorder.append(environment_stream(target.project, target.name), *decided, expected=state.version)
+    verdict = await finish_active(context, target.project, target.name, recorder=recorder)
+    assert verdict is not None  # every decision that comes here requests a Release
+    return verdict
+
+
+def _append(
+    context: Context, target: Target, *, state: EnvironmentState, decided: tuple[Event, ...], actor: Actor
+) -> None:
+    stream = environment_stream(target.project, target.name)
+    context.recorder(actor).append(stream, *decided, expected=state.version)

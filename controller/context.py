@@ -1,0 +1,64 @@
+"""Everything a command or the daemon works with, wired once by `bootstrap.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.decide.state import EnvironmentState, fold
+from events.envelope import CONTROLLER
+from events.manifest import Manifest
+from events.recorder import Recorder
+from events.streams import environment_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from controller.home import Home
+    from events.actors import ActorDirectory
+    from events.blobs import BlobStore
+    from events.envelope import Actor
+    from events.kernel.clock import Clock
+    from events.kernel.ids import Ids
+    from events.log import EventLog
+    from gitops.pins import ImageCatalogue
+    from projections.converge.release import Converger
+
+LOCK_DEADLINE_SECONDS = 600.0  # as long as a slow Release may take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One home, its log, and the adapters that reach the world."""
+
+    home: Home
+    log: EventLog
+    blobs: BlobStore
+    actors: ActorDirectory
+    clock: Clock
+    ids: Ids
+    catalogue: ImageCatalogue
+    converger: Converger
+    progress: Callable[[str], None]  # one line for whoever watches
+
+    def recorder(
+        self, actor: Actor = CONTROLLER, *, correlation: UUID | None = None, causation: UUID | None = None
+    ) -> Recorder:
+        """A recorder for an undertaking of `actor`; without a correlation its first event begins one."""
+        return Recorder(
+            log=self.log,
+            ids=self.ids,
+            clock=self.clock,
+            actor=actor,
+            correlation=correlation,
+            causation=causation,
+        )
+
+    def environment(self, project: str, name: str) -> EnvironmentState:
+        """The environment's state as of now."""
+        return fold(self.log.read_stream(environment_stream(project, name)))
+
+    def manifest(self, digest: str) -> Manifest:
+        """A recorded Manifest. Raises OutsideError `blob-missing` or `blob-damaged`."""
+        return Manifest.decode(self.blobs.get(digest))

@@ -1,0 +1,182 @@
+"""May this render be deployed now? Decisions for what Git shows and for what a person names.
+
+Level-triggered: the input is what Git shows now and the state is what was decided before, so a look that
+finds nothing new decides nothing and appends nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from controller.decide.holds import judge
+from events.catalog.environment import (
+    DeployDeferred,
+    DeployRequested,
+    DeploySkipped,
+    EnvironmentHeld,
+    HoldCleared,
+    RevertDetected,
+)
+from events.catalog.release import ReleaseSuperseded
+from events.kernel.errors import UserError, Where, error_code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.decide.state import EnvironmentState, Release
+    from events.catalog import Event
+
+ENVIRONMENT_HELD = error_code("environment-held", "A hold does not let this Manifest pass.")
+ENVIRONMENT_SUSPENDED = error_code(
+    "environment-suspended", "The environment is suspended; nothing is deployed."
+)
+
+MAX_TRIES = 5
+FIRST_RETRY_DELAY = timedelta(seconds=10)  # doubles with each try
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A Manifest that could be deployed, and the commit that leads to it."""
+
+    digest: str
+    services: Mapping[str, Mapping[str, str]]  # {host: {service: hash}}
+    revision: str | None
+    version: str
+
+
+def decide_git(
+    state: EnvironmentState, candidate: Candidate, *, release_id: str, now: datetime
+) -> tuple[Event, ...]:
+    """The events that follow from Git showing `candidate`; none when nothing is new.
+
+    `candidate.revision` is never None here.
+    """
+    news = candidate.digest != state.git.digest or state.git.failure is not None
+    if state.suspended:
+        return _defer(candidate, rule="suspended", detail="") if news else ()
+    events: list[Event] = []
+    if state.hold is not None:
+        verdict = judge(state, state.hold, digest=candidate.digest, services=candidate.services)
+        if verdict.rule is not None:
+            if news:
+                return _defer(candidate, rule=verdict.rule, detail=verdict.detail)
+            if not _retry_due(state, candidate.digest, now=now):
+                return ()
+            events.append(HoldCleared(reason="retried", revision=candidate.revision))
+        elif verdict.clears is not None:
+            events.append(HoldCleared(reason=verdict.clears, revision=candidate.revision))
+    if candidate.digest == state.deployed_digest:
+        return _already_there(state, candidate, cleared=tuple(events), news=news)
+    active = state.active
+    if active is not None and active.digest == candidate.digest:
+        return tuple(events)
+    attempts = state.failed_attempts(candidate.digest)
+    if attempts and not news and not _retry_due(state, candidate.digest, now=now):
+        return tuple(events)
+    if active is not None:
+        events.append(ReleaseSuperseded(release=active.id, by=release_id))
+    events.append(_request(state, candidate, release_id=release_id, attempts=attempts))
+    return tuple(events)
+
+
+def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: str) -> tuple[Event, ...]:
+    """The events that follow from a person asking for `candidate`.
+
+    Every call makes a Release, also of what is deployed already. A Manifest other than the one Git shows is
+    held, so that the next look does not take it back. Raises UserError `environment-suspended` or
+    `environment-held`.
+    """
+    if state.suspended:
+        raise UserError(ENVIRONMENT_SUSPENDED, "the environment is suspended", next="stagecraft resume")
+    events: list[Event] = []
+    if state.hold is not None:
+        verdict = judge(state, state.hold, digest=candidate.digest, services=candidate.services)
+        if verdict.rule is not None and candidate.digest != state.hold.target:
+            raise UserError(
+                ENVIRONMENT_HELD,
+                f"the environment is held: {state.hold.reason}",
+                where=Where(),
+                why=f"{verdict.rule}: {verdict.detail}",
+                next="fix what was held, or `stagecraft resume` to end the hold",
+            )
+        if verdict.clears == "fixed":
+            events.append(HoldCleared(reason="fixed", revision=candidate.revision))
+    if state.active is not None:
+        events.append(ReleaseSuperseded(release=state.active.id, by=release_id))
+    events.append(
+        DeployRequested(
+            release=release_id,
+            digest=candidate.digest,
+            version=candidate.version,
+            revision=candidate.revision,
+            previous=state.deployed,
+            trigger="person",
+        )
+    )
+    if state.git.digest not in (None, candidate.digest):
+        events.append(
+            EnvironmentHeld(
+                target=candidate.digest,
+                bad=(),
+                clears="manual",
+                reason=f"{candidate.version} was deployed by hand and is not what the branch shows",
+            )
+        )
+    return tuple(events)
+
+
+def _defer(candidate: Candidate, *, rule: str, detail: str) -> tuple[Event, ...]:
+    """Say that the candidate waits, and for what."""
+    return (DeployDeferred(rule=rule, digest=candidate.digest, revision=candidate.revision, detail=detail),)
+
+
+def _already_there(
+    state: EnvironmentState, candidate: Candidate, *, cleared: tuple[Event, ...], news: bool
+) -> tuple[Event, ...]:
+    """The candidate runs already: end a hold, supersede what waits, remember what Git shows."""
+    reverted = any(isinstance(one, HoldCleared) and one.reason == "reverted" for one in cleared)
+    if reverted or not news:
+        return cleared
+    skipped = DeploySkipped(reason="already-deployed", digest=candidate.digest, revision=candidate.revision)
+    return (*cleared, skipped)
+
+
+def _request(
+    state: EnvironmentState, candidate: Candidate, *, release_id: str, attempts: list[Release]
+) -> DeployRequested | RevertDetected:
+    """A new commit that leads back to a Manifest that completed here before is a revert."""
+    ran_before = next((one for one in state.completed() if one.digest == candidate.digest), None)
+    moved_to = None if candidate.revision == state.git.revision else candidate.revision
+    if ran_before is not None and moved_to is not None and not attempts:
+        return RevertDetected(
+            release=release_id,
+            digest=candidate.digest,
+            version=ran_before.version,
+            revision=moved_to,
+            previous=state.deployed,
+            reverts=state.deployed,
+        )
+    return DeployRequested(
+        release=release_id,
+        digest=candidate.digest,
+        version=candidate.version,
+        revision=candidate.revision,
+        previous=state.deployed,
+        trigger="git",
+        retry_of=attempts[-1].id if attempts else None,
+    )
+
+
+def _retry_due(state: EnvironmentState, digest: str, *, now: datetime) -> bool:
+    """Whether a failure that came from outside may be tried again by itself now."""
+    attempts = state.failed_attempts(digest)
+    if not attempts or len(attempts) >= MAX_TRIES:
+        return False
+    last = attempts[-1]
+    if last.failure is None or last.failure.cause != "outside" or last.ended is None:
+        return False
+    delay: timedelta = FIRST_RETRY_DELAY * 2 ** (len(attempts) - 1)
+    return now >= last.ended + delay

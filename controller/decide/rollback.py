@@ -1,0 +1,151 @@
+"""Which Release a rollback leads to, and the events that start it.
+
+The rollback and its hold are one append: from that moment Git cannot bring the bad Manifest back, whatever
+happens to the rollback itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from events.catalog.environment import EnvironmentHeld, RollbackRequested
+from events.catalog.release import ReleaseSuperseded
+from events.kernel.errors import UserError, error_code
+
+if TYPE_CHECKING:
+    from controller.decide.state import EnvironmentState, Release
+    from events.catalog import Event
+
+NO_ROLLBACK_TARGET = error_code("rollback-target-missing", "Name exactly one rollback target.")
+SEVERAL_ROLLBACK_TARGETS = error_code("rollback-target-ambiguous", "More than one rollback target was named.")
+NOTHING_DEPLOYED = error_code("nothing-deployed", "The environment has no completed Release.")
+NO_PREVIOUS_RELEASE = error_code("no-previous-release", "No earlier Release is left to go back to.")
+RELEASE_NOT_FOUND = error_code("release-not-found", "No Release with this id.")
+RELEASE_IS_CURRENT = error_code("release-is-current", "The Release is the one that is deployed.")
+RELEASE_INCOMPLETE = error_code(
+    "release-incomplete", "The Release never completed, so there is nothing to go back to."
+)
+RELEASE_ELSEWHERE = error_code("release-of-other-environment", "The Release belongs to another environment.")
+VERSION_NOT_FOUND = error_code(
+    "version-not-found", "No completed Release of the environment has this version."
+)
+
+_MIN_VERSION_PREFIX = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackTarget:
+    """How the person named the target; exactly one is set."""
+
+    to_previous: bool = False
+    to_release: str | None = None
+    to_version: str | None = None
+
+    def __post_init__(self) -> None:
+        named = [self.to_previous, self.to_release is not None, self.to_version is not None].count(True)
+        choices = "--to-previous, --to-release ID or --to-version VERSION"
+        if named == 0:
+            raise UserError(
+                NO_ROLLBACK_TARGET, f"say where to go: {choices}", next="stagecraft releases list"
+            )
+        if named > 1:
+            raise UserError(SEVERAL_ROLLBACK_TARGETS, f"say only one of {choices}")
+
+
+def find_target(state: EnvironmentState, target: RollbackTarget) -> Release:
+    """The completed Release whose Manifest is wanted. Raises UserError with one of the codes above."""
+    current = state.deployed_release
+    if current is None:
+        raise UserError(
+            NOTHING_DEPLOYED, "nothing was ever deployed here, so there is nothing to go back to",
+            next="stagecraft deploy",
+        )  # fmt: skip
+    if target.to_release is not None:
+        return _by_id(state, target.to_release, current=current)
+    if target.to_version is not None:
+        return _by_version(state, target.to_version, current=current)
+    return _previous(state, current)
+
+
+def decide_rollback(
+    state: EnvironmentState, target: Release, *, release_id: str, reason: str
+) -> tuple[Event, ...]:
+    """Request the rollback and hold the environment at `target`.
+
+    What is deployed now joins the Manifests that Git must not bring back; a target the person names stops
+    being one of them.
+    """
+    current = state.deployed_release
+    already_bad = frozenset[str]() if state.hold is None else state.hold.bad
+    leaving = frozenset[str]() if current is None else frozenset({current.digest})
+    bad = (already_bad | leaving) - {target.digest}
+    superseded: tuple[Event, ...] = ()
+    if state.active is not None:
+        superseded = (ReleaseSuperseded(release=state.active.id, by=release_id),)
+        bad |= {state.active.digest} - {target.digest}
+    return (
+        *superseded,
+        RollbackRequested(
+            release=release_id,
+            digest=target.digest,
+            version=target.version,
+            revision=target.revision,
+            previous=state.deployed,
+            target=target.id,
+            reverts=None if current is None else current.id,
+            reason=reason,
+        ),
+        EnvironmentHeld(
+            target=target.digest,
+            bad=tuple(sorted(bad)),
+            clears="fixed",
+            reason=reason or f"rolled back to {target.id}",
+        ),
+    )
+
+
+def _previous(state: EnvironmentState, current: Release) -> Release:
+    """The newest completed Release that ran something else and is not held to be bad."""
+    bad = frozenset[str]() if state.hold is None else state.hold.bad
+    for release in state.completed():
+        if release.digest != current.digest and release.digest not in bad:
+            return release
+    raise UserError(NO_PREVIOUS_RELEASE, "there is no earlier good Release", next="stagecraft releases list")
+
+
+def _by_id(state: EnvironmentState, release_id: str, *, current: Release) -> Release:
+    release = state.releases.get(release_id)
+    if release is None:
+        raise UserError(
+            RELEASE_NOT_FOUND, f"release not found: {release_id}", next="stagecraft releases list"
+        )
+    if release.status != "completed":
+        raise UserError(
+            RELEASE_INCOMPLETE,
+            f"{release_id} is {release.status}",
+            next=f"stagecraft releases show {release_id}",
+        )
+    return _unless_current(state, release, current)
+
+
+def _by_version(state: EnvironmentState, version: str, *, current: Release) -> Release:
+    exact = [one for one in state.completed() if one.version == version]
+    short = len(version) >= _MIN_VERSION_PREFIX
+    prefixed = [one for one in state.completed() if short and one.version.startswith(version)]
+    found = exact or prefixed
+    if not found or len({one.version for one in found}) > 1:
+        raise UserError(
+            VERSION_NOT_FOUND,
+            f"no single completed Release has version {version}",
+            next="stagecraft releases list",
+        )
+    return _unless_current(state, found[0], current)
+
+
+def _unless_current(state: EnvironmentState, release: Release, current: Release) -> Release:
+    """Going back to what is deployed makes sense only after a newer attempt failed."""
+    newest = next(reversed(state.releases.values()))
+    if release.digest == current.digest and newest.id == current.id:
+        raise UserError(RELEASE_IS_CURRENT, f"{release.id} is what is deployed now", next="stagecraft status")
+    return release

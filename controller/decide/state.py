@@ -1,0 +1,288 @@
+"""The state of one environment, folded from its stream: all that a decision may look at.
+
+The fold knows three things apart: what Git shows (`git`), what the log says is deployed (`deployed`), and
+what is under way (`active`). What runs is not here; engines answer that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime  # noqa: TC003 - singledispatch resolves the annotations when it registers
+from functools import singledispatch
+from typing import TYPE_CHECKING, Literal
+
+from events.catalog import decode
+from events.catalog import environment as env
+from events.catalog import release as rel
+from events.catalog import service as svc
+from events.catalog.base import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from events.catalog import Failure
+    from events.envelope import StoredEvent
+    from events.manifest import ImagePin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Render:
+    """A recorded render: one Manifest and what it was made from."""
+
+    digest: str
+    revision: str
+    version: str
+    inputs: Mapping[str, str | None]
+    renderer: str
+    services: Mapping[str, Mapping[str, str]]  # {host: {service: hash}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A Release as far as decisions care."""
+
+    id: str
+    kind: Literal["deploy", "rollback", "revert"]
+    digest: str
+    version: str
+    revision: str | None
+    previous: str | None
+    retry_of: str | None = None
+    status: Literal["pending", "running", "completed", "failed", "rolled_back", "superseded"] = "pending"
+    failure: Failure | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """The pin to a Manifest."""
+
+    target: str
+    bad: frozenset[str]
+    clears: Literal["fixed", "manual"]
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitState:
+    """What the watched branch last led to. All None: Git was never considered."""
+
+    revision: str | None = None
+    digest: str | None = None  # of the newest commit that rendered
+    failed_revision: str | None = None  # set while the newest commit does not render
+    failure: Failure | None = None
+    deferred: str | None = None  # the rule that holds `digest` back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentState:
+    """One environment after some number of its events; `version` is that number."""
+
+    version: int = 0
+    renders: tuple[Render, ...] = ()  # oldest first
+    pins: Mapping[str, ImagePin] = field(
+        default_factory=dict[str, "ImagePin"]
+    )  # newest pin of each reference
+    releases: Mapping[str, Release] = field(default_factory=dict[str, Release])  # in order of request
+    deployed: str | None = None  # release id
+    git: GitState = field(default_factory=GitState)
+    hold: Hold | None = None
+    suspended: bool = False
+    jobs: frozenset[tuple[str, str, str]] = frozenset()  # (host, service, hash) that succeeded
+
+    @property
+    def active(self) -> Release | None:
+        """The newest Release without a verdict."""
+        waiting = [one for one in self.releases.values() if one.status in ("pending", "running")]
+        return waiting[-1] if waiting else None
+
+    @property
+    def deployed_release(self) -> Release | None:
+        """The Release that is deployed."""
+        return None if self.deployed is None else self.releases[self.deployed]
+
+    @property
+    def deployed_digest(self) -> str | None:
+        """The Manifest that is deployed."""
+        release = self.deployed_release
+        return None if release is None else release.digest
+
+    def render_of(self, digest: str) -> Render | None:
+        """The newest render of a Manifest."""
+        return next((one for one in reversed(self.renders) if one.digest == digest), None)
+
+    def completed(self) -> list[Release]:
+        """Completed Releases, newest first."""
+        return [one for one in reversed(self.releases.values()) if one.status == "completed"]
+
+    def failed_attempts(self, digest: str) -> list[Release]:
+        """Failed attempts at a Manifest since it last completed or a person intervened, oldest first."""
+        attempts: list[Release] = []
+        for one in self.releases.values():
+            if one.digest != digest or one.kind == "rollback":
+                continue
+            if one.status == "completed":
+                attempts.clear()
+            elif one.failure is not None:
+                attempts.append(one)
+        return attempts
+
+
+def fold(stored: Iterable[StoredEvent], state: EnvironmentState | None = None) -> EnvironmentState:
+    """The state after `stored`, which are the events of one environment's stream in order."""
+    current = state or EnvironmentState()
+    for one in stored:
+        event = decode(one)
+        current = replace(_apply(event, current, one.time), version=one.version)
+    return current
+
+
+@singledispatch
+def _apply(_event: Event, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """Events that no decision depends on leave the state as it is."""
+    return state
+
+
+@_apply.register
+def _(event: env.ManifestRendered, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    render = Render(
+        digest=event.digest,
+        revision=event.revision,
+        version=event.version,
+        inputs=event.inputs,
+        renderer=event.renderer,
+        services=event.services,
+    )
+    pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
+    return replace(state, renders=(*state.renders, render), pins=pins)
+
+
+@_apply.register
+def _(event: env.RenderFailed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, git=replace(state.git, failed_revision=event.revision, failure=event.failure))
+
+
+def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
+    return replace(state, releases={**state.releases, release.id: release})
+
+
+@_apply.register
+def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="deploy",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+        retry_of=event.retry_of,
+    )
+    requested = _request(state, release)
+    if event.trigger == "git":
+        return replace(requested, git=GitState(revision=event.revision, digest=event.digest))
+    return requested
+
+
+@_apply.register
+def _(event: env.RevertDetected, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="revert",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+    )
+    return replace(_request(state, release), git=GitState(revision=event.revision, digest=event.digest))
+
+
+@_apply.register
+def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="rollback",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+    )
+    return _request(state, release)
+
+
+@_apply.register
+def _(event: env.DeploySkipped, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, git=GitState(revision=event.revision, digest=event.digest))
+
+
+@_apply.register
+def _(event: env.DeployDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, git=GitState(revision=event.revision, digest=event.digest, deferred=event.rule))
+
+
+@_apply.register
+def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    hold = Hold(
+        target=event.target,
+        bad=frozenset(event.bad),
+        clears=event.clears,
+        reason=event.reason,
+        until=event.until,
+    )
+    return replace(state, hold=hold)
+
+
+@_apply.register
+def _(event: env.HoldCleared, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    git = replace(state.git, deferred=None)
+    if event.reason == "reverted" and state.hold is not None:
+        git = GitState(revision=event.revision, digest=state.hold.target)
+    releases = state.releases
+    if event.reason in ("resumed", "expired"):  # somebody wants it tried again: past failures no longer count
+        releases = {key: replace(one, failure=None) for key, one in releases.items()}
+    return replace(state, hold=None, git=git, releases=releases)
+
+
+@_apply.register
+def _(_event: env.EnvironmentSuspended, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, suspended=True)
+
+
+@_apply.register
+def _(_event: env.EnvironmentResumed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, suspended=False, git=replace(state.git, deferred=None))
+
+
+def _update(state: EnvironmentState, release: str, **changes: object) -> EnvironmentState:
+    changed = replace(state.releases[release], **changes)  # type: ignore[arg-type]  # names are literals below
+    return replace(state, releases={**state.releases, release: changed})
+
+
+@_apply.register
+def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="running")
+
+
+@_apply.register
+def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    ended = _update(state, event.release, status="completed", ended=time)
+    return replace(ended, deployed=event.release)
+
+
+@_apply.register
+def _(event: rel.ReleaseFailed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="failed", failure=event.failure, ended=time)
+
+
+@_apply.register
+def _(event: rel.ReleaseRolledBack, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="rolled_back", failure=event.failure, ended=time)
+
+
+@_apply.register
+def _(event: rel.ReleaseSuperseded, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="superseded", ended=time)
+
+
+@_apply.register
+def _(event: svc.JobCompleted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, jobs=state.jobs | {(event.host, event.service, event.service_hash)})

@@ -1,0 +1,95 @@
+"""Where Stagecraft keeps its state: one folder with fixed names inside.
+
+The flag wins, then `STAGECRAFT_HOME`, then `.stagecraft/` beside the nearest `stagecraft.yml` upwards, then
+`.stagecraft/` in the current folder. The folder is private (0700) and, inside a work tree, invisible to Git.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from events.kernel.errors import OutsideError, error_code
+from events.kernel.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+HOME_UNUSABLE = error_code(
+    "home-unusable", "The folder that holds Stagecraft's state cannot be made or written."
+)
+
+PROJECT_FILE = "stagecraft.yml"
+_FOLDER = ".stagecraft"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths below one home folder; nothing is made by looking."""
+
+    root: Path
+
+    @property
+    def events_db(self) -> Path:
+        """The record: the event log."""
+        return self.root / "events.db"
+
+    @property
+    def actors_db(self) -> Path:
+        """Names behind pseudonyms, erasable."""
+        return self.root / "actors.db"
+
+    @property
+    def views_db(self) -> Path:
+        """Folds of the log, disposable."""
+        return self.root / "views.db"
+
+    @property
+    def observed_db(self) -> Path:
+        """What engines last answered, disposable."""
+        return self.root / "observed.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Manifests and files by digest."""
+        return self.root / "blobs"
+
+    @property
+    def mirrors(self) -> Path:
+        """Bare mirrors of watched repositories."""
+        return self.root / "mirrors"
+
+    @property
+    def run(self) -> Path:
+        """Locks and sockets of running processes."""
+        return self.root / "run"
+
+    @property
+    def local(self) -> Path:
+        """The root of the host `local`."""
+        return self.root / "local"
+
+    def create(self) -> None:
+        """Make the folder. Raises OutsideError `home-unusable`."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.run.mkdir(exist_ok=True, mode=0o700)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                write_atomically(ignore, b"*\n")
+        except OSError as error:
+            raise OutsideError(
+                HOME_UNUSABLE, f"cannot use {self.root}", why=str(error), next="name another with --home DIR"
+            ) from error
+
+
+def locate_home(flag: str | None, *, environ: Mapping[str, str], cwd: Path) -> Home:
+    """The home that this call works with, an absolute path; it need not exist."""
+    named = flag or environ.get("STAGECRAFT_HOME")
+    if named:
+        return Home((cwd / named).resolve())
+    for folder in (cwd, *cwd.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return Home((folder / _FOLDER).resolve())
+    return Home((cwd / _FOLDER).resolve())

@@ -1,0 +1,141 @@
+"""One look at a watched branch: see what Git shows, decide for each environment, converge.
+
+Level-triggered and safe to repeat: a look that finds nothing new appends nothing and starts no Compose
+process. Per environment, under its lock: finish what a crash left, consider what Git shows now, run the
+Release that follows, or else make what runs agree with what is deployed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from controller.context import LOCK_DEADLINE_SECONDS
+from controller.decide.deploy import decide_git
+from controller.locks import locked
+from controller.releasing import finish_active, heal_deployed
+from controller.rendering import Subject, candidate_for, candidate_of, is_affected
+from controller.watching import see
+from events.catalog import Failure
+from events.catalog.environment import DeployDeferred, RenderFailed
+from events.kernel.errors import StagecraftError
+from events.streams import environment_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from controller.context import Context
+    from controller.decide.deploy import Candidate
+    from controller.watching import Sighting
+    from events.catalog import Event
+    from events.recorder import Recorder
+    from gitops.source.git import Mirror
+
+OutcomeStatus = Literal["in-sync", "completed", "deferred", "render-failed", "failed", "rolled_back"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one look did for one environment."""
+
+    environment: str  # `<project>/<name>`
+    status: OutcomeStatus
+    release: str | None = None
+    detail: str = ""
+    failure: Failure | None = None
+
+
+async def look(
+    context: Context, mirror: Mirror, *, branch: str, environments: Sequence[str] = (), config_path: str
+) -> list[Outcome]:
+    """Look once; `environments` limits it to these names.
+
+    Raises what `watching.see` raises when the branch itself cannot be read or used; what goes wrong for one
+    environment is its Outcome and stops no other.
+    """
+    sighting = await see(context, mirror, branch=branch, environments=environments, config_path=config_path)
+    return [await _consider_locked(context, sighting, name) for name in sighting.environments]
+
+
+async def _consider_locked(context: Context, sighting: Sighting, name: str) -> Outcome:
+    title = f"{sighting.project}/{name}"
+    try:
+        async with locked(
+            context.home.run,
+            title,
+            clock=context.clock,
+            purpose="a look at the watched branch",
+            deadline_seconds=LOCK_DEADLINE_SECONDS,
+        ):
+            return await _consider(context, sighting, name)
+    except StagecraftError as error:
+        return Outcome(environment=title, status="failed", failure=Failure.from_error(error))
+
+
+async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
+    title = f"{sighting.project}/{name}"
+    await finish_active(context, sighting.project, name)
+    recorder = context.recorder(
+        sighting.author, correlation=sighting.correlation, causation=sighting.causation
+    )
+    candidate = await _candidate(context, sighting, name, recorder=recorder)
+    if isinstance(candidate, Failure):
+        await heal_deployed(context, sighting.project, name)
+        return Outcome(environment=title, status="render-failed", failure=candidate)
+    decided = _decide(context, sighting, name, candidate=candidate, recorder=recorder)
+    verdict = await finish_active(context, sighting.project, name, recorder=recorder)
+    if verdict is not None:
+        return Outcome(
+            environment=title, status=verdict.status, release=verdict.release, failure=verdict.failure
+        )
+    healed = await heal_deployed(context, sighting.project, name)
+    deferred = next((one for one in decided if isinstance(one, DeployDeferred)), None)
+    if deferred is not None:
+        return Outcome(environment=title, status="deferred", detail=f"{deferred.rule}: {deferred.detail}")
+    return Outcome(environment=title, status="in-sync", detail="healed" if healed else "")
+
+
+def _decide(
+    context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
+) -> tuple[Event, ...]:
+    """Decide on the newest state and append what was decided."""
+    state = context.environment(sighting.project, name)
+    decided = decide_git(state, candidate, release_id=context.ids.release_id(), now=context.clock.now())
+    if decided:
+        recorder.append(environment_stream(sighting.project, name), *decided, expected=state.version)
+    return decided
+
+
+async def _candidate(
+    context: Context, sighting: Sighting, name: str, *, recorder: Recorder
+) -> Candidate | Failure:
+    """What Git shows for the environment: unchanged, a known tree, or a new render.
+
+    A commit that failed because of what is in it is not rendered again; one that failed because of
+    something outside is, and only a different failure is recorded.
+    """
+    state = context.environment(sighting.project, name)
+    if not await asyncio.to_thread(is_affected, state, sighting.tree):
+        shown = state.render_of(state.git.digest or "")
+        assert shown is not None  # or the environment would be affected
+        return candidate_of(shown, revision=state.git.revision or sighting.revision)
+    failed = state.git.failure if state.git.failed_revision == sighting.revision else None
+    if failed is not None and failed.cause == "repository":
+        return failed
+    subject = Subject(
+        tree=sighting.tree,
+        revision=sighting.revision,
+        config_path=sighting.config_path,
+        project=sighting.project,
+        environment=name,
+    )
+    try:
+        return await candidate_for(context, subject, state=state, recorder=recorder)
+    except StagecraftError as error:
+        failure = Failure.from_error(error)
+        if failure != failed:
+            stream = environment_stream(sighting.project, name)
+            failed_event = RenderFailed(revision=sighting.revision, failure=failure)
+            recorder.append(stream, failed_event, expected=state.version)
+        return failure

@@ -1,0 +1,56 @@
+"""Handing a Release to the converger, and healing what is deployed.
+
+The caller holds the environment's lock. A Release that a crash left without a verdict is finished by the
+same call that starts a new one: the converger resumes where the log says it stopped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from events.streams import environment_stream
+from projections.converge.release import ReleaseWork
+
+if TYPE_CHECKING:
+    from controller.context import Context
+    from events.recorder import Recorder
+    from projections.converge.release import Verdict
+
+
+async def finish_active(
+    context: Context, project: str, name: str, *, recorder: Recorder | None = None
+) -> Verdict | None:
+    """Bring the environment's waiting or interrupted Release to its verdict; None when there is none.
+
+    Raises OutsideError when the host cannot be reached: the Release then stays as it is, for the next look.
+    """
+    state = context.environment(project, name)
+    release = state.active
+    if release is None:
+        return None
+    deployed = state.deployed_digest
+    work = ReleaseWork(
+        release=release.id,
+        kind=release.kind,
+        manifest=context.manifest(release.digest),
+        previous=None if deployed is None else context.manifest(deployed),
+        stream=environment_stream(project, name),
+        started=release.status == "running",
+        succeeded_jobs=state.jobs,
+        held_bad=frozenset() if state.hold is None else state.hold.bad,
+    )
+    return await context.converger.run_release(work, recorder=recorder or context.recorder())
+
+
+async def heal_deployed(context: Context, project: str, name: str) -> bool:
+    """Make what runs agree with what is deployed; True when something had to be mended."""
+    state = context.environment(project, name)
+    release = state.deployed_release
+    if release is None or state.suspended:
+        return False
+    return await context.converger.heal(
+        context.manifest(release.digest),
+        release=release.id,
+        stream=environment_stream(project, name),
+        recorder=context.recorder(),
+    )

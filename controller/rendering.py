@@ -1,0 +1,119 @@
+"""From a commit and an environment to a candidate: a known tree costs nothing, a new one is rendered once.
+
+Known trees are looked for among the renders that the environment's stream records, newest first: when all
+inputs of a render have the same object ids in this commit, its Manifest is the answer, with the same pins
+and without Compose, an engine or a registry. That is what makes `git revert` safe when a tag has moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.decide.deploy import Candidate
+from events.catalog.environment import ManifestRendered
+from events.streams import environment_stream
+from gitops.manifest import complete, draft
+from gitops.pins import resolve_pins
+from gitops.renderkey import VERSION_INPUT, render_key, renderer_version, same_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.context import Context
+    from controller.decide.state import EnvironmentState, Render
+    from events.manifest import ImagePin
+    from events.recorder import Recorder
+    from gitops.source.tree import Tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A commit's tree, to be rendered for one environment."""
+
+    tree: Tree
+    revision: str
+    config_path: str
+    project: str
+    environment: str
+    version: str | None = None  # None: what the descriptor says, else the revision
+
+
+def is_affected(state: EnvironmentState, tree: Tree) -> bool:
+    """Whether this tree could render to something else than what Git showed the environment before."""
+    if state.git.digest is None or state.git.failure is not None:
+        return True
+    shown = state.render_of(state.git.digest)
+    return shown is None or not same_inputs(shown.inputs, tree)
+
+
+def candidate_of(render: Render, *, revision: str) -> Candidate:
+    """A recorded render as what `revision` leads to."""
+    version = revision if render.version == render.revision else render.version
+    return Candidate(digest=render.digest, services=render.services, revision=revision, version=version)
+
+
+async def candidate_for(
+    context: Context, subject: Subject, *, state: EnvironmentState, recorder: Recorder
+) -> Candidate:
+    """The candidate that the subject leads to; a render that is not known yet is stored and recorded.
+
+    Raises UserError for what the repository got wrong and OutsideError for an engine or a registry; nothing
+    is recorded then.
+    """
+    known = None if subject.version else await asyncio.to_thread(_find_known, state, subject.tree)
+    if known is not None:
+        return candidate_of(known, revision=subject.revision)
+    context.progress(f"{subject.project}/{subject.environment}: rendering {subject.revision[:12]}")
+    rendered = await _render(context, subject, sticky=state.pins)
+    stream = environment_stream(subject.project, subject.environment)
+    recorder.append(stream, rendered, expected=state.version)
+    return Candidate(
+        digest=rendered.digest,
+        services=rendered.services,
+        revision=subject.revision,
+        version=rendered.version,
+    )
+
+
+def _find_known(state: EnvironmentState, tree: Tree) -> Render | None:
+    """The newest recorded render that this tree would repeat, None when it has to be rendered."""
+    current = renderer_version()
+    for render in reversed(state.renders):
+        if render.renderer == current and same_inputs(render.inputs, tree):
+            return render
+    return None
+
+
+async def _render(context: Context, subject: Subject, *, sticky: Mapping[str, ImagePin]) -> ManifestRendered:
+    """Render, pin and store the Manifest and the files it names; answers the event that records it."""
+    made = await draft(
+        subject.tree,
+        config_path=subject.config_path,
+        environment=subject.environment,
+        revision=subject.revision,
+        version=subject.version,
+    )
+    pins = await resolve_pins(made, sticky=sticky, catalogue=context.catalogue)
+    manifest = complete(made, pins)
+    for content in made.blobs.values():
+        context.blobs.put(content)
+    context.blobs.put(manifest.encode())
+    for service, pin in manifest.images().items():
+        await context.catalogue.keep(pin, project=manifest.project, service=service)
+    given = (
+        {} if subject.version is None else {VERSION_INPUT: subject.version}
+    )  # no tree ever shows this input
+    inputs = {**made.inputs, **given}
+    return ManifestRendered(
+        digest=manifest.digest,
+        revision=subject.revision,
+        version=made.version,
+        render_key=render_key(inputs, made.renderer),
+        inputs=inputs,
+        renderer=made.renderer,
+        services=manifest.service_hashes(),
+        images=manifest.images(),
+        findings=tuple(str(finding) for finding in made.findings),
+    )

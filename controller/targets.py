@@ -1,0 +1,55 @@
+"""Which environment a person means by `prod` or `shop/prod`, judged by what the log knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from events.kernel.errors import UserError, error_code
+from events.streams import split_environment
+
+if TYPE_CHECKING:
+    from events.log import EventLog
+
+ENVIRONMENT_UNKNOWN = error_code("environment-unknown", "No environment of this name is known.")
+ENVIRONMENT_AMBIGUOUS = error_code(
+    "environment-ambiguous", "Several projects have an environment of this name."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Target:
+    """One environment."""
+
+    project: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.name}"
+
+
+def known_targets(log: EventLog | None) -> list[Target]:
+    """Every environment with an event, sorted; without a log there is none."""
+    if log is None:
+        return []
+    named = (split_environment(stream) for stream in log.streams("environment/"))
+    return sorted(Target(project=one[0], name=one[1]) for one in named if one is not None)
+
+
+def find_environment(log: EventLog | None, named: str) -> Target:
+    """The one environment that `named` means. Raises UserError `environment-unknown` or `environment-ambiguous`."""
+    known = known_targets(log)
+    found = [one for one in known if named in (one.name, str(one))]
+    if len(found) > 1:
+        raise UserError(
+            ENVIRONMENT_AMBIGUOUS,
+            f"several projects have an environment {named!r}",
+            why=f"known: {', '.join(map(str, found))}",
+            next="name it as PROJECT/ENVIRONMENT",
+        )
+    if not found:
+        listed = ", ".join(map(str, known)) or "none: nothing was deployed from this home yet"
+        raise UserError(
+            ENVIRONMENT_UNKNOWN, f"unknown environment {named!r}", why=f"known environments: {listed}"
+        )
+    return found[0]

@@ -1,0 +1,101 @@
+"""The rules of an append that every adapter of the log shares: they are here once, the stores differ.
+
+Order matters and is the same everywhere: first the shape of the request, then the append id (a repeat is
+answered although its expectation no longer holds), then the expectations, then the writing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from events.envelope import StoredEvent
+from events.log import Expect, VersionConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from events.log import StreamAppend
+
+
+def check_shape(parts: Sequence[StreamAppend]) -> None:
+    """Raise ValueError for a request that no log could take: it is a mistake of the caller."""
+    if not parts:
+        raise ValueError("an append without parts")
+    streams = [part.stream for part in parts]
+    if len(set(streams)) < len(streams) or "" in streams:
+        raise ValueError(f"an append names each stream once, and by a name: {streams}")
+    for part in parts:
+        if not part.events:
+            raise ValueError(f"an append without events to stream {part.stream}")
+        if isinstance(part.expected, int) and part.expected < 0:
+            raise ValueError(f"stream {part.stream}: no stream has version {part.expected}")
+    events = [event for part in parts for event in part.events]
+    if len({event.id for event in events}) < len(events):
+        raise ValueError("an append names each event once")
+    if any(event.time.utcoffset() is None for event in events):
+        raise ValueError("an event needs a time with an offset")
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise ValueError for a negative limit of a read."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"a limit cannot be negative: {limit}")
+
+
+def check_expectation(part: StreamAppend, actual: int) -> None:
+    """Raise VersionConflictError unless a stream at version `actual` is what `part` expects."""
+    match part.expected:
+        case Expect.ANY:
+            holds = True
+        case Expect.NO_STREAM:
+            holds = actual == 0
+        case Expect.EXISTS:
+            holds = actual > 0
+        case version:
+            holds = actual == version
+    if not holds:
+        raise VersionConflictError(part.stream, expected=part.expected, actual=actual)
+
+
+def fingerprint(parts: Sequence[StreamAppend]) -> bytes:
+    """32 bytes that say whether two appends mean the same: streams, types, schemas and data, in order.
+
+    Event ids, times and expectations are left out, because a writer that starts again after a crash makes
+    them anew. Each piece is preceded by its length, so that no two requests run together to one text.
+    """
+    digest = hashlib.sha256()
+
+    def add(piece: bytes) -> None:
+        digest.update(len(piece).to_bytes(8, "big"))
+        digest.update(piece)
+
+    for part in parts:
+        add(part.stream.encode())
+        digest.update(len(part.events).to_bytes(8, "big"))
+        for event in part.events:
+            add(event.type.encode())
+            digest.update(event.schema.to_bytes(8, "big"))
+            add(event.data)
+    return digest.digest()
+
+
+def placed(part: StreamAppend, *, position: int, version: int) -> list[StoredEvent]:
+    """The events of `part` in their places: the first one after `position` and `version`."""
+    return [
+        StoredEvent(
+            position=position + offset,
+            stream=part.stream,
+            version=version + offset,
+            id=event.id,
+            type=event.type,
+            schema=event.schema,
+            time=event.time.astimezone(UTC),
+            actor=event.actor,
+            correlation=event.correlation,
+            causation=event.causation,
+            data=event.data,
+        )
+        for offset, event in enumerate(part.events, start=1)
+    ]

@@ -1,0 +1,26 @@
+"""What became of hosts."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from events.catalog.base import Event, recorded
+
+
+@recorded("host")
+class HostReached(Event):
+    """A host's engine answered for the first time, or again after it was unreachable."""
+
+    host: str = Field(description="The host.")
+    machine: str = Field(description="The machine's id; the first one binds the name to this machine.")
+    engine: str = Field(description="The engine's id; the first one binds the name to this engine.")
+    engine_version: str = Field(description="The engine's version.")
+    api_version: str = Field(description="The API version agreed on.")
+
+
+@recorded("host")
+class HostUnreachable(Event):
+    """A host's engine stopped answering; what runs there is unknown, not missing."""
+
+    host: str = Field(description="The host.")
+    reason: str = Field(description="The words of the transport or the engine.")

@@ -1,0 +1,39 @@
+"""What a watched repository showed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from events.catalog.base import Event, recorded
+
+
+@recorded("repository")
+class RevisionObserved(Event):
+    """The watched branch points at a commit that was not seen there before."""
+
+    ref: str = Field(description="Fully qualified ref, as in `refs/heads/main`.")
+    revision: str = Field(description="The commit, 40 or 64 hex digits.")
+    previous: str | None = Field(description="The commit seen before; null at the first look.")
+    tree: str = Field(description="Object id of the commit's root tree.")
+    author: str = Field(description="Pseudonym of the commit's author.")
+    subject: str = Field(description="First line of the commit message, at most 200 characters.")
+    affected: tuple[str, ...] = Field(description="Environments, `<project>/<name>`, whose inputs changed.")
+
+
+@recorded("repository")
+class RevisionRejected(Event):
+    """A commit was seen and not taken; what is deployed stays."""
+
+    ref: str = Field(description="Fully qualified ref.")
+    revision: str = Field(description="The commit.")
+    rule: str = Field(description="The rule that refused it.")
+    detail: str = Field(default="", description="What the rule saw.")
+
+
+@recorded("repository")
+class HistoryRewritten(Event):
+    """The branch points at a commit that does not descend from the one seen before."""
+
+    ref: str = Field(description="Fully qualified ref.")
+    previous: str = Field(description="The commit seen before.")
+    revision: str = Field(description="The commit seen now.")

@@ -1,0 +1,46 @@
+"""What became of services and jobs."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from events.catalog.base import Event, Failure, recorded
+
+
+@recorded("release")
+class ServiceReplaced(Event):
+    """Containers of a service came, went or were exchanged."""
+
+    host: str = Field(description="The host.")
+    service: str = Field(description="The service.")
+    old_ids: tuple[str, ...] = Field(description="Containers that are gone, 64 hex digits each.")
+    new_ids: tuple[str, ...] = Field(description="Containers that run instead, 64 hex digits each.")
+    reason: str = Field(
+        description=(
+            "Why: `new`, `changed`, `missing`, `stopped`, `orphan`, `restored`, `drift` or a longer text."
+        )
+    )
+
+
+@recorded("environment")
+class JobCompleted(Event):
+    """A one-shot service ran to its end with exit code 0; this hash need not run again here."""
+
+    release: str = Field(description="The Release it ran in.")
+    host: str = Field(description="The host.")
+    service: str = Field(description="The service.")
+    service_hash: str = Field(description="The hash that succeeded.")
+    container: str = Field(description="The container, which was removed afterwards.")
+    log_tail: tuple[str, ...] = Field(default=(), description="Last lines of its log.")
+
+
+@recorded("environment")
+class JobFailed(Event):
+    """A one-shot service did not end with exit code 0; its container is kept."""
+
+    release: str = Field(description="The Release it ran in.")
+    host: str = Field(description="The host.")
+    service: str = Field(description="The service.")
+    service_hash: str = Field(description="The hash that failed.")
+    container: str = Field(description="The container, kept for a look.")
+    failure: Failure = Field(description="Why.")

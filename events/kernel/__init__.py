@@ -1,0 +1,1 @@
+"""The ground floor: errors, clock, ids, redaction, processes. Standard library only."""

@@ -1,0 +1,132 @@
+"""Child processes: an argument list, a given environment, a deadline, and an end with the parent.
+
+No shell, no inherited variables: a caller names each variable that the child may see. A child that is
+still there at its deadline, or when the waiting task is cancelled, gets SIGTERM and after a grace period
+SIGKILL, and so do the helpers it started: each child leads a session of its own, which also keeps it from
+asking at our terminal and from a Ctrl-C that is meant for us. When `setpriv` is installed the kernel kills
+the child as soon as the thread that started it dies, so that no orphan goes on changing a host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from events.kernel.errors import OutsideError, error_code
+from events.kernel.redact import REDACT, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PROCESS_NOT_STARTED = error_code(
+    "process-not-started", "A program that Stagecraft needs could not be started."
+)
+PROCESS_TIMED_OUT = error_code(
+    "process-timed-out", "A program did not end before its deadline and was stopped."
+)
+
+_SETPRIV = shutil.which("setpriv")
+_NOT_EXECUTED = {126, 127}  # what setpriv answers when it could not become the program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a child ended: `code` is negative for a signal, as in `subprocess`."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as safe text, credentials masked."""
+        return REDACT(printable(self.stderr.decode(errors="replace"))).strip()
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    deadline_seconds: float,
+    grace_seconds: float = 5.0,
+) -> Finished:
+    """Run a program to its end and capture both streams.
+
+    A non-zero exit is an answer, not an error. Raises OutsideError `process-not-started` when the program
+    cannot be executed and `process-timed-out` when the deadline passes; on cancellation the child is
+    stopped before the cancellation goes on. `grace_seconds` pass between SIGTERM and SIGKILL.
+    """
+    child = await _started(argv, env=env, cwd=cwd, stdin=stdin)
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            stdout, stderr = await child.communicate(stdin)
+    except TimeoutError as error:
+        await _stop(child, grace_seconds)
+        raise OutsideError(
+            PROCESS_TIMED_OUT,
+            f"{argv[0]} was stopped after {deadline_seconds:g} s",
+            why=f"it ran as: {REDACT(printable(' '.join(argv)))}",
+        ) from error
+    except asyncio.CancelledError:
+        await _stop(child, grace_seconds)
+        raise
+    code = child.returncode if child.returncode is not None else await child.wait()
+    finished = Finished(argv=tuple(argv), code=code, stdout=stdout, stderr=stderr)
+    if code in _NOT_EXECUTED and stderr.startswith(b"setpriv: "):
+        raise OutsideError(PROCESS_NOT_STARTED, f"cannot start {argv[0]}", why=finished.error_text)
+    return finished
+
+
+async def _started(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, stdin: bytes | None
+) -> asyncio.subprocess.Process:
+    """The child at the head of a session of its own, so that its helpers can be ended with it."""
+    command = [_found(argv[0], path=env.get("PATH", os.defpath), cwd=cwd), *argv[1:]]
+    try:
+        return await asyncio.create_subprocess_exec(
+            *([_SETPRIV, "--pdeathsig", "KILL", "--", *command] if _SETPRIV else command),
+            env=dict(env),
+            cwd=cwd,
+            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise OutsideError(PROCESS_NOT_STARTED, f"cannot start {argv[0]}", why=str(error)) from error
+
+
+def _found(program: str, *, path: str, cwd: Path | None) -> str:
+    """The absolute path of `program` as the child would find it: through its own PATH and from its folder."""
+    found = shutil.which(str(cwd / program) if cwd is not None and "/" in program else program, path=path)
+    if found is None:
+        raise OutsideError(PROCESS_NOT_STARTED, f"program not found: {program}")
+    return str(Path(found).absolute())
+
+
+async def _stop(child: asyncio.subprocess.Process, grace_seconds: float) -> None:
+    """End `child` and its helpers, gently first; returns when they are gone.
+
+    A helper that left the session and holds the child's streams is waited for only another grace period.
+    """
+    try:
+        await _ended(child, signal.SIGTERM, grace_seconds)
+    finally:
+        await _ended(child, signal.SIGKILL, grace_seconds)
+
+
+async def _ended(child: asyncio.subprocess.Process, number: signal.Signals, seconds: float) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await child.wait()

@@ -1,0 +1,135 @@
+"""The port of the event log: append with an expectation, read, follow.
+
+Promises of every adapter (one contract suite proves them):
+
+- Positions are dense and in the order of commits: whoever has read up to N has missed nothing up to N.
+- An append is all or nothing, across the streams it names, and is durable when the call returns.
+- Each part states what it expects of its stream's version; one that does not hold refuses the whole append.
+- An append id makes a repeat harmless: the same events again answer the first positions, other events under
+  the same id are refused. What counts is streams, types and data; event ids and times may be new.
+- An event id stands in the log once.
+- A wake-up is a hint; the query is the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from events.kernel.errors import InternalError, OutsideError, error_code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from events.envelope import ProposedEvent, StoredEvent
+    from events.streams import StreamName
+
+VERSION_CONFLICT = error_code(
+    "version-conflict",
+    "Somebody else appended to the stream after it was read; read it again and decide again.",
+)
+APPEND_ID_REUSED = error_code("append-id-reused", "An append id was used before for other events.")
+EVENT_ID_REUSED = error_code("event-id-reused", "An event with this id stands in the log already.")
+LOG_UNAVAILABLE = error_code("log-unavailable", "The event log's file cannot be opened, read or written.")
+LOG_TOO_NEW = error_code("log-too-new", "The event log was written by a newer Stagecraft.")
+
+
+class Expect(Enum):
+    """What an append may expect of a stream beside an exact version."""
+
+    ANY = "any"
+    NO_STREAM = "no-stream"  # nothing was appended to it yet
+    EXISTS = "exists"  # at least one event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamAppend:
+    """Events for one stream, in order. `expected` is an exact version (0: none yet) or one of `Expect`."""
+
+    stream: StreamName
+    events: tuple[ProposedEvent, ...]  # at least one
+    expected: int | Expect = Expect.ANY
+
+
+class VersionConflictError(OutsideError):
+    """An expectation did not hold; nothing was written."""
+
+    def __init__(self, stream: str, *, expected: int | Expect, actual: int) -> None:
+        wanted = expected.value if isinstance(expected, Expect) else f"version {expected}"
+        super().__init__(VERSION_CONFLICT, f"stream {stream}: expected {wanted}, it is at version {actual}")
+        self.stream = stream
+        self.actual = actual
+
+
+class AppendIdReusedError(InternalError):
+    """The append id names other events; nothing was written."""
+
+    def __init__(self, append_id: UUID) -> None:
+        super().__init__(APPEND_ID_REUSED, f"append id {append_id} was used for other events")
+
+
+class EventIdReusedError(InternalError):
+    """The log has an event of this id; nothing was written."""
+
+    def __init__(self, event_id: UUID) -> None:
+        super().__init__(EVENT_ID_REUSED, f"event {event_id} stands in the log already")
+
+
+class EventLog(Protocol):
+    """An append-only log of events."""
+
+    @property
+    def lineage(self) -> str:
+        """The id that the log got when it was made; forks and copies keep it."""
+        ...
+
+    def append(
+        self, parts: Sequence[StreamAppend], *, append_id: UUID | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Append all parts, each stream at most once, and answer the stored events in order.
+
+        Raises VersionConflictError, AppendIdReusedError and EventIdReusedError, having written nothing;
+        ValueError for a request that names a stream or an event twice or has no events; OutsideError
+        `log-unavailable` when the store fails.
+        """
+        ...
+
+    def head(self) -> int:
+        """The position of the newest event, 0 for an empty log."""
+        ...
+
+    def stream_version(self, stream: StreamName) -> int:
+        """The version of the newest event of `stream`, 0 when it has none."""
+        ...
+
+    def read_stream(self, stream: StreamName, *, after_version: int = 0) -> list[StoredEvent]:
+        """The events of one stream after a version, oldest first."""
+        ...
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        stream: StreamName | None = None,
+        type_name: str | None = None,
+    ) -> list[StoredEvent]:
+        """Events after a position, oldest first, optionally of one stream or one type."""
+        ...
+
+    def streams(self, prefix: str = "") -> list[StreamName]:
+        """The names of all streams that start with `prefix`, sorted."""
+        ...
+
+    def wait_for(self, after: int, timeout_seconds: float) -> int:
+        """The head, as soon as it is beyond `after` or when the time is over, whichever is first.
+
+        Blocks its thread. Raises OutsideError `log-unavailable` when the log is closed meanwhile.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the store; a second call does nothing."""
+        ...

@@ -1,0 +1,152 @@
+"""The Manifest: an immutable record of all that will run, named by its digest.
+
+It is complete: running a recorded Manifest needs neither Git nor a tag nor a build. It holds nothing that
+does not reach a host: no revision, no time, no version of the renderer. So two commits that would run
+the same have the same Manifest, and a `git revert` leads back to a digest that is known.
+
+Paths on a host are not known when a Manifest is made. What the app mounts from the commit stands under
+`FILES_PREFIX` by content, what it keeps on the host under `STATE_PREFIX` by its path in the project; the
+converger puts the host's own root in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from events.kernel.canonical import canonical_json, sha256_digest
+
+FILES_PREFIX = "/.stagecraft/files/"
+STATE_PREFIX = "/.stagecraft/state/"
+
+WaitCondition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+
+
+class Record(BaseModel):
+    """A frozen part of a Manifest; an unknown key is an error, because the digest would not cover it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImagePin(Record):
+    """An image reference as written and what it meant when the Manifest was made."""
+
+    ref: str  # as rendered: `web:1.4`
+    pin: str  # `sha256:` and 64 hex digits
+    pin_kind: Literal["repo-digest", "image-id"]
+
+    @property
+    def pinned_text(self) -> str:
+        """The reference that means these very bytes: `web:1.4@sha256:…`, or the image id alone."""
+        if self.pin_kind == "image-id":
+            return self.pin
+        return f"{self.ref.partition('@')[0]}@{self.pin}"
+
+
+def kept_image_name(pin: ImagePin, *, project: str, service: str) -> str:
+    """Our own tag for a pinned image; its host part belongs to nobody, so no registry is ever asked."""
+    return f"stagecraft.local/{project}/{service}:{pin.pin.removeprefix('sha256:')[:16]}"
+
+
+class Job(Record):
+    """A one-shot service: it runs to its end before the services that wait for it are touched."""
+
+    on_rollback: bool = False  # run again on rollback and revert although this hash has succeeded
+
+
+class Gate(Record):
+    """When a service counts as up."""
+
+    settle_seconds: float  # without a health check: how long it must stay up
+    deadline_seconds: float  # the longest wait for a verdict
+
+
+class FileEntry(Record):
+    """One file of a collected tree."""
+
+    path: str  # relative, `/`, no `.` or `..`
+    executable: bool
+    blob: str  # digest of the bytes
+
+
+class FileTree(Record):
+    """Files of the commit that a service mounts; on the host they stand in a folder named by the digest."""
+
+    entries: tuple[FileEntry, ...]  # sorted by path
+
+    @field_validator("entries")
+    @classmethod
+    def _checked(cls, entries: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
+        """In the order of their paths; refused when one leads out of the tree or stands there twice."""
+        paths = [entry.path for entry in entries]
+        for path in paths:
+            if {"", ".", ".."} & set(path.split("/")) or "\0" in path:
+                raise ValueError(f"not a relative path within a tree: {path!r}")
+        if len(set(paths)) < len(paths):
+            raise ValueError("a path stands twice in a tree")
+        return tuple(sorted(entries, key=lambda entry: entry.path))
+
+    @property
+    def digest(self) -> str:
+        """The tree's name."""
+        return sha256_digest(canonical_json(self.model_dump(mode="json")))
+
+
+class Service(Record):
+    """What a converger must know of a service beside its Compose definition."""
+
+    hash: str  # over the definition that runs; see `gitops.manifest`
+    role: str
+    image: ImagePin
+    job: Job | None = None
+    waits_for: dict[str, WaitCondition] = {}  # services on the same host, by `depends_on`
+    gate: Gate
+
+
+class HostManifest(Record):
+    """What one host runs."""
+
+    compose: dict[str, Any]  # a Compose document as JSON: pinned, without `build`, labelled
+    services: dict[str, Service]
+    files: dict[str, FileTree] = {}  # by digest
+
+
+class Manifest(Record):
+    """All that will run in one environment."""
+
+    format: Literal[1] = 1
+    project: str
+    environment: str
+    compose_project: str  # the engine's name for the app; volumes hang on it
+    hosts: dict[str, HostManifest]
+    secrets: tuple[str, ...] = ()  # names only, sorted
+
+    def encode(self) -> bytes:
+        """The canonical bytes, which the digest is taken over."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def digest(self) -> str:
+        """The Manifest's name."""
+        return sha256_digest(self.encode())
+
+    def service_hashes(self) -> dict[str, dict[str, str]]:
+        """`{host: {service: hash}}`: what decisions and comparisons need of a Manifest."""
+        return {
+            host: {name: service.hash for name, service in content.services.items()}
+            for host, content in self.hosts.items()
+        }
+
+    def images(self) -> dict[str, ImagePin]:
+        """`{service: pin}`; a service that runs on several hosts has one pin."""
+        return {
+            name: service.image
+            for content in self.hosts.values()
+            for name, service in content.services.items()
+        }
+
+    @classmethod
+    def decode(cls, content: bytes) -> Manifest:
+        """The inverse of `encode`. Raises pydantic.ValidationError."""
+        return cls.model_validate_json(content)

@@ -1,0 +1,184 @@
+"""A SQLite file that is ours: opened, recognised, created, locked and closed in one way.
+
+The file says whose it is (`application_id`) and how new it is (`user_version`); neither a stranger's file
+nor one from a newer Stagecraft is ever changed. There is one connection that writes, with `BEGIN
+IMMEDIATE` so that the lock is taken before anything is read, and one that reads; each has a lock, so
+threads may share the object. Processes wait for one another in SQLite's busy handler, up to a deadline.
+
+Every error of the driver is translated here, and only here. A pool of reading connections was left out:
+our reads take milliseconds, and the second connection already keeps them apart from a slow disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from events.kernel.errors import OutsideError, Where
+from events.kernel.files import make_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+BUSY_SECONDS = 10.0  # how long a writer waits for writers of other processes
+_RETRY_SECONDS = 0.01
+_BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_PRIMARY_CODE = 0xFF  # an extended result code holds the primary one in its low byte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileKind:
+    """What a file of one kind is called, looks like and fails with."""
+
+    noun: str  # "event log"
+    application_id: int
+    version: int  # of the tables, from 1
+    tables: Sequence[str]  # statements that make a new file
+    journal: Literal["WAL", "DELETE"]
+    pragmas: Sequence[str] = ()  # for each connection, beside the common ones
+    unavailable: str  # error code
+    too_new: str  # error code
+
+
+class SqliteFile:
+    """An open file of ours. The folder is made private (0700) and the file 0600 when they are missing."""
+
+    def __init__(self, path: Path, kind: FileKind) -> None:
+        self._path = path
+        self._kind = kind
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._opened: list[sqlite3.Connection] = []
+        with self._translated():
+            try:
+                self._prepare_path()
+                self._writer = self._connected()
+                self._set_up()
+                self._reader = self._connected()
+                self._reader.execute("PRAGMA query_only = ON")
+            except BaseException:
+                self._close_all()
+                raise
+
+    @contextmanager
+    def writing(self) -> Generator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its first statement; rolled back on any error."""
+        with self._translated(), self._write_lock, self._transaction():
+            yield self._writer
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection]:
+        """The connection for queries; each statement sees what was committed when it began."""
+        with self._translated(), self._read_lock:
+            yield self._reader
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing, every other call from now on is refused."""
+        with self._translated(), self._write_lock, self._read_lock:
+            self._close_all()
+
+    def _prepare_path(self) -> None:
+        make_folders(self._path.parent, mode=0o700)
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,  # transactions are begun here, not by the driver
+            check_same_thread=False,  # the two locks see to it
+        )
+        self._opened.append(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", *self._kind.pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _set_up(self) -> None:
+        """Recognise the file or make its tables, also while other processes do the same."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._recognised()
+                self._writer.execute(f"PRAGMA journal_mode = {self._kind.journal}").fetchall()
+                with self._transaction():
+                    if not self._recognised():
+                        self._make_tables()
+            except sqlite3.OperationalError as error:  # the switch to WAL does not wait by itself
+                busy = error.sqlite_errorcode & _PRIMARY_CODE in _BUSY_CODES
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _recognised(self) -> bool:
+        """Whether the tables are there, False for an empty file. Raises OutsideError for any other file."""
+        application, version = self._number("application_id"), self._number("user_version")
+        if application == 0 and version == 0 and not self._writer.execute(_ANY_TABLE).fetchone():
+            return False
+        if application != self._kind.application_id or version < 1:
+            raise OutsideError(
+                self._kind.unavailable, f"this file is no {self._kind.noun} of Stagecraft", where=self._where
+            )
+        if version > self._kind.version:
+            raise OutsideError(
+                self._kind.too_new,
+                f"the {self._kind.noun} has version {version}, this Stagecraft knows {self._kind.version}",
+                where=self._where,
+                next="use the newer Stagecraft",
+            )
+        return True
+
+    def _make_tables(self) -> None:
+        for statement in self._kind.tables:
+            self._writer.execute(statement)
+        self._writer.execute(f"PRAGMA application_id = {self._kind.application_id}")
+        self._writer.execute(f"PRAGMA user_version = {self._kind.version}")
+
+    def _number(self, pragma: str) -> int:
+        value: int = self._writer.execute(f"PRAGMA {pragma}").fetchone()[0]
+        return value
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        """Turn what the driver and the file system raise into the kind's `unavailable` error."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise OutsideError(
+                self._kind.unavailable,
+                f"the {self._kind.noun} cannot be used",
+                where=self._where,
+                why=str(error),
+                next=f"look at {self._path}: is it readable and writable, and has its disk room?",
+            ) from error
+
+    @property
+    def _where(self) -> Where:
+        return Where(file=str(self._path))
+
+    def _close_all(self) -> None:
+        """Close what is open, the writer last: the last one to close moves the write-ahead log home."""
+        while self._opened:
+            self._opened.pop().close()
+
+
+_ANY_TABLE = "SELECT 1 FROM sqlite_master LIMIT 1"

@@ -1,0 +1,1 @@
+"""From Compose files in a tree to one rewritten document per host."""

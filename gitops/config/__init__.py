@@ -1,0 +1,1 @@
+"""What a project says of itself: `stagecraft.yml` and its descriptors."""

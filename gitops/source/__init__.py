@@ -1,0 +1,1 @@
+"""Where desired state is read from: repositories, their mirrors, and trees of files."""

@@ -1,0 +1,311 @@
+"""Repositories on this machine, read from their object store; the only module that imports GitPython.
+
+GitPython keeps `git cat-file --batch` running, so a tree or a file costs well under a millisecond, and takes
+ids of both of Git's hash lengths. Its parsers of trees and commits take SHA-1 only, so trees are parsed here
+and commits come from one `git log`. Its transports are not used: they inherit the caller's variables and put
+addresses in argument lists (see `gitops.source.mirror`).
+
+Reads of objects have no deadline of their own: the store is on this machine, and no transport works in the
+environment they run in, so nothing can be waited for. Everything else has one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+os.environ.setdefault(
+    "GIT_PYTHON_REFRESH", "quiet"
+)  # a missing git is our error at first use, not one of import
+
+from git import Repo  # it reads the variable above while it is imported
+from git.exc import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
+
+from events.kernel.errors import OutsideError, UserError, Where, error_code
+from events.kernel.redact import REDACT, printable
+from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
+from gitops.source.paths import join, shown
+from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable, refused, too_many
+from gitops.source.worktree import WorkTree
+
+REPOSITORY_MISSING = error_code("repository-missing", "There is no Git repository at the path.")
+REPOSITORY_EMPTY = error_code("repository-empty", "The repository has no commit yet.")
+REVISION_MISSING = error_code("revision-missing", "The repository has no such commit.")
+GIT_NOT_FOUND = error_code("git-not-found", "The program git is not installed.")
+
+_FORMAT: Final = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ct%x00%s%x00%B"
+_KINDS: Final[dict[bytes, EntryKind]] = {
+    b"40000": "folder",
+    b"100644": "file",
+    b"100664": "file",  # written by very old versions of Git
+    b"100755": "executable",
+    b"120000": "link",
+    b"160000": "submodule",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit as Git has it; the author is personal data, which no event holds as it is."""
+
+    revision: str  # 40 or 64 hex digits
+    tree: str  # object id of the root tree
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    subject: str  # first paragraph of the message on one line
+    committed_at: datetime  # aware, UTC
+    message: str
+
+
+class Repository:
+    """A repository at a path, bare or with a work tree; close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, *, search: bool = False) -> None:
+        """Open the repository at `path`, or with `search` the one that `path` is in.
+
+        Raises UserError `repository-missing`.
+        """
+        try:
+            self._repo = Repo(path, search_parent_directories=search, expand_vars=False)
+        except (InvalidGitRepositoryError, NoSuchPathError) as error:
+            raise repository_missing(str(path)) from error
+        self._lock = threading.Lock()
+        self._repo.git.update_environment(GIT_DIR=str(self._repo.git_dir), **local_environment())
+
+    @classmethod
+    def enclosing(cls, path: Path) -> Repository | None:
+        """The repository that `path` is in, None when there is none."""
+        try:
+            return cls(path, search=True)
+        except UserError:
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that read objects; a later read starts them again."""
+        with self._lock:
+            self._repo.close()
+
+    @property
+    def root(self) -> Path | None:
+        """The top folder of the work tree, None for a bare repository."""
+        folder = self._repo.working_tree_dir
+        return None if folder is None else Path(folder)
+
+    def resolve(self, rev: str) -> Commit:
+        """The commit that `rev` names. Raises UserError `repository-empty` or `revision-missing`."""
+        if not rev or rev.startswith("-") or "\0" in rev:
+            raise _revision_missing(rev, "")
+        status, output, words = self._run(
+            ["log", "-1", "--no-mailmap", f"--format={_FORMAT}", "--end-of-options", rev, "--"]
+        )
+        if status == 0:
+            return _parse_commit(output)
+        if not self._has_commits():
+            raise UserError(REPOSITORY_EMPTY, "the repository has no commit yet", next="git commit")
+        raise _revision_missing(rev, words)
+
+    def tree(self, revision: str) -> GitTree:
+        """The files of a commit. Raises as `resolve`."""
+        return GitTree(self, self.resolve(revision).tree)
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` descends from `older` or is it; False when either is unknown here."""
+        known = all(self.kind_of(revision) == "commit" for revision in (older, newer))
+        return known and self._run(["merge-base", "--is-ancestor", older, newer])[0] == 0
+
+    def dirty(self) -> bool:
+        """Whether the work tree differs from HEAD, files that Git does not know included; False when bare."""
+        if self.root is None:
+            return False
+        return bool(self._checked(["status", "--porcelain", "--ignore-submodules=none", "-z"]))
+
+    def worktree(self) -> WorkTree:
+        """The files that a commit of all would hold. Raises UserError `repository-missing` when bare."""
+        if self.root is None:
+            raise repository_missing(str(self._repo.git_dir), "it is bare, so it has no work tree")
+        listed = self._checked(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        return WorkTree(self.root, known=frozenset(os.fsdecode(name) for name in listed.split(b"\0") if name))
+
+    def kind_of(self, object_id: str) -> str | None:
+        """`commit`, `tree`, `blob` or `tag`; None for an object that is not here."""
+        with self._lock, contextlib.suppress(ValueError):
+            return self._repo.git.get_object_header(object_id)[1]
+        return None
+
+    def size_of(self, object_id: str) -> int:
+        """Bytes of an object, without reading it. Raises OutsideError `git-failed`."""
+        with self._lock, _object_errors(object_id):
+            return self._repo.git.get_object_header(object_id)[2]
+
+    def content_of(self, object_id: str) -> bytes:
+        """An object's bytes. Raises OutsideError `git-failed`."""
+        with self._lock, _object_errors(object_id):
+            return self._repo.git.get_object_data(object_id)[3]
+
+    def _has_commits(self) -> bool:
+        return bool(self._checked(["rev-list", "--all", "--max-count=1"]))
+
+    def _checked(self, arguments: list[str]) -> bytes:
+        """Standard output of a command that must work. Raises OutsideError `git-failed`."""
+        status, output, words = self._run(arguments)
+        if status != 0:
+            raise git_failed(f"git {arguments[0]} failed in {self._repo.git_dir}", words)
+        return output
+
+    def _run(self, arguments: list[str]) -> tuple[int, bytes, str]:
+        """Exit status, standard output, standard error as safe text."""
+        try:
+            status, output, words = self._repo.git.execute(
+                ["git", *arguments],
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                kill_after_timeout=READ_SECONDS,
+            )
+        except GitCommandNotFound as error:
+            raise _git_not_found() from error
+        return status, output, REDACT(printable(str(words))).strip()
+
+
+class GitTree:
+    """The files of one tree object; listings are remembered, because a tree never changes."""
+
+    def __init__(self, repository: Repository, tree: str) -> None:
+        self._repository = repository
+        self._tree = tree
+        self._listings: dict[str, dict[str, tuple[EntryKind, str]]] = {}
+
+    def entry(self, path: str) -> Entry | None:
+        """What stands at `path`; see `Tree.entry`."""
+        kind: EntryKind = "folder"
+        object_id, done = self._tree, ""
+        for part in filter(None, path.split("/")):
+            if kind in {"link", "submodule"}:
+                raise refused(done, Entry(kind=kind, object_id=object_id, size_bytes=0))
+            found = self._listing(object_id).get(part) if kind == "folder" else None
+            if found is None:
+                return None
+            kind, object_id = found
+            done = join(done, part)
+        return self._described(kind, object_id)
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """The content of a file; see `Tree.read`."""
+        entry = readable(path, self.entry(path), max_bytes=max_bytes)
+        return self._repository.content_of(entry.object_id)
+
+    def walk(self, path: str, *, max_entries: int = MAX_WALKED) -> list[tuple[str, Entry]]:
+        """All below `path` but folders; see `Tree.walk`."""
+        top = self.entry(path)
+        found: list[tuple[str, Entry]] = []
+        waiting = [(path, top.object_id)] if top is not None and top.kind == "folder" else []
+        while waiting:
+            folder, folder_id = waiting.pop()
+            for name, (kind, object_id) in self._listing(folder_id).items():
+                if kind == "folder":
+                    waiting.append((join(folder, name), object_id))
+                else:
+                    found.append((join(folder, name), self._described(kind, object_id)))
+                if len(found) + len(waiting) > max_entries:
+                    raise too_many(path, max_entries)
+        return sorted(found, key=lambda item: item[0])
+
+    def object_id(self, path: str) -> str | None:
+        """Git's name of what stands at `path`; see `Tree.object_id`."""
+        try:
+            entry = self.entry(path)
+        except UserError:
+            return None
+        return None if entry is None else entry.object_id
+
+    def _described(self, kind: EntryKind, object_id: str) -> Entry:
+        size = 0 if kind in {"folder", "submodule"} else self._repository.size_of(object_id)
+        return Entry(kind=kind, object_id=object_id, size_bytes=size)
+
+    def _listing(self, object_id: str) -> dict[str, tuple[EntryKind, str]]:
+        listing = self._listings.get(object_id)
+        if listing is None:
+            content = self._repository.content_of(object_id)
+            listing = self._listings[object_id] = _parse_tree(content, len(object_id) // 2)
+        return listing
+
+
+def repository_missing(path: str, why: str = "") -> UserError:
+    """The error for a path that is no repository."""
+    return UserError(
+        REPOSITORY_MISSING,
+        f"no Git repository at {shown(path)}" + (f": {why}" if why else ""),
+        where=Where(file=shown(path)),
+        next="git init, or name the repository's path",
+    )
+
+
+@contextlib.contextmanager
+def _object_errors(object_id: str) -> Generator[None]:
+    """Translate what GitPython raises for an object that it cannot read."""
+    try:
+        yield
+    except GitCommandNotFound as error:
+        raise _git_not_found() from error
+    except (ValueError, OSError) as error:
+        raise git_failed(
+            f"object {shown(object_id)} cannot be read", REDACT(printable(str(error)))
+        ) from error
+
+
+def _git_not_found() -> OutsideError:
+    return OutsideError(GIT_NOT_FOUND, "git is not installed or not on PATH", next="install git")
+
+
+def _revision_missing(rev: str, words: str) -> UserError:
+    return UserError(
+        REVISION_MISSING,
+        f"the repository has no commit {shown(rev)!r}",
+        why=words,
+        next="git log --oneline --all",
+    )
+
+
+def _parse_commit(output: bytes) -> Commit:
+    fields = output.decode(errors="replace").split("\0", 7)
+    revision, tree, parents, name, email, seconds, subject, message = fields
+    return Commit(
+        revision=revision,
+        tree=tree,
+        parents=tuple(parents.split()),
+        author_name=name,
+        author_email=email,
+        subject=subject,
+        committed_at=datetime.fromtimestamp(int(seconds), tz=UTC),
+        message=message.rstrip("\n"),
+    )
+
+
+def _parse_tree(content: bytes, id_bytes: int) -> dict[str, tuple[EntryKind, str]]:
+    """A raw tree object: rows of mode, space, name, NUL, binary id."""
+    listing: dict[str, tuple[EntryKind, str]] = {}
+    at = 0
+    while at < len(content):
+        space = content.index(b" ", at)
+        end = content.index(b"\0", space)
+        kind = _KINDS.get(content[at:space].lstrip(b"0"), "submodule")  # nothing of an unknown mode is read
+        at = end + 1 + id_bytes
+        listing[os.fsdecode(content[space + 1 : end])] = (kind, content[end + 1 : at].hex())
+    return listing

@@ -1,0 +1,153 @@
+"""A bare copy of a watched repository, kept up to date one branch at a time.
+
+The source is asked by `ls-remote` first, so an idle look fetches nothing. Refs are fully qualified, so a tag
+never stands in for a branch. A rewritten branch is taken as it is: whoever asks compares the revisions
+(`Repository.is_ancestor`) and says so in the log; the commits it left behind stay, because nothing is ever
+collected here. Processes run through the kernel: with variables of ours alone, a deadline, and an end with
+the controller. GitPython's transports give none of the three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from events.kernel.errors import OutsideError, UserError, error_code
+from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
+from gitops.source.address import parse_address
+from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
+from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
+from gitops.source.paths import shown
+
+GIT_UNREACHABLE = error_code("git-unreachable", "The watched repository did not answer or refused.")
+BRANCH_MISSING = error_code("branch-missing", "The watched repository has no such branch.")
+
+LOOK_SECONDS = 45.0
+FETCH_SECONDS = 600.0
+_MAX_NAMED = 20
+_HEADS = "refs/heads/"
+
+
+class Mirror:
+    """The copy of the repository at `url` in `folder`, which is made when it is first needed."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        """Raises UserError `repository-url-refused`."""
+        self._address = parse_address(url)
+        self._folder = folder
+        self._lock = asyncio.Lock()
+
+    async def remote_head(self, branch: str) -> str:
+        """The revision that the branch points at now, at the source.
+
+        Raises UserError `repository-missing` for a path without a repository, `repository-empty`,
+        `branch-missing` with the branches there are, and OutsideError `git-unreachable`.
+        """
+        ref = _ref(branch)
+        heads = await self._heads(ref)
+        if ref in heads:
+            return heads[ref]
+        known = await self._heads()
+        if not known:
+            raise UserError(
+                REPOSITORY_EMPTY, f"{self._shown} has no branch yet", next=f"git push origin {branch}"
+            )
+        raise _branch_missing(self._shown, branch, [name.removeprefix(_HEADS) for name in known])
+
+    async def fetch(self, branch: str) -> str:
+        """Bring the branch and its history here and answer the revision it has now.
+
+        Raises as `remote_head`, and OutsideError `git-failed` when the copy itself does not work.
+        """
+        ref = _ref(branch)
+        async with self._lock:
+            await self._create()
+            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--"]
+            fetched = await self._git(
+                [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"],
+                deadline_seconds=FETCH_SECONDS,
+            )
+        if fetched.code != 0:
+            await self.remote_head(branch)  # says better what is wrong, when the source is at fault
+            raise self._unreachable(fetched)
+        with self.repository() as repository:
+            return repository.resolve(ref).revision
+
+    def repository(self) -> Repository:
+        """The copy. Raises UserError `repository-missing` before the first fetch."""
+        return Repository(self._folder)
+
+    @property
+    def _shown(self) -> str:
+        return shown(self._address.url)
+
+    async def _heads(self, ref: str | None = None) -> dict[str, str]:
+        """`{ref: revision}` of all branches or of one."""
+        patterns = [] if ref is None else [ref]
+        answer = await self._git(
+            ["ls-remote", "--quiet", "--heads", "--", self._address.url, *patterns],
+            deadline_seconds=LOOK_SECONDS,
+        )
+        if answer.code != 0:
+            raise self._unreachable(answer)
+        rows = (line.split("\t", 1) for line in answer.stdout.decode(errors="replace").splitlines())
+        return {name: revision for revision, name in rows if ref is None or name == ref}
+
+    async def _create(self) -> None:
+        """Make the empty copy; nothing changes when it is there."""
+        if (self._folder / "HEAD").is_file():
+            return
+        await asyncio.to_thread(self._folder.parent.mkdir, parents=True, exist_ok=True)
+        made = await self._git(
+            ["init", "--quiet", "--bare", "--template=", "--", str(self._folder)],
+            deadline_seconds=READ_SECONDS,
+        )
+        if made.code != 0:
+            raise git_failed(f"no mirror can be made in {self._folder}", made.error_text)
+
+    async def _git(self, arguments: list[str], *, deadline_seconds: float) -> Finished:
+        environment = {**network_environment(self._address.settings()), **self._address.variables()}
+        try:
+            return await run(["git", *arguments], env=environment, deadline_seconds=deadline_seconds)
+        except OutsideError as error:
+            if error.code != PROCESS_TIMED_OUT:
+                raise
+            raise OutsideError(
+                GIT_UNREACHABLE, f"{self._shown} did not answer in {deadline_seconds:g} s", next=self._try
+            ) from error
+
+    def _unreachable(self, answer: Finished) -> UserError | OutsideError:
+        """What a failed exchange means: a path where nothing is, or a source that does not answer."""
+        if self._address.local and "does not appear to be a git repository" in answer.error_text:
+            return repository_missing(self._address.url)
+        return OutsideError(
+            GIT_UNREACHABLE, f"{self._shown} cannot be read", why=answer.error_text, next=self._try
+        )
+
+    @property
+    def _try(self) -> str:
+        return f"git ls-remote {self._shown}"
+
+
+def _ref(branch: str) -> str:
+    """The branch's full name. Raises UserError `branch-missing` for what cannot be one."""
+    name = branch.removeprefix(_HEADS)
+    if (
+        not name
+        or name.startswith("-")
+        or any(not mark.isprintable() or mark in " ~^:?*[\\" for mark in name)
+    ):
+        raise UserError(
+            BRANCH_MISSING, f"{shown(branch)!r} cannot be the name of a branch", next="git branch --all"
+        )
+    return f"{_HEADS}{name}"
+
+
+def _branch_missing(repository: str, branch: str, known: list[str]) -> UserError:
+    named = ", ".join(shown(name) for name in sorted(known)[:_MAX_NAMED])
+    more = f" and {len(known) - _MAX_NAMED} more" if len(known) > _MAX_NAMED else ""
+    return UserError(
+        BRANCH_MISSING,
+        f"{repository} has no branch {shown(branch)!r}; it has {named}{more}",
+        next=f"git push origin {shown(branch)}",
+    )

@@ -1,0 +1,1 @@
+"""What follows the log: views for readers, convergers for hosts and containers."""

@@ -1,0 +1,1 @@
+"""Convergers: observe the engine, plan (pure), apply, record."""

@@ -1,0 +1,155 @@
+"""From errors and evidence to the `Failure` that events carry.
+
+Two kinds of failure meet here. An error of the tree has a class, and the class says who can mend it. A
+container that did not do its part has evidence (exit code, last health output, last lines of its log), and
+that is the repository's business: the image, the command or the check came from there. What is only the
+host's business, a port that is taken or an engine out of space, is told by the engine's sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from events.catalog import Failure
+from events.kernel.errors import InternalError, OutsideError, StagecraftError, UserError, Where, error_code
+from events.log import APPEND_ID_REUSED, LOG_TOO_NEW, LOG_UNAVAILABLE, VERSION_CONFLICT
+from projections.engine.errors import ENGINE_UNREACHABLE, shown
+from projections.engine.port import ContainerDetail, Engine
+
+CONTAINER_EXITED = error_code("container-exited", "A container of a service ended although it should run on.")
+CONTAINER_RESTARTING = error_code("container-restarting", "A container ends and is restarted again and again.")
+CONTAINER_UNHEALTHY = error_code("container-unhealthy", "A container's own health check says it is unhealthy.")
+CONTAINER_NOT_HEALTHY = error_code(
+    "container-not-healthy-in-time", "A container did not turn healthy, or did not stay up, before its deadline."
+)
+CONTAINER_OUT_OF_MEMORY = error_code(
+    "container-out-of-memory", "The kernel ended a container that used more memory than it may."
+)
+CONTAINER_NOT_STARTED = error_code("container-not-started", "The engine made a container and could not start it.")
+CONTAINER_GONE = error_code("container-gone", "A container was removed while it was waited for.")
+JOB_FAILED = error_code("job-failed", "A one-shot service did not end with exit code 0.")
+JOB_TIMED_OUT = error_code("job-timed-out", "A one-shot service did not end before its deadline and was stopped.")
+PORT_TAKEN = error_code("port-taken", "A port that a service publishes is held by somebody else.")
+HOST_IS_ANOTHER_MACHINE = error_code(
+    "host-is-another-machine", "A host's name is bound to another machine or engine than the one that answers."
+)
+
+LOG_LINES = 20
+_LINE_LIMIT = 500  # characters of one log line
+_HEALTH_LIMIT = 1000  # characters of a health check's output
+_EVIDENCE_NEXT = "mend it in the repository and push; the container's last lines stand above"
+
+HOST_UNKNOWN = frozenset({ENGINE_UNREACHABLE, HOST_IS_ANOTHER_MACHINE})
+"""With these, what runs is unknown: nothing is decided, undone or pruned."""
+
+FATAL = HOST_UNKNOWN | {LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT, APPEND_ID_REUSED}
+"""With these no verdict is given: the host is unknown, or the verdict could not be recorded."""
+
+_PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.I)
+_BAD_START = re.compile(
+    r"OCI runtime|executable file not found|no such file or directory|permission denied|exec format error"
+    r"|unable to start container process|not a directory",
+    re.IGNORECASE,
+)
+
+
+class ServiceFailedError(UserError):
+    """A container did not do what its service asks; `failure` carries the evidence."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(
+            failure.code,
+            failure.message,
+            where=Where(host=failure.host, service=failure.service),
+            why=failure.why,
+            next=failure.next,
+        )
+        self.failure = failure
+
+
+def failure_of(error: StagecraftError, *, host: str | None = None, service: str | None = None) -> Failure:
+    """The record of an error; `host` and `service` stand in where the error names none."""
+    if isinstance(error, ServiceFailedError):
+        return error.failure
+    place = error.where
+    return Failure(
+        code=error.code,
+        message=error.message,
+        cause=_cause(error),
+        host=place.host or host,
+        service=place.service or service,
+        where=str(Where(file=place.file, line=place.line, column=place.column, key=place.key)),
+        why=error.why,
+        next=error.next,
+    )
+
+
+def _cause(error: StagecraftError) -> Literal["repository", "outside", "internal"]:
+    if isinstance(error, UserError):
+        return "repository"
+    return "outside" if isinstance(error, OutsideError) else "internal"
+
+
+def error_of(failure: Failure) -> StagecraftError:
+    """An error that says what the record says: for a caller that goes on with a failure recorded earlier."""
+    kinds = {"repository": UserError, "outside": OutsideError, "internal": InternalError}
+    return kinds[failure.cause](
+        failure.code,
+        failure.message,
+        where=Where(host=failure.host, service=failure.service),
+        why=failure.why,
+        next=failure.next,
+    )
+
+
+def failed_container(
+    code: str,
+    message: str,
+    *,
+    host: str,
+    service: str,
+    detail: ContainerDetail | None,
+    log_tail: tuple[str, ...] = (),
+) -> Failure:
+    """The record of a container that failed, with all that an inspection told."""
+    ended = detail is not None and detail.container.state in {"exited", "dead", "restarting"}
+    return Failure(
+        code=code,
+        message=message,
+        cause="repository",
+        host=host,
+        service=service,
+        why=shown(detail.error) if detail is not None else "",
+        next=_EVIDENCE_NEXT,
+        exit_code=detail.exit_code if detail is not None and ended else None,
+        health_output=shown(detail.health_output, limit=_HEALTH_LIMIT) if detail is not None else "",
+        log_tail=log_tail,
+    )
+
+
+async def last_lines(engine: Engine, container_id: str) -> tuple[str, ...]:
+    """The last lines of a container's log, masked and bounded."""
+    return tuple(shown(line, limit=_LINE_LIMIT) for line in await engine.logs(container_id, tail=LOG_LINES))
+
+
+def told_by_compose(error: OutsideError, *, host: str, services: tuple[str, ...]) -> StagecraftError:
+    """A failed `up`, told apart by the engine's words: a port, a command that cannot start, or as it was."""
+    where = Where(host=host, service=services[0] if len(services) == 1 else None)
+    if _PORT_TAKEN.search(error.why):
+        return OutsideError(
+            PORT_TAKEN,
+            "a port that the service publishes is taken",
+            where=where,
+            why=error.why,
+            next="find its holder with `ss -ltnp`, or publish another port",
+        )
+    if _BAD_START.search(error.why):
+        return UserError(
+            CONTAINER_NOT_STARTED,
+            "the engine could not start a container",
+            where=where,
+            why=error.why,
+            next="check the command, the entrypoint and the mounts of the service",
+        )
+    return error

@@ -1,0 +1,75 @@
+"""What a converger does on a host, one thing at a time, as data: it can be shown before it is run.
+
+Running them is the business of `apply.py`, which puts operations of one wave into one call of Compose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OperationKind = Literal["run_job", "create", "replace", "start", "keep", "remove"]
+
+UP_KINDS: frozenset[OperationKind] = frozenset({"create", "replace"})
+_VERBS: dict[OperationKind, str] = {
+    "run_job": "run the job",
+    "create": "create",
+    "replace": "replace",
+    "start": "start",
+    "keep": "keep",
+    "remove": "remove",
+}
+_SHORT_ID = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing to do with one service on one host.
+
+    `containers` are the ids it concerns: those that go for `replace` and `remove`, those that stay for
+    `keep`, those to start for `start`; none for `create` and `run_job`.
+    """
+
+    kind: OperationKind
+    host: str
+    service: str
+    reason: str  # new, changed, missing, stopped, orphan, duplicate, …; for `keep` why nothing is done
+    containers: tuple[str, ...] = ()
+    clears_way: bool = False  # `remove` only: holds a port or a name that another operation needs
+    removes_first: tuple[str, ...] = ()  # `replace` only: containers that Compose itself cannot replace
+
+    def describe(self) -> str:
+        """One line for people: `local: replace web (changed) 3f2a91c07d1e`."""
+        ids = " ".join(container[:_SHORT_ID] for container in self.containers)
+        return f"{self.host}: {_VERBS[self.kind]} {self.service} ({self.reason}) {ids}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlan:
+    """All operations of one host: services in the order of their names, then what goes."""
+
+    host: str
+    operations: tuple[Operation, ...]
+
+    @property
+    def changes(self) -> tuple[Operation, ...]:
+        """Everything but `keep`."""
+        return tuple(operation for operation in self.operations if operation.kind != "keep")
+
+    @property
+    def repairs(self) -> tuple[Operation, ...]:
+        """The changes that bring back what was there: all but jobs, which are history and not state."""
+        return tuple(operation for operation in self.changes if operation.kind != "run_job")
+
+    def of(self, *kinds: OperationKind) -> tuple[Operation, ...]:
+        """The operations of some kinds."""
+        return tuple(operation for operation in self.operations if operation.kind in kinds)
+
+    def only(self, services: frozenset[str]) -> HostPlan:
+        """The same plan without the operations of other services."""
+        kept = tuple(operation for operation in self.operations if operation.service in services)
+        return HostPlan(host=self.host, operations=kept)
+
+    def describe(self) -> tuple[str, ...]:
+        """One line for each change."""
+        return tuple(operation.describe() for operation in self.changes)

@@ -1,0 +1,242 @@
+"""From what should run and what runs to the operations in between: a pure function.
+
+Equality is the label `service-hash`: the hash covers everything that reaches a container, so a container
+with the wanted hash that is in the wanted state runs as the Manifest says, and a Release that changes one
+service leaves the others alone. Asking Compose (`up --dry-run`) was dropped for this: it takes 50 ms and a
+process at every idle pass, where one listing through the API takes 2 ms.
+
+Jobs are history, not state: whether one has to run is the log's knowledge, its containers count as nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from events.kernel.errors import UserError, Where, error_code
+from events.manifest import HostManifest, Service
+from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
+from projections.converge.operations import HostPlan, Operation
+from projections.engine.port import Container
+from projections.engine.sweep import Owner
+
+MANIFEST_EMPTY = error_code(
+    "manifest-empty", "A Manifest without any service asks for nothing; it never removes what runs."
+)
+
+_RUNNING = frozenset({"running", "restarting"})
+_STARTABLE = frozenset({"created", "exited"})
+_SHARED_NAMESPACES = ("network_mode", "ipc", "pid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a plan is asked for, beside the Manifest and the containers."""
+
+    host: str
+    owner: Owner
+    compose_project: str
+    succeeded_jobs: frozenset[tuple[str, str]] = frozenset()  # (service, service hash)
+    known_services: frozenset[str] = frozenset()  # ran here before: absent means `missing`, not `new`
+    going_back: bool = False  # jobs with `on_rollback` run again unless they are in `rerun_jobs`
+    rerun_jobs: frozenset[tuple[str, str]] = field(default_factory=lambda: frozenset[tuple[str, str]]())
+
+
+def plan(content: HostManifest, containers: Iterable[Container], question: Question) -> HostPlan:
+    """The operations that make `containers` (of the Compose project, stopped ones too) equal to `content`.
+
+    Raises UserError `manifest-empty` when there is no service at all, and `container-not-ours` when a
+    container of somebody else stands where a service has to run.
+    """
+    if not content.services:
+        raise UserError(
+            MANIFEST_EMPTY,
+            "the Manifest names no service for this host, so nothing is changed",
+            where=Where(environment=environment_path(question.owner), host=question.host),
+            next="check the Compose file and the roles with `stagecraft config render`",
+        )
+    definitions: Mapping[str, Mapping[str, Any]] = content.compose.get("services", {})
+    found = list(containers)
+    refuse_conflicts(
+        found,
+        owner=question.owner,
+        host=question.host,
+        compose_project=question.compose_project,
+        services=definitions,
+    )
+    ours = _by_service(found, question.owner)
+    operations = [
+        operation
+        for name, service in sorted(content.services.items())
+        for operation in _for_service(
+            question, name, service=service, definition=definitions.get(name, {}), present=ours.get(name, [])
+        )
+    ]
+    operations = _with_sharers(operations, definitions, ours)
+    operations += _orphans(content, operations, ours=ours, question=question)
+    return HostPlan(host=question.host, operations=tuple(operations))
+
+
+def plan_removal(containers: Iterable[Container], *, host: str, owner: Owner) -> HostPlan:
+    """The plan for a host that left the Manifest: everything of ours goes, by id."""
+    ours = _by_service(containers, owner)
+    return HostPlan(
+        host=host,
+        operations=tuple(
+            Operation(
+                kind="remove", host=host, service=name, reason="orphan", containers=tuple(c.id for c in present)
+            )
+            for name, present in sorted(ours.items())
+        ),
+    )
+
+
+def _by_service(containers: Iterable[Container], owner: Owner) -> dict[str, list[Container]]:
+    """Our replicas by service; runs of jobs are left out."""
+    found: dict[str, list[Container]] = defaultdict(list)
+    for container in containers:
+        if owner.owns(container) and not container.one_off and container.service is not None:
+            found[container.service].append(container)
+    return {name: sorted(group, key=lambda c: (c.name, c.id)) for name, group in found.items()}
+
+
+def _for_service(
+    question: Question,
+    name: str,
+    *,
+    service: Service,
+    definition: Mapping[str, Any],
+    present: list[Container],
+) -> list[Operation]:
+    if service.job is not None:
+        return [_for_job(question, name, service)]
+    wanted = replicas(definition)
+    host = question.host
+    right = [c for c in present if c.service_hash == service.hash]
+    if len(right) < len(present):
+        return [_replacement(host, name, present, "changed")]
+    if stuck := [c for c in right if c.state not in _RUNNING | _STARTABLE]:
+        return [_replacement(host, name, stuck, stuck[0].state, removes_first=True)]
+    # Running ones first, so that a surplus takes stopped ones away.
+    ordered = sorted(right, key=lambda c: c.state not in _RUNNING)
+    stay, surplus = ordered[:wanted], ordered[wanted:]
+    operations: list[Operation] = []
+    if surplus:
+        operations.append(
+            Operation(
+                kind="remove", host=host, service=name, reason="duplicate", containers=tuple(c.id for c in surplus)
+            )
+        )
+    if len(stay) < wanted:
+        known = name in question.known_services or bool(stay)
+        return [*operations, Operation(kind="create", host=host, service=name, reason="missing" if known else "new")]
+    if stopped := tuple(c.id for c in stay if c.state in _STARTABLE):
+        operations.append(
+            Operation(kind="start", host=host, service=name, reason="stopped", containers=stopped)
+        )
+    elif not surplus:
+        ids = tuple(c.id for c in stay)
+        operations.append(
+            Operation(kind="keep", host=host, service=name, reason="runs as the Manifest says", containers=ids)
+        )
+    return operations
+
+
+def _for_job(question: Question, name: str, service: Service) -> Operation:
+    key = (name, service.hash)
+    if key not in question.succeeded_jobs:
+        return Operation(kind="run_job", host=question.host, service=name, reason="new")
+    again = question.going_back and service.job is not None and service.job.on_rollback
+    if again and key not in question.rerun_jobs:
+        return Operation(kind="run_job", host=question.host, service=name, reason="on rollback")
+    return Operation(kind="keep", host=question.host, service=name, reason="succeeded before")
+
+
+def _replacement(
+    host: str, name: str, going: list[Container], reason: str, *, removes_first: bool = False
+) -> Operation:
+    ids = tuple(container.id for container in going)
+    return Operation(
+        kind="replace",
+        host=host,
+        service=name,
+        reason=reason,
+        containers=ids,
+        removes_first=ids if removes_first else (),
+    )
+
+
+def _with_sharers(
+    operations: list[Operation],
+    definitions: Mapping[str, Mapping[str, Any]],
+    ours: Mapping[str, list[Container]],
+) -> list[Operation]:
+    """Whoever lives in a namespace or volumes of a container that goes is replaced with it, to any depth."""
+    current = {(o.service, o.kind): o for o in operations}
+    moving = {o.service for o in operations if o.kind in {"create", "replace"}}
+    grown = True
+    while grown:
+        grown = False
+        for (name, kind), operation in list(current.items()):
+            provider = next((p for p in shared_with(definitions.get(name, {})) if p in moving), None)
+            if provider is None or kind not in {"keep", "start"}:
+                continue
+            del current[name, kind]
+            going = ours.get(name, [])
+            current[name, "replace"] = _replacement(operation.host, name, going, f"shares with {provider}")
+            moving.add(name)
+            grown = True
+    return sorted(current.values(), key=lambda o: (o.service, o.kind))
+
+
+def shared_with(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    """The services whose container this one needs by id: shared namespaces and `volumes_from`, sorted."""
+    modes = (str(definition.get(key) or "") for key in _SHARED_NAMESPACES)
+    found = {mode.removeprefix("service:") for mode in modes if mode.startswith("service:")}
+    for source in definition.get("volumes_from") or ():
+        if not str(source).startswith("container:"):
+            found.add(str(source).partition(":")[0])
+    return tuple(sorted(found))
+
+
+def _orphans(
+    content: HostManifest,
+    operations: Collection[Operation],
+    *,
+    ours: Mapping[str, list[Container]],
+    question: Question,
+) -> list[Operation]:
+    """Our containers whose service is not in the Manifest, or became a job; they go by id."""
+    definitions = content.compose.get("services", {})
+    arriving = {o.service: definitions.get(o.service, {}) for o in operations if o.kind in {"create", "replace"}}
+    ports = {port for definition in arriving.values() for port in published_ports(definition)}
+    names = {str(d["container_name"]) for d in arriving.values() if d.get("container_name")}
+    orphans: list[Operation] = []
+    for name, present in sorted(ours.items()):
+        service = content.services.get(name)
+        if service is not None and service.job is None:
+            continue
+        blocks = any(c.name in names or ports & {(p.port, p.protocol) for p in c.ports} for c in present)
+        orphans.append(
+            Operation(
+                kind="remove",
+                host=question.host,
+                service=name,
+                reason="orphan",
+                containers=tuple(c.id for c in present),
+                clears_way=blocks,
+            )
+        )
+    return orphans
+
+
+def published_ports(definition: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    """The fixed host ports of a service, `(port, protocol)`; ranges and free choices are left to the engine."""
+    found: list[tuple[int, str]] = []
+    for port in definition.get("ports") or ():
+        published = str(port.get("published") or "")
+        if published.isdigit() and int(published) > 0:
+            found.append((int(published), str(port.get("protocol") or "tcp")))
+    return tuple(found)

@@ -1,0 +1,127 @@
+"""What a converger works with and where: given from outside, the same for releases, healing and looking.
+
+`Equipment` is one controller's, `Site` one environment on one host. Both hold references only; whoever
+wires them (the controller's bootstrap) owns what is behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from events.blobs import BlobStore
+from events.envelope import CONTROLLER
+from events.kernel.clock import Clock
+from events.kernel.errors import UserError, Where, error_code
+from events.kernel.ids import Ids
+from events.log import EventLog
+from events.manifest import Manifest
+from events.recorder import Recorder
+from events.streams import StreamName, environment_stream
+from projections.engine.port import Engine
+from projections.engine.sweep import Owner
+from projections.observed import ObservedStore
+
+HOST_NOT_SUPPORTED = error_code(
+    "host-not-supported", "A Manifest names a host that this controller has no engine for."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressLine:
+    """One step of a converger, for people who watch; nothing depends on it."""
+
+    environment: str  # `<project>/<name>`
+    text: str
+    host: str | None = None
+    service: str | None = None
+    release: str | None = None
+
+
+Progress = Callable[[ProgressLine], None]
+
+
+def no_progress(line: ProgressLine) -> None:
+    """Nobody watches."""
+    del line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """Everything outside that a converger touches."""
+
+    log: EventLog
+    blobs: BlobStore
+    ids: Ids
+    clock: Clock
+    engines: Mapping[str, Engine]  # by host
+    roots: Mapping[str, Path]  # by host: the folder that holds `apps/`
+    observed: ObservedStore
+    progress: Progress = no_progress
+
+    def recorder(self, *, correlation: UUID | None = None, causation: UUID | None = None) -> Recorder:
+        """A recorder of one undertaking of the controller itself."""
+        return Recorder(
+            log=self.log,
+            ids=self.ids,
+            clock=self.clock,
+            actor=CONTROLLER,
+            correlation=correlation,
+            causation=causation,
+        )
+
+    def site(self, manifest: Manifest, host: str) -> Site:
+        """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""
+        if host not in self.engines or host not in self.roots:
+            raise UserError(
+                HOST_NOT_SUPPORTED,
+                f"this controller reaches no host named {host}",
+                where=Where(environment=f"{manifest.project}/{manifest.environment}", host=host),
+                next="give the role to `local`, the only host this version deploys to",
+            )
+        owner = Owner(project=manifest.project, environment=manifest.environment, log=self.log.lineage)
+        return Site(
+            host=host,
+            engine=self.engines[host],
+            root=self.roots[host],
+            owner=owner,
+            compose_project=manifest.compose_project,
+            equipment=self,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One environment on one host."""
+
+    host: str
+    engine: Engine
+    root: Path
+    owner: Owner
+    compose_project: str
+    equipment: Equipment
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of all waits."""
+        return self.equipment.clock
+
+    @property
+    def environment(self) -> str:
+        """`<project>/<name>`."""
+        return f"{self.owner.project}/{self.owner.environment}"
+
+    @property
+    def stream(self) -> StreamName:
+        """The environment's stream."""
+        return environment_stream(self.owner.project, self.owner.environment)
+
+    def tell(self, text: str, *, service: str | None = None, release: str | None = None) -> None:
+        """Report a step to whoever watches."""
+        self.equipment.progress(
+            ProgressLine(
+                environment=self.environment, host=self.host, service=service, release=release, text=text
+            )
+        )

@@ -1,0 +1,76 @@
+"""The calls of the engine's API that are used, with types.
+
+The SDK's client has them all and its stubs leave most answers open; read as this Protocol it is typed in
+one place instead of at each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+Answer = Mapping[str, Any]  # one JSON object of the engine
+
+
+class DockerApi(Protocol):
+    """`docker.APIClient`, as far as it is called."""
+
+    def version(self) -> Answer:
+        """`GET /version`."""
+        ...
+
+    def info(self) -> Answer:
+        """`GET /info`."""
+        ...
+
+    def ping(self) -> bool:
+        """`GET /_ping`."""
+        ...
+
+    def close(self) -> None:
+        """Give back the connections; a later request opens new ones."""
+        ...
+
+    def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[Answer]:  # noqa: A002  # the SDK's word
+        """`GET /containers/json`."""
+        ...
+
+    def inspect_container(self, container: str) -> Answer:
+        """`GET /containers/<id>/json`."""
+        ...
+
+    def logs(self, container: str, *, stdout: bool, stderr: bool, tail: int) -> bytes:
+        """`GET /containers/<id>/logs`, the frames of both streams put together in their order."""
+        ...
+
+    def start(self, container: str) -> None:
+        """`POST /containers/<id>/start`."""
+        ...
+
+    def stop(self, container: str) -> None:
+        """`POST /containers/<id>/stop`, which answers when the container has stopped."""
+        ...
+
+    def remove_container(self, container: str, *, v: bool, force: bool) -> None:
+        """`DELETE /containers/<id>`; `v` takes anonymous volumes that no other container uses."""
+        ...
+
+    def rename(self, container: str, name: str) -> None:
+        """`POST /containers/<id>/rename`."""
+        ...
+
+    def inspect_image(self, image: str) -> Answer:
+        """`GET /images/<name>/json`."""
+        ...
+
+    def inspect_distribution(self, image: str) -> Answer:
+        """`GET /distribution/<name>/json`: the engine asks the registry."""
+        ...
+
+    def pull(self, repository: str, *, tag: str, stream: bool, decode: bool) -> Iterator[Answer]:
+        """`POST /images/create`: lines of progress, errors among them."""
+        ...
+
+    def tag(self, image: str, repository: str, tag: str) -> bool:
+        """`POST /images/<name>/tag`."""
+        ...

@@ -1,0 +1,382 @@
+"""One Docker engine, through its own API and, for what Compose decides, through the Compose client.
+
+The low-level client of the Docker SDK is used, because the high-level one inspects every container of a
+listing one by one. Every request has a read deadline, set in one place; no call is left to the SDK's own
+patience, which is endless for a pull. Failures of connection and refusals become our errors in one place
+too, `_call`. Waiting for a container is asking again, not a request that hangs, so it can be cancelled.
+
+`close` gives back connections and threads; the object may be used from several event loops before that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import requests
+import urllib3.exceptions
+from docker.api import APIClient
+from docker.errors import APIError, DockerException, NotFound
+from docker.utils import kwargs_from_env
+
+from events.kernel.clock import Clock, SystemClock
+from events.kernel.errors import OutsideError
+from events.kernel.process import PROCESS_TIMED_OUT
+from projections.engine.api import DockerApi
+from projections.engine.calls import BlockingCalls, patience_seconds
+from projections.engine.compose import UP_SECONDS, ComposeClient
+from projections.engine.errors import (
+    COMPOSE_FAILED,
+    engine_refused,
+    engine_unreachable,
+    shown,
+)
+from projections.engine.model import (
+    container_from_inspection,
+    container_from_listing,
+    image_from_inspection,
+    stop_grace_seconds,
+)
+from projections.engine.port import App, Container, ContainerDetail, EngineIdentity, Image, Prediction
+from projections.engine.registry import (
+    check_progress,
+    image_unavailable,
+    no_answer,
+    pull_name,
+    registry_digest,
+)
+
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
+
+ANSWER_SECONDS = 30.0  # a listing takes 2 ms; a removal under load takes seconds
+REGISTRY_SECONDS = 20.0  # the engine itself gives a registry 15 s to connect
+PULL_SILENCE_SECONDS = 120.0  # the longest pause in a pull's progress: one large layer being unpacked
+PULL_SECONDS = 3600.0
+_REMOVAL_SECONDS = 30.0
+_POLL_SECONDS = (0.02, 0.5)  # first and longest pause between two looks at a container
+
+_MACHINE_ID = Path("/etc/machine-id")
+_TLS_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
+_ENDED = frozenset({"exited", "dead"})
+
+T = TypeVar("T")
+
+
+class DockerEngine:
+    """The engine at an address, `Engine` by its methods."""
+
+    def __init__(
+        self,
+        base_url: str | None,
+        run_folder: Path,
+        *,
+        clock: Clock | None = None,
+        up_seconds: float = UP_SECONDS,
+    ) -> None:
+        """No connection is made yet.
+
+        Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
+        local socket. `run_folder` takes the Compose client's private, empty home.
+        """
+        self._from_environment = base_url is None
+        self._address = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+        self._clock = clock or SystemClock()
+        self._calls = BlockingCalls(self._open, name="engine")
+        self._compose = ComposeClient(
+            engine={"DOCKER_HOST": self._address, **self._tls_variables()},
+            run_folder=run_folder,
+            up_seconds=up_seconds,
+        )
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on this machine: then its ports are this machine's."""
+        return self._address.startswith(("unix://", "http+unix://"))
+
+    def close(self) -> None:
+        """Give back connections and threads. A call that is still under way ends with its own deadline."""
+        self._calls.close()
+
+    async def identity(self) -> EngineIdentity:
+        """Who answers. Raises OutsideError `engine-unreachable`."""
+        version, info = await self._call("say who it is", lambda api: (api.version(), api.info()))
+        return EngineIdentity(
+            machine=_machine(local=self.local, name=str(info.get("Name") or "")),
+            engine=str(info.get("ID") or ""),
+            engine_version=str(version.get("Version") or ""),
+            api_version=str(version.get("ApiVersion") or ""),
+        )
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        """All containers of one Compose project, or of the whole engine, stopped ones too, sorted by name."""
+        filters = (
+            {"label": f"{COMPOSE_PROJECT_LABEL}={compose_project}"} if compose_project is not None else {}
+        )
+        answers = await self._call(
+            "list its containers",
+            lambda api: api.containers(all=True, filters=filters),
+        )
+        return sorted(map(container_from_listing, answers), key=lambda container: container.name)
+
+    async def inspect(self, container_id: str) -> ContainerDetail | None:
+        """One container, None when it is gone."""
+        answer = await self._find(
+            f"show container {container_id}", lambda api: api.inspect_container(container_id)
+        )
+        return container_from_inspection(answer) if answer is not None else None
+
+    async def image(self, ref: str) -> Image | None:
+        """An image the engine has, by tag, digest or id; None when it has none."""
+        answer = await self._find(f"show image {ref}", lambda api: api.inspect_image(ref))
+        return image_from_inspection(answer) if answer is not None else None
+
+    async def registry_digest(self, ref: str) -> str:
+        """The digest that the registry gives the tag now.
+
+        Raises OutsideError `image-not-found` when the registry knows no such image or does not show it,
+        and `registry-unreachable` when there is no answer, which takes at most `REGISTRY_SECONDS`.
+        """
+
+        def ask(api: DockerApi) -> str:
+            with _image_errors(ref):
+                return registry_digest(ref, api.inspect_distribution(ref))
+
+        return await self._call(f"ask for {ref}", ask, seconds=REGISTRY_SECONDS)
+
+    async def pull(self, ref: str) -> Image:
+        """Fetch an image. Raises OutsideError `image-not-found` or `registry-unreachable`."""
+        given_up = threading.Event()
+        deadline = time.monotonic() + PULL_SECONDS
+
+        def fetch(api: DockerApi) -> None:
+            repository, tag = pull_name(ref)
+            with _image_errors(ref):
+                for line in api.pull(repository, tag=tag, stream=True, decode=True):
+                    check_progress(ref, line)
+                    if given_up.is_set() or time.monotonic() > deadline:
+                        raise no_answer(ref, f"it was not complete after {PULL_SECONDS:g} s")
+
+        try:
+            await self._call(f"pull {ref}", fetch, seconds=PULL_SILENCE_SECONDS)
+        finally:
+            given_up.set()  # a cancelled caller must not leave a thread that pulls on for an hour
+        pulled = await self.image(ref)
+        if pulled is None:
+            raise engine_refused(f"keep the image {ref}", "it was pulled and is not there")
+        return pulled
+
+    async def tag(self, image_id: str, name: str) -> None:
+        """Give an image a further `repository:tag` name."""
+        repository, _, tag = name.rpartition(":")
+        await self._call(f"tag {image_id} as {name}", lambda api: api.tag(image_id, repository, tag))
+
+    async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
+        """The last lines of both streams, printable, credentials masked, at most 500 characters each.
+
+        Empty when the container is gone; the engine's own words when its log driver keeps nothing to read.
+        """
+
+        def read(api: DockerApi) -> bytes:
+            try:
+                return api.logs(container_id, stdout=True, stderr=True, tail=tail)
+            except APIError as error:
+                if "does not support reading" in _words(error):
+                    return _words(error).encode()
+                raise
+
+        printed = await self._find(f"read the log of {container_id}", read) or b""
+        lines = printed.decode(errors="replace").rstrip("\n").split("\n")
+        return tuple(shown(line) for line in lines[-tail:]) if printed and tail > 0 else ()
+
+    async def start(self, container_id: str) -> None:
+        """Start a stopped container; nothing happens when it runs."""
+        await self._call(f"start {container_id}", lambda api: api.start(container_id))
+
+    async def stop(self, container_id: str) -> None:
+        """Stop with the container's own grace period; nothing happens when it is stopped or gone."""
+        what = f"stop {container_id}"
+        answer = await self._find(what, lambda api: api.inspect_container(container_id))
+        if answer is None:
+            return
+        seconds = stop_grace_seconds(answer) + ANSWER_SECONDS
+        await self._find(what, lambda api: api.stop(container_id), seconds=seconds)
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container, also a running one, and its anonymous volumes; never a named volume.
+
+        It is gone when the call returns. One that is gone already, or goes by somebody else's hand, is as
+        good.
+        """
+
+        def take_away(api: DockerApi) -> None:
+            try:
+                api.remove_container(container_id, v=True, force=True)
+            except APIError as error:
+                if "already in progress" not in _words(error):
+                    raise
+
+        what = f"remove {container_id}"
+        await self._find(what, take_away)
+
+        async def gone() -> bool | None:
+            return True if await self.inspect(container_id) is None else None
+
+        if await self._until(gone, seconds=_REMOVAL_SECONDS) is None:
+            raise engine_refused(what, f"it is still there after {_REMOVAL_SECONDS:g} s")
+
+    async def rename(self, container_id: str, name: str) -> None:
+        """Give a container another name. Raises OutsideError `engine-refused` when it is taken."""
+        await self._call(f"rename {container_id} to {name}", lambda api: api.rename(container_id, name))
+
+    async def wait(self, container_id: str, *, deadline_seconds: float) -> int:
+        """The exit code, as soon as the container has ended, or could not be started at all.
+
+        Raises OutsideError `process-timed-out`, and `engine-refused` when the container is gone.
+        """
+
+        async def ended() -> int | None:
+            detail = await self.inspect(container_id)
+            if detail is None:
+                raise engine_refused(f"say how {container_id} ended", "the container is gone")
+            state = detail.container.state
+            over = state in _ENDED or (state == "created" and detail.error != "")
+            return detail.exit_code if over else None
+
+        code = await self._until(ended, seconds=deadline_seconds)
+        if code is None:
+            raise OutsideError(
+                PROCESS_TIMED_OUT,
+                f"container {container_id[:12]} had not ended after {deadline_seconds:g} s",
+                next=f"look at what it does: `docker logs {container_id[:12]}`",
+            )
+        return code
+
+    async def predict(self, app: App, services: Sequence[str]) -> Prediction:
+        """Compose's dry run of `up`. Raises UserError `compose-refused` for a bad document."""
+        async with self._engine_first():
+            return await self._compose.predict(app, services)
+
+    async def up(self, app: App, services: Sequence[str]) -> None:
+        """Create, recreate and start `services` and nothing else; does not wait for health.
+
+        Raises OutsideError `compose-failed` with Compose's own words. A return without an error proves
+        nothing: look at the containers.
+        """
+        async with self._engine_first():
+            await self._compose.up(app, services)
+
+    async def run_job(self, app: App, service: str) -> str:
+        """Start a one-shot run of `service` and answer the container's id.
+
+        A container that was made and could not be started is answered too: `wait` ends at once for it, and
+        `inspect` has the engine's words.
+        """
+        async with self._engine_first():
+            return await self._compose.run_job(app, service)
+
+    @contextlib.asynccontextmanager
+    async def _engine_first(self) -> AsyncGenerator[None]:
+        """A failure of Compose counts as `engine-unreachable` when the engine itself does not answer."""
+        try:
+            yield
+        except OutsideError as error:
+            if error.code == COMPOSE_FAILED:
+                await self._call("answer", lambda api: api.ping())
+            raise
+
+    async def _until(self, look: Callable[[], Awaitable[T | None]], *, seconds: float) -> T | None:
+        """The first answer of `look` that is not None, or None after `seconds`."""
+        deadline = self._clock.monotonic() + seconds
+        pause, longest = _POLL_SECONDS
+        while (found := await look()) is None:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return None
+            await self._clock.sleep(min(pause, left))
+            pause = min(pause * 2, longest)
+        return found
+
+    async def _find(
+        self, what: str, call: Callable[[DockerApi], T], *, seconds: float = ANSWER_SECONDS
+    ) -> T | None:
+        """As `_call`, None when the engine has no such thing."""
+
+        def look(api: DockerApi) -> T | None:
+            try:
+                return call(api)
+            except NotFound:
+                return None
+
+        return await self._call(what, look, seconds=seconds)
+
+    async def _call(self, what: str, call: Callable[[DockerApi], T], *, seconds: float = ANSWER_SECONDS) -> T:
+        """Run `call` in a thread; each of its requests may keep silent for `seconds`.
+
+        Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
+        """
+        try:
+            return await self._calls.run(call, seconds=seconds)
+        except APIError as error:
+            raise engine_refused(what, _words(error)) from error
+        except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
+            raise engine_unreachable(self._address, str(error)) from error
+
+    def _open(self) -> DockerApi:
+        """A client; making it asks the engine for its API version."""
+        tls: Any = kwargs_from_env().get("tls", False) if self._from_environment else False
+        client: object = _PatientClient(base_url=self._address, version="auto", tls=tls)
+        return cast("DockerApi", client)
+
+    def _tls_variables(self) -> dict[str, str]:
+        if not self._from_environment:
+            return {}
+        return {name: os.environ[name] for name in _TLS_VARIABLES if name in os.environ}
+
+
+class _PatientClient(APIClient):
+    """The SDK's client with the deadline of the call in place of the SDK's own, which differ by method."""
+
+    def request(
+        self,
+        method: str | bytes,
+        url: str | bytes,
+        *args: Any,  # noqa: ANN401  # passed on as they come
+        **kwargs: Any,  # noqa: ANN401  # as above
+    ) -> requests.Response:
+        """One request of whatever method of the SDK."""
+        kwargs["timeout"] = patience_seconds()
+        return super().request(method, url, *args, **kwargs)
+
+
+def _machine(*, local: bool, name: str) -> str:
+    """The id of the machine behind the engine; where it cannot be read, its name, which outlives a boot."""
+    if local:
+        with contextlib.suppress(OSError):
+            if machine_id := _MACHINE_ID.read_text().strip():
+                return machine_id
+    return f"name:{name or socket.gethostname()}"
+
+
+def _words(error: APIError) -> str:
+    """What the engine said."""
+    explanation: object = error.explanation
+    return str(explanation or error)
+
+
+@contextlib.contextmanager
+def _image_errors(ref: str) -> Generator[None]:
+    """Refusals and silence while the engine speaks with a registry are about the image."""
+    try:
+        yield
+    except APIError as error:
+        raise image_unavailable(ref, _words(error)) from error
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise no_answer(ref, f"nothing was heard for {patience_seconds():g} s") from error

@@ -1,0 +1,192 @@
+"""The port to one host's container engine.
+
+Observation goes through the engine's own API and is cheap; acting on services goes through the Compose
+client, because Compose owns the meaning of a Compose document. Every call has a deadline inside the
+adapter. A call that cannot reach the engine raises OutsideError `engine-unreachable`; whoever catches it
+must treat the host as unknown, never as empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from events import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+Health = Literal["none", "starting", "healthy", "unhealthy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineIdentity:
+    """Which engine answered."""
+
+    machine: str  # machine id of the host it runs on
+    engine: str  # the engine's own id
+    engine_version: str
+    api_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    """A port of the host that a container holds."""
+
+    address: str  # "0.0.0.0", "::" or one address
+    port: int
+    protocol: str  # tcp, udp, sctp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container as a listing shows it."""
+
+    id: str  # 64 hex digits
+    name: str  # without the leading slash
+    image: str  # the text it was made with
+    image_id: str  # sha256:…
+    state: ContainerState
+    health: Health
+    labels: Mapping[str, str]
+    ports: tuple[PublishedPort, ...] = ()
+
+    @property
+    def service(self) -> str | None:
+        """Our service name, None for a container that is not ours."""
+        return self.labels.get(labels.SERVICE)
+
+    @property
+    def service_hash(self) -> str | None:
+        """The hash of the definition it was made from."""
+        return self.labels.get(labels.SERVICE_HASH)
+
+    @property
+    def one_off(self) -> bool:
+        """Whether it is a run of a job and not a replica of a service."""
+        return self.labels.get("com.docker.compose.oneoff", "").lower() == "true"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDetail:
+    """A container as an inspection shows it: what gates and failure reports need."""
+
+    container: Container
+    exit_code: int  # meaningful once it is not running
+    restart_count: int
+    restart_policy: str  # no, always, on-failure, unless-stopped
+    oom_killed: bool
+    error: str  # the engine's own words when it could not start
+    health_check: bool  # a health check is declared and not disabled
+    health_output: str  # output of the newest check
+    health_failing_streak: int
+    health_budget_seconds: (
+        float  # start period and all retries together: when the engine itself would give up
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image the engine has."""
+
+    id: str  # sha256:…
+    repo_digests: tuple[str, ...]  # `repository@sha256:…`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A Compose document ready for one engine: host paths filled in, labels complete."""
+
+    compose_project: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What Compose says it would do, from its dry run."""
+
+    recreated: tuple[str, ...] = ()  # container names
+    created: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()  # left as they are
+    started: tuple[str, ...] = ()  # exist as they should be, stopped
+    removed: tuple[str, ...] = ()  # more replicas than asked for
+    removed_networks: tuple[str, ...] = ()  # made anew: every container on them restarts
+    volume_question: str = ""  # Compose asks to delete a volume's data
+    messages: tuple[str, ...] = field(default=())  # whatever else it said
+
+
+class Engine(Protocol):
+    """One host's engine."""
+
+    async def identity(self) -> EngineIdentity:
+        """Who answers. Raises OutsideError `engine-unreachable`."""
+        ...
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        """All containers of one Compose project, or of the whole engine, stopped ones too, sorted by name."""
+        ...
+
+    async def inspect(self, container_id: str) -> ContainerDetail | None:
+        """One container, None when it is gone."""
+        ...
+
+    async def image(self, ref: str) -> Image | None:
+        """An image the engine has, by tag, digest or id; None when it has none."""
+        ...
+
+    async def registry_digest(self, ref: str) -> str:
+        """The digest, `sha256:…`, that the registry gives the tag now.
+
+        Raises OutsideError `image-not-found` when the registry knows no such image and
+        `registry-unreachable` when there is no answer.
+        """
+        ...
+
+    async def pull(self, ref: str) -> Image:
+        """Fetch an image. Raises OutsideError `image-not-found` or `registry-unreachable`."""
+        ...
+
+    async def tag(self, image_id: str, name: str) -> None:
+        """Give an image a further `repository:tag` name."""
+        ...
+
+    async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
+        """The last lines of both streams, printable; empty when the container is gone."""
+        ...
+
+    async def start(self, container_id: str) -> None:
+        """Start a stopped container; nothing happens when it runs."""
+        ...
+
+    async def stop(self, container_id: str) -> None:
+        """Stop with the container's own grace period; nothing happens when it is stopped or gone."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container, also a running one, and its anonymous volumes; never a named volume."""
+        ...
+
+    async def rename(self, container_id: str, name: str) -> None:
+        """Give a container another name."""
+        ...
+
+    async def wait(self, container_id: str, *, deadline_seconds: float) -> int:
+        """The exit code, as soon as the container has ended. Raises OutsideError `process-timed-out`."""
+        ...
+
+    async def predict(self, app: App, services: Sequence[str]) -> Prediction:
+        """Compose's dry run of `up` for `services`. Raises UserError `compose-refused` for a bad document."""
+        ...
+
+    async def up(self, app: App, services: Sequence[str]) -> None:
+        """Create, recreate and start `services` and nothing else; does not wait for health.
+
+        Raises OutsideError `compose-failed` with Compose's own words. A return without an error proves
+        nothing: look at the containers.
+        """
+        ...
+
+    async def run_job(self, app: App, service: str) -> str:
+        """Start a one-shot run of `service` in the background and answer the container's id."""
+        ...

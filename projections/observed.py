@@ -1,0 +1,169 @@
+"""What the engines last answered: `observed.db`, disposable.
+
+It is no fold of the log and no truth about the past: whoever looks at a host writes here what it saw, and
+status reads it without asking an engine. When a host does not answer, what it answered last stays, marked
+as unreachable. A file that is missing, damaged or of another layout is made anew: the next look fills it.
+
+Each call opens the file for itself. That costs a fraction of a millisecond, works from any thread, and a
+file that was deleted meanwhile harms nothing. An open connection was dropped for these.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from events.kernel.clock import format_utc, parse_utc
+from events.kernel.errors import OutsideError, error_code
+from projections.engine.port import ContainerState, Health
+
+OBSERVED_UNAVAILABLE = error_code(
+    "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
+)
+
+_LAYOUT = 1  # user_version of the file
+_BUSY_SECONDS = 5.0
+_NOT_OURS = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table of another shape
+_TABLE = """
+CREATE TABLE IF NOT EXISTS host (
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    reachable INTEGER,
+    reason TEXT NOT NULL,
+    services TEXT NOT NULL,
+    at TEXT,
+    PRIMARY KEY (environment, name)
+) WITHOUT ROWID
+"""
+T = TypeVar("T")
+
+
+class _Seen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ObservedContainer(_Seen):
+    """A container as the engine showed it."""
+
+    id: str  # 64 hex digits
+    state: ContainerState
+    health: Health
+
+
+class ObservedService(_Seen):
+    """A service on a host; `drift` says in words how it differs from the Manifest, empty when it does not."""
+
+    name: str
+    image: str
+    containers: tuple[ObservedContainer, ...] = ()
+    drift: tuple[str, ...] = ()
+
+
+class HostObservation(_Seen):
+    """What is known of one host in one environment."""
+
+    environment: str  # `<project>/<name>`
+    host: str
+    reachable: bool | None  # None: something answers, but it cannot be told whether it is this host
+    reason: str = ""  # why it is not reachable
+    services: tuple[ObservedService, ...] = ()  # as of `at`
+    at: datetime | None = None  # when the host last answered; None: never
+
+
+class _Services(_Seen):
+    items: tuple[ObservedService, ...]
+
+
+class ObservedStore:
+    """Reads and writes `observed.db`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def save(self, observation: HostObservation) -> None:
+        """Replace what is known of a host. Raises OutsideError `observed-unavailable`."""
+        row = (
+            observation.environment,
+            observation.host,
+            observation.reachable,
+            observation.reason,
+            _Services(items=observation.services).model_dump_json(),
+            None if observation.at is None else format_utc(observation.at),
+        )
+        self._with_file(lambda db: db.execute("INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?, ?)", row))
+
+    def mark(self, environment: str, host: str, *, reachable: bool | None, reason: str) -> None:
+        """Note that a host gives no answer (False) or cannot be trusted (None); its last answer stays."""
+        former = next((one for one in self.load(environment) if one.host == host), None)
+        if former is None:
+            former = HostObservation(environment=environment, host=host, reachable=reachable)
+        self.save(former.model_copy(update={"reachable": reachable, "reason": reason}))
+
+    def load(self, environment: str) -> tuple[HostObservation, ...]:
+        """All hosts of an environment, sorted by name. Raises OutsideError `observed-unavailable`."""
+        query = "SELECT name, reachable, reason, services, at FROM host WHERE environment = ? ORDER BY name"
+
+        def read(db: sqlite3.Connection) -> tuple[HostObservation, ...]:
+            return tuple(
+                HostObservation(
+                    environment=environment,
+                    host=name,
+                    reachable=None if reachable is None else bool(reachable),
+                    reason=reason,
+                    services=_Services.model_validate_json(services).items,
+                    at=None if at is None else parse_utc(at),
+                )
+                for name, reachable, reason, services, at in db.execute(query, (environment,))
+            )
+
+        return self._with_file(read)
+
+    def _with_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction; a file that cannot be understood is made anew, once."""
+        try:
+            try:
+                with self._opened() as db:
+                    return work(db)
+            except (sqlite3.DatabaseError, ValidationError, ValueError) as error:
+                if isinstance(error, sqlite3.Error) and not _is_damaged(error):
+                    raise
+            self._forget()
+            with self._opened() as db:
+                return work(db)
+        except (sqlite3.Error, OSError) as error:
+            raise OutsideError(
+                OBSERVED_UNAVAILABLE,
+                f"cannot use {self._path}",
+                why=str(error),
+                next="check the folder's permissions and free space; the file itself may be deleted at any time",
+            ) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as db:
+            db.execute("PRAGMA synchronous = OFF")  # it may be lost at any time
+            (layout,) = db.execute("PRAGMA user_version").fetchone()
+            with db:
+                if layout != _LAYOUT:
+                    db.execute("DROP TABLE IF EXISTS host")
+                    db.execute(f"PRAGMA user_version = {_LAYOUT}")
+                db.execute(_TABLE)
+                yield db
+
+    def _forget(self) -> None:
+        """Remove the file with its journal."""
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+def _is_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file is no database of ours; a lock or a full disk is no reason to throw it away."""
+    name: str = getattr(error, "sqlite_errorname", "")
+    return name.startswith(_NOT_OURS)

@@ -1,0 +1,1 @@
+"""Read models: pure folds of the log, disposable, each with its checkpoint in the same transaction."""

@@ -1,0 +1,122 @@
+"""What every test gets without asking: a home, a Git identity and an environment of its own.
+
+A test that asks for the engine is marked `engine`, one that lies in `tests/e2e` is marked `e2e`, and both
+run after all others: a broken fold is reported in a second, not after minutes of containers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docker.client import DockerClient
+
+from tests.support.cleanup import EngineProject, project_of_one_test
+from tests.support.cli import Stagecraft
+from tests.support.engine import connect, running_engine
+from tests.support.images import TestImages
+from tests.support.repos import Repository
+from tests.support.time import CountingIds, FakeClock, ManualClock
+
+FOREIGN_PREFIXES = ("STAGECRAFT_", "COMPOSE_", "DOCKER_", "GIT_", "XDG_", "SSH_")
+GIT_IDENTITY = """[user]
+    name = Test Person
+    email = person@example.org
+[init]
+    defaultBranch = main
+[commit]
+    gpgSign = false
+[protocol "file"]
+    allow = always
+"""
+
+
+def pytest_configure() -> None:
+    """Make SIGTERM end the session as Ctrl-C does, so that an engine started here is stopped here."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by need and by folder, and put the slow kinds last."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+        if "e2e" in item.path.relative_to(item.config.rootpath).parts:
+            item.add_marker(pytest.mark.e2e)
+    items.sort(key=_cost)
+
+
+def _cost(item: pytest.Item) -> int:
+    return 2 * (item.get_closest_marker("e2e") is not None) + (item.get_closest_marker("engine") is not None)
+
+
+@pytest.fixture(autouse=True)
+def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HOME with a Git identity; nothing of the person who runs the tests shines through."""
+    home = tmp_path_factory.mktemp("home")
+    configuration = home / ".gitconfig"
+    configuration.write_text(GIT_IDENTITY)
+    for name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    return home
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A bare origin with a working clone, both empty."""
+    return Repository.create(tmp_path / "repository")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Stagecraft:
+    """The installed command; its working directory and its state are under `tmp_path`."""
+    return Stagecraft(cwd=tmp_path, environment={"STAGECRAFT_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock whose sleepers move it."""
+    return FakeClock()
+
+
+@pytest.fixture
+def manual_clock() -> ManualClock:
+    """A clock that only the test moves."""
+    return ManualClock()
+
+
+@pytest.fixture
+def ids() -> CountingIds:
+    """Ids that count."""
+    return CountingIds()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    """A client of a real Docker engine at the default socket; see tests/support/engine.py."""
+    with running_engine(), contextlib.closing(connect()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def images(engine: DockerClient) -> Iterator[TestImages]:
+    """Makes images; all of them are gone after the session."""
+    made = TestImages(engine)
+    try:
+        yield made
+    finally:
+        made.remove_all()
+
+
+@pytest.fixture
+def engine_project(engine: DockerClient) -> Iterator[EngineProject]:
+    """A project name of this test alone; its containers, networks and volumes are gone afterwards."""
+    yield from project_of_one_test(engine)

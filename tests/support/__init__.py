@@ -1,0 +1,1 @@
+"""What tests share: an engine, images, repositories, the installed command, time."""

@@ -1,0 +1,182 @@
+"""Where a rollback leads, and every way in which it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.decide.hold import decide_hold, decide_resume
+from controller.decide.rollback import RollbackTarget, find_target
+from events.catalog.environment import EnvironmentSuspended
+from events.kernel.errors import UserError
+from tests.support.environments import Story
+
+PREVIOUS = RollbackTarget(to_previous=True)
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def refused(story: Story, target: RollbackTarget) -> str:
+    with pytest.raises(UserError) as caught:
+        find_target(story.state, target)
+    return caught.value.code
+
+
+def test_previous_is_the_newest_completed_release_that_ran_something_else(story: Story) -> None:
+    first = story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.person_deploys("c2", web="2")
+    story.completes()
+    assert find_target(story.state, PREVIOUS).id == first
+
+
+def test_a_rollback_is_held_at_once(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.person_rolls_back()
+    hold = story.state.hold
+    assert hold is not None
+    assert (hold.target, hold.bad, hold.clears) == ("sha256:web=1", {"sha256:web=2"}, "fixed")
+
+
+def test_a_rollback_survives_the_next_look(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.person_rolls_back()
+    story.completes()
+    assert story.look("c2", web="2") == ()
+    assert story.state.deployed_digest == "sha256:web=1"
+
+
+def test_rolling_back_twice_goes_back_twice(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.deploys("c3", web="3")
+    story.person_rolls_back()
+    story.completes()
+    story.person_rolls_back()
+    story.completes()
+    assert story.state.deployed_digest == "sha256:web=1"
+    assert story.state.hold is not None
+    assert story.state.hold.bad == {"sha256:web=2", "sha256:web=3"}
+    assert refused(story, PREVIOUS) == "no-previous-release"
+
+
+def test_a_rolled_back_release_is_never_a_target(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    bad = story.rolls_back()
+    assert refused(story, PREVIOUS) == "no-previous-release"
+    assert refused(story, RollbackTarget(to_release=bad)) == "release-incomplete"
+
+
+def test_a_failed_rollback_is_not_tried_again_as_previous(story: Story) -> None:
+    story.deploys("c0", web="0")
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.person_rolls_back()
+    story.rolls_back()
+    assert story.state.deployed_digest == "sha256:web=2"
+    assert find_target(story.state, PREVIOUS).digest == "sha256:web=0"
+
+
+def test_a_release_is_found_by_id_and_by_version(story: Story) -> None:
+    first = story.deploys("0123456789abcdef", web="1")
+    story.deploys("c2", web="2")
+    assert find_target(story.state, RollbackTarget(to_release=first)).id == first
+    assert find_target(story.state, RollbackTarget(to_version="0123456789abcdef")).id == first
+    assert find_target(story.state, RollbackTarget(to_version="0123456")).id == first
+    assert refused(story, RollbackTarget(to_version="012345")) == "version-not-found"
+
+
+def test_the_current_release_is_refused_unless_a_newer_attempt_failed(story: Story) -> None:
+    story.deploys("c1", web="1")
+    current = story.deploys("c2", web="2")
+    assert refused(story, RollbackTarget(to_release=current)) == "release-is-current"
+    story.look("c3", web="3")
+    story.rolls_back()
+    assert find_target(story.state, RollbackTarget(to_release=current)).id == current
+
+
+def test_naming_a_bad_release_by_id_takes_it_off_the_list_of_bad_ones(story: Story) -> None:
+    story.deploys("c1", web="1")
+    second = story.deploys("c2", web="2")
+    story.person_rolls_back()
+    story.completes()
+    story.person_rolls_back(RollbackTarget(to_release=second))
+    assert story.state.hold is not None
+    assert story.state.hold.bad == {"sha256:web=1"}
+
+
+def test_a_rollback_supersedes_what_waits_and_holds_it_bad(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.look("c3", web="3")
+    story.person_rolls_back()
+    assert story.state.hold is not None
+    assert story.state.hold.bad == {"sha256:web=2", "sha256:web=3"}
+    assert "ReleaseSuperseded" in story.types
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        (PREVIOUS, "nothing-deployed"),
+        (RollbackTarget(to_release="rel-1"), "nothing-deployed"),
+    ],
+)
+def test_nothing_deployed(story: Story, target: RollbackTarget, code: str) -> None:
+    assert refused(story, target) == code
+
+
+def test_an_unknown_release_is_named(story: Story) -> None:
+    story.deploys("c1", web="1")
+    assert refused(story, RollbackTarget(to_release="rel-20200101-000000000")) == "release-not-found"
+
+
+def test_no_target_and_several_targets_are_told_apart() -> None:
+    with pytest.raises(UserError) as none:
+        RollbackTarget()
+    with pytest.raises(UserError) as several:
+        RollbackTarget(to_previous=True, to_version="1")
+    assert none.value.code == "rollback-target-missing"
+    assert several.value.code == "rollback-target-ambiguous"
+
+
+def test_a_hold_keeps_the_bad_ones_of_the_hold_before(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.person_rolls_back()
+    story.completes()
+    story.append(*decide_hold(story.state, reason="calm down"))
+    assert story.state.hold is not None
+    assert story.state.hold.bad == {"sha256:web=2"}
+    assert story.state.hold.clears == "manual"
+
+
+def test_nothing_can_be_held_before_something_is_deployed(story: Story) -> None:
+    with pytest.raises(UserError) as caught:
+        decide_hold(story.state, reason="early")
+    assert caught.value.code == "nothing-deployed"
+
+
+def test_resume_without_a_hold_is_refused(story: Story) -> None:
+    with pytest.raises(UserError) as caught:
+        decide_resume(story.state, reason="")
+    assert caught.value.code == "environment-not-held"
+
+
+def test_resume_asks_which_of_two_ends(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.append(*decide_hold(story.state, reason="x"), EnvironmentSuspended(reason="y"))
+    with pytest.raises(UserError) as caught:
+        decide_resume(story.state, reason="")
+    assert caught.value.code == "resume-ambiguous"
+
+
+def test_resume_ends_a_suspend(story: Story) -> None:
+    story.append(EnvironmentSuspended(reason="y"))
+    story.append(*decide_resume(story.state, reason="done"))
+    assert not story.state.suspended

@@ -1,0 +1,1 @@
+"""What the tests share is tested too: a wrong fake proves wrong things."""
