@@ -78,6 +78,10 @@ class Console:
         if not self.quiet:
             _write(sys.stderr, f"warning: {clean(text)}")
 
+    def problem(self, text: str) -> None:
+        """What went wrong, in full, on stderr; shown always."""
+        _write(sys.stderr, clean(text))
+
     def error(self, error: StagecraftError) -> None:
         """What happened, where, why and what to do next, on stderr; shown always."""
         _write(sys.stderr, "\n".join(error_lines(error)))

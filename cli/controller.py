@@ -43,14 +43,14 @@ def run(
         raise UserError(ONLY_ONCE, "controller run needs --once", next="run it with --once from a timer")
     from controller.bootstrap import open_context
     from controller.look import look
-    from controller.repositories import open_mirror
+    from controller.repositories import watched
 
     with open_context(settings.home, progress=settings.console.progress) as context:
-        mirror = open_mirror(settings.home, repo, cwd=settings.cwd)
+        repository = watched(settings.home, repo, cwd=settings.cwd)
         outcomes = asyncio.run(
             look(
                 context,
-                mirror,
+                repository,
                 branch=branch,
                 environments=settings.environments,
                 config_path=settings.config,

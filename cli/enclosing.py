@@ -1,9 +1,8 @@
-"""The commit that `plan`, `deploy` and `config render` work on: of the repository around the current folder."""
+"""The commit that `plan`, `deploy` and `config render` work on: one of the repository around them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from events.kernel.errors import UserError, Where, error_code
@@ -32,17 +31,16 @@ class Enclosing:
 def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclosing:
     """The commit `rev`, or the work tree. Raises UserError when there is no repository or no such commit."""
     from gitops.source.git import Repository
-    from gitops.source.tree import WorkTree
 
     repository = Repository.enclosing(settings.cwd)
-    if repository is None or repository.work_tree is None:
+    if repository is None or repository.root is None:
         raise UserError(
             NO_REPOSITORY,
             f"{settings.cwd} is not inside a Git repository",
             next="run it inside your project's repository, or `git init` and commit first",
         )
     config = (settings.cwd / settings.config).resolve()
-    root = Path(repository.work_tree).resolve()
+    root = repository.root.resolve()
     if not config.is_relative_to(root):
         raise UserError(
             CONFIG_ELSEWHERE,
@@ -51,7 +49,7 @@ def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclos
         )
     commit = repository.resolve(rev)
     return Enclosing(
-        tree=WorkTree(root) if worktree else repository.tree(commit.revision),
+        tree=repository.worktree() if worktree else repository.tree(commit.revision),
         commit=commit,
         config_path=config.relative_to(root).as_posix(),
         dirty=repository.dirty(),
@@ -71,9 +69,10 @@ def environment_of(settings: Settings, found: Enclosing) -> tuple[str, str]:
 
     Raises UserError `environment-required`, or `environment-unknown` with the names that there are.
     """
-    from gitops.config.load import choose_environments, list_environments
+    from controller.targets import choose_environments
+    from gitops.config.load import list_environments
 
     named = settings.required_environment()
     project, names = list_environments(found.tree, found.config_path)
-    (name,) = choose_environments(names, [named.removeprefix(f"{project}/")])
+    (name,) = choose_environments(names, [named], project=project)
     return project, name

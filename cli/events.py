@@ -1,7 +1,96 @@
-"""`stagecraft events`."""
+"""`stagecraft events`: the log itself, oldest first."""
 
 from __future__ import annotations
 
-from cli.settings import group
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
-app = group("Stub.")
+import typer
+
+from cli.settings import Settings, group, with_settings
+
+if TYPE_CHECKING:
+    from events.envelope import StoredEvent
+    from events.log import EventLog
+
+PAGE_EVENTS = 1000  # read at a time: bounds memory and how long one query keeps the log's reader
+_HEADS = ("POSITION", "TIME", "TYPE", "STREAM", "ACTOR")
+_WIDTHS = (8, 24, 20, 40)  # of all but the last column; a longer cell shifts its own line only
+
+app = group("The event log.")
+
+
+@app.command("list")
+@with_settings()
+def list_command(
+    settings: Settings,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    stream: Annotated[
+        str | None, typer.Option("--stream", metavar="S", help="Events of this stream only.")
+    ] = None,
+    type_name: Annotated[
+        str | None, typer.Option("--type", metavar="T", help="Events of this type only.")
+    ] = None,
+    after: Annotated[
+        int, typer.Option("--after", metavar="POSITION", min=0, help="Begin behind this position.")
+    ] = 0,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=0, help="Stop after so many; all unless given.")
+    ] = None,
+) -> None:
+    """List events, oldest first: all that the log holds at this moment.
+
+    A program that follows the log calls again with --after and the last position it saw.
+
+    Exit codes: 0 also when there is none; 2 the log cannot be read.
+    """
+    from controller.bootstrap import open_log
+
+    with open_log(settings.home) as log:
+        events = (
+            () if log is None else read_all(log, after=after, limit=limit, stream=stream, type_name=type_name)
+        )
+        if json:
+            for event in events:
+                settings.console.json(event.as_json(), compact=True)
+        else:
+            _print_table(settings, iter(events))
+
+
+def read_all(
+    log: EventLog, *, after: int, limit: int | None, stream: str | None, type_name: str | None
+) -> Iterator[StoredEvent]:
+    """Events up to the head at this moment, a page at a time; at most `limit` of them."""
+    from events.streams import StreamName
+
+    head = log.head()
+    wanted = None if stream is None else StreamName(stream)
+    left = head if limit is None else limit
+    while left > 0:
+        page = log.read(after=after, limit=min(PAGE_EVENTS, left), stream=wanted, type_name=type_name)
+        shown = [event for event in page if event.position <= head]
+        yield from shown
+        if len(shown) < min(PAGE_EVENTS, left):
+            return
+        left -= len(shown)
+        after = shown[-1].position
+
+
+def _print_table(settings: Settings, events: Iterator[StoredEvent]) -> None:
+    """One line an event as they come: a log is too long to measure its widest cell first."""
+    from events.kernel.clock import format_utc
+
+    first = next(events, None)
+    if first is None:
+        settings.console.line("No events found")
+        return
+    settings.console.line(_padded(_HEADS))
+    for event in (first, *events):
+        cells = (str(event.position), format_utc(event.time), event.type, event.stream)
+        settings.console.line(_padded((*cells, f"{event.actor.kind}:{event.actor.id}")))
+
+
+def _padded(cells: tuple[str, ...]) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=False)]
+    return "  ".join([*padded, cells[-1]])

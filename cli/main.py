@@ -17,9 +17,13 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import events, releases
+from cli import config, controller, events, releases
 from cli.console import Console, internal_error
+from cli.deploy import deploy
+from cli.hold import hold, resume
 from cli.init import init
+from cli.plan import plan
+from cli.rollback import rollback
 from cli.settings import group, normalised
 from cli.status import status
 from cli.version import version
@@ -38,9 +42,16 @@ app = group(
     root=True,
 )
 app.command("init")(init)
+app.command("plan")(plan)
+app.command("deploy")(deploy)
+app.command("rollback")(rollback)
+app.command("hold")(hold)
+app.command("resume")(resume)
 app.command("status")(status)
 app.add_typer(releases.app, name="releases")
 app.add_typer(events.app, name="events")
+app.add_typer(controller.app, name="controller")
+app.add_typer(config.app, name="config")
 app.command("version")(version)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHANGES_EXIT_CODE = 10
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How a plan is printed."""
 
     text = "text"

@@ -1,7 +1,162 @@
-"""`stagecraft releases`."""
+"""`stagecraft releases`: the history of Releases, read from the log's view."""
 
 from __future__ import annotations
 
-from cli.settings import group
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-app = group("Stub.")
+import typer
+
+from cli.console import aligned
+from cli.reading import History
+from cli.settings import Settings, group, with_settings
+from events.kernel.errors import UserError, error_code
+from projections.views.releases import RELEASES, Release, ReleaseDetail, find_release, list_releases
+
+RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
+
+app = group("The history of Releases.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+@with_settings("env")
+def list_command(settings: Settings, *, json: AsJson = False) -> None:
+    """List Releases: by environment and newest first; of one environment with --env.
+
+    With --json a list, newest first, whatever the environment.
+
+    Exit codes: 0 also when there is none; 1 no such environment; 2 the log cannot be read.
+    """
+    from controller.bootstrap import open_log
+
+    with open_log(settings.home) as log:
+        history = History(settings, log)
+        places = None
+        if settings.environment is not None and log is not None:
+            target = history.target(settings.environment)
+            places = [(target.project, target.name)]
+        nothing: list[Release] = []
+        found = history.ask(
+            [RELEASES], lambda tables: list_releases(tables, environments=places), nothing=nothing
+        )
+    if json:
+        settings.console.json([release.as_json() for release in found])
+    elif not found:
+        settings.console.line("No releases found")
+    elif settings.environment is not None:
+        settings.console.table(_HEADS, [_row(release) for release in found])
+    else:
+        _print_all(settings, found)
+
+
+@app.command("show")
+@with_settings()
+def show_command(
+    settings: Settings,
+    *,
+    release_id: Annotated[str, typer.Argument(metavar="ID", help="As `releases list` shows it.")],
+    json: AsJson = False,
+) -> None:
+    """Show one Release: where it came from, its six phases, its images, and why it failed.
+
+    Exit codes: 0; 1 there is no such Release; 2 the log cannot be read.
+    """
+    from controller.bootstrap import open_log
+
+    with open_log(settings.home) as log:
+        history = History(settings, log)
+        found = history.ask([RELEASES], lambda tables: find_release(tables, release_id), nothing=None)
+    if found is None:
+        raise UserError(
+            RELEASE_NOT_FOUND, f"release not found: {release_id}", next="stagecraft releases list"
+        )
+    if json:
+        settings.console.json(found.as_json())
+    else:
+        settings.console.line("\n".join(_detail_lines(found)))
+
+
+_HEADS = ("RELEASE ID", "VERSION", "TIMESTAMP", "STATUS")
+
+
+def _row(release: Release) -> tuple[str, ...]:
+    return release.id, release.version, timestamp(release.created_at), release.status
+
+
+def _print_all(settings: Settings, releases: Sequence[Release]) -> None:
+    """All environments: by name, then newest first, then by id; with the project when there are several."""
+    several = len({release.project for release in releases}) > 1
+    by_id = sorted(releases, key=lambda release: release.id)
+    newest = sorted(by_id, key=lambda release: release.created_at, reverse=True)
+    rows = [(_place(release, several=several), release) for release in newest]
+    rows.sort(key=lambda row: row[0])
+    heads = (_HEADS[0], "ENVIRONMENT", *_HEADS[1:])
+    settings.console.table(heads, [(release.id, place, *_row(release)[1:]) for place, release in rows])
+
+
+def _place(release: Release, *, several: bool) -> str:
+    return f"{release.project}/{release.environment}" if several else release.environment
+
+
+def timestamp(moment: str) -> str:
+    """`2026-11-21T03:04:54.123Z` as `2026-11-21 03:04:54`, still UTC."""
+    return moment[:19].replace("T", " ")
+
+
+def _detail_lines(detail: ReleaseDetail) -> list[str]:
+    release = detail.release
+    facts = [
+        ("Release ID:", release.id),
+        ("Project:", release.project),
+        ("Environment:", release.environment),
+        ("Version:", release.version),
+        ("Commit SHA:", release.revision or "N/A"),
+        ("Timestamp:", timestamp(release.created_at)),
+        ("Previous Release:", release.previous_id or "N/A"),
+        ("Kind:", release.kind),
+        ("Status:", release.status),
+        ("Manifest:", release.digest),
+        *([("Reverts:", detail.reverts)] if detail.reverts else []),
+        *([("Retry of:", detail.retry_of)] if detail.retry_of else []),
+    ]
+    lines = aligned(facts)
+    lines += ["Phases:", *_indented([(one.name, one.status, one.detail) for one in detail.phases])]
+    if detail.images:
+        images = [(name, image["ref"], image["pin"]) for name, image in detail.images.items()]
+        lines += ["Images:", *_indented(images)]
+    if detail.failure is not None:
+        lines += ["Failure:", *failure_lines(detail.failure)]
+    return lines
+
+
+def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"  {line}" for line in aligned([[" ".join(cell.split()) for cell in row] for row in rows])]
+
+
+def failure_lines(failure: dict[str, Any]) -> list[str]:
+    """A recorded failure for people; keys that are not there or empty are left out."""
+    place = ", ".join(
+        part
+        for part in (
+            failure.get("where", ""),
+            f"host {failure['host']}" if failure.get("host") else "",
+            f"service {failure['service']}" if failure.get("service") else "",
+        )
+        if part
+    )
+    code = failure.get("exit_code")
+    facts = (
+        ("where", place),
+        ("exit code", "" if code is None else str(code)),
+        ("why", failure.get("why", "")),
+        ("health", failure.get("health_output", "")),
+        ("log", "\n".join(failure.get("log_tail", ()))),
+        ("next", failure.get("next", "")),
+    )
+    lines = [f"  {failure['code']}: {failure['message']}"]
+    for label, text in facts:
+        if text.strip():
+            lines.append(f"  {label}: " + text.strip().replace("\n", "\n    "))
+    return lines

@@ -15,14 +15,14 @@ def rollback(
     settings: Settings,
     *,
     to_previous: Annotated[
-        bool, typer.Option("--to-previous", help="The newest Release before this one that is not held bad.")
+        bool, typer.Option("--to-previous", help="The newest good Release before this one.")
     ] = False,
     to_release: Annotated[
         str | None, typer.Option("--to-release", metavar="ID", help="A Release of this environment.")
     ] = None,
     to_version: Annotated[
         str | None,
-        typer.Option("--to-version", "--to", metavar="VERSION", help="The newest Release of this version."),
+        typer.Option("--to-version", "--to", metavar="VERSION", help="The newest of this version."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
 ) -> int:

@@ -1,11 +1,196 @@
-"""`stagecraft status`."""
+"""`stagecraft status`: what should run, what is deployed, and what the hosts last answered."""
 
 from __future__ import annotations
 
-from cli.settings import Settings, with_settings
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.reading import History, declared_targets
+from cli.settings import ENVIRONMENT_REQUIRED, Settings, with_settings
+from controller.targets import Target
+from events.kernel.errors import UserError
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.environments import Environment, Placed, find_environment, list_environments, unseen
+
+if TYPE_CHECKING:
+    from projections.observed import HostObservation
+    from projections.views.status import HostStatus, ServiceStatus, Status
+
+_SHORT_DIGEST = len("sha256:") + 12
+_SHORT_ID = 12
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
 
 
 @with_settings("env")
-def status(settings: Settings) -> None:
-    """Stub."""
-    settings.console.line(repr(settings))
+def status(
+    settings: Settings,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the engines now instead of reading what they last answered.")
+    ] = False,
+) -> None:
+    """Show whether an environment runs what it should: desired, deployed, running, hold.
+
+    Without --env the only environment there is, or one line for each of several. Reads what was recorded;
+    no engine is asked without --live.
+
+    Exit codes: 0 whatever the status is; 1 no such environment; 2 the log, or with --live an engine, fails.
+    """
+    from controller.bootstrap import open_log
+
+    with open_log(settings.home) as log:
+        history = History(settings, log)
+        targets = _targets(history)
+        if live:
+            _look(settings, targets)
+        shown = [_status(history, target) for target in targets]
+    if len(shown) == 1:
+        _print_one(settings, shown[0], json=json)
+    elif json:
+        raise UserError(
+            ENVIRONMENT_REQUIRED,
+            "there are several environments, and --json prints one",
+            why=f"known environments: {', '.join(map(str, targets))}",
+            next="add --env NAME",
+        )
+    else:
+        _print_overview(settings, shown)
+
+
+def _targets(history: History) -> list[Target]:
+    """The environment that is named, or all that there are."""
+    settings = history.settings
+    if settings.environment is not None:
+        return [history.target(settings.environment)]
+    nothing: list[tuple[str, str]] = []
+    known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing)
+    found = [Target(project=project, name=name) for project, name in known] or declared_targets(settings)
+    if not found:
+        raise UserError(
+            ENVIRONMENT_REQUIRED,
+            "no environment is known",
+            why="nothing was recorded in this home, and there is no project file here that can be read",
+            next="stagecraft init, or name the home with --home DIR",
+        )
+    return found
+
+
+def _look(settings: Settings, targets: Sequence[Target]) -> None:
+    from controller.bootstrap import refresh_observed
+
+    for target in targets:
+        refresh_observed(settings.home, target, progress=settings.console.progress)
+
+
+def _status(history: History, target: Target) -> Status:
+    from projections.views.status import join
+
+    nothing = unseen(target.project, target.name)
+    known = history.ask(
+        [ENVIRONMENTS],
+        lambda tables: find_environment(tables, target.project, target.name),
+        nothing=nothing,
+    )
+    return join(known or nothing, _observations(history.settings, target), now=datetime.now(UTC))
+
+
+def _observations(settings: Settings, target: Target) -> Sequence[HostObservation]:
+    """What the hosts last answered; asking makes no file."""
+    path = settings.home.observed_db
+    if not path.is_file():
+        return ()
+    from projections.observed import ObservedStore
+
+    return ObservedStore(path).load(str(target))
+
+
+def _print_one(settings: Settings, shown: Status, *, json: bool) -> None:
+    if json:
+        settings.console.json(shown.as_json())
+    else:
+        settings.console.line("\n".join(status_lines(shown)))
+
+
+def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
+    rows = [
+        (
+            str(one.environment),
+            one.sync,
+            one.health,
+            one.environment.deployed.release or "-",
+            "held" if one.environment.hold else "suspended" if one.environment.suspended else "",
+        )
+        for one in every
+    ]
+    settings.console.table(("ENVIRONMENT", "SYNC", "HEALTH", "DEPLOYED", "NOTE"), rows)
+
+
+def status_lines(shown: Status) -> list[str]:
+    """The status for people: what is normal takes a line, what is not says why."""
+    known = shown.environment
+    return [
+        f"{known}: {shown.sync}, {shown.health}",
+        f"  git       {known.revision or '-'}{_ago(shown.git_seconds)}",
+        f"  desired   {_placed(known.desired)}",
+        f"  deployed  {_placed(known.deployed)}",
+        *_notes(known),
+        *(line for host in shown.hosts for line in _host_lines(host)),
+        *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
+    ]
+
+
+def _placed(placed: Placed) -> str:
+    if placed.digest is None:
+        return "-"
+    return f"{placed.release or 'no release'} {placed.digest[:_SHORT_DIGEST]}"
+
+
+def _notes(known: Environment) -> Iterable[str]:
+    """What is out of the ordinary by the log."""
+    if known.active is not None:
+        yield f"  active    {known.active.id} {known.active.status}"
+    if known.hold is not None:
+        until = f", until {known.hold['until']}" if known.hold["until"] else ""
+        yield f"  held      {_said(known.hold)}{until}; `stagecraft resume` ends it"
+    if known.suspended is not None:
+        yield f"  suspended {_said(known.suspended)}"
+    if known.render_failure is not None:
+        failure = known.render_failure
+        yield f"  render    {failure['revision'][:_SHORT_ID]} failed: {failure['code']}: {failure['message']}"
+
+
+def _said(told: dict[str, object]) -> str:
+    return f"{told['reason'] or 'no reason given'} (since {told['since']})"
+
+
+def _host_lines(host: HostStatus) -> Iterable[str]:
+    reachable = {True: "reachable", False: "not reachable", None: "unknown"}[host.reachable]
+    yield f"  {host.name}: {reachable}{': ' if host.reason else ''}{host.reason}"
+    width = max((len(service.name) for service in host.services), default=0)
+    for service in host.services:
+        yield f"    {service.name.ljust(width)}  {_service_text(service)}".rstrip()
+        yield from (f"    {' ' * width}  drift: {words}" for words in service.drift)
+
+
+def _service_text(service: ServiceStatus) -> str:
+    containers = ", ".join(
+        f"{one.id[:_SHORT_ID]} {one.state}{'' if one.health == 'none' else f' {one.health}'}"
+        for one in service.containers
+    )
+    return f"{service.health.ljust(len('progressing'))}  {service.image}  {containers}"
+
+
+def _ago(seconds: float | None) -> str:
+    """` (5 min ago)`, ` (never)`."""
+    if seconds is None:
+        return " (never)"
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= size:
+            return f" ({int(seconds // size)} {unit} ago)"
+    return f" ({int(seconds)} s ago)"

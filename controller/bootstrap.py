@@ -90,6 +90,5 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Iterator[Con
         )
     finally:
         engine.close()
-        observed.close()
         actors.close()
         log.close()

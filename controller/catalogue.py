@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from events.kernel.errors import OutsideError, error_code
+from events.kernel.errors import OutsideError
 from events.manifest import ImagePin, kept_image_name
+from projections.engine.errors import IMAGE_NOT_FOUND
 
 if TYPE_CHECKING:
     from projections.engine.port import Engine, Image
-
-IMAGE_NOT_FOUND = error_code("image-not-found", "Neither the engine nor the registry has the image.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def _has_own_digest(image: Image, ref: str) -> bool:
 
 
 def _repository(ref: str) -> str:
-    """The repository of a reference in the short form that engines show: `docker.io/library/web:1` is `web`."""
+    """The repository in the short form that engines show: of `docker.io/library/web:1` it is `web`."""
     name = ref.partition("@")[0]
     head, separator, last = name.rpartition("/")
     name = f"{head}{separator}{last.partition(':')[0]}"

@@ -14,7 +14,7 @@ from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.state import fold
 from controller.locks import locked
-from controller.releasing import finish_active
+from controller.releasing import finish, finish_active
 from controller.rendering import candidate_for
 from controller.targets import Target
 from events.streams import environment_stream
@@ -45,8 +45,11 @@ async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict
         before = context.environment(target.project, target.name)
         candidate = await candidate_for(context, subject, state=before, recorder=recorder)
         state = context.environment(target.project, target.name)
-        decided = decide_person(state, candidate, release_id=context.ids.release_id())
-        return await _release(context, target, state=state, decided=decided, recorder=recorder)
+        release = context.ids.release_id()
+        decided = decide_person(state, candidate, release_id=release)
+        return await _release(
+            context, target, state=state, release=release, decided=decided, recorder=recorder
+        )
 
 
 async def rollback(
@@ -56,8 +59,12 @@ async def rollback(
     async with _lock(context, target, purpose="rollback"):
         state = context.environment(target.project, target.name)
         wanted = find_target(state, to)
-        decided = decide_rollback(state, wanted, release_id=context.ids.release_id(), reason=reason)
-        return await _release(context, target, state=state, decided=decided, recorder=context.recorder(actor))
+        release = context.ids.release_id()
+        decided = decide_rollback(state, wanted, release_id=release, reason=reason)
+        recorder = context.recorder(actor)
+        return await _release(
+            context, target, state=state, release=release, decided=decided, recorder=recorder
+        )
 
 
 def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:
@@ -94,14 +101,13 @@ async def _release(
     target: Target,
     *,
     state: EnvironmentState,
+    release: str,
     decided: tuple[Event, ...],
     recorder: Recorder,
 ) -> Verdict:
-    """Append a decision that starts a Release, and finish that Release."""
+    """Append a decision that requests `release`, and finish that Release."""
     recorder.append(environment_stream(target.project, target.name), *decided, expected=state.version)
-    verdict = await finish_active(context, target.project, target.name, recorder=recorder)
-    assert verdict is not None  # every decision that comes here requests a Release
-    return verdict
+    return await finish(context, target.project, target.name, release=release, recorder=recorder)
 
 
 def _append(

@@ -39,15 +39,19 @@ async def locked(
 
     Waits for another holder up to the deadline. Raises OutsideError `environment-locked`, naming the holder.
     """
-    path = folder / f"{_file_name(name)}.lock"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("a+", encoding="utf-8") as file:
+    with _open(folder, name) as file:
         await _acquire(file, name, clock=clock, deadline=clock.monotonic() + deadline_seconds)
         _describe(file, {"pid": os.getpid(), "since": format_utc(clock.now()), "purpose": purpose})
         try:
             yield
         finally:
             _describe(file, None)
+
+
+def _open(folder: Path, name: str) -> TextIOWrapper:
+    """The lock's file, made with its folder when it is missing."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return (folder / f"{_file_name(name)}.lock").open("a+", encoding="utf-8")
 
 
 async def _acquire(file: TextIOWrapper, name: str, *, clock: Clock, deadline: float) -> None:

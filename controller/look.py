@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import decide_git
 from controller.locks import locked
-from controller.releasing import finish_active, heal_deployed
-from controller.rendering import Subject, candidate_for, candidate_of, is_affected
-from controller.watching import see
+from controller.releasing import finish, finish_active, heal_deployed
+from controller.rendering import Subject, candidate_for, candidate_of, shown_unchanged
+from controller.watching import fetch_tip, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred, RenderFailed
 from events.kernel.errors import StagecraftError
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
+    from controller.repositories import Watched
     from controller.watching import Sighting
     from events.catalog import Event
     from events.recorder import Recorder
-    from gitops.source.git import Mirror
 
 OutcomeStatus = Literal["in-sync", "completed", "deferred", "render-failed", "failed", "rolled_back"]
 
@@ -47,15 +47,22 @@ class Outcome:
 
 
 async def look(
-    context: Context, mirror: Mirror, *, branch: str, environments: Sequence[str] = (), config_path: str
+    context: Context,
+    watched: Watched,
+    *,
+    branch: str,
+    environments: Sequence[str] = (),
+    config_path: str,
 ) -> list[Outcome]:
     """Look once; `environments` limits it to these names.
 
-    Raises what `watching.see` raises when the branch itself cannot be read or used; what goes wrong for one
+    Raises what `watching` raises when the branch itself cannot be read or used; what goes wrong for one
     environment is its Outcome and stops no other.
     """
-    sighting = await see(context, mirror, branch=branch, environments=environments, config_path=config_path)
-    return [await _consider_locked(context, sighting, name) for name in sighting.environments]
+    tip = await fetch_tip(context, watched, branch)
+    with tip.repository:
+        sighting = await see(context, tip, environments=environments, config_path=config_path)
+        return [await _consider_locked(context, sighting, name) for name in sighting.environments]
 
 
 async def _consider_locked(context: Context, sighting: Sighting, name: str) -> Outcome:
@@ -84,8 +91,9 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
         await heal_deployed(context, sighting.project, name)
         return Outcome(environment=title, status="render-failed", failure=candidate)
     decided = _decide(context, sighting, name, candidate=candidate, recorder=recorder)
-    verdict = await finish_active(context, sighting.project, name, recorder=recorder)
-    if verdict is not None:
+    active = context.environment(sighting.project, name).active
+    if active is not None:
+        verdict = await finish(context, sighting.project, name, release=active.id, recorder=recorder)
         return Outcome(
             environment=title, status=verdict.status, release=verdict.release, failure=verdict.failure
         )
@@ -116,9 +124,8 @@ async def _candidate(
     something outside is, and only a different failure is recorded.
     """
     state = context.environment(sighting.project, name)
-    if not await asyncio.to_thread(is_affected, state, sighting.tree):
-        shown = state.render_of(state.git.digest or "")
-        assert shown is not None  # or the environment would be affected
+    shown = await asyncio.to_thread(shown_unchanged, state, sighting.tree)
+    if shown is not None:
         return candidate_of(shown, revision=state.git.revision or sighting.revision)
     failed = state.git.failure if state.git.failed_revision == sighting.revision else None
     if failed is not None and failed.cause == "repository":

@@ -121,8 +121,7 @@ def preview(
     Raises UserError `service-unknown`.
     """
     unpinned = tuple(sorted(set(made.images.values()) - set(pins)))
-    stand_ins = {ref: ImagePin(ref=ref, pin=_UNRESOLVED, pin_kind="image-id") for ref in unpinned}
-    wanted = complete(made, {**pins, **stand_ins})
+    wanted = complete(made, {**pins, **stand_ins(unpinned)})
     _check_known(wanted, only)
     changes = tuple(_changes(wanted, deployed))
     kept = tuple(one for one in changes if not only or one.service in only)
@@ -139,6 +138,11 @@ def preview(
         unpinned=unpinned,
         findings=tuple(str(finding) for finding in made.findings),
     )
+
+
+def stand_ins(references: Iterable[str]) -> dict[str, ImagePin]:
+    """Pins that mean no image, for references that nobody has resolved; never for anything that is run."""
+    return {ref: ImagePin(ref=ref, pin=_UNRESOLVED, pin_kind="image-id") for ref in references}
 
 
 def _check_known(wanted: Manifest, only: Iterable[str]) -> None:

@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     from projections.converge.release import Verdict
 
 
-async def finish_active(
-    context: Context, project: str, name: str, *, recorder: Recorder | None = None
-) -> Verdict | None:
+async def finish_active(context: Context, project: str, name: str) -> Verdict | None:
     """Bring the environment's waiting or interrupted Release to its verdict; None when there is none.
 
     Raises OutsideError when the host cannot be reached: the Release then stays as it is, for the next look.
     """
+    active = context.environment(project, name).active
+    return None if active is None else await finish(context, project, name, release=active.id)
+
+
+async def finish(
+    context: Context, project: str, name: str, *, release: str, recorder: Recorder | None = None
+) -> Verdict:
+    """Bring one Release to its verdict; without a recorder the controller finishes what somebody began."""
     state = context.environment(project, name)
-    release = state.active
-    if release is None:
-        return None
-    deployed = state.deployed_digest
+    wanted, deployed = state.releases[release], state.deployed_digest
     work = ReleaseWork(
-        release=release.id,
-        kind=release.kind,
-        manifest=context.manifest(release.digest),
+        release=wanted.id,
+        kind=wanted.kind,
+        manifest=context.manifest(wanted.digest),
         previous=None if deployed is None else context.manifest(deployed),
         stream=environment_stream(project, name),
-        started=release.status == "running",
+        started=wanted.status == "running",
         succeeded_jobs=state.jobs,
         held_bad=frozenset() if state.hold is None else state.hold.bad,
     )

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from controller.bootstrap import open_catalogue, open_log
 from controller.decide.state import fold
+from controller.preview import stand_ins
+from events import labels
 from events.kernel.errors import UserError, error_code
 from events.streams import environment_stream
 from gitops.manifest import complete, draft
 from gitops.pins import resolve_pins
-from projections.converge.materialise import with_host_paths
+from projections.converge.materialise import app_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,15 +43,25 @@ async def document_of(
         tree, config_path=config_path, environment=environment, revision=revision, version=None
     )
     chosen = _choose(sorted(made.hosts), host)
+    with open_log(home) as log:
+        stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
+        lineage = "" if log is None else log.lineage
     if not pinned:
-        document = made.hosts[chosen].document
-    else:
-        with open_log(home) as log:
-            stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
-        with open_catalogue(home) as catalogue:
-            pins = await resolve_pins(made, sticky=fold(stored).pins, catalogue=catalogue)
-        document = complete(made, pins).hosts[chosen].compose
-    return with_host_paths(document, root=home.local, project=made.project, environment=environment)
+        manifest = complete(made, stand_ins(made.images.values()))
+        app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
+        return _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
+    with open_catalogue(home) as catalogue:
+        pins = await resolve_pins(made, sticky=fold(stored).pins, catalogue=catalogue)
+    app = app_for(complete(made, pins), chosen, root=home.local, lineage=lineage)
+    return dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
+
+
+def _without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The document without some of our labels: those that nothing is known for yet."""
+    for definition in document["services"].values():
+        for name in names:
+            definition["labels"].pop(name, None)
+    return document
 
 
 def _choose(known: Iterable[str], named: str | None) -> str:

@@ -40,12 +40,15 @@ class Subject:
     version: str | None = None  # None: what the descriptor says, else the revision
 
 
-def is_affected(state: EnvironmentState, tree: Tree) -> bool:
-    """Whether this tree could render to something else than what Git showed the environment before."""
+def shown_unchanged(state: EnvironmentState, tree: Tree) -> Render | None:
+    """The render that Git showed the environment before, if this tree has all its inputs as they were.
+
+    None: the tree could render to something else, so the environment is affected.
+    """
     if state.git.digest is None or state.git.failure is not None:
-        return True
+        return None
     shown = state.render_of(state.git.digest)
-    return shown is None or not same_inputs(shown.inputs, tree)
+    return shown if shown is not None and same_inputs(shown.inputs, tree) else None
 
 
 def candidate_of(render: Render, *, revision: str) -> Candidate:

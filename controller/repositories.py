@@ -1,10 +1,12 @@
-"""The mirror of a repository that the operator names."""
+"""A repository that the operator watches: its name in streams and its mirror."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops.source.git import Mirror
+from gitops.source.address import slug
+from gitops.source.mirror import Mirror
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,7 +14,20 @@ if TYPE_CHECKING:
     from controller.home import Home
 
 
-def open_mirror(home: Home, url: str, *, cwd: Path) -> Mirror:
-    """The mirror of `url`; a path is taken from the current folder, so it means the same from everywhere."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One watched repository."""
+
+    slug: str
+    mirror: Mirror
+
+
+def watched(home: Home, url: str, *, cwd: Path) -> Watched:
+    """The repository at `url`; a path is taken from the current folder, so it means the same from everywhere.
+
+    Raises UserError `repository-url-refused`.
+    """
     local = cwd / url
-    return Mirror(str(local.resolve()) if local.exists() else url, folder=home.mirrors)
+    address = str(local.resolve()) if local.exists() else url
+    name = slug(address)
+    return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"))

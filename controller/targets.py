@@ -9,9 +9,11 @@ from events.kernel.errors import UserError, error_code
 from events.streams import split_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from events.log import EventLog
 
-ENVIRONMENT_UNKNOWN = error_code("environment-unknown", "No environment of this name is known.")
+ENVIRONMENT_UNKNOWN = error_code("environment-unknown", "No environment of that name is known.")
 ENVIRONMENT_AMBIGUOUS = error_code(
     "environment-ambiguous", "Several projects have an environment of this name."
 )
@@ -37,7 +39,7 @@ def known_targets(log: EventLog | None) -> list[Target]:
 
 
 def find_environment(log: EventLog | None, named: str) -> Target:
-    """The one environment that `named` means. Raises UserError `environment-unknown` or `environment-ambiguous`."""
+    """The environment that `named` means. Raises UserError `environment-unknown` or `-ambiguous`."""
     known = known_targets(log)
     found = [one for one in known if named in (one.name, str(one))]
     if len(found) > 1:
@@ -53,3 +55,18 @@ def find_environment(log: EventLog | None, named: str) -> Target:
             ENVIRONMENT_UNKNOWN, f"unknown environment {named!r}", why=f"known environments: {listed}"
         )
     return found[0]
+
+
+def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project: str) -> tuple[str, ...]:
+    """Those of a project's environments that are wanted, `prod` or `shop/prod`; all without a wish, sorted.
+
+    Raises UserError `environment-unknown` with the names there are.
+    """
+    chosen = {one.removeprefix(f"{project}/") for one in wanted} or set(known)
+    for name in sorted(chosen - set(known)):
+        raise UserError(
+            ENVIRONMENT_UNKNOWN,
+            f"project {project!r} has no environment {name!r}",
+            why=f"known environments: {', '.join(sorted(known))}",
+        )
+    return tuple(sorted(chosen))

@@ -13,23 +13,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.locks import locked
-from controller.rendering import is_affected
+from controller.rendering import shown_unchanged
+from controller.targets import choose_environments
 from events.catalog import Failure, decode
 from events.catalog.environment import RenderFailed
 from events.catalog.revision import HistoryRewritten, RevisionObserved, RevisionRejected
 from events.kernel.errors import UserError
 from events.streams import environment_stream, repository_stream
-from gitops.config.load import choose_environments, list_environments
+from gitops.config.load import list_environments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from controller.context import Context
+    from controller.repositories import Watched
     from events.catalog import Event
     from events.envelope import Actor, StoredEvent
     from events.recorder import Recorder
-    from gitops.source.git import Commit, Mirror
+    from gitops.source.git import Commit, Repository
     from gitops.source.tree import Tree
 
 _FETCH_DEADLINE_SECONDS = 300.0
@@ -57,7 +59,6 @@ class BranchState:
     version: int = 0
     revision: str | None = None
     announced: StoredEvent | None = None  # the RevisionObserved of `revision`
-    rejected: str | None = None  # set while `revision` is rejected
     environments: frozenset[str] = frozenset()  # `<project>/<name>`, all that it ever led to
 
 
@@ -72,104 +73,120 @@ def fold_branch(stored: Iterable[StoredEvent], ref: str) -> BranchState:
                 state,
                 revision=event.revision,
                 announced=one,
-                rejected=None,
                 environments=state.environments | set(event.affected),
             )
-        elif isinstance(event, RevisionRejected) and event.ref == ref:
-            state = replace(state, rejected=event.revision)
     return state
 
 
-async def see(
-    context: Context, mirror: Mirror, *, branch: str, environments: Sequence[str], config_path: str
-) -> Sighting:
-    """What the branch shows now; appends only when it is a commit that was not seen there before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """The commit that a watched branch points at, in the open mirror; whoever fetched it closes that."""
 
-    Raises OutsideError when the repository cannot be reached, UserError when the branch is missing, its
-    `stagecraft.yml` is unusable or `environments` names one that is not in it.
+    slug: str
+    ref: str  # fully qualified
+    commit: Commit
+    repository: Repository
+
+
+async def fetch_tip(context: Context, watched: Watched, branch: str) -> Tip:
+    """Where the branch points now; the commit is fetched unless the mirror has it.
+
+    Raises OutsideError when the repository cannot be reached and UserError when the branch is missing.
     """
-    commit = await _fetch(context, mirror, branch)
-    tree = mirror.tree(commit.revision)
-    author = context.actors.pseudonym("git", f"{commit.author_name} <{commit.author_email}>")
-    stream, ref = repository_stream(mirror.slug), f"refs/heads/{branch}"
-    before = fold_branch(context.log.read_stream(stream), ref)
-    recorder = context.recorder(author)
-    try:
-        project, names = await asyncio.to_thread(list_environments, tree, config_path)
-    except UserError as error:
-        if before.revision != commit.revision:
-            observed = _observed(ref, commit, before=before, author=author, affected=before.environments)
-            rejected = RevisionRejected(ref=ref, revision=commit.revision, rule=error.code, detail=str(error))
-            recorder.append(
-                stream,
-                *_rewritten(mirror, ref, commit, before=before),
-                observed,
-                rejected,
-                expected=before.version,
-            )
-            _mark_failed(before.environments, commit, error=error, recorder=recorder)
-        raise
-    if before.revision != commit.revision:
-        affected = await asyncio.to_thread(_affected, context, project, names, tree=tree)
-        observed = _observed(ref, commit, before=before, author=author, affected=affected)
-        recorder.append(
-            stream, *_rewritten(mirror, ref, commit, before=before), observed, expected=before.version
-        )
-    now = fold_branch(context.log.read_stream(stream), ref)
-    assert now.announced is not None  # the event appended above, or the one it was found equal to
-    return Sighting(
-        project=project,
-        environments=choose_environments(names, environments),
-        revision=commit.revision,
-        tree=tree,
-        config_path=config_path,
-        author=author,
-        correlation=now.announced.correlation,
-        causation=now.announced.id,
-    )
-
-
-async def _fetch(context: Context, mirror: Mirror, branch: str) -> Commit:
-    """The commit at the tip, brought into the mirror when it is not there yet."""
-    head = await asyncio.to_thread(mirror.remote_head, branch)
-    if not await asyncio.to_thread(mirror.has, head):
+    head = await watched.mirror.remote_head(branch)
+    repository = watched.mirror.existing()
+    if repository is None or not repository.has(head):
+        if repository is not None:
+            repository.close()
         async with locked(
             context.home.run,
-            f"mirror/{mirror.slug}",
+            f"mirror/{watched.slug}",
             clock=context.clock,
             purpose=f"fetching {branch}",
             deadline_seconds=_FETCH_DEADLINE_SECONDS,
         ):
             context.progress(f"fetching {branch} at {head[:12]}")
-            await asyncio.to_thread(mirror.fetch, branch)
-    return await asyncio.to_thread(mirror.commit, head)
+            head = await watched.mirror.fetch(branch)
+        repository = watched.mirror.repository()
+    commit = await asyncio.to_thread(repository.resolve, head)
+    return Tip(slug=watched.slug, ref=f"refs/heads/{branch}", commit=commit, repository=repository)
+
+
+async def see(
+    context: Context,
+    seen: Tip,
+    *,
+    environments: Sequence[str],
+    config_path: str,
+) -> Sighting:
+    """Say what the branch shows; appends only when it is a commit that was not seen there before.
+
+    Raises UserError when its `stagecraft.yml` is unusable or `environments` names one that is not in it.
+    """
+    commit, ref = seen.commit, seen.ref
+    tree = seen.repository.tree(commit.revision)
+    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
+    stream = repository_stream(seen.slug)
+    before = fold_branch(context.log.read_stream(stream), ref)
+    recorder = context.recorder(author)
+    announcement = _Announcement(tip=seen, before=before, author=author)
+    try:
+        project, names = await asyncio.to_thread(list_environments, tree, config_path)
+    except UserError as error:
+        if before.revision != commit.revision:
+            rejected = RevisionRejected(ref=ref, revision=commit.revision, rule=error.code, detail=str(error))
+            events = (*announcement.events(before.environments), rejected)
+            recorder.append(stream, *events, expected=before.version)
+            _mark_failed(before.environments, commit, error=error, recorder=recorder)
+        raise
+    announced = before.announced
+    if announced is None or before.revision != commit.revision:
+        affected = await asyncio.to_thread(_affected, context, project, names, tree=tree)
+        announced = recorder.append(stream, *announcement.events(affected), expected=before.version)[-1]
+    return Sighting(
+        project=project,
+        environments=choose_environments(names, environments, project=project),
+        revision=commit.revision,
+        tree=tree,
+        config_path=config_path,
+        author=author,
+        correlation=announced.correlation,
+        causation=announced.id,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Announcement:
+    """A commit that the branch shows for the first time."""
+
+    tip: Tip
+    before: BranchState
+    author: Actor
+
+    def events(self, affected: Iterable[str]) -> tuple[Event, ...]:
+        """That it was seen, and before that, if so, that the branch did not simply move on."""
+        ref, commit = self.tip.ref, self.tip.commit
+        observed = RevisionObserved(
+            ref=ref,
+            revision=commit.revision,
+            previous=self.before.revision,
+            tree=commit.tree,
+            author=self.author.id,
+            subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
+            affected=tuple(sorted(affected)),
+        )
+        previous = self.before.revision
+        if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):
+            return (observed,)
+        return (HistoryRewritten(ref=ref, previous=previous, revision=commit.revision), observed)
 
 
 def _affected(context: Context, project: str, names: Iterable[str], *, tree: Tree) -> frozenset[str]:
     return frozenset(
-        f"{project}/{name}" for name in names if is_affected(context.environment(project, name), tree)
+        f"{project}/{name}"
+        for name in names
+        if shown_unchanged(context.environment(project, name), tree) is None
     )
-
-
-def _observed(
-    ref: str, commit: Commit, *, before: BranchState, author: Actor, affected: Iterable[str]
-) -> RevisionObserved:
-    return RevisionObserved(
-        ref=ref,
-        revision=commit.revision,
-        previous=before.revision,
-        tree=commit.tree,
-        author=author.id,
-        subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
-        affected=tuple(sorted(affected)),
-    )
-
-
-def _rewritten(mirror: Mirror, ref: str, commit: Commit, *, before: BranchState) -> tuple[Event, ...]:
-    """The event that says that the branch did not simply move on, if it did not."""
-    if before.revision is None or mirror.is_ancestor(before.revision, commit.revision):
-        return ()
-    return (HistoryRewritten(ref=ref, previous=before.revision, revision=commit.revision),)
 
 
 def _mark_failed(

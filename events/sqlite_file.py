@@ -49,9 +49,10 @@ class FileKind:
 class SqliteFile:
     """An open file of ours. The folder is made private (0700) and the file 0600 when they are missing."""
 
-    def __init__(self, path: Path, kind: FileKind) -> None:
+    def __init__(self, path: Path, kind: FileKind, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
         self._kind = kind
+        self._busy_seconds = busy_seconds
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
@@ -91,7 +92,7 @@ class SqliteFile:
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path,
-            timeout=BUSY_SECONDS,
+            timeout=self._busy_seconds,
             isolation_level=None,  # transactions are begun here, not by the driver
             check_same_thread=False,  # the two locks see to it
         )
@@ -102,7 +103,7 @@ class SqliteFile:
 
     def _set_up(self) -> None:
         """Recognise the file or make its tables, also while other processes do the same."""
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
                 self._recognised()

@@ -141,7 +141,7 @@ class ObservedStore:
                 OBSERVED_UNAVAILABLE,
                 f"cannot use {self._path}",
                 why=str(error),
-                next="check the folder's permissions and free space; the file itself may be deleted at any time",
+                next="check the folder's permissions and free space; the file may be deleted at any time",
             ) from error
 
     @contextmanager

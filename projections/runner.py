@@ -45,6 +45,8 @@ _OWN_TABLES = (
     """,
 )
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BAD_DATA = (KeyError, ValueError, TypeError, AttributeError)
+_REFUSED_ROWS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 _PRIMARY_CODE = 0xFF  # an extended result code holds the primary one in its low byte
 
 T = TypeVar("T")
@@ -146,8 +148,8 @@ def catch_up(log: EventLog, store: ViewStore, view: View, *, page_events: int = 
 
     Raises OutsideError `views-unavailable` or `log-unavailable`, InternalError `view-broken`.
     """
-    head = log.head()
     checkpoint = _prepared(store, view)
+    head = log.head()  # read second: a checkpoint beyond it then means another log, not another process
     if not _holds(log, checkpoint, head=head):
         with store.writing() as tables:
             _make(tables, view)
@@ -190,7 +192,7 @@ def _apply_page(
 def _apply(tables: sqlite3.Connection, view: View, event: StoredEvent) -> None:
     try:
         view.apply(tables, event)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (*_BAD_DATA, *_REFUSED_ROWS) as error:
         raise InternalError(
             VIEW_BROKEN,
             f"the view {view.name} cannot take {event.type} at position {event.position}",

@@ -25,7 +25,7 @@ from events.kernel.errors import UserError, Where, error_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.decide.state import EnvironmentState, Release
+    from controller.decide.state import EnvironmentState
     from events.catalog import Event
 
 ENVIRONMENT_HELD = error_code("environment-held", "A hold does not let this Manifest pass.")
@@ -43,43 +43,30 @@ class Candidate:
 
     digest: str
     services: Mapping[str, Mapping[str, str]]  # {host: {service: hash}}
-    revision: str | None
+    revision: str
     version: str
 
 
 def decide_git(
     state: EnvironmentState, candidate: Candidate, *, release_id: str, now: datetime
 ) -> tuple[Event, ...]:
-    """The events that follow from Git showing `candidate`; none when nothing is new.
-
-    `candidate.revision` is never None here.
-    """
+    """The events that follow from Git showing `candidate`; none when nothing is new."""
     news = candidate.digest != state.git.digest or state.git.failure is not None
     if state.suspended:
-        return _defer(candidate, rule="suspended", detail="") if news else ()
-    events: list[Event] = []
+        return (_deferral(candidate, rule="suspended"),) if news else ()
+    ending: tuple[Event, ...] = ()
     if state.hold is not None:
         verdict = judge(state, state.hold, digest=candidate.digest, services=candidate.services)
-        if verdict.rule is not None:
-            if news:
-                return _defer(candidate, rule=verdict.rule, detail=verdict.detail)
-            if not _retry_due(state, candidate.digest, now=now):
-                return ()
-            events.append(HoldCleared(reason="retried", revision=candidate.revision))
-        elif verdict.clears is not None:
-            events.append(HoldCleared(reason=verdict.clears, revision=candidate.revision))
+        if verdict.rule is not None and news:
+            return (_deferral(candidate, rule=verdict.rule, detail=verdict.detail),)
+        if verdict.rule is not None and not _retry_due(state, candidate.digest, now=now):
+            return ()
+        ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
     if candidate.digest == state.deployed_digest:
-        return _already_there(state, candidate, cleared=tuple(events), news=news)
-    active = state.active
-    if active is not None and active.digest == candidate.digest:
-        return tuple(events)
-    attempts = state.failed_attempts(candidate.digest)
-    if attempts and not news and not _retry_due(state, candidate.digest, now=now):
-        return tuple(events)
-    if active is not None:
-        events.append(ReleaseSuperseded(release=active.id, by=release_id))
-    events.append(_request(state, candidate, release_id=release_id, attempts=attempts))
-    return tuple(events)
+        return (*ending, *_already_there(candidate, ending=ending, news=news))
+    if _in_hand(state, candidate, news=news, now=now):
+        return ending
+    return (*ending, *_superseded(state, by=release_id), _request(state, candidate, release_id=release_id))
 
 
 def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: str) -> tuple[Event, ...]:
@@ -104,8 +91,7 @@ def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: 
             )
         if verdict.clears == "fixed":
             events.append(HoldCleared(reason="fixed", revision=candidate.revision))
-    if state.active is not None:
-        events.append(ReleaseSuperseded(release=state.active.id, by=release_id))
+    events.extend(_superseded(state, by=release_id))
     events.append(
         DeployRequested(
             release=release_id,
@@ -128,34 +114,43 @@ def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: 
     return tuple(events)
 
 
-def _defer(candidate: Candidate, *, rule: str, detail: str) -> tuple[Event, ...]:
-    """Say that the candidate waits, and for what."""
-    return (DeployDeferred(rule=rule, digest=candidate.digest, revision=candidate.revision, detail=detail),)
+def _deferral(candidate: Candidate, *, rule: str, detail: str = "") -> DeployDeferred:
+    return DeployDeferred(rule=rule, digest=candidate.digest, revision=candidate.revision, detail=detail)
 
 
-def _already_there(
-    state: EnvironmentState, candidate: Candidate, *, cleared: tuple[Event, ...], news: bool
-) -> tuple[Event, ...]:
-    """The candidate runs already: end a hold, supersede what waits, remember what Git shows."""
-    reverted = any(isinstance(one, HoldCleared) and one.reason == "reverted" for one in cleared)
-    if reverted or not news:
-        return cleared
-    skipped = DeploySkipped(reason="already-deployed", digest=candidate.digest, revision=candidate.revision)
-    return (*cleared, skipped)
+def _already_there(candidate: Candidate, *, ending: tuple[Event, ...], news: bool) -> tuple[Event, ...]:
+    """The candidate is deployed: remember what Git shows, unless the end of the hold says it."""
+    told = any(isinstance(one, HoldCleared) and one.reason == "reverted" for one in ending)
+    if told or not news:
+        return ()
+    return (DeploySkipped(reason="already-deployed", digest=candidate.digest, revision=candidate.revision),)
+
+
+def _in_hand(state: EnvironmentState, candidate: Candidate, *, news: bool, now: datetime) -> bool:
+    """Whether the candidate is being worked on, or was tried and must wait for a reason to try again."""
+    if state.active is not None and state.active.digest == candidate.digest:
+        return True
+    tried = bool(state.failed_attempts(candidate.digest))
+    return tried and not news and not _retry_due(state, candidate.digest, now=now)
+
+
+def _superseded(state: EnvironmentState, *, by: str) -> tuple[Event, ...]:
+    """A newer decision makes the waiting Release needless."""
+    return () if state.active is None else (ReleaseSuperseded(release=state.active.id, by=by),)
 
 
 def _request(
-    state: EnvironmentState, candidate: Candidate, *, release_id: str, attempts: list[Release]
+    state: EnvironmentState, candidate: Candidate, *, release_id: str
 ) -> DeployRequested | RevertDetected:
     """A new commit that leads back to a Manifest that completed here before is a revert."""
     ran_before = next((one for one in state.completed() if one.digest == candidate.digest), None)
-    moved_to = None if candidate.revision == state.git.revision else candidate.revision
-    if ran_before is not None and moved_to is not None and not attempts:
+    attempts = state.failed_attempts(candidate.digest)
+    if ran_before is not None and candidate.revision != state.git.revision and not attempts:
         return RevertDetected(
             release=release_id,
             digest=candidate.digest,
             version=ran_before.version,
-            revision=moved_to,
+            revision=candidate.revision,
             previous=state.deployed,
             reverts=state.deployed,
         )

@@ -7,7 +7,7 @@ what is under way (`active`). What runs is not here; engines answer that.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime  # noqa: TC003 - singledispatch resolves the annotations when it registers
+from datetime import datetime
 from functools import singledispatch
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from events.catalog.base import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
     from events.catalog import Failure
     from events.envelope import StoredEvent
     from events.manifest import ImagePin
@@ -83,7 +84,7 @@ class EnvironmentState:
     pins: Mapping[str, ImagePin] = field(
         default_factory=dict[str, "ImagePin"]
     )  # newest pin of each reference
-    releases: Mapping[str, Release] = field(default_factory=dict[str, Release])  # in order of request
+    releases: dict[str, Release] = field(default_factory=dict[str, Release])  # in order of request
     deployed: str | None = None  # release id
     git: GitState = field(default_factory=GitState)
     hold: Hold | None = None

@@ -126,8 +126,9 @@ class Repository:
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` descends from `older` or is it; False when either is unknown here."""
-        known = all(self.kind_of(revision) == "commit" for revision in (older, newer))
-        return known and self._run(["merge-base", "--is-ancestor", older, newer])[0] == 0
+        if not (self.has(older) and self.has(newer)):
+            return False
+        return self._run(["merge-base", "--is-ancestor", older, newer])[0] == 0
 
     def dirty(self) -> bool:
         """Whether the work tree differs from HEAD, files that Git does not know included; False when bare."""
@@ -142,12 +143,6 @@ class Repository:
         listed = self._checked(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         return WorkTree(self.root, known=frozenset(os.fsdecode(name) for name in listed.split(b"\0") if name))
 
-    def kind_of(self, object_id: str) -> str | None:
-        """`commit`, `tree`, `blob` or `tag`; None for an object that is not here."""
-        with self._lock, contextlib.suppress(ValueError):
-            return self._repo.git.get_object_header(object_id)[1]
-        return None
-
     def size_of(self, object_id: str) -> int:
         """Bytes of an object, without reading it. Raises OutsideError `git-failed`."""
         with self._lock, _object_errors(object_id):
@@ -157,6 +152,15 @@ class Repository:
         """An object's bytes. Raises OutsideError `git-failed`."""
         with self._lock, _object_errors(object_id):
             return self._repo.git.get_object_data(object_id)[3]
+
+    def has(self, object_id: str) -> bool:
+        """Whether an object is here."""
+        with self._lock:
+            try:
+                self._repo.git.get_object_header(object_id)
+            except ValueError:
+                return False
+        return True
 
     def _has_commits(self) -> bool:
         return bool(self._checked(["rev-list", "--all", "--max-count=1"]))

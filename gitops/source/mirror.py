@@ -77,6 +77,10 @@ class Mirror:
         """The copy. Raises UserError `repository-missing` before the first fetch."""
         return Repository(self._folder)
 
+    def existing(self) -> Repository | None:
+        """The copy, None before the first fetch."""
+        return self.repository() if (self._folder / "HEAD").is_file() else None
+
     @property
     def _shown(self) -> str:
         return shown(self._address.url)

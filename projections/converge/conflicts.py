@@ -61,7 +61,9 @@ def refuse_conflicts(
                 CONTAINER_NOT_OURS,
                 f"the container {container.name} is not ours and stands in the way",
                 where=Where(
-                    environment=environment_path(owner), host=host, service=container.labels.get(COMPOSE_SERVICE)
+                    environment=environment_path(owner),
+                    host=host,
+                    service=container.labels.get(COMPOSE_SERVICE),
                 ),
                 why=owner_text(container),
                 next=f"look at it with `docker inspect {container.name}`; "

@@ -9,30 +9,39 @@ host's business, a port that is taken or an engine out of space, is told by the 
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from events.catalog import Failure
-from events.kernel.errors import InternalError, OutsideError, StagecraftError, UserError, Where, error_code
+from events.kernel.errors import OutsideError, StagecraftError, UserError, Where, error_code
 from events.log import APPEND_ID_REUSED, LOG_TOO_NEW, LOG_UNAVAILABLE, VERSION_CONFLICT
 from projections.engine.errors import ENGINE_UNREACHABLE, shown
 from projections.engine.port import ContainerDetail, Engine
 
 CONTAINER_EXITED = error_code("container-exited", "A container of a service ended although it should run on.")
-CONTAINER_RESTARTING = error_code("container-restarting", "A container ends and is restarted again and again.")
-CONTAINER_UNHEALTHY = error_code("container-unhealthy", "A container's own health check says it is unhealthy.")
+CONTAINER_RESTARTING = error_code(
+    "container-restarting", "A container ends and is restarted again and again."
+)
+CONTAINER_UNHEALTHY = error_code(
+    "container-unhealthy", "A container's own health check says it is unhealthy."
+)
 CONTAINER_NOT_HEALTHY = error_code(
-    "container-not-healthy-in-time", "A container did not turn healthy, or did not stay up, before its deadline."
+    "container-not-healthy-in-time",
+    "A container did not turn healthy, or did not stay up, before its deadline.",
 )
 CONTAINER_OUT_OF_MEMORY = error_code(
     "container-out-of-memory", "The kernel ended a container that used more memory than it may."
 )
-CONTAINER_NOT_STARTED = error_code("container-not-started", "The engine made a container and could not start it.")
+CONTAINER_NOT_STARTED = error_code(
+    "container-not-started", "The engine made a container and could not start it."
+)
 CONTAINER_GONE = error_code("container-gone", "A container was removed while it was waited for.")
 JOB_FAILED = error_code("job-failed", "A one-shot service did not end with exit code 0.")
-JOB_TIMED_OUT = error_code("job-timed-out", "A one-shot service did not end before its deadline and was stopped.")
+JOB_TIMED_OUT = error_code(
+    "job-timed-out", "A one-shot service did not end before its deadline and was stopped."
+)
 PORT_TAKEN = error_code("port-taken", "A port that a service publishes is held by somebody else.")
 HOST_IS_ANOTHER_MACHINE = error_code(
-    "host-is-another-machine", "A host's name is bound to another machine or engine than the one that answers."
+    "host-is-another-machine",
+    "A host's name is bound to another machine or engine than the one that answers.",
 )
 
 LOG_LINES = 20
@@ -46,7 +55,9 @@ HOST_UNKNOWN = frozenset({ENGINE_UNREACHABLE, HOST_IS_ANOTHER_MACHINE})
 FATAL = HOST_UNKNOWN | {LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT, APPEND_ID_REUSED}
 """With these no verdict is given: the host is unknown, or the verdict could not be recorded."""
 
-_PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.I)
+_PORT_TAKEN = re.compile(
+    r"port is already allocated|address already in use|ports are not available", re.IGNORECASE
+)
 _BAD_START = re.compile(
     r"OCI runtime|executable file not found|no such file or directory|permission denied|exec format error"
     r"|unable to start container process|not a directory",
@@ -62,45 +73,15 @@ class ServiceFailedError(UserError):
             failure.code,
             failure.message,
             where=Where(host=failure.host, service=failure.service),
-            why=failure.why,
+            why=failure.why or failure.health_output or "\n".join(failure.log_tail[-1:]),
             next=failure.next,
         )
         self.failure = failure
 
 
-def failure_of(error: StagecraftError, *, host: str | None = None, service: str | None = None) -> Failure:
-    """The record of an error; `host` and `service` stand in where the error names none."""
-    if isinstance(error, ServiceFailedError):
-        return error.failure
-    place = error.where
-    return Failure(
-        code=error.code,
-        message=error.message,
-        cause=_cause(error),
-        host=place.host or host,
-        service=place.service or service,
-        where=str(Where(file=place.file, line=place.line, column=place.column, key=place.key)),
-        why=error.why,
-        next=error.next,
-    )
-
-
-def _cause(error: StagecraftError) -> Literal["repository", "outside", "internal"]:
-    if isinstance(error, UserError):
-        return "repository"
-    return "outside" if isinstance(error, OutsideError) else "internal"
-
-
-def error_of(failure: Failure) -> StagecraftError:
-    """An error that says what the record says: for a caller that goes on with a failure recorded earlier."""
-    kinds = {"repository": UserError, "outside": OutsideError, "internal": InternalError}
-    return kinds[failure.cause](
-        failure.code,
-        failure.message,
-        where=Where(host=failure.host, service=failure.service),
-        why=failure.why,
-        next=failure.next,
-    )
+def failure_of(error: StagecraftError) -> Failure:
+    """The record of an error, with the evidence when it has any."""
+    return error.failure if isinstance(error, ServiceFailedError) else Failure.from_error(error)
 
 
 def failed_container(
@@ -133,8 +114,8 @@ async def last_lines(engine: Engine, container_id: str) -> tuple[str, ...]:
     return tuple(shown(line, limit=_LINE_LIMIT) for line in await engine.logs(container_id, tail=LOG_LINES))
 
 
-def told_by_compose(error: OutsideError, *, host: str, services: tuple[str, ...]) -> StagecraftError:
-    """A failed `up`, told apart by the engine's words: a port, a command that cannot start, or as it was."""
+def told_by_engine(error: OutsideError, *, host: str, services: tuple[str, ...]) -> StagecraftError:
+    """What did not start, told apart by the engine's words: a port, a bad command, or left as it was."""
     where = Where(host=host, service=services[0] if len(services) == 1 else None)
     if _PORT_TAKEN.search(error.why):
         return OutsideError(

@@ -46,7 +46,7 @@ class Watched:
     service: str
     containers: tuple[str, ...]
     gate: Gate
-    restarts: Mapping[str, int] = field(default_factory=lambda: dict[str, int]())  # seen before; else 0
+    restarts: Mapping[str, int] = field(default_factory=dict[str, int])  # seen before; else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +92,27 @@ async def watch(engine: Engine, watched: Iterable[Watched], *, clock: Clock) -> 
 
 
 def _terminal(detail: ContainerDetail | None, look: _Look) -> tuple[str, str] | None:
-    """The code and the sentence of an end that no further waiting changes."""
+    """The code and the sentence of an end that no further waiting changes; the first that applies."""
     if detail is None:
         return CONTAINER_GONE, "the container was removed while it was waited for"
-    state = detail.container.state
+    state, code = detail.container.state, detail.exit_code
     restarts = detail.restart_count - look.watched.restarts.get(look.container, 0)
-    went_down = state in _ENDED or state == "restarting" or restarts > 0
-    if detail.oom_killed and went_down:
-        return CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"
-    if state in {"created", *_ENDED} and detail.error:
-        return CONTAINER_NOT_STARTED, "the engine could not start the container"
-    if state in _ENDED:
-        return CONTAINER_EXITED, f"the container ended with exit code {detail.exit_code}"
-    if state == "restarting" or restarts > 0:
-        return CONTAINER_RESTARTING, f"the container ended with exit code {detail.exit_code} and was restarted"
-    if detail.health_check and detail.container.health == "unhealthy":
-        return CONTAINER_UNHEALTHY, "the health check failed until the engine gave up"
-    return None
+    ended, restarted = state in _ENDED, state == "restarting" or restarts > 0
+    sick = detail.health_check and detail.container.health == "unhealthy"
+    ends = (
+        (
+            detail.oom_killed and (ended or restarted),
+            (CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"),
+        ),
+        (
+            bool(detail.error) and (ended or state == "created"),
+            (CONTAINER_NOT_STARTED, "the engine could not start the container"),
+        ),
+        (ended, (CONTAINER_EXITED, f"the container ended with exit code {code}")),
+        (restarted, (CONTAINER_RESTARTING, f"the container ended with exit code {code} and was restarted")),
+        (sick, (CONTAINER_UNHEALTHY, "the health check failed until the engine gave up")),
+    )
+    return next((found for applies, found in ends if applies), None)
 
 
 def _progress(

@@ -92,7 +92,10 @@ def _check_binding(equipment: Equipment, host: str, identity: EngineIdentity) ->
 
 
 async def look(site: Site) -> list[Container]:
-    """The containers of the app's Compose project, stopped ones too. Raises OutsideError `engine-unreachable`."""
+    """The containers of the app's Compose project, stopped ones too.
+
+    Raises OutsideError `engine-unreachable`.
+    """
     try:
         return await site.engine.containers(site.compose_project)
     except OutsideError as error:
@@ -101,7 +104,9 @@ async def look(site: Site) -> list[Container]:
         raise
 
 
-def show(site: Site, content: HostManifest | None, *, containers: Iterable[Container], plan: HostPlan) -> None:
+def show(
+    site: Site, content: HostManifest | None, *, containers: Iterable[Container], plan: HostPlan
+) -> None:
     """Write what the host answered to `observed.db`, with the operations that are still due as drift."""
     site.equipment.observed.save(observation(site, content, containers=containers, plan=plan))
 
@@ -109,7 +114,7 @@ def show(site: Site, content: HostManifest | None, *, containers: Iterable[Conta
 def observation(
     site: Site, content: HostManifest | None, *, containers: Iterable[Container], plan: HostPlan
 ) -> HostObservation:
-    """What the host answered: each service of the Manifest and each that should not be there; jobs are none."""
+    """What the host answered: each service of the Manifest, jobs aside, and each that should not be there."""
     wanted = {} if content is None else {n: s for n, s in content.services.items() if s.job is None}
     found = [c for c in containers if site.owner.owns(c) and not c.one_off]
     drift: dict[str, list[str]] = {}

@@ -28,7 +28,9 @@ from projections.converge.readable import readable_yaml
 from projections.engine.port import App
 
 HOST_FOLDER_FAILED = error_code("host-folder-failed", "Files of an app could not be written on its host.")
-MANIFEST_PATH_ESCAPES = error_code("manifest-path-escapes", "A path in a Manifest leads out of the app's folder.")
+MANIFEST_PATH_ESCAPES = error_code(
+    "manifest-path-escapes", "A path in a Manifest leads out of the app's folder."
+)
 
 _COMPOSE_HEAD = """\
 # What runs now, written by Stagecraft; changes made here are overwritten and never read.

@@ -12,19 +12,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import HostManifest, Service
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
-from projections.converge.operations import HostPlan, Operation
+from projections.converge.operations import UP_KINDS, HostPlan, Operation
 from projections.engine.port import Container
+from projections.engine.ports import WantedPort, wanted_ports
 from projections.engine.sweep import Owner
 
 MANIFEST_EMPTY = error_code(
     "manifest-empty", "A Manifest without any service asks for nothing; it never removes what runs."
 )
+
+JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
@@ -38,10 +41,10 @@ class Question:
     host: str
     owner: Owner
     compose_project: str
-    succeeded_jobs: frozenset[tuple[str, str]] = frozenset()  # (service, service hash)
+    succeeded_jobs: frozenset[JobKey] = frozenset()
     known_services: frozenset[str] = frozenset()  # ran here before: absent means `missing`, not `new`
     going_back: bool = False  # jobs with `on_rollback` run again unless they are in `rerun_jobs`
-    rerun_jobs: frozenset[tuple[str, str]] = field(default_factory=lambda: frozenset[tuple[str, str]]())
+    rerun_jobs: frozenset[JobKey] = frozenset()
 
 
 def plan(content: HostManifest, containers: Iterable[Container], question: Question) -> HostPlan:
@@ -86,7 +89,11 @@ def plan_removal(containers: Iterable[Container], *, host: str, owner: Owner) ->
         host=host,
         operations=tuple(
             Operation(
-                kind="remove", host=host, service=name, reason="orphan", containers=tuple(c.id for c in present)
+                kind="remove",
+                host=host,
+                service=name,
+                reason="orphan",
+                containers=tuple(c.id for c in present),
             )
             for name, present in sorted(ours.items())
         ),
@@ -126,12 +133,19 @@ def _for_service(
     if surplus:
         operations.append(
             Operation(
-                kind="remove", host=host, service=name, reason="duplicate", containers=tuple(c.id for c in surplus)
+                kind="remove",
+                host=host,
+                service=name,
+                reason="duplicate",
+                containers=tuple(c.id for c in surplus),
             )
         )
     if len(stay) < wanted:
         known = name in question.known_services or bool(stay)
-        return [*operations, Operation(kind="create", host=host, service=name, reason="missing" if known else "new")]
+        return [
+            *operations,
+            Operation(kind="create", host=host, service=name, reason="missing" if known else "new"),
+        ]
     if stopped := tuple(c.id for c in stay if c.state in _STARTABLE):
         operations.append(
             Operation(kind="start", host=host, service=name, reason="stopped", containers=stopped)
@@ -139,13 +153,15 @@ def _for_service(
     elif not surplus:
         ids = tuple(c.id for c in stay)
         operations.append(
-            Operation(kind="keep", host=host, service=name, reason="runs as the Manifest says", containers=ids)
+            Operation(
+                kind="keep", host=host, service=name, reason="runs as the Manifest says", containers=ids
+            )
         )
     return operations
 
 
 def _for_job(question: Question, name: str, service: Service) -> Operation:
-    key = (name, service.hash)
+    key = (question.host, name, service.hash)
     if key not in question.succeeded_jobs:
         return Operation(kind="run_job", host=question.host, service=name, reason="new")
     again = question.going_back and service.job is not None and service.job.on_rollback
@@ -175,7 +191,7 @@ def _with_sharers(
 ) -> list[Operation]:
     """Whoever lives in a namespace or volumes of a container that goes is replaced with it, to any depth."""
     current = {(o.service, o.kind): o for o in operations}
-    moving = {o.service for o in operations if o.kind in {"create", "replace"}}
+    moving = {o.service for o in operations if o.kind in UP_KINDS}
     grown = True
     while grown:
         grown = False
@@ -209,16 +225,16 @@ def _orphans(
     question: Question,
 ) -> list[Operation]:
     """Our containers whose service is not in the Manifest, or became a job; they go by id."""
+    arriving = [operation.service for operation in operations if operation.kind in UP_KINDS]
+    wanted = wanted_ports(content.compose, arriving)
     definitions = content.compose.get("services", {})
-    arriving = {o.service: definitions.get(o.service, {}) for o in operations if o.kind in {"create", "replace"}}
-    ports = {port for definition in arriving.values() for port in published_ports(definition)}
-    names = {str(d["container_name"]) for d in arriving.values() if d.get("container_name")}
+    names = {str(definitions.get(name, {}).get("container_name") or "") for name in arriving}
     orphans: list[Operation] = []
     for name, present in sorted(ours.items()):
         service = content.services.get(name)
         if service is not None and service.job is None:
             continue
-        blocks = any(c.name in names or ports & {(p.port, p.protocol) for p in c.ports} for c in present)
+        blocks = any(c.name in names or _holds(c, wanted) for c in present)
         orphans.append(
             Operation(
                 kind="remove",
@@ -232,11 +248,9 @@ def _orphans(
     return orphans
 
 
-def published_ports(definition: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
-    """The fixed host ports of a service, `(port, protocol)`; ranges and free choices are left to the engine."""
-    found: list[tuple[int, str]] = []
-    for port in definition.get("ports") or ():
-        published = str(port.get("published") or "")
-        if published.isdigit() and int(published) > 0:
-            found.append((int(published), str(port.get("protocol") or "tcp")))
-    return tuple(found)
+def _holds(container: Container, wanted: Iterable[WantedPort]) -> bool:
+    """Whether it publishes a wanted port; addresses are left out, for a needless early removal is safe."""
+    held = {(port.port, port.protocol) for port in container.ports}
+    return any(
+        (number, port.protocol) in held for port in wanted for number in range(port.first, port.last + 1)
+    )

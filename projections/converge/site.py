@@ -6,19 +6,16 @@ wires them (the controller's bootstrap) owns what is behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from uuid import UUID
 
 from events.blobs import BlobStore
-from events.envelope import CONTROLLER
 from events.kernel.clock import Clock
-from events.kernel.errors import UserError, Where, error_code
-from events.kernel.ids import Ids
+from events.kernel.errors import StagecraftError, UserError, Where, error_code
 from events.log import EventLog
 from events.manifest import Manifest
-from events.recorder import Recorder
 from events.streams import StreamName, environment_stream
 from projections.engine.port import Engine
 from projections.engine.sweep import Owner
@@ -29,21 +26,10 @@ HOST_NOT_SUPPORTED = error_code(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressLine:
-    """One step of a converger, for people who watch; nothing depends on it."""
-
-    environment: str  # `<project>/<name>`
-    text: str
-    host: str | None = None
-    service: str | None = None
-    release: str | None = None
+Progress = Callable[[str], None]  # one line for people who watch; nothing depends on it
 
 
-Progress = Callable[[ProgressLine], None]
-
-
-def no_progress(line: ProgressLine) -> None:
+def no_progress(line: str) -> None:
     """Nobody watches."""
     del line
 
@@ -54,23 +40,12 @@ class Equipment:
 
     log: EventLog
     blobs: BlobStore
-    ids: Ids
     clock: Clock
     engines: Mapping[str, Engine]  # by host
     roots: Mapping[str, Path]  # by host: the folder that holds `apps/`
     observed: ObservedStore
     progress: Progress = no_progress
-
-    def recorder(self, *, correlation: UUID | None = None, causation: UUID | None = None) -> Recorder:
-        """A recorder of one undertaking of the controller itself."""
-        return Recorder(
-            log=self.log,
-            ids=self.ids,
-            clock=self.clock,
-            actor=CONTROLLER,
-            correlation=correlation,
-            causation=causation,
-        )
+    hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""
@@ -118,10 +93,27 @@ class Site:
         """The environment's stream."""
         return environment_stream(self.owner.project, self.owner.environment)
 
-    def tell(self, text: str, *, service: str | None = None, release: str | None = None) -> None:
+    @property
+    def ports_are_here(self) -> bool:
+        """Whether the host's ports are this machine's, so that other processes on them can be found."""
+        return self.host in self.equipment.hosts_here
+
+    def tell(self, text: str, *, service: str | None = None) -> None:
         """Report a step to whoever watches."""
-        self.equipment.progress(
-            ProgressLine(
-                environment=self.environment, host=self.host, service=service, release=release, text=text
+        place = f"{self.environment} {self.host}" + (f" {service}" if service else "")
+        self.equipment.progress(f"{place}: {text}")
+
+    @contextmanager
+    def errors_here(self, service: str | None = None) -> Iterator[None]:
+        """Errors that name no host are about this one."""
+        try:
+            yield
+        except StagecraftError as error:
+            place = error.where
+            error.where = replace(
+                place,
+                environment=place.environment or self.environment,
+                host=place.host or self.host,
+                service=place.service or service,
             )
-        )
+            raise

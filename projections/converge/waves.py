@@ -14,7 +14,8 @@ from events.kernel.errors import InternalError, error_code
 from events.manifest import Service, WaitCondition
 
 WAITS_IN_A_CIRCLE = error_code(
-    "waits-in-a-circle", "Services of a Manifest wait for each other in a circle, which Compose should have refused."
+    "waits-in-a-circle",
+    "Services of a Manifest wait for each other in a circle, which Compose should have refused.",
 )
 
 _VERDICTS: frozenset[WaitCondition] = frozenset({"service_healthy", "service_completed_successfully"})
@@ -40,7 +41,9 @@ def _levels(services: Mapping[str, Service]) -> dict[str, int]:
     return levels
 
 
-def _level(name: str, services: Mapping[str, Service], *, levels: dict[str, int], path: tuple[str, ...]) -> int:
+def _level(
+    name: str, services: Mapping[str, Service], *, levels: dict[str, int], path: tuple[str, ...]
+) -> int:
     if name in levels:
         return levels[name]
     if name in path:

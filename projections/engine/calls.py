@@ -38,7 +38,7 @@ def patience_seconds() -> float:
 
 
 class BlockingCalls(Generic[C]):
-    """Runs functions of a client that is opened at its first use and again after a failure to open it."""
+    """Runs functions of a client that is opened at its first use, and again when it was forgotten."""
 
     def __init__(self, open_client: Callable[[], C], *, name: str) -> None:
         """`open_client` blocks too and is bound by the patience of the call that needs the client."""
@@ -52,11 +52,16 @@ class BlockingCalls(Generic[C]):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._patiently, call, seconds)
 
+    def forget(self) -> None:
+        """Close the client; the next call opens a new one."""
+        with self._changing:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
     def close(self) -> None:
         """Close the client and let the threads go; one that still works ends with its patience."""
-        with self._changing:
-            if self._client is not None:
-                self._client.close()
+        self.forget()
         self._threads.shutdown(wait=False)
 
     def _patiently(self, call: Callable[[C], T], seconds: float) -> T:

@@ -14,8 +14,8 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -55,11 +55,6 @@ from projections.engine.registry import (
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
 
-ANSWER_SECONDS = 30.0  # a listing takes 2 ms; a removal under load takes seconds
-REGISTRY_SECONDS = 20.0  # the engine itself gives a registry 15 s to connect
-PULL_SILENCE_SECONDS = 120.0  # the longest pause in a pull's progress: one large layer being unpacked
-PULL_SECONDS = 3600.0
-_REMOVAL_SECONDS = 30.0
 _POLL_SECONDS = (0.02, 0.5)  # first and longest pause between two looks at a container
 
 _MACHINE_ID = Path("/etc/machine-id")
@@ -68,6 +63,20 @@ _TLS_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 _ENDED = frozenset({"exited", "dead"})
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long one engine is waited for."""
+
+    answer_seconds: float = 30.0  # a listing takes 2 ms; a removal under load takes seconds
+    registry_seconds: float = 20.0  # the engine itself gives a registry 15 s to connect
+    pull_silence_seconds: float = (
+        120.0  # the longest pause in a pull's progress: a large layer being unpacked
+    )
+    pull_seconds: float = 3600.0
+    removal_seconds: float = 30.0  # after somebody else began to remove the container
+    up_seconds: float = UP_SECONDS
 
 
 class DockerEngine:
@@ -79,7 +88,7 @@ class DockerEngine:
         run_folder: Path,
         *,
         clock: Clock | None = None,
-        up_seconds: float = UP_SECONDS,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """No connection is made yet.
 
@@ -89,11 +98,12 @@ class DockerEngine:
         self._from_environment = base_url is None
         self._address = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
         self._clock = clock or SystemClock()
+        self._deadlines = deadlines or Deadlines()
         self._calls = BlockingCalls(self._open, name="engine")
         self._compose = ComposeClient(
             engine={"DOCKER_HOST": self._address, **self._tls_variables()},
             run_folder=run_folder,
-            up_seconds=up_seconds,
+            up_seconds=self._deadlines.up_seconds,
         )
 
     @property
@@ -142,30 +152,31 @@ class DockerEngine:
         """The digest that the registry gives the tag now.
 
         Raises OutsideError `image-not-found` when the registry knows no such image or does not show it,
-        and `registry-unreachable` when there is no answer, which takes at most `REGISTRY_SECONDS`.
+        and `registry-unreachable` when there is no answer in time.
         """
 
         def ask(api: DockerApi) -> str:
             with _image_errors(ref):
                 return registry_digest(ref, api.inspect_distribution(ref))
 
-        return await self._call(f"ask for {ref}", ask, seconds=REGISTRY_SECONDS)
+        return await self._call(f"ask for {ref}", ask, seconds=self._deadlines.registry_seconds)
 
     async def pull(self, ref: str) -> Image:
         """Fetch an image. Raises OutsideError `image-not-found` or `registry-unreachable`."""
         given_up = threading.Event()
-        deadline = time.monotonic() + PULL_SECONDS
+        seconds = self._deadlines.pull_seconds
+        deadline = self._clock.monotonic() + seconds
 
         def fetch(api: DockerApi) -> None:
             repository, tag = pull_name(ref)
             with _image_errors(ref):
                 for line in api.pull(repository, tag=tag, stream=True, decode=True):
                     check_progress(ref, line)
-                    if given_up.is_set() or time.monotonic() > deadline:
-                        raise no_answer(ref, f"it was not complete after {PULL_SECONDS:g} s")
+                    if given_up.is_set() or self._clock.monotonic() > deadline:
+                        raise no_answer(ref, f"it was not complete after {seconds:g} s")
 
         try:
-            await self._call(f"pull {ref}", fetch, seconds=PULL_SILENCE_SECONDS)
+            await self._call(f"pull {ref}", fetch, seconds=self._deadlines.pull_silence_seconds)
         finally:
             given_up.set()  # a cancelled caller must not leave a thread that pulls on for an hour
         pulled = await self.image(ref)
@@ -206,7 +217,7 @@ class DockerEngine:
         answer = await self._find(what, lambda api: api.inspect_container(container_id))
         if answer is None:
             return
-        seconds = stop_grace_seconds(answer) + ANSWER_SECONDS
+        seconds = stop_grace_seconds(answer) + self._deadlines.answer_seconds
         await self._find(what, lambda api: api.stop(container_id), seconds=seconds)
 
     async def remove(self, container_id: str) -> None:
@@ -229,8 +240,9 @@ class DockerEngine:
         async def gone() -> bool | None:
             return True if await self.inspect(container_id) is None else None
 
-        if await self._until(gone, seconds=_REMOVAL_SECONDS) is None:
-            raise engine_refused(what, f"it is still there after {_REMOVAL_SECONDS:g} s")
+        seconds = self._deadlines.removal_seconds
+        if await self._until(gone, seconds=seconds) is None:
+            raise engine_refused(what, f"it is still there after {seconds:g} s")
 
     async def rename(self, container_id: str, name: str) -> None:
         """Give a container another name. Raises OutsideError `engine-refused` when it is taken."""
@@ -305,7 +317,7 @@ class DockerEngine:
         return found
 
     async def _find(
-        self, what: str, call: Callable[[DockerApi], T], *, seconds: float = ANSWER_SECONDS
+        self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None
     ) -> T | None:
         """As `_call`, None when the engine has no such thing."""
 
@@ -317,20 +329,29 @@ class DockerEngine:
 
         return await self._call(what, look, seconds=seconds)
 
-    async def _call(self, what: str, call: Callable[[DockerApi], T], *, seconds: float = ANSWER_SECONDS) -> T:
+    async def _call(self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None) -> T:
         """Run `call` in a thread; each of its requests may keep silent for `seconds`.
 
         Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
         """
         try:
-            return await self._calls.run(call, seconds=seconds)
+            patience = self._deadlines.answer_seconds if seconds is None else seconds
+            return await self._calls.run(call, seconds=patience)
         except APIError as error:
             raise engine_refused(what, _words(error)) from error
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
+            self._calls.forget()  # who answers next may speak another version
             raise engine_unreachable(self._address, str(error)) from error
 
     def _open(self) -> DockerApi:
-        """A client; making it asks the engine for its API version."""
+        """A client; making it asks the engine for its API version.
+
+        The socket is tried first, because the SDK loses its own when it cannot connect.
+        """
+        if self.local:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(patience_seconds())
+                probe.connect(self._address.partition("://")[2])
         tls: Any = kwargs_from_env().get("tls", False) if self._from_environment else False
         client: object = _PatientClient(base_url=self._address, version="auto", tls=tls)
         return cast("DockerApi", client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +53,7 @@ def part(
 
 
 @contextmanager
-def opened(adapter: Adapter, folder: Path) -> Iterator[EventLog]:
+def opened(adapter: Adapter, folder: Path) -> Generator[EventLog]:
     """A log of the adapter, closed afterwards."""
     log: EventLog = MemoryEventLog() if adapter == "memory" else SqliteEventLog(folder / "events.db")
     try:

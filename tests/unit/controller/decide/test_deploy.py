@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from events.catalog.environment import EnvironmentResumed, EnvironmentSuspended, HoldCleared, RenderFailed
 from controller.decide.hold import decide_hold, decide_resume
+from events.catalog.environment import EnvironmentResumed, EnvironmentSuspended, HoldCleared, RenderFailed
 from events.kernel.errors import UserError
 from tests.support.environments import Story, failure
 

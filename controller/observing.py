@@ -1,0 +1,25 @@
+"""Asking the engines now, for a reader that wants no older answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from controller.bootstrap import open_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.home import Home
+    from controller.targets import Target
+
+
+def refresh_observed(home: Home, target: Target, *, progress: Callable[[str], None]) -> None:
+    """Ask every host of what is deployed and keep the answers in `observed.db`; nothing else changes.
+
+    A host that does not answer is noted as unknown. Nothing is asked when nothing is deployed.
+    """
+    with open_context(home, progress=progress) as context:
+        deployed = context.environment(target.project, target.name).deployed_digest
+        if deployed is not None:
+            asyncio.run(context.converger.observe(context.manifest(deployed)))

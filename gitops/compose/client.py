@@ -1,0 +1,158 @@
+"""One run of the pinned Compose client on files that it alone can see.
+
+The files stand in a private folder, deep enough that a path of many `..` still ends inside it and is noticed
+instead of depending on where temporary folders are. The client has no variables but those it is given, limits
+on memory, output and time, and a home that is empty. Its output goes to a file, because that is where the
+system limits its size. It needs no engine and opens no socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from events.kernel.compose_client import compose_client, compose_environment
+from events.kernel.errors import UserError, Where
+from events.kernel.process import Finished, run
+from events.kernel.redact import REDACT, printable
+from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
+
+DEADLINE_SECONDS = 10.0
+MAX_OUTPUT_BYTES = 32 * 1024 * 1024
+_MEMORY_BYTES = 1024 * 1024 * 1024  # half of it is too little for the client's runtime
+_DEPTH = 32
+_PRLIMIT = shutil.which("prlimit")
+_LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
+_EXHAUSTED = ("file too large", "out of memory", "cannot allocate memory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a run gave."""
+
+    document: dict[str, Any]
+    warnings: tuple[str, ...]  # each once, in order
+
+
+class Workshop:
+    """The private folder with the materialised files; use it as a context manager's target."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._home = folder / "home"
+        self.root = folder.joinpath(*(str(level % 10) for level in range(_DEPTH)), "co")
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write the files, which are named from the root of the tree."""
+        self._home.mkdir()
+        self.root.mkdir(parents=True)
+        for path, content in files.items():
+            target = self.root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+    def inner(self, path: str) -> str | None:
+        """An absolute path of the client's as one from the root of the tree; None when it is not below it."""
+        root = str(self.root)
+        if path == root:
+            return ""
+        return path.removeprefix(f"{root}/") if path.startswith(f"{root}/") else None
+
+    def private(self, text: str) -> bool:
+        """Whether `text` gives this folder away, so that it would differ from one render to the next."""
+        return str(self._folder) in text
+
+    def at_home(self, text: str) -> bool:
+        """Whether `text` holds the client's home."""
+        return str(self._home) in text
+
+    async def config(
+        self,
+        *,
+        project: str,
+        variables: Mapping[str, str],
+        options: Sequence[str],
+        folder: str,
+        stdin: bytes | None,
+    ) -> Output:
+        """Run `config`; `options` name files and profiles, `folder` is where they are named from.
+
+        Raises UserError `compose-invalid` with the client's own words or `compose-too-large`, and OutsideError
+        `process-timed-out`.
+        """
+        out = self._folder / "out.json"
+        limits = [f"--as={_MEMORY_BYTES}", f"--fsize={MAX_OUTPUT_BYTES}"]
+        wrapper = [_PRLIMIT, *limits, "--"] if _PRLIMIT else []
+        here = self.root / folder
+        finished = await run(
+            [
+                *wrapper,
+                *[str(compose_client()), "--ansi", "never", "--project-name", project],
+                *["--project-directory", str(here), *options],
+            ]
+            + ["--output", str(out)],
+            env={**compose_environment(self._home), "COMPOSE_PROFILES": "", **variables},
+            cwd=here,
+            stdin=stdin,
+            deadline_seconds=DEADLINE_SECONDS,
+        )
+        warnings, words = self._told(finished)
+        if finished.code != 0:
+            raise _refusal(finished, words)
+        if out.stat().st_size > MAX_OUTPUT_BYTES:
+            raise _too_large()
+        return Output(document=await asyncio.to_thread(_parsed, out), warnings=warnings)
+
+    def _told(self, finished: Finished) -> tuple[tuple[str, ...], str]:
+        """The client's warnings, and everything else it said, both without this folder's name."""
+        warnings: dict[str, None] = {}
+        words: list[str] = []
+        for line in self._cleaned(finished.stderr.decode(errors="replace")).splitlines():
+            log = _LOG_LINE.match(line)
+            if log is None:
+                words.append(line)
+            elif log["level"] == "warning":
+                warnings[log["message"].replace('\\"', '"')] = None
+        return tuple(warnings), "\n".join(words).strip()
+
+    def _cleaned(self, text: str) -> str:
+        for prefix, stand_in in ((f"{self.root}/", ""), (str(self.root), "."), (str(self._folder), "")):
+            text = text.replace(prefix, stand_in)
+        return REDACT(printable(text))
+
+
+def temporary() -> tempfile.TemporaryDirectory[str]:
+    """A private folder, readable by this user only, that goes with its context."""
+    return tempfile.TemporaryDirectory(prefix="stagecraft-render-")
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_bytes()))
+
+
+def _refusal(finished: Finished, words: str) -> UserError:
+    """Why the client ended with an error."""
+    if finished.code < 0 or any(sign in words for sign in _EXHAUSTED):
+        return _too_large()
+    return UserError(
+        COMPOSE_INVALID,
+        "Compose does not take the project's files",
+        why=words[:4000],
+        where=Where(),
+        next="docker compose config",
+    )
+
+
+def _too_large() -> UserError:
+    return UserError(
+        COMPOSE_TOO_LARGE,
+        f"the Compose files render to more than {MAX_OUTPUT_BYTES} bytes or need more memory than they may have",
+        next="split the project",
+    )

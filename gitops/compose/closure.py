@@ -1,0 +1,188 @@
+"""All files of a commit that the client will open, and nothing else.
+
+Starting from the project's Compose file, `include` and `extends` are followed; each path starts where Compose
+lets it start: in the project folder of the file, which is the including entry's `project_directory` or the
+folder of the included file, and for a file that is extended the folder it stands in. Files that are absent
+are noted as looked for; Compose itself decides whether it can do without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from events.kernel.errors import UserError, Where
+from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE, ComposeFault, compose_refused
+from gitops.compose.reads import Include, Reference, Scan, scan
+from gitops.findings import Finding, FindingCode
+from gitops.source.paths import join, parent, resolve, shown
+from gitops.source.tree import Tree
+
+MAX_FILE_BYTES = 1024 * 1024
+MAX_FILES = 200
+MAX_TOTAL_BYTES = 8 * 1024 * 1024
+DOTENV = ".env"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """What is materialised."""
+
+    files: dict[str, bytes]  # by path from the root of the tree
+    looked_for: tuple[str, ...]
+    dotenv: str | None  # path of the `.env` beside the project's Compose file
+    profiles: bool  # some service has profiles
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What was collected so far."""
+
+    tree: Tree
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    looked_for: set[str] = field(default_factory=set[str])
+    seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # file, project folder
+    profiles: bool = False
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+    def take(self, path: str) -> bytes | None:
+        """Read a file once; None when it is absent. Raises as `Tree.read` and `compose-too-large`."""
+        self.looked_for.add(path)
+        if path not in self.files:
+            if self.tree.entry(path) is None:
+                return None
+            self.files[path] = self.tree.read(path, max_bytes=MAX_FILE_BYTES)
+            total = sum(len(content) for content in self.files.values())
+            if len(self.files) > MAX_FILES or total > MAX_TOTAL_BYTES:
+                raise UserError(
+                    COMPOSE_TOO_LARGE,
+                    f"the Compose files need more than {MAX_FILES} files or {MAX_TOTAL_BYTES} bytes",
+                    where=Where(file=shown(path)),
+                )
+        return self.files[path]
+
+
+def close_over(tree: Tree, compose_path: str) -> Closure:
+    """Follow all references from `compose_path`.
+
+    Raises UserError with the codes of `gitops.compose.faults`, of `gitops.source.tree`, and `path-escapes`.
+    """
+    folder = parent(compose_path)
+    walk = _Walk(tree=tree, waiting=[(compose_path, folder)])
+    while walk.waiting:
+        file, project_folder = walk.waiting.pop()
+        content = walk.take(file)
+        if content is None or (file, project_folder) in walk.seen:
+            continue
+        walk.seen.add((file, project_folder))
+        found = scan(file, content)
+        _follow(walk, file, project_folder, found)
+        walk.profiles = walk.profiles or found.profiles
+        if found.name is not None and file == compose_path:
+            walk.findings.append(_name_ignored(file, found))
+    dotenv = join(folder, DOTENV)
+    top = walk.take(dotenv) if _is_file(tree, dotenv) else None
+    walk.looked_for.add(dotenv)
+    if top is not None:
+        walk.findings += _ignored_variables(dotenv, top)
+    return Closure(
+        files=dict(sorted(walk.files.items())),
+        looked_for=tuple(sorted(walk.looked_for)),
+        dotenv=dotenv if top is not None else None,
+        profiles=walk.profiles,
+        findings=tuple(walk.findings),
+    )
+
+
+def _follow(walk: _Walk, file: str, project_folder: str, found: Scan) -> None:
+    """Take what a file names."""
+    for include in found.includes:
+        _follow_include(walk, file, project_folder, include)
+    for reference in found.references:
+        path = _resolved(file, project_folder, reference)
+        if reference.kind == "extends":
+            _needed(walk, file, reference, path)
+            walk.waiting.append((path, parent(path)))
+        else:
+            walk.take(path)
+
+
+def _follow_include(walk: _Walk, file: str, project_folder: str, include: Include) -> None:
+    paths = [(reference, _resolved(file, project_folder, reference)) for reference in include.paths]
+    inner = parent(paths[0][1]) if paths else project_folder
+    if include.project_folder is not None:
+        inner = _resolved(file, project_folder, include.project_folder)
+    for reference, path in paths:
+        _needed(walk, file, reference, path)
+        walk.waiting.append((path, inner))
+    for reference in include.env_files:
+        walk.take(_resolved(file, project_folder, reference))
+
+
+def _resolved(file: str, folder: str, reference: Reference) -> str:
+    """The path from the root. Raises UserError `path-escapes` with the place that names it."""
+    try:
+        return resolve(folder, reference.path)
+    except UserError as error:
+        fault = ComposeFault(
+            code=error.code,
+            message=error.message,
+            file=file,
+            mark=reference.mark,
+            key=reference.key,
+            next=error.next,
+        )
+        raise compose_refused([fault]) from error
+
+
+def _needed(walk: _Walk, file: str, reference: Reference, path: str) -> None:
+    """Raise UserError `compose-invalid` when a Compose file that another names is absent."""
+    walk.looked_for.add(path)
+    if walk.tree.entry(path) is None:
+        message = f"{shown(path)} is not in the commit"
+        fault = ComposeFault(
+            code=COMPOSE_INVALID,
+            message=message,
+            file=file,
+            mark=reference.mark,
+            key=reference.key,
+            next=f"git add {shown(path)}",
+        )
+        raise compose_refused([fault])
+
+
+def _is_file(tree: Tree, path: str) -> bool:
+    """Whether `path` is anything but absent or a folder; a link is left for the read to refuse."""
+    entry = tree.entry(path)
+    return entry is not None and entry.kind != "folder"
+
+
+def _name_ignored(file: str, found: Scan) -> Finding:
+    mark = found.name
+    return Finding(
+        code=FindingCode.NAME_IGNORED,
+        message="name: is ignored; the project is called by stagecraft.yml",
+        file=file,
+        line=mark.line if mark else None,
+        column=mark.column if mark else None,
+        key="name",
+    )
+
+
+def _ignored_variables(path: str, content: bytes) -> list[Finding]:
+    """Settings of the client itself; the ones that matter are given to it and win over this file."""
+    findings: list[Finding] = []
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
+        name = line.strip().removeprefix("export ").partition("=")[0].strip()
+        if name.startswith("COMPOSE_"):
+            findings.append(
+                Finding(
+                    code=FindingCode.COMPOSE_VARIABLE_IGNORED,
+                    message=f"{shown(name)} does not change how Stagecraft runs Compose",
+                    file=path,
+                    line=number,
+                    key=shown(name),
+                )
+            )
+    return findings

@@ -1,0 +1,248 @@
+"""What one Compose file makes the client open, and what in it is refused.
+
+This is no Compose parser: it looks for the few keys that name files, for the two that start programs or hand
+out the engine, and at every text for the home folder. A file that both parsers read differently gains
+nothing: what this one did not see is not among the files the client is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from gitops.compose.faults import (
+    COMPOSE_HOME_REFUSED,
+    COMPOSE_INVALID,
+    COMPOSE_KEY_REFUSED,
+    COMPOSE_PATH_REFUSED,
+    COMPOSE_PROGRAM_REFUSED,
+    COMPOSE_REMOTE_REFUSED,
+    COMPOSE_SOCKET_REFUSED,
+    ENV_FILE_ON_HOST,
+    VOLUME_AMBIGUOUS,
+    ComposeFault,
+    compose_refused,
+)
+from gitops.source.paths import shown
+from gitops.yamlnodes import (
+    Mark,
+    YamlFaultError,
+    compose_documents,
+    is_null,
+    items_of,
+    mapping_items,
+    mark_of,
+)
+
+ReferenceKind = Literal["include", "include-env", "extends", "env_file", "label_file"]
+_TAGS = ("!reset", "!override")  # Compose's own, for merging
+_HOME = re.compile(r"\$\{?(?:HOME|DOCKER_CONFIG)(?![A-Za-z0-9_])")
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git@|oci:|git:|(?:www\.)?github\.com/")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_FALSE = {"false", "no", "off", "n"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A file that a Compose file names."""
+
+    kind: ReferenceKind
+    path: str  # as written
+    required: bool
+    mark: Mark
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Include:
+    """One entry of `include`: files that are merged, and the folder their paths start from."""
+
+    paths: tuple[Reference, ...]
+    project_folder: Reference | None  # as written; None: the folder of the first file
+    env_files: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What was found in one file."""
+
+    includes: tuple[Include, ...]
+    references: tuple[Reference, ...]  # extends, env_file, label_file
+    profiles: bool  # some service has profiles
+    name: Mark | None  # a top-level `name:`
+
+
+def scan(file: str, content: bytes) -> Scan:
+    """Look through one file. Raises UserError with the codes of `gitops.compose.faults`."""
+    scanner = _Scanner(file)
+    try:
+        for document in compose_documents(content, tags=_TAGS):
+            scanner.document(document)
+    except YamlFaultError as error:
+        mark = error.mark or Mark(line=1, column=1)
+        fault = ComposeFault(
+            code=COMPOSE_INVALID, message=f"not a Compose file: {error.message}", file=file, mark=mark, key=""
+        )
+        raise compose_refused([fault]) from error
+    if scanner.faults:
+        raise compose_refused(scanner.faults)
+    return Scan(
+        includes=tuple(scanner.includes),
+        references=tuple(scanner.references),
+        profiles=scanner.profiles,
+        name=scanner.name,
+    )
+
+
+class _Scanner:
+    """Walks the documents of one file and collects."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.includes: list[Include] = []
+        self.references: list[Reference] = []
+        self.profiles = False
+        self.name: Mark | None = None
+        self.faults: list[ComposeFault] = []
+
+    def document(self, root: Node) -> None:
+        """One YAML document; several in a file are merged by Compose, so each is looked at."""
+        self._check_texts(root, "", set())
+        top = _mapping(root)
+        if "name" in top:
+            self.name = mark_of(top["name"])
+        for position, entry in enumerate(_listed(top.get("include"))):
+            self._include(entry, f"include[{position}]")
+        for name, service in _mapping(top.get("services")).items():
+            self._service(_mapping(service), f"services.{shown(name)}")
+
+    def _include(self, entry: Node, key: str) -> None:
+        parts = _mapping(entry)
+        if not parts:
+            paths = self._references("include", entry, key)
+            self.includes.append(Include(paths=paths, project_folder=None, env_files=()))
+            return
+        folders = self._references("include", parts.get("project_directory"), f"{key}.project_directory")
+        self.includes.append(
+            Include(
+                paths=self._references("include", parts.get("path"), f"{key}.path"),
+                project_folder=folders[0] if folders else None,
+                env_files=self._references("include-env", parts.get("env_file"), f"{key}.env_file"),
+            )
+        )
+
+    def _service(self, service: dict[str, Node], key: str) -> None:
+        self.profiles = self.profiles or "profiles" in service
+        if "provider" in service and not is_null(service["provider"]):
+            why = "provider names a program that Compose would run on the controller"
+            self._refuse(COMPOSE_PROGRAM_REFUSED, why, service["provider"], f"{key}.provider")
+        socket = service.get("use_api_socket")
+        if isinstance(socket, ScalarNode) and not is_null(socket) and socket.value.lower() not in _FALSE:
+            why = "use_api_socket gives the engine to the container"
+            self._refuse(COMPOSE_SOCKET_REFUSED, why, socket, f"{key}.use_api_socket")
+        extends = _mapping(service.get("extends"))
+        self.references += self._references("extends", extends.get("file"), f"{key}.extends.file")
+        self.references += self._references("env_file", service.get("env_file"), f"{key}.env_file")
+        self.references += self._references("label_file", service.get("label_file"), f"{key}.label_file")
+        for position, volume in enumerate(_listed(service.get("volumes"))):
+            self._volume(volume, f"{key}.volumes[{position}]")
+
+    def _references(self, kind: ReferenceKind, node: Node | None, key: str) -> tuple[Reference, ...]:
+        """The files that `node` names: a text, a list of texts or mappings with `path`, or one mapping."""
+        found: list[Reference] = []
+        for item in _listed(node):
+            parts = _mapping(item)
+            path = parts.get("path") if parts else item
+            if not isinstance(path, ScalarNode) or is_null(path) or not path.value:
+                continue
+            required = parts.get("required")
+            optional = isinstance(required, ScalarNode) and required.value.lower() != "true"
+            reference = Reference(
+                kind=kind, path=path.value, required=not optional, mark=mark_of(path), key=key
+            )
+            if self._confined(reference, path):
+                found.append(reference)
+        return tuple(found)
+
+    def _confined(self, reference: Reference, node: ScalarNode) -> bool:
+        """Whether the path is a plain relative one; what is refused is noted."""
+        path, key = reference.path, reference.key
+        if _REMOTE.match(path):
+            self._refuse(
+                COMPOSE_REMOTE_REFUSED, f"{shown(path)!r} is not a file of the repository", node, key
+            )
+        elif "$" in path:
+            why = f"{shown(path)!r} has a variable; the names of files must be plain"
+            self._refuse(COMPOSE_PATH_REFUSED, why, node, key)
+        elif path.startswith("~"):
+            self._refuse(COMPOSE_HOME_REFUSED, f"{shown(path)!r} is in somebody's home folder", node, key)
+        elif path.startswith("/") and reference.kind == "env_file":
+            self._refuse(
+                ENV_FILE_ON_HOST,
+                f"{shown(path)!r} is a file of the host; env files on hosts are not supported yet",
+                node,
+                key,
+                "use a path in the repository, or set the values under environment:",
+            )
+        elif path.startswith("/"):
+            self._refuse(COMPOSE_PATH_REFUSED, f"{shown(path)!r} is outside the repository", node, key)
+        else:
+            return True
+        return False
+
+    def _volume(self, volume: Node, key: str) -> None:
+        """A mount whose source Compose would take for a drive or a home folder."""
+        source = _mapping(volume).get("source") if isinstance(volume, MappingNode) else volume
+        if not isinstance(source, ScalarNode):
+            return
+        if source is volume and _DRIVE.match(source.value):
+            why = f"{shown(source.value)!r} would be a Windows drive; give the volume a longer name"
+            self._refuse(VOLUME_AMBIGUOUS, why, source, key)
+        elif source.value.startswith("~"):
+            self._refuse(
+                COMPOSE_HOME_REFUSED, f"{shown(source.value)!r} is in somebody's home folder", source, key
+            )
+
+    def _check_texts(self, node: Node, key: str, seen: set[int]) -> None:
+        """Refuse `$` in keys and the home folder in texts, anywhere; shared nodes are looked at once."""
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, ScalarNode):
+            if _HOME.search(node.value.replace("$$", "")):
+                why = "${HOME} is the home folder of whoever runs Compose; write the path itself"
+                self._refuse(COMPOSE_HOME_REFUSED, why, node, key)
+        elif isinstance(node, SequenceNode):
+            for position, item in enumerate(items_of(node)):
+                self._check_texts(item, f"{key}[{position}]", seen)
+        elif isinstance(node, MappingNode):
+            for name, value in mapping_items(node):
+                inner = f"{key}.{shown(name.value)}" if key else shown(name.value)
+                if "$" in name.value:
+                    why = "a key is never interpolated, and Compose does not keep a '$' in it"
+                    self._refuse(COMPOSE_KEY_REFUSED, why, name, inner)
+                self._check_texts(value, inner, seen)
+
+    def _refuse(self, code: str, message: str, node: Node, key: str, next_step: str = "") -> None:
+        self.faults.append(
+            ComposeFault(
+                code=code, message=message, file=self._file, mark=mark_of(node), key=key, next=next_step
+            )
+        )
+
+
+def _mapping(node: Node | None) -> dict[str, Node]:
+    """Keys and values of a mapping; nothing of anything else, about which Compose complains."""
+    return {key.value: value for key, value in mapping_items(node)} if isinstance(node, MappingNode) else {}
+
+
+def _listed(node: Node | None) -> Iterator[Node]:
+    """The items of a list; anything else alone."""
+    if isinstance(node, SequenceNode):
+        yield from items_of(node)
+    elif node is not None:
+        yield node

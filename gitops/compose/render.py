@@ -1,0 +1,182 @@
+"""Compose's own canonical document of a project, from materialised files.
+
+The client loads, merges and interpolates; nothing of that is done here. Services with profiles take part when
+`stagecraft.yml` names them: which profiles they have is only known after a load with every profile, so a
+project that uses profiles and names services is loaded once more. What a `configs:` or `secrets:` entry takes
+from a variable is not in the document; the client is asked for these values with a document of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from events.kernel.errors import UserError, Where, error_code
+from gitops.compose.client import Output, Workshop, temporary
+from gitops.compose.closure import Closure
+from gitops.compose.faults import COMPOSE_HOME_REFUSED
+from gitops.findings import Finding, FindingCode
+from gitops.source.paths import PATH_ESCAPES, parent
+
+VARIABLE_MISSING = error_code(
+    "variable-missing", "A config or secret is taken from a variable that nothing sets."
+)
+COMPOSE_PATH_UNSUPPORTED = error_code(
+    "compose-path-unsupported",
+    "A Compose key holds a path of the repository where Stagecraft cannot follow it.",
+)
+
+_UNSET = re.compile(r'^The "(?P<name>[^"]+)" variable is not set\.')
+_SEVERAL = "Found multiple config files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """What the client made of the project; paths in the commit are marked, nothing of this machine is left."""
+
+    document: dict[str, Any]
+    values: dict[str, str]  # of the variables that configs and secrets are taken from
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is rendered."""
+
+    compose_path: str
+    closure: Closure
+    compose_project: str
+    named_services: Collection[str]  # of which the profiles are active
+    variables: Mapping[str, str]
+
+
+COMMIT_PREFIX = "/.stagecraft/commit/"
+"""Stands before a path of the tree in a rendered document, in place of the folder it was rendered in."""
+
+
+async def render(request: Request) -> Rendered:
+    """Run the client.
+
+    Raises UserError `compose-invalid`, `compose-too-large`, `compose-home-refused`, `path-escapes`,
+    `compose-path-unsupported` or `variable-missing`, and OutsideError `process-timed-out`.
+    """
+    with temporary() as folder:
+        workshop = Workshop(Path(folder))
+        await asyncio.to_thread(workshop.put, request.closure.files)
+        profiles = await _profiles(workshop, request)
+        output = await _config(workshop, request, profiles)
+        document = _portable(workshop, output.document)
+        values = await _values(workshop, request, document)
+    return Rendered(document=document, values=values, findings=_findings(output.warnings))
+
+
+async def _profiles(workshop: Workshop, request: Request) -> list[str]:
+    """The profiles of the services that are named, sorted."""
+    if not (request.closure.profiles and request.named_services):
+        return []
+    everything = await _config(workshop, request, ["*"], "--no-env-resolution", "--no-consistency")
+    services: dict[str, Any] = everything.document.get("services", {})
+    named = (services.get(name, {}) for name in request.named_services)
+    return sorted({profile for service in named for profile in service.get("profiles", ())})
+
+
+async def _config(workshop: Workshop, request: Request, profiles: Sequence[str], *more: str) -> Output:
+    options = ["--file", str(workshop.root / request.compose_path), *_env_file(workshop, request)]
+    options += [part for profile in profiles for part in ("--profile", profile)]
+    return await workshop.config(
+        project=request.compose_project,
+        variables=request.variables,
+        options=[*options, "config", "--format", "json", *more],
+        folder=parent(request.compose_path),
+        stdin=None,
+    )
+
+
+def _env_file(workshop: Workshop, request: Request) -> list[str]:
+    """The `.env` beside the Compose file by name, because the client is told to look for none by itself."""
+    dotenv = request.closure.dotenv
+    return [] if dotenv is None else ["--env-file", str(workshop.root / dotenv)]
+
+
+async def _values(workshop: Workshop, request: Request, document: dict[str, Any]) -> dict[str, str]:
+    """What the variables hold that configs and secrets are taken from. Raises UserError `variable-missing`."""
+    sources = [*document.get("configs", {}).items(), *document.get("secrets", {}).items()]
+    names = {source["environment"]: key for key, source in sources if "environment" in source}
+    if not names:
+        return {}
+    probe = {"services": {"probe": {"image": "probe", "environment": sorted(names)}}}
+    output = await workshop.config(
+        project=request.compose_project,
+        variables=request.variables,
+        options=["--file", "-", *_env_file(workshop, request), "config", "--format", "json"],
+        folder=parent(request.compose_path),
+        stdin=json.dumps(probe).encode(),
+    )
+    found: dict[str, str | None] = output.document["services"]["probe"]["environment"]
+    for name, value in found.items():
+        if value is None:
+            raise UserError(
+                VARIABLE_MISSING,
+                f"{names[name]} is taken from the variable {name}, which nothing sets",
+                where=Where(file=request.compose_path, key=names[name]),
+                next=f"set {name} in .env beside the Compose file",
+            )
+    return {name: _unescaped(value) for name, value in found.items() if value is not None}
+
+
+def _unescaped(text: str) -> str:
+    """A text of a rendered document as the container sees it."""
+    return text.replace("$$", "$")
+
+
+def _portable(workshop: Workshop, document: dict[str, Any]) -> dict[str, Any]:
+    """The document with `COMMIT_PREFIX` in place of the folder, and nothing else of this machine."""
+    return {key: _portable_value(workshop, value, key) for key, value in document.items()}
+
+
+def _portable_value(workshop: Workshop, value: Any, key: str) -> Any:  # noqa: ANN401  # a JSON value
+    if isinstance(value, dict):
+        items: dict[str, Any] = value
+        return {name: _portable_value(workshop, inner, f"{key}.{name}") for name, inner in items.items()}
+    if isinstance(value, list):
+        listed: list[Any] = value
+        return [_portable_value(workshop, inner, f"{key}[{at}]") for at, inner in enumerate(listed)]
+    if not isinstance(value, str) or not workshop.private(value):
+        return value
+    inner = workshop.inner(value)
+    if inner is not None and not workshop.private(inner):
+        return f"{COMMIT_PREFIX}{inner}"
+    raise _not_portable(workshop, value, key)
+
+
+def _not_portable(workshop: Workshop, value: str, key: str) -> UserError:
+    """Why a text cannot be recorded."""
+    if workshop.at_home(value):
+        return UserError(
+            COMPOSE_HOME_REFUSED,
+            "the home folder of whoever runs Compose is used",
+            where=Where(key=key),
+            next="write the path itself",
+        )
+    if value.startswith("/") and str(workshop.root) not in value:
+        return UserError(PATH_ESCAPES, "the path leads out of the repository", where=Where(key=key))
+    return UserError(
+        COMPOSE_PATH_UNSUPPORTED, "a path of the repository cannot be used here", where=Where(key=key)
+    )
+
+
+def _findings(warnings: Sequence[str]) -> tuple[Finding, ...]:
+    found: list[Finding] = []
+    for warning in warnings:
+        unset = _UNSET.match(warning)
+        if unset:
+            message = f"nothing sets {unset['name']}; it renders blank"
+            found.append(Finding(code=FindingCode.VARIABLE_UNSET, message=message, key=unset["name"]))
+        elif not warning.startswith(_SEVERAL):
+            found.append(Finding(code=FindingCode.COMPOSE_WARNING, message=warning))
+    return tuple(sorted(found, key=lambda finding: (finding.code, finding.message)))

@@ -1,0 +1,138 @@
+"""Everything that can be known before the first container is touched.
+
+Files and images are made ready (an image is pulled by its pin, and gets our own tag so that no prune takes
+it), then whatever would make the change fail half-way is looked for: containers of others, ports that are
+taken, and what Compose itself would do. Nothing here stops, starts or removes a container, so a failure
+here leaves the former version as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from events.blobs import BlobStore
+from events.kernel.errors import OutsideError, UserError, Where, error_code
+from events.manifest import Manifest, kept_image_name
+from projections.converge.conflicts import refuse_conflicts
+from projections.converge.failures import PORT_TAKEN
+from projections.converge.materialise import app_for, write_files
+from projections.converge.operations import UP_KINDS, HostPlan
+from projections.converge.site import Site
+from projections.engine.errors import IMAGE_NOT_FOUND
+from projections.engine.port import App
+from projections.engine.ports import taken_ports, wanted_ports
+
+VOLUME_WOULD_BE_DELETED = error_code(
+    "volume-would-be-deleted",
+    "A volume's options changed; Compose could only apply that by deleting the volume and its data.",
+)
+
+
+async def prepare(site: Site, manifest: Manifest, plan: HostPlan) -> App:
+    """Make files and images of the changed services ready and answer the app.
+
+    Raises OutsideError `image-not-found`, `registry-unreachable`, `host-folder-failed`, `blob-missing` or
+    `blob-damaged`.
+    """
+    changed = {operation.service for operation in plan.of("create", "replace", "run_job")}
+    images = await _ready_images(site, manifest, changed)
+    app = app_for(manifest, site.host, root=site.root, lineage=site.owner.log, images=images)
+    await asyncio.to_thread(_write, site, manifest, site.equipment.blobs)
+    return app
+
+
+def _write(site: Site, manifest: Manifest, blobs: BlobStore) -> None:
+    write_files(manifest, site.host, root=site.root, blobs=blobs)
+
+
+async def check(site: Site, app: App, plan: HostPlan) -> None:
+    """Refuse a plan that would fail after containers are gone.
+
+    Raises UserError `container-not-ours`, `compose-refused` or `volume-would-be-deleted`, and OutsideError
+    `port-taken`.
+    """
+    rising = [operation.service for operation in plan.operations if operation.kind in UP_KINDS]
+    starting = [operation.service for operation in plan.of("start")]
+    if not rising and not starting:
+        return
+    await _check_names(site, app, rising)
+    await _check_ports(site, app, plan=plan, services=[*rising, *starting])
+    if rising:
+        await _check_with_compose(site, app, rising)
+
+
+async def _ready_images(site: Site, manifest: Manifest, services: Collection[str]) -> Mapping[str, str]:
+    """See to it that the engine has each image under our own tag; answers the texts to use in their place.
+
+    An image whose digest the engine does not know any more is used by its id when our own tag still has it.
+    """
+    content = manifest.hosts[site.host]
+    texts: dict[str, str] = {}
+    for name in sorted(services):
+        pin = content.services[name].image
+        kept = kept_image_name(pin, project=manifest.project, service=name)
+        text = str(content.compose["services"][name].get("image") or pin.pinned_text)
+        with site.errors_here(name):
+            found, held = await site.engine.image(text), await site.engine.image(kept)
+            if found is None and held is not None and pin.pin_kind == "repo-digest":
+                texts[name] = held.id
+                continue
+            if found is None and pin.pin_kind == "image-id":
+                raise OutsideError(
+                    IMAGE_NOT_FOUND,
+                    f"the engine has no image {pin.ref} with the id it was pinned by",
+                    why=f"No such image: {pin.pin}",
+                    next=f"load or build {pin.ref} again, then deploy with it",
+                )
+            if found is None:
+                site.tell(f"pull {text}", service=name)
+                found = await site.engine.pull(text)
+            if held is None or held.id != found.id:
+                await site.engine.tag(found.id, kept)
+    return texts
+
+
+async def _check_names(site: Site, app: App, services: Collection[str]) -> None:
+    """Names are the whole engine's: a container of another project may hold one."""
+    definitions = {name: app.document["services"][name] for name in services}
+    refuse_conflicts(
+        await site.engine.containers(),
+        owner=site.owner,
+        host=site.host,
+        compose_project=site.compose_project,
+        services=definitions,
+    )
+
+
+async def _check_ports(site: Site, app: App, *, plan: HostPlan, services: Collection[str]) -> None:
+    going = {
+        container
+        for operation in plan.operations
+        if operation.kind == "replace" or operation.clears_way
+        for container in operation.containers
+    }
+    wanted = wanted_ports(app.document, services)
+    taken = await taken_ports(site.engine, wanted, own=going, local=site.ports_are_here)
+    if taken:
+        first = taken[0]
+        raise OutsideError(
+            PORT_TAKEN,
+            f"port {first.wanted} is taken",
+            where=Where(environment=site.environment, host=site.host, service=first.wanted.service),
+            why=first.message,
+            next=f"find the holder with `ss -lntup | grep :{first.wanted.first}`, or publish another port",
+        )
+
+
+async def _check_with_compose(site: Site, app: App, services: Collection[str]) -> None:
+    with site.errors_here():
+        prediction = await site.engine.predict(app, sorted(services))
+    if prediction.volume_question:
+        raise UserError(
+            VOLUME_WOULD_BE_DELETED,
+            "Compose would delete a volume to change its options",
+            where=Where(environment=site.environment, host=site.host),
+            why=prediction.volume_question,
+            next="take the change of the volume's options back, or give the new volume another name",
+        )

@@ -1,0 +1,82 @@
+"""Which containers went and which came: removing by id, and the record of every exchange on a host.
+
+Everything that makes a container of ours disappear or appear passes here, so that each has its
+`ServiceReplaced` and a container leads back to its Release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from events.catalog.service import ServiceReplaced
+from events.manifest import HostManifest
+from events.recorder import Recorder
+from events.streams import release_stream
+from projections.converge.hosts import look, show
+from projections.converge.operations import HostPlan, Operation
+from projections.converge.plan import plan_removal
+from projections.converge.site import Site
+from projections.engine.port import Container
+from projections.engine.sweep import Remove, plan_sweep, sweep
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """The exchanges of one Release on one host."""
+
+    site: Site
+    recorder: Recorder
+    release: str
+    reason: str | None = None  # recorded in place of each operation's own: `restored`, `drift`
+    made: set[str] = field(default_factory=set[str])  # ids this Release brought, ever
+
+    def record(self, service: str, *, old: tuple[str, ...], new: tuple[str, ...], reason: str) -> None:
+        """Append a `ServiceReplaced`."""
+        self.made.update(new)
+        self.recorder.append(
+            release_stream(self.release),
+            ServiceReplaced(
+                host=self.site.host,
+                service=service,
+                old_ids=old,
+                new_ids=new,
+                reason=self.reason or reason,
+            ),
+        )
+
+    async def remove(self, operations: Iterable[Operation]) -> None:
+        """Remove the containers of `remove` operations by id, each service recorded when it is done."""
+        for operation in operations:
+            self.site.tell(f"remove ({operation.reason})", service=operation.service)
+            with self.site.errors_here(operation.service):
+                for container in operation.containers:
+                    await self.site.engine.remove(container)
+            self.record(operation.service, old=operation.containers, new=(), reason=operation.reason)
+
+    async def look_tidied(self) -> list[Container]:
+        """The containers, after what a killed Compose left half-made was put right and recorded."""
+        containers = await look(self.site)
+        if not plan_sweep(containers, self.site.owner):
+            return containers
+        services = {container.id: container.service or "" for container in containers}
+        with self.site.errors_here():
+            done = await sweep(self.site.engine, self.site.compose_project, owner=self.site.owner)
+        for step in done:
+            self.site.tell(str(step))
+            if isinstance(step, Remove):
+                self.record(services.get(step.id, ""), old=(step.id,), new=(), reason="half-made")
+        return await look(self.site)
+
+    async def leave(self, services: frozenset[str] | None = None) -> int:
+        """Take away what is ours on a host that the Manifest does not use; None: all of it.
+
+        Answers how many services went.
+        """
+        plan = plan_removal(await look(self.site), host=self.site.host, owner=self.site.owner)
+        chosen = plan if services is None else plan.only(services)
+        await self.remove(chosen.operations)
+        nothing = HostManifest(compose={}, services={})
+        left = HostPlan(host=self.site.host, operations=())
+        show(self.site, nothing, containers=await look(self.site), plan=left)
+        return len(chosen.operations)

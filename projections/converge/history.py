@@ -1,0 +1,63 @@
+"""What a Release has done so far, folded from its own stream: how an interrupted one is taken up again.
+
+A phase that was completed is not repeated, one that failed is not tried again, and what was exchanged is
+known by id. A fold: no clock, no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from events.catalog import Failure, decode
+from events.catalog.release import Phase, PhaseCompleted, PhaseFailed, PhaseStarted
+from events.catalog.service import ServiceReplaced
+from events.envelope import StoredEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseHistory:
+    """The record of one Release."""
+
+    started: frozenset[Phase] = frozenset()
+    completed: frozenset[Phase] = frozenset()
+    failure: Failure | None = None  # of the phase that failed
+    replaced: tuple[ServiceReplaced, ...] = ()
+
+    def touched(self, host: str) -> frozenset[str]:
+        """The services of a host whose containers came, went or were exchanged."""
+        return frozenset(one.service for one in self.replaced if one.host == host)
+
+    @property
+    def touched_everywhere(self) -> tuple[str, ...]:
+        """The same for all hosts, `host/service`, sorted."""
+        return tuple(sorted({f"{one.host}/{one.service}" for one in self.replaced}))
+
+    def made(self, host: str) -> set[str]:
+        """The ids of the containers it brought on a host, those that are gone again too."""
+        return {new for one in self.replaced if one.host == host for new in one.new_ids}
+
+
+def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
+    """Fold the events of a Release's stream."""
+    started, completed = set[Phase](), set[Phase]()
+    failure: Failure | None = None
+    replaced: list[ServiceReplaced] = []
+    for one in stored:
+        match decode(one):
+            case PhaseStarted(phase=phase):
+                started.add(phase)
+            case PhaseCompleted(phase=phase):
+                completed.add(phase)
+            case PhaseFailed(failure=why):
+                failure = failure or why
+            case ServiceReplaced() as event:
+                replaced.append(event)
+            case _:
+                continue
+    return ReleaseHistory(
+        started=frozenset(started),
+        completed=frozenset(completed),
+        failure=failure,
+        replaced=tuple(replaced),
+    )

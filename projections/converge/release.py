@@ -1,0 +1,307 @@
+"""A Release from its start to its verdict, and the converger that the controller calls.
+
+`run_release` may be called again after a crash at any place: what the log shows as done is not repeated,
+the engine is looked at anew, and the Release ends with one verdict. The verdict and the hold that follows
+from a failure are one append. A host that does not answer gives no verdict: the error goes to the caller,
+the Release stays as it is, and the next look takes it up again.
+
+The caller holds the environment's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from events.blobs import BlobStore
+from events.catalog import Event, Failure, decode
+from events.catalog.environment import EnvironmentHeld
+from events.catalog.release import (
+    ReleaseCompleted,
+    ReleaseFailed,
+    ReleaseKind,
+    ReleaseRolledBack,
+    ReleaseStarted,
+)
+from events.catalog.service import JobCompleted, JobFailed
+from events.envelope import CONTROLLER
+from events.kernel.clock import Clock
+from events.kernel.errors import OutsideError, StagecraftError
+from events.log import EventLog
+from events.manifest import Manifest
+from events.recorder import Recorder
+from events.streams import StreamName, release_stream
+from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
+from projections.converge.failures import FATAL
+from projections.converge.heal import heal, observe
+from projections.converge.history import ReleaseHistory, release_history
+from projections.converge.hosts import note_unknown, reach
+from projections.converge.phases import run_phases
+from projections.converge.plan import JobKey
+from projections.converge.rollout import Rollout, changed_services
+from projections.converge.site import Equipment, Progress, Site, no_progress
+from projections.converge.undertaking import Undertaking
+from projections.engine.port import Engine
+from projections.observed import HostObservation, ObservedStore
+
+VerdictStatus = Literal["completed", "failed", "rolled_back"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseWork:
+    """A Release that was decided, with what the environment's stream says about it."""
+
+    release: str
+    kind: ReleaseKind
+    manifest: Manifest
+    previous: Manifest | None  # what is deployed; None: nothing yet
+    stream: StreamName  # the environment's
+    started: bool = False  # a run before this one began it and did not end it
+    succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
+    held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a Release ended."""
+
+    status: VerdictStatus
+    release: str
+    failure: Failure | None = None  # None exactly when it completed
+
+
+class Converger:
+    """Makes hosts agree with Manifests and records what it did."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        blobs: BlobStore,
+        engines: Mapping[str, Engine],
+        roots: Mapping[str, Path],
+        observed: ObservedStore,
+        clock: Clock,
+        progress: Progress = no_progress,
+    ) -> None:
+        """`engines` and `roots` by host: what reaches it, and its folder that holds `apps/`."""
+        self._equipment = Equipment(
+            log=log,
+            blobs=blobs,
+            clock=clock,
+            engines=engines,
+            roots=roots,
+            observed=observed,
+            progress=progress,
+        )
+
+    async def run_release(self, work: ReleaseWork, *, recorder: Recorder) -> Verdict:
+        """Bring a Release to its verdict; events are the controller's, caused by what `recorder` did last.
+
+        Raises OutsideError `engine-unreachable` or `host-is-another-machine`, and the log's errors, without
+        a verdict: call again with `started` set to go on.
+        """
+        return await _ReleaseRun(self._equipment, work, _as_controller(recorder)).run()
+
+    async def heal(self, manifest: Manifest, *, release: str, stream: StreamName, recorder: Recorder) -> bool:
+        """Make what runs agree with what is deployed; True when something had to be mended.
+
+        `release` is the deployed Release. Appends nothing and starts no Compose when all is as it should
+        be. Raises what went wrong on the first host that could not be mended, after all were tried.
+        """
+        del stream  # it is the Manifest's own
+        return await heal(self._equipment, manifest, release=release, recorder=_as_controller(recorder))
+
+    async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:
+        """Ask every host now, change nothing and record nothing but `observed.db`."""
+        return await observe(self._equipment, manifest)
+
+
+def _as_controller(recorder: Recorder) -> Recorder:
+    """What a converger does is done by the controller, whoever asked for it."""
+    return replace(recorder, actor=CONTROLLER)
+
+
+@dataclass(slots=True)
+class _ReleaseRun:
+    """One call of `run_release`."""
+
+    equipment: Equipment
+    work: ReleaseWork
+    recorder: Recorder
+    made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    jobs_done: set[JobKey] = field(default_factory=set[JobKey])
+
+    async def run(self) -> Verdict:
+        """The whole Release, or what a crash left of it."""
+        try:
+            for site in self._sites():
+                await reach(site, self.recorder)
+            return await self._run()
+        except OutsideError as error:
+            for site in self._sites():
+                if error.where.host in {None, site.host}:
+                    note_unknown(site, self.recorder, error)
+            raise
+
+    async def _run(self) -> Verdict:
+        work = self.work
+        history = self._history()
+        if work.started:
+            self._remember(history)
+        else:
+            self._append(ReleaseStarted(release=work.release, digest=work.manifest.digest))
+        failure = history.failure
+        if failure is None:
+            rollout = Rollout(undertaking=self._forward(), previous=work.previous)
+            failure = await run_phases(
+                {"rollout": rollout.roll_out, "finalize": rollout.finalize},
+                history=history,
+                stream=release_stream(work.release),
+                recorder=self.recorder,
+            )
+        if failure is not None:
+            return await self._failed(failure)
+        hosts = tuple(sorted(work.manifest.hosts))
+        self._append(ReleaseCompleted(release=work.release, digest=work.manifest.digest, hosts=hosts))
+        return Verdict(status="completed", release=work.release)
+
+    def _sites(self) -> list[Site]:
+        """The hosts of the Manifest that this controller knows; an unknown one fails in `rollout`."""
+        known = [host for host in sorted(self.work.manifest.hosts) if host in self.equipment.engines]
+        return [self.equipment.site(self.work.manifest, host) for host in known]
+
+    def _history(self) -> ReleaseHistory:
+        return release_history(self.equipment.log.read_stream(release_stream(self.work.release)))
+
+    def _remember(self, history: ReleaseHistory) -> None:
+        """Take over what the interrupted run did."""
+        for one in history.replaced:
+            self.made.setdefault(one.host, set()).update(one.new_ids)
+        for end in self._job_ends():
+            if isinstance(end, JobCompleted):
+                self.jobs_done.add((end.host, end.service, end.service_hash))
+
+    def _job_ends(self) -> list[JobCompleted | JobFailed]:
+        """The job runs of this Release."""
+        events = (decode(stored) for stored in self.equipment.log.read_stream(self.work.stream))
+        ends = [event for event in events if isinstance(event, JobCompleted | JobFailed)]
+        return [end for end in ends if end.release == self.work.release]
+
+    def _forward(self) -> Undertaking:
+        work = self.work
+        return Undertaking(
+            equipment=self.equipment,
+            manifest=work.manifest,
+            recorder=self.recorder,
+            release=work.release,
+            succeeded_jobs=work.succeeded_jobs,
+            jobs_done=self.jobs_done,
+            made=self.made,
+            going_back=work.kind in {"rollback", "revert"},
+            known=work.previous,
+        )
+
+    def _backward(self, previous: Manifest) -> Undertaking:
+        """The way back: the former jobs have run, those that ask for it run again."""
+        jobs = frozenset(
+            (host, name, service.hash)
+            for host, content in previous.hosts.items()
+            for name, service in content.services.items()
+            if service.job is not None
+        )
+        return Undertaking(
+            equipment=self.equipment,
+            manifest=previous,
+            recorder=self.recorder,
+            release=self.work.release,
+            succeeded_jobs=jobs,
+            jobs_done=self.jobs_done,
+            made=self.made,
+            going_back=True,
+            known=previous,
+            reason="restored",
+        )
+
+    def _touched(self) -> dict[str, frozenset[str]]:
+        """By host, the services that this Release may have changed.
+
+        A run that was killed may have changed one without recording it, so after a crash all that differ
+        count; those that were not changed are found as they should be and left alone.
+        """
+        work, history = self.work, self._history()
+        ends = self._job_ends()
+        former = {} if work.previous is None else work.previous.hosts
+        touched: dict[str, frozenset[str]] = {}
+        for host in sorted({*work.manifest.hosts, *former} & set(self.equipment.engines)):
+            names = set(history.touched(host)) | {end.service for end in ends if end.host == host}
+            if work.started:
+                now, before = work.manifest.hosts.get(host), former.get(host)
+                names |= set[str]() if now is None else changed_services(now, before)
+                names |= set[str]() if before is None else changed_services(before, now)
+            touched[host] = frozenset(names)
+        return touched
+
+    async def _failed(self, failure: Failure) -> Verdict:
+        work = self.work
+        previous = work.previous
+        if previous is None or previous.digest == work.manifest.digest:
+            return await self._failed_for_good(failure, stop=previous is None)
+        way = WayBack(undertaking=self._backward(previous), touched=self._touched())
+        second = await restore(way)
+        held = self._hold(previous, failure)
+        touched = self._history().touched_everywhere
+        if second is None:
+            self._append(
+                ReleaseRolledBack(
+                    release=work.release,
+                    digest=work.manifest.digest,
+                    restored=previous.digest,
+                    failure=failure,
+                    touched=touched,
+                ),
+                held,
+            )
+            return Verdict(status="rolled_back", release=work.release, failure=failure)
+        both = combined(failure, second)
+        self._append(
+            ReleaseFailed(release=work.release, digest=work.manifest.digest, failure=both, touched=touched),
+            held,
+        )
+        return Verdict(status="failed", release=work.release, failure=both)
+
+    async def _failed_for_good(self, failure: Failure, *, stop: bool) -> Verdict:
+        """Nothing was deployed before, or the very same Manifest was: there is nothing to go back to."""
+        work = self.work
+        if stop:
+            try:
+                await stop_and_keep(self.equipment, work.manifest, self._touched())
+            except StagecraftError as error:
+                if error.code in FATAL:
+                    raise
+                failure = combined(failure, error)
+        self._append(
+            ReleaseFailed(
+                release=work.release,
+                digest=work.manifest.digest,
+                failure=failure,
+                touched=self._history().touched_everywhere,
+            )
+        )
+        return Verdict(status="failed", release=work.release, failure=failure)
+
+    def _hold(self, previous: Manifest, failure: Failure) -> EnvironmentHeld:
+        """Git must not bring back what failed; what runs again is never held to be bad."""
+        work = self.work
+        bad = ({work.manifest.digest} | work.held_bad) - {previous.digest}
+        return EnvironmentHeld(
+            target=previous.digest,
+            bad=tuple(sorted(bad)),
+            clears="fixed",
+            reason=f"{work.release} failed: {failure.message}",
+        )
+
+    def _append(self, *events: Event) -> None:
+        self.recorder.append(self.work.stream, *events)

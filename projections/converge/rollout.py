@@ -1,0 +1,96 @@
+"""The two phases of a Release that work on hosts: `rollout` and `finalize`.
+
+All hosts are looked at, made ready and checked before the first container of any is touched. `finalize`
+looks again: only then orphans go, so that a Release that fails until there can be taken back without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from events.kernel.errors import UserError, Where
+from events.manifest import HostManifest, Manifest
+from projections.converge.apply import Applier
+from projections.converge.jobs import remove_finished
+from projections.converge.operations import Operation
+from projections.converge.phases import NO_OP
+from projections.converge.plan import MANIFEST_EMPTY
+from projections.converge.undertaking import Planned, Undertaking
+
+
+@dataclass(slots=True, kw_only=True)
+class Rollout:
+    """Brings one Release's Manifest to its hosts."""
+
+    undertaking: Undertaking
+    previous: Manifest | None
+
+    async def roll_out(self) -> str:
+        """The phase `rollout`: everything checked first, then host after host. Answers what was done."""
+        self._refuse_empty()
+        hosts = [await self._ready(host) for host in sorted(self.undertaking.manifest.hosts)]
+        for planned, applier in hosts:
+            await self.undertaking.run(planned, applier, also_gate=self._changed(planned.site.host))
+        operations = [operation for planned, _ in hosts for operation in planned.plan.changes]
+        return _summary(operations)
+
+    async def finalize(self) -> str:
+        """The phase `finalize`: verified by another look, then what no longer belongs is removed."""
+        removed = 0
+        for host in sorted(self.undertaking.manifest.hosts):
+            planned = await self.undertaking.settle(host)
+            removed += await self.undertaking.prune(planned)
+            await remove_finished(planned.site, _jobs(planned.content))
+        for host in sorted(self._left_hosts()):
+            removed += await self.undertaking.exchange(host).leave()
+        return f"removed {removed} services that are no longer wanted" if removed else NO_OP
+
+    def _refuse_empty(self) -> None:
+        manifest = self.undertaking.manifest
+        if not any(content.services for content in manifest.hosts.values()):
+            raise UserError(
+                MANIFEST_EMPTY,
+                "the Manifest names no service at all, so nothing is changed",
+                where=Where(environment=f"{manifest.project}/{manifest.environment}"),
+                next="check the Compose file and the roles with `stagecraft config render`",
+            )
+
+    async def _ready(self, host: str) -> tuple[Planned, Applier]:
+        planned = await self.undertaking.observe(host)
+        for line in planned.plan.describe():
+            planned.site.tell(line.removeprefix(f"{host}: "))
+        with planned.site.errors_here():
+            return planned, await self.undertaking.ready(planned)
+
+    def _changed(self, host: str) -> frozenset[str]:
+        """The services that this Release brings, whether by this run or by one that crashed."""
+        return changed_services(self.undertaking.manifest.hosts[host], _of(self.previous, host))
+
+    def _left_hosts(self) -> set[str]:
+        """Hosts that the former Manifest used and this one does not."""
+        former = set() if self.previous is None else set(self.previous.hosts)
+        return former - set(self.undertaking.manifest.hosts)
+
+
+def _of(manifest: Manifest | None, host: str) -> HostManifest | None:
+    return None if manifest is None else manifest.hosts.get(host)
+
+
+def _jobs(content: HostManifest) -> frozenset[str]:
+    return frozenset(name for name, service in content.services.items() if service.job is not None)
+
+
+def changed_services(content: HostManifest, former: HostManifest | None) -> frozenset[str]:
+    """The services, jobs aside, whose definition is not the one in `former`."""
+    known = {} if former is None else former.services
+    return frozenset(
+        name
+        for name, service in content.services.items()
+        if service.job is None and (name not in known or known[name].hash != service.hash)
+    )
+
+
+def _summary(operations: list[Operation]) -> str:
+    """`replace web, run_job migrate`, or `no-op`."""
+    done = [f"{operation.kind} {operation.service}" for operation in operations if operation.kind != "remove"]
+    return ", ".join(done) or NO_OP

@@ -1,0 +1,173 @@
+"""Making the hosts of one Manifest agree with it: the steps that releases, compensation and healing share.
+
+`observe` looks and plans, `ready` makes files and images ready and checks, `run` applies, `settle` looks
+again and believes only what it sees. The three callers differ in what they record around these steps, in
+which part of a plan they take, and in what follows from a failure; not in how a container is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from events.kernel.errors import OutsideError, Where, error_code
+from events.manifest import HostManifest, Manifest
+from events.recorder import Recorder
+from projections.converge.apply import Applier
+from projections.converge.checks import check, prepare
+from projections.converge.exchange import Exchange
+from projections.converge.failures import (
+    CONTAINER_EXITED,
+    ServiceFailedError,
+    failed_container,
+    last_lines,
+)
+from projections.converge.hosts import show
+from projections.converge.materialise import write_compose
+from projections.converge.operations import HostPlan, Operation
+from projections.converge.plan import JobKey, Question, plan
+from projections.converge.site import Equipment, Site
+from projections.engine.port import Container
+
+NOT_AS_MANIFEST = error_code(
+    "not-as-the-manifest-says",
+    "After all was done, a last look found services that do not run as they should.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A host as it was seen, and what is to be done there."""
+
+    site: Site
+    content: HostManifest
+    containers: tuple[Container, ...]
+    plan: HostPlan
+
+    def only(self, services: frozenset[str]) -> Planned:
+        """The same without the operations of other services."""
+        return Planned(
+            site=self.site, content=self.content, containers=self.containers, plan=self.plan.only(services)
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Undertaking:
+    """One Manifest brought to its hosts for one Release."""
+
+    equipment: Equipment
+    manifest: Manifest
+    recorder: Recorder
+    release: str
+    succeeded_jobs: frozenset[JobKey]
+    jobs_done: set[JobKey] = field(default_factory=set[JobKey])  # in this Release
+    made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by host: ids, likewise
+    going_back: bool = False
+    known: Manifest | None = None  # what ran before: tells `missing` from `new`
+    reason: str | None = None  # recorded in place of each operation's own
+
+    def site(self, host: str) -> Site:
+        """The environment on a host. Raises UserError `host-not-supported`."""
+        return self.equipment.site(self.manifest, host)
+
+    def exchange(self, host: str) -> Exchange:
+        """The record of what goes and comes on a host."""
+        return Exchange(
+            site=self.site(host),
+            recorder=self.recorder,
+            release=self.release,
+            reason=self.reason,
+            made=self.made.setdefault(host, set()),
+        )
+
+    async def observe(self, host: str) -> Planned:
+        """Look at a host, put right what a killed run left, and plan.
+
+        Raises what `plan` raises and OutsideError `engine-unreachable`.
+        """
+        site, content = self.site(host), self.manifest.hosts[host]
+        containers = await self.exchange(host).look_tidied()
+        former = None if self.known is None else self.known.hosts.get(host)
+        question = Question(
+            host=host,
+            owner=site.owner,
+            compose_project=site.compose_project,
+            succeeded_jobs=self.succeeded_jobs | self.jobs_done,
+            known_services=frozenset() if former is None else frozenset(former.services),
+            going_back=self.going_back,
+            rerun_jobs=frozenset(self.jobs_done),
+        )
+        return Planned(
+            site=site,
+            content=content,
+            containers=tuple(containers),
+            plan=plan(content, containers, question),
+        )
+
+    async def ready(self, planned: Planned, *, checked: bool = True) -> Applier:
+        """Make ready what the plan needs; with `checked` also refuse what would fail half-way."""
+        app = await prepare(planned.site, self.manifest, planned.plan)
+        if checked:
+            await check(planned.site, app, planned.plan)
+        return Applier(
+            exchange=self.exchange(planned.site.host),
+            content=planned.content,
+            app=app,
+            jobs_done=self.jobs_done,
+        )
+
+    async def run(self, planned: Planned, applier: Applier, *, also_gate: Collection[str] = ()) -> None:
+        """Write `compose.yml` and apply; errors are those of `Applier.apply`."""
+        site = planned.site
+        await asyncio.to_thread(write_compose, applier.app, self.manifest, host=site.host, root=site.root)
+        with site.errors_here():
+            await applier.apply(planned.plan, also_gate=also_gate)
+
+    async def settle(self, host: str, *, services: frozenset[str] | None = None) -> Planned:
+        """Look again; what is left to do, removals aside, is a failure. `services` None: all of them.
+
+        Raises ServiceFailedError for a container that ended meanwhile, else OutsideError
+        `not-as-the-manifest-says`.
+        """
+        planned = await self.observe(host)
+        left = [o for o in planned.plan.repairs if o.kind != "remove"]
+        for operation in left:
+            if services is None or operation.service in services:
+                await _refuse(planned.site, operation)
+        return planned
+
+    async def prune(self, planned: Planned, *, services: frozenset[str] | None = None) -> int:
+        """Remove what a plan has left to remove and show the host as it is then.
+
+        `services` None: all that is left. Answers how many services went.
+        """
+        removals = planned.plan.of("remove")
+        orphans = [o for o in removals if services is None or o.service in services]
+        host = planned.site.host
+        await self.exchange(host).remove(orphans)
+        after = await self.observe(host) if orphans else planned
+        show(after.site, after.content, containers=after.containers, plan=after.plan)
+        return len(orphans)
+
+
+async def _refuse(site: Site, operation: Operation) -> None:
+    for container in operation.containers if operation.kind == "start" else ():
+        detail = await site.engine.inspect(container)
+        code = "" if detail is None else f" with exit code {detail.exit_code}"
+        raise ServiceFailedError(
+            failed_container(
+                CONTAINER_EXITED,
+                f"the container ended{code} after it had been up",
+                host=site.host,
+                service=operation.service,
+                detail=detail,
+                log_tail=await last_lines(site.engine, container),
+            )
+        )
+    raise OutsideError(
+        NOT_AS_MANIFEST,
+        f"a last look found that it does not run as the Manifest says: {operation.reason}",
+        where=Where(environment=site.environment, host=site.host, service=operation.service),
+        next=f"look at it: `docker ps -a --filter label=com.docker.compose.service={operation.service}`",
+    )

@@ -1,0 +1,240 @@
+"""From events to the rows about environments, which `environments.py` reads.
+
+Git "shows" a Manifest by a decision about it (a request, a revert, a skip, a deferral), not by its render
+alone: a person's `deploy --rev` renders too. For the same reason a render tells which commit is newest only
+while no watched branch does.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from events.envelope import StoredEvent
+from events.kernel.clock import format_utc
+from events.streams import split_environment
+from projections.runner import View
+
+_TABLES = {
+    "environments": """
+        CREATE TABLE environments (
+            project TEXT NOT NULL,
+            name TEXT NOT NULL,
+            watched INTEGER NOT NULL DEFAULT 0,
+            revision TEXT,
+            revision_at TEXT,
+            git_digest TEXT,
+            asked_digest TEXT,
+            failed_revision TEXT,
+            render_failure TEXT,
+            deployed_release TEXT,
+            active_release TEXT,
+            hold TEXT,
+            suspended TEXT,
+            PRIMARY KEY (project, name)
+        ) WITHOUT ROWID
+    """,
+    "environment_releases": """
+        CREATE TABLE environment_releases (
+            project TEXT NOT NULL,
+            name TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            revision TEXT,
+            status TEXT NOT NULL,
+            PRIMARY KEY (project, name, position)
+        ) WITHOUT ROWID
+    """,
+    "environment_services": """
+        CREATE TABLE environment_services (
+            project TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, services TEXT NOT NULL,
+            PRIMARY KEY (project, name, digest)
+        ) WITHOUT ROWID
+    """,
+    "environment_jobs": """
+        CREATE TABLE environment_jobs (
+            project TEXT NOT NULL, name TEXT NOT NULL,
+            host TEXT NOT NULL, service TEXT NOT NULL, hash TEXT NOT NULL,
+            PRIMARY KEY (project, name, host, service, hash)
+        ) WITHOUT ROWID
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """One event about one environment, and where its consequences go."""
+
+    tables: sqlite3.Connection
+    event: StoredEvent
+    data: dict[str, Any]
+    place: tuple[str, str]  # project and name
+
+    def set(self, **columns: object) -> None:
+        """Change columns of the environment's row, which is made when it is missing."""
+        self.tables.execute("INSERT OR IGNORE INTO environments (project, name) VALUES (?, ?)", self.place)
+        changes = ", ".join(f"{column} = :{column}" for column in columns)
+        self.tables.execute(
+            f"UPDATE environments SET {changes} WHERE project = :project AND name = :name",  # noqa: S608  # columns are literals of this module
+            {**columns, "project": self.place[0], "name": self.place[1]},
+        )
+
+    def git_shows(self, digest: str, revision: str | None) -> None:
+        """The watched branch leads to this Manifest, so its newest commit renders."""
+        self.set(git_digest=digest, failed_revision=None, render_failure=None)
+        self.sees(revision)
+
+    def sees(self, revision: str | None) -> None:
+        """Git, or who renders without watching it, came to this commit; None: no commit."""
+        if revision is not None:
+            self.set(revision=revision, revision_at=format_utc(self.event.time))
+
+    def is_watched(self) -> bool:
+        """Whether a watched branch ever showed a commit that concerns the environment."""
+        query = "SELECT watched FROM environments WHERE project = ? AND name = ?"
+        row = self.tables.execute(query, self.place).fetchone()
+        return row is not None and row["watched"] == 1
+
+    def release_becomes(self, status: str) -> None:
+        """Note what became of the Release that the event names."""
+        self.tables.execute(
+            "UPDATE environment_releases SET status = ? WHERE project = ? AND name = ? AND id = ?",
+            (status, *self.place, self.data["release"]),
+        )
+
+    def said(self) -> dict[str, Any]:
+        """Who said it and when."""
+        actor = self.event.actor
+        return {"since": format_utc(self.event.time), "actor": {"kind": actor.kind, "id": actor.id}}
+
+
+def _rendered(told: _Told) -> None:
+    told.set(failed_revision=None, render_failure=None)
+    if not told.is_watched():
+        told.sees(told.data["revision"])
+    told.tables.execute(
+        "INSERT OR REPLACE INTO environment_services VALUES (?, ?, ?, ?)",
+        (*told.place, told.data["digest"], json.dumps(told.data["services"], sort_keys=True)),
+    )
+
+
+def _render_failed(told: _Told) -> None:
+    revision = told.data["revision"]
+    told.sees(revision)
+    told.set(failed_revision=revision, render_failure=json.dumps(told.data["failure"]))
+
+
+def _requested(told: _Told) -> None:
+    data = told.data
+    told.tables.execute(
+        "INSERT INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending')",
+        (*told.place, told.event.position, data["release"], data["digest"], data["revision"]),
+    )
+    told.set(active_release=data["release"])
+    if told.event.type == "RollbackRequested" or data.get("trigger") == "person":
+        told.set(asked_digest=data["digest"])
+    else:
+        told.git_shows(data["digest"], data["revision"])
+
+
+def _shown(told: _Told) -> None:
+    told.git_shows(told.data["digest"], told.data["revision"])
+
+
+def _started(told: _Told) -> None:
+    told.release_becomes("running")
+
+
+def _completed(told: _Told) -> None:
+    told.release_becomes("completed")
+    told.set(deployed_release=told.data["release"])
+    _no_longer_active(told)
+
+
+def _ended(told: _Told) -> None:
+    told.release_becomes("ended")
+    _no_longer_active(told)
+
+
+def _no_longer_active(told: _Told) -> None:
+    told.tables.execute(
+        "UPDATE environments SET active_release = NULL WHERE project = ? AND name = ? AND active_release = ?",
+        (*told.place, told.data["release"]),
+    )
+
+
+def _held(told: _Told) -> None:
+    hold = {key: told.data[key] for key in ("target", "bad", "clears", "reason", "until")}
+    told.set(hold=json.dumps({**hold, **told.said()}))
+
+
+def _hold_cleared(told: _Told) -> None:
+    query = "SELECT hold FROM environments WHERE project = ? AND name = ? AND hold IS NOT NULL"
+    held = told.tables.execute(query, told.place).fetchone()
+    told.set(hold=None)
+    if held is not None and told.data["reason"] == "reverted":
+        told.git_shows(json.loads(held["hold"])["target"], told.data["revision"])
+
+
+def _suspended(told: _Told) -> None:
+    told.set(suspended=json.dumps({"reason": told.data["reason"], **told.said()}))
+
+
+def _resumed(told: _Told) -> None:
+    told.set(suspended=None)
+
+
+def _job_completed(told: _Told) -> None:
+    told.tables.execute(
+        "INSERT OR IGNORE INTO environment_jobs VALUES (?, ?, ?, ?, ?)",
+        (*told.place, told.data["host"], told.data["service"], told.data["service_hash"]),
+    )
+
+
+_HANDLERS: dict[str, Callable[[_Told], None]] = {
+    "ManifestRendered": _rendered,
+    "RenderFailed": _render_failed,
+    "DeployRequested": _requested,
+    "RevertDetected": _requested,
+    "RollbackRequested": _requested,
+    "DeploySkipped": _shown,
+    "DeployDeferred": _shown,
+    "ReleaseStarted": _started,
+    "ReleaseCompleted": _completed,
+    "ReleaseFailed": _ended,
+    "ReleaseRolledBack": _ended,
+    "ReleaseSuperseded": _ended,
+    "EnvironmentHeld": _held,
+    "HoldCleared": _hold_cleared,
+    "EnvironmentSuspended": _suspended,
+    "EnvironmentResumed": _resumed,
+    "JobCompleted": _job_completed,
+}
+_OBSERVED = "RevisionObserved"
+
+
+def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
+    data = json.loads(event.data)
+    if event.type == _OBSERVED:
+        for environment in data["affected"]:
+            project, _, name = environment.partition("/")
+            told = _Told(tables=tables, event=event, data=data, place=(project, name))
+            told.set(watched=1)
+            told.sees(data["revision"])
+        return
+    place = split_environment(event.stream)
+    if place is not None:
+        _HANDLERS[event.type](_Told(tables=tables, event=event, data=data, place=place))
+
+
+ENVIRONMENTS = View(
+    name="environments",
+    version=1,
+    tables=_TABLES,
+    concerns=frozenset({*_HANDLERS, _OBSERVED}),
+    apply=_apply,
+)

@@ -1,0 +1,252 @@
+"""Status: what the log says of an environment joined with what its hosts answered, as a pure function.
+
+*Sync* compares desired, deployed and running. It is unknown while a host that should run something is not
+reachable or was never seen, and while the newest commit does not render: then nobody can say what differs.
+*Health* is the worst of all containers, in the order healthy, suspended, progressing, missing, degraded,
+unknown. A host that does not answer is unknown, never missing: what it ran may still run. A suspended
+environment is at best suspended.
+
+The clock is the caller's: `as_of` is the time of reading, ages are counted from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from events.kernel.clock import format_utc, parse_utc
+from projections.views.environments import Environment, Placed
+
+if TYPE_CHECKING:
+    from projections.observed import HostObservation, ObservedContainer, ObservedService
+
+Sync = Literal["in-sync", "out-of-sync", "unknown"]
+Health = Literal["healthy", "suspended", "progressing", "missing", "degraded", "unknown"]
+
+_WORST_FIRST: tuple[Health, ...] = ("unknown", "degraded", "missing", "progressing", "suspended", "healthy")
+_BY_STATE: dict[str, Health] = {
+    "created": "progressing",
+    "removing": "progressing",
+    "paused": "suspended",
+    "restarting": "degraded",
+    "exited": "degraded",
+    "dead": "degraded",
+}
+_RUNNING_BY_HEALTH: dict[str, Health] = {
+    "none": "healthy",
+    "healthy": "healthy",
+    "starting": "progressing",
+    "unhealthy": "degraded",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container as the engine last showed it."""
+
+    id: str  # 64 hex digits
+    state: str
+    health: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """A service on one host."""
+
+    name: str
+    image: str
+    containers: tuple[Container, ...]
+    drift: tuple[str, ...]  # in words how it differs from the Manifest
+    health: Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """A host and what it last answered."""
+
+    name: str
+    reachable: bool | None  # None: never seen, or nobody can tell whether it is this host
+    reason: str
+    services: tuple[ServiceStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One environment at a glance."""
+
+    environment: Environment
+    sync: Sync
+    health: Health
+    as_of: datetime
+    hosts: tuple[HostStatus, ...]
+    git_seconds: float | None  # since Git was last looked at; None: never
+    host_seconds: float | None  # since the host that was silent longest answered; None: one never did
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `status --json`; its keys are a published contract."""
+        known = self.environment
+        return {
+            "project": known.project,
+            "environment": known.name,
+            "sync": self.sync,
+            "health": self.health,
+            "git": {"revision": known.revision},
+            "desired": {"release": known.desired.release, "digest": known.desired.digest},
+            "deployed": {
+                "release": known.deployed.release,
+                "digest": known.deployed.digest,
+                "revision": known.deployed.revision,
+            },
+            "hold": known.hold,
+            "as_of": format_utc(self.as_of),
+            "hosts": [_host_json(host) for host in self.hosts],
+            "freshness": {"git_seconds": self.git_seconds, "host_seconds": self.host_seconds},
+        }
+
+
+def join(
+    environment: Environment,
+    observations: Sequence[HostObservation],
+    *,
+    now: datetime,
+    git_looked_at: datetime | None = None,
+) -> Status:
+    """The status of `environment`; `observations` are all that is known of its hosts.
+
+    A look at Git that finds nothing new leaves no trace in the log: who knows of one gives its time, else
+    the time counts at which the log last spoke of a commit.
+    """
+    hosts = tuple(_hosts(environment, observations))
+    return Status(
+        environment=environment,
+        sync=_sync(environment, hosts),
+        health=_health(environment, hosts),
+        as_of=now,
+        hosts=hosts,
+        git_seconds=_age(git_looked_at or _parsed_time(environment.revision_at), now),
+        host_seconds=_oldest_age(environment, observations, now),
+    )
+
+
+def worst(healths: Iterable[Health]) -> Health:
+    """The worst of some, `healthy` for none."""
+    found = set(healths)
+    for one in _WORST_FIRST:
+        if one in found:
+            return one
+    return "healthy"
+
+
+def _hosts(environment: Environment, observations: Sequence[HostObservation]) -> Iterable[HostStatus]:
+    """Every host that should run something or that was looked at, sorted by name."""
+    seen = {one.host: one for one in observations}
+    for name in sorted({*environment.services, *seen}):
+        one = seen.get(name)
+        if one is None:
+            yield HostStatus(name=name, reachable=None, reason="never looked at", services=())
+        else:
+            services = tuple(_service(environment, name, service) for service in one.services)
+            yield HostStatus(name=name, reachable=one.reachable, reason=one.reason, services=services)
+
+
+def _service(environment: Environment, host: str, service: ObservedService) -> ServiceStatus:
+    containers = tuple(Container(id=one.id, state=one.state, health=one.health) for one in service.containers)
+    finished = (host, service.name) in environment.finished_jobs
+    return ServiceStatus(
+        name=service.name,
+        image=service.image,
+        containers=containers,
+        drift=tuple(service.drift),
+        health=_service_health(service.containers, finished=finished),
+    )
+
+
+def _service_health(containers: Sequence[ObservedContainer], *, finished: bool) -> Health:
+    """The worst of the containers. A job that has run to its end needs none, and one it left is no matter."""
+    if finished:
+        return "healthy"
+    if not containers:
+        return "missing"
+    return worst(_container_health(one) for one in containers)
+
+
+def _container_health(container: ObservedContainer) -> Health:
+    if container.state == "running":
+        return _RUNNING_BY_HEALTH.get(container.health, "unknown")
+    return _BY_STATE.get(container.state, "unknown")
+
+
+def _sync(environment: Environment, hosts: Sequence[HostStatus]) -> Sync:
+    if environment.render_failure is not None or any(host.reachable is not True for host in hosts):
+        return "unknown"
+    if environment.desired.digest is None and environment.deployed.digest is None:
+        return "unknown"
+    drifted = any(service.drift for host in hosts for service in host.services)
+    differs = environment.desired.digest != environment.deployed.digest
+    return "out-of-sync" if drifted or differs else "in-sync"
+
+
+def _health(environment: Environment, hosts: Sequence[HostStatus]) -> Health:
+    found: list[Health] = [_host_health(environment, host) for host in hosts]
+    if environment.suspended is not None:
+        found.append("suspended")
+    if environment.deployed == Placed(release=None, digest=None) and not _anything_seen(hosts):
+        return "missing"
+    return worst(found)
+
+
+def _anything_seen(hosts: Sequence[HostStatus]) -> bool:
+    return any(host.services or host.reachable is False for host in hosts)
+
+
+def _host_health(environment: Environment, host: HostStatus) -> Health:
+    if host.reachable is not True:
+        return "unknown"
+    shown = {service.name for service in host.services}
+    wanted = environment.services.get(host.name, {})
+    absent = [
+        name for name in wanted if name not in shown and (host.name, name) not in environment.finished_jobs
+    ]
+    missing: list[Health] = ["missing"] * bool(absent)
+    return worst([*missing, *(service.health for service in host.services)])
+
+
+def _parsed_time(text: str | None) -> datetime | None:
+    return None if text is None else parse_utc(text)
+
+
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    """Seconds since `moment`, never negative: clocks of two processes may differ by a little."""
+    return None if moment is None else round(max(0.0, (now - moment).total_seconds()), 3)
+
+
+def _oldest_age(
+    environment: Environment, observations: Sequence[HostObservation], now: datetime
+) -> float | None:
+    """The age of the oldest answer; None when a host that should run something never answered."""
+    seen = {one.host: one.at for one in observations}
+    moments = [seen.get(name) for name in {*environment.services, *seen}]
+    ages = [_age(moment, now) for moment in moments]
+    known = [age for age in ages if age is not None]
+    return max(known) if known and len(known) == len(ages) else None
+
+
+def _host_json(host: HostStatus) -> dict[str, Any]:
+    return {
+        "name": host.name,
+        "reachable": host.reachable,
+        "reason": host.reason,
+        "services": [
+            {
+                "name": service.name,
+                "image": service.image,
+                "containers": [
+                    {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
+                ],
+                "drift": list(service.drift),
+            }
+            for service in host.services
+        ],
+    }

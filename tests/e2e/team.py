@@ -1,0 +1,124 @@
+"""A team with a project of three services: what its members do, one method each."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.cleanup import EngineProject
+from tests.support.cli import Outcome, Stagecraft
+from tests.support.processes import free_port
+from tests.support.repos import Repository
+
+LOOK_SECONDS = 90.0
+
+PROJECT_FILE = """project:
+  name: {name}
+environments:
+  prod:
+    gate:
+      settle: 300ms
+      deadline: 15s
+"""
+
+COMPOSE_FILE = """services:
+  web:
+    image: {web}
+    stop_grace_period: 1s
+    environment:
+      GREETING: {greeting}
+    ports:
+      - "127.0.0.1:{port}:8080"
+    depends_on:
+      migrate:
+        condition: service_completed_successfully
+  worker:
+    image: {worker}
+    stop_grace_period: 1s
+    volumes:
+      - data:/data
+  migrate:
+    image: {migrate}
+    volumes:
+      - data:/data
+volumes:
+  data: {{}}
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Team:
+    """Merges, reverts and looks; `web`, `worker` and `migrate` are image references."""
+
+    repository: Repository
+    cli: Stagecraft
+    project: EngineProject
+    web: str
+    worker: str
+    migrate: str
+    greeting: str = "hello"
+    port: int = field(default_factory=free_port)
+
+    def merge(self, message: str = "change", **changes: str) -> str:
+        """Change images or the greeting, commit, push; answers the commit."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        compose = COMPOSE_FILE.format(
+            web=self.web, worker=self.worker, migrate=self.migrate, greeting=self.greeting, port=self.port
+        )
+        return self.repository.commit(
+            {"stagecraft.yml": PROJECT_FILE.format(name=self.project.name), "compose.yaml": compose}, message
+        )
+
+    def look(self) -> Outcome:
+        """One look of the controller, however it ends."""
+        return self.cli.run(
+            "controller",
+            "run",
+            "--once",
+            "--repo",
+            self.repository.origin,
+            "--branch",
+            "main",
+            seconds=LOOK_SECONDS,
+        )
+
+    def deploys(self, message: str = "change", **changes: str) -> str:
+        """Merge and expect it to be deployed."""
+        revision = self.merge(message, **changes)
+        self.look().expect(0)
+        return revision
+
+    def answer(self) -> str:
+        """What the web service says, or why it does not."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5) as response:
+                body: bytes = response.read()
+                return body.decode().strip()
+        except (urllib.error.URLError, OSError) as error:
+            return f"no answer: {error}"
+
+    def events(self, *arguments: str) -> list[dict[str, Any]]:
+        """The event log."""
+        return self.cli.ok("events", "list", "--json", *arguments).json_lines()
+
+    def types(self) -> list[str]:
+        """The types of all events, oldest first."""
+        return [event["type"] for event in self.events()]
+
+    def releases(self) -> list[dict[str, Any]]:
+        """`releases list --json`, newest first."""
+        found: list[dict[str, Any]] = self.cli.ok("releases", "list", "--env", "prod", "--json").json()
+        return found
+
+    def release(self, release_id: str) -> dict[str, Any]:
+        """`releases show --json`."""
+        found: dict[str, Any] = self.cli.ok("releases", "show", release_id, "--json").json()
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """`status --json`."""
+        found: dict[str, Any] = self.cli.ok("status", "--env", "prod", "--json").json()
+        return found

@@ -1,0 +1,1 @@
+"""Tests of what happened: the log, its events, the Manifest record."""

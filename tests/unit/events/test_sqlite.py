@@ -1,0 +1,212 @@
+"""What only a file can promise: durability, processes, and respect for files of others."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from events.kernel.errors import OutsideError
+from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE, EventLog, Expect
+from events.sqlite import SqliteEventLog
+from events.streams import StreamName
+from tests.contract.event_log import A, B, part
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "deep" / "events.db"
+
+
+@pytest.fixture
+def filled(path: Path) -> Path:
+    """A closed log with three events in two streams."""
+    log = SqliteEventLog(path)
+    log.append([part(A, b"1", b"2"), part(B, b"3")])
+    log.close()
+    return path
+
+
+def change(path: Path, *statements: str) -> None:
+    """What somebody else does to the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def opening_fails(path: Path) -> OutsideError:
+    with pytest.raises(OutsideError) as raised:
+        SqliteEventLog(path)
+    assert raised.value.where.file == str(path)
+    return raised.value
+
+
+def test_events_versions_and_lineage_stay_over_close_and_open(path: Path) -> None:
+    log = SqliteEventLog(path)
+    append_id = uuid4()
+    stored = log.append([part(A, b"1", b"2", expected=Expect.NO_STREAM), part(B, b"3")], append_id=append_id)
+    lineage = log.lineage
+    log.close()
+    again = SqliteEventLog(path)
+    assert again.lineage == lineage
+    assert again.read() == list(stored)
+    assert again.append([part(A, b"1", b"2"), part(B, b"3")], append_id=append_id) == stored
+    (more,) = again.append([part(A, b"4", expected=2)])
+    assert (more.position, more.version) == (4, 3)
+    again.close()
+
+
+def test_an_append_is_on_disk_when_it_returns_also_without_a_close(path: Path) -> None:
+    log = SqliteEventLog(path)
+    stored = log.append([part(A)])
+    other = SqliteEventLog(path)
+    assert other.read() == list(stored)
+    other.close()
+    log.close()
+
+
+def test_new_folders_and_files_are_private(filled: Path) -> None:
+    folders = [filled.parent, filled.parent.parent]
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700, 0o700]
+    assert filled.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    SqliteEventLog(tmp_path / "events.db").close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_two_logs_on_one_file_share_one_order(path: Path) -> None:
+    one, two = SqliteEventLog(path), SqliteEventLog(path)
+    logs: list[EventLog] = [one, two, two, one, two]
+    positions = [log.append([part(A)])[0].position for log in logs]
+    assert positions == [1, 2, 3, 4, 5]
+    assert one.read() == two.read()
+    assert one.lineage == two.lineage
+    one.close()
+    two.close()
+
+
+def test_a_waiter_sees_what_another_opener_appends(path: Path) -> None:
+    one, two = SqliteEventLog(path), SqliteEventLog(path)
+    one.append([part(A)])
+    assert two.wait_for(0, 5) == 1
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET data = x'00' WHERE position = 2",
+        "UPDATE events SET position = 9 WHERE position = 3",
+        "DELETE FROM events WHERE position = 3",
+        "DELETE FROM events",
+        "INSERT INTO events SELECT 9, randomblob(16), 1, 9, 'X', 1, 0, 'a', 'b', randomblob(16), NULL, x''",
+        "INSERT OR REPLACE INTO events SELECT * FROM events WHERE position = 3",
+    ],
+)
+def test_the_file_itself_refuses_to_change_events(filled: Path, statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match=r"events are never|right after the one before"):
+        change(filled, statement)
+    log = SqliteEventLog(filled)
+    assert [event.data for event in log.read()] == [b"1", b"2", b"3"]
+    log.close()
+
+
+def test_a_later_version_may_add_columns_to_events(filled: Path) -> None:
+    change(filled, "ALTER TABLE events ADD COLUMN hash BLOB")
+    log = SqliteEventLog(filled)
+    log.append([part(A, b"4")])
+    assert [event.data for event in log.read()] == [b"1", b"2", b"3", b"4"]
+    log.close()
+
+
+def test_a_log_of_a_newer_stagecraft_is_left_alone(filled: Path) -> None:
+    change(filled, "PRAGMA user_version = 2")
+    before = filled.read_bytes()
+    error = opening_fails(filled)
+    assert error.code == LOG_TOO_NEW
+    assert "version 2" in error.message
+    assert filled.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE theirs (a)",),
+        ("CREATE TABLE theirs (a)", "PRAGMA user_version = 1"),
+        ("PRAGMA application_id = 77", "PRAGMA user_version = 1"),
+        ("PRAGMA user_version = 3",),
+    ],
+)
+def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path, statements: tuple[str, ...]) -> None:
+    path = tmp_path / "events.db"
+    change(path, *statements)
+    before = path.read_bytes()
+    error = opening_fails(path)
+    assert (error.code, error.message) == (LOG_UNAVAILABLE, "this file is no event log of Stagecraft")
+    assert path.read_bytes() == before
+
+
+def test_our_mark_without_a_version_is_not_taken_for_a_log(filled: Path) -> None:
+    change(filled, "PRAGMA user_version = 0")
+    assert opening_fails(filled).code == LOG_UNAVAILABLE
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    path.write_bytes(b"this is not a database, and it is long enough to look at" * 20)
+    before = path.read_bytes()
+    error = opening_fails(path)
+    assert error.code == LOG_UNAVAILABLE
+    assert "not a database" in error.why
+    assert isinstance(error.__cause__, sqlite3.DatabaseError)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_log(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    path.touch()
+    log = SqliteEventLog(path)
+    assert log.head() == 0
+    log.close()
+
+
+def test_a_folder_or_a_file_in_the_way_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "events.db").mkdir()
+    assert opening_fails(tmp_path / "events.db").code == LOG_UNAVAILABLE
+    error = opening_fails(tmp_path / "file" / "events.db")
+    assert error.code == LOG_UNAVAILABLE
+    assert isinstance(error.__cause__, OSError)
+
+
+def test_a_failure_in_the_middle_of_an_append_leaves_nothing_of_it(filled: Path) -> None:
+    change(
+        filled,
+        "CREATE TRIGGER fails BEFORE INSERT ON events WHEN NEW.type = 'Bad' "
+        "BEGIN SELECT RAISE(ABORT, 'no room'); END",
+    )
+    log = SqliteEventLog(filled)
+    with pytest.raises(OutsideError, match="no room") as raised:
+        log.append([part(StreamName("host/new")), part(A, type_name="Bad")], append_id=uuid4())
+    assert raised.value.code == LOG_UNAVAILABLE
+    assert raised.value.next
+    assert (log.head(), log.stream_version(A), log.streams("host/")) == (3, 2, [])
+    assert log.append([part(A)])[0].position == 4
+    log.close()
+
+
+@pytest.mark.parametrize("table", ["log_head", "streams"])
+def test_a_row_that_does_not_move_ends_the_append(filled: Path, table: str) -> None:
+    change(filled, f"CREATE TRIGGER stuck BEFORE UPDATE ON {table} BEGIN SELECT RAISE(IGNORE); END")
+    log = SqliteEventLog(filled)
+    with pytest.raises(RuntimeError, match="0 rows changed"):
+        log.append([part(A)])
+    assert len(log.read()) == log.head() == 3
+    log.close()
