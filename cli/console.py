@@ -82,6 +82,15 @@ class Console:
         """What went wrong, in full, on stderr; shown always."""
         _write(sys.stderr, clean(text))
 
+    def ask(self, question: str, *, default: str) -> str:
+        """A person's answer, the default for an empty one; asked on stderr."""
+        answer: str = typer.prompt(question, default=default, err=True)
+        return answer
+
+    def confirm(self, question: str) -> bool:
+        """Whether a person agrees; yes for an empty answer; asked on stderr."""
+        return typer.confirm(question, default=True, err=True)
+
     def error(self, error: StagecraftError) -> None:
         """What happened, where, why and what to do next, on stderr; shown always."""
         _write(sys.stderr, "\n".join(error_lines(error)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,7 +87,7 @@ def _print_table(settings: Settings, events: Iterator[StoredEvent]) -> None:
         settings.console.line("No events found")
         return
     settings.console.line(_padded(_HEADS))
-    for event in (first, *events):
+    for event in chain((first,), events):
         cells = (str(event.position), format_utc(event.time), event.type, event.stream)
         settings.console.line(_padded((*cells, f"{event.actor.kind}:{event.actor.id}")))
 

@@ -89,7 +89,7 @@ async def previewed(
     from controller.preview import preview
     from controller.recorded import recorded_manifest
     from events.streams import environment_stream
-    from gitops.manifest import draft
+    from gitops.manifest import draft, unpinned
     from gitops.pins import resolve_pins
 
     revision = found.commit.revision
@@ -97,8 +97,8 @@ async def previewed(
         found.tree,
         config_path=found.config_path,
         environment=environment,
-        revision=revision,
-        version=version or ("unknown" if worktree else None),
+        version="unknown" if worktree else revision,
+        given_version=version,
     )
     with open_log(settings.home) as log:
         stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
@@ -106,7 +106,7 @@ async def previewed(
     pins = state.pins
     if live:
         with open_catalogue(settings.home) as catalogue:
-            pins = await resolve_pins(made, sticky=state.pins, catalogue=catalogue)
+            pins = await resolve_pins(unpinned(made, {}), sticky=state.pins, catalogue=catalogue)
     deployed = recorded_manifest(settings.home, state.deployed_digest)
     return preview(made, pins=pins, deployed=deployed, revision=revision, only=tuple(only))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from controller.targets import ENVIRONMENT_UNKNOWN, Target, find_environment
+from controller.targets import ENVIRONMENT_UNKNOWN, Target, find_environment, known_targets
 from events.kernel.errors import UserError
 from projections.runner import View, read_views
 
@@ -47,16 +47,22 @@ class History:
         except UserError as error:
             if error.code != ENVIRONMENT_UNKNOWN:
                 raise
-            declared = [one for one in declared_targets(self.settings) if named in (one.name, str(one))]
+            declared = declared_targets(self.settings)
+            for one in declared:
+                if named in (one.name, str(one)):
+                    return one
             if not declared:
                 raise
-            return declared[0]
+            known = sorted({*declared, *known_targets(self.log)})
+            raise UserError(
+                error.code, error.message, why=f"known environments: {', '.join(map(str, known))}"
+            ) from error
 
 
 def declared_targets(settings: Settings) -> list[Target]:
     """The environments that the project file here declares; none when there is no file that can be read."""
     from gitops.config.load import list_environments
-    from gitops.source.tree import WorkTree
+    from gitops.source.worktree import WorkTree
 
     path = settings.cwd / settings.config
     if not path.is_file():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.console import aligned
-from cli.reading import History
 from cli.settings import Settings, group, with_settings
 from events.kernel.errors import UserError, error_code
-from projections.views.releases import RELEASES, Release, ReleaseDetail, find_release, list_releases
+
+if TYPE_CHECKING:
+    from projections.views.releases import Release, ReleaseDetail
 
 RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
 
@@ -29,7 +30,9 @@ def list_command(settings: Settings, *, json: AsJson = False) -> None:
 
     Exit codes: 0 also when there is none; 1 no such environment; 2 the log cannot be read.
     """
+    from cli.reading import History
     from controller.bootstrap import open_log
+    from projections.views.releases import RELEASES, list_releases
 
     with open_log(settings.home) as log:
         history = History(settings, log)
@@ -63,7 +66,9 @@ def show_command(
 
     Exit codes: 0; 1 there is no such Release; 2 the log cannot be read.
     """
+    from cli.reading import History
     from controller.bootstrap import open_log
+    from projections.views.releases import RELEASES, find_release
 
     with open_log(settings.home) as log:
         history = History(settings, log)

@@ -31,7 +31,7 @@ def rollback(
     Git does not bring the bad version back: a merge passes again once it fixes what was bad. Going back
     twice goes further back. Databases are not migrated down.
 
-    Exit codes: 0 it runs; 1 there is no such target, or its services do not come up; 2 the engine is at fault.
+    Exit codes: 0 it runs; 1 no such target, or its services do not come up; 2 the engine is at fault.
     """
     from cli.actors import person
     from cli.verdicts import report

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.reading import History, declared_targets
 from cli.settings import ENVIRONMENT_REQUIRED, Settings, with_settings
-from controller.targets import Target
 from events.kernel.errors import UserError
-from projections.views.environment_fold import ENVIRONMENTS
-from projections.views.environments import Environment, Placed, find_environment, list_environments, unseen
 
 if TYPE_CHECKING:
+    from cli.reading import History
+    from controller.targets import Target
     from projections.observed import HostObservation
+    from projections.views.environments import Environment, Placed
     from projections.views.status import HostStatus, ServiceStatus, Status
 
 _SHORT_DIGEST = len("sha256:") + 12
@@ -42,6 +41,7 @@ def status(
 
     Exit codes: 0 whatever the status is; 1 no such environment; 2 the log, or with --live an engine, fails.
     """
+    from cli.reading import History
     from controller.bootstrap import open_log
 
     with open_log(settings.home) as log:
@@ -65,6 +65,11 @@ def status(
 
 def _targets(history: History) -> list[Target]:
     """The environment that is named, or all that there are."""
+    from cli.reading import declared_targets
+    from controller.targets import Target
+    from projections.views.environment_fold import ENVIRONMENTS
+    from projections.views.environments import list_environments
+
     settings = history.settings
     if settings.environment is not None:
         return [history.target(settings.environment)]
@@ -82,22 +87,25 @@ def _targets(history: History) -> list[Target]:
 
 
 def _look(settings: Settings, targets: Sequence[Target]) -> None:
-    from controller.bootstrap import refresh_observed
+    from controller.observing import refresh_observed
 
     for target in targets:
         refresh_observed(settings.home, target, progress=settings.console.progress)
 
 
 def _status(history: History, target: Target) -> Status:
+    from projections.views.environment_fold import ENVIRONMENTS
+    from projections.views.environments import find_environment, unseen
     from projections.views.status import join
 
-    nothing = unseen(target.project, target.name)
+    unknown: Environment | None = None
     known = history.ask(
         [ENVIRONMENTS],
         lambda tables: find_environment(tables, target.project, target.name),
-        nothing=nothing,
+        nothing=unknown,
     )
-    return join(known or nothing, _observations(history.settings, target), now=datetime.now(UTC))
+    environment = known or unseen(target.project, target.name)
+    return join(environment, _observations(history.settings, target), now=datetime.now(UTC))
 
 
 def _observations(settings: Settings, target: Target) -> Sequence[HostObservation]:

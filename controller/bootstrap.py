@@ -15,7 +15,7 @@ from events.kernel.ids import SystemIds
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from controller.catalogue import EngineCatalogue
     from controller.home import Home
@@ -25,7 +25,7 @@ LOCAL_HOST = "local"
 
 
 @contextmanager
-def open_log(home: Home) -> Iterator[EventLog | None]:
+def open_log(home: Home) -> Generator[EventLog | None]:
     """The log of a home for reading; None when nothing was ever recorded there, and nothing is made."""
     if not home.events_db.is_file():
         yield None
@@ -38,7 +38,7 @@ def open_log(home: Home) -> Iterator[EventLog | None]:
 
 
 @contextmanager
-def open_catalogue(home: Home) -> Iterator[EngineCatalogue]:
+def open_catalogue(home: Home) -> Generator[EngineCatalogue]:
     """The image catalogue of this machine's engine, without a log: it changes nothing."""
     from controller.catalogue import EngineCatalogue
     from projections.engine.docker import DockerEngine
@@ -51,7 +51,7 @@ def open_catalogue(home: Home) -> Iterator[EngineCatalogue]:
 
 
 @contextmanager
-def open_context(home: Home, *, progress: Callable[[str], None]) -> Iterator[Context]:
+def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Context]:
     """Everything wired for one home, which is made when it is missing."""
     from controller.catalogue import EngineCatalogue
     from events.actors import SqliteActorDirectory

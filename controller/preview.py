@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from controller.differences import describe_change
 from events.kernel.errors import UserError, error_code
 from events.manifest import ImagePin
-from gitops.manifest import complete
+from gitops.manifest import complete, unpinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -120,8 +120,8 @@ def preview(
     `pins` may lack references that were never pinned here. `only` keeps the phases of these services.
     Raises UserError `service-unknown`.
     """
-    unpinned = tuple(sorted(set(made.images.values()) - set(pins)))
-    wanted = complete(made, {**pins, **stand_ins(unpinned)})
+    unresolved = tuple(sorted(unpinned(made, pins)))
+    wanted = complete(made, {**pins, **stand_ins(unresolved)})
     _check_known(wanted, only)
     changes = tuple(_changes(wanted, deployed))
     kept = tuple(one for one in changes if not only or one.service in only)
@@ -130,12 +130,12 @@ def preview(
         environment=made.environment,
         version=made.version,
         revision=revision,
-        digest=None if unpinned else wanted.digest,
+        digest=None if unresolved else wanted.digest,
         services=tuple(sorted(only)),
         hosts=tuple(sorted(wanted.hosts)),
         phases=tuple(_phases(wanted, kept, only=only)),
         changes=kept,
-        unpinned=unpinned,
+        unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
     )
 

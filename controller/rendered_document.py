@@ -10,7 +10,7 @@ from controller.preview import stand_ins
 from events import labels
 from events.kernel.errors import UserError, error_code
 from events.streams import environment_stream
-from gitops.manifest import complete, draft
+from gitops.manifest import complete, draft, unpinned
 from gitops.pins import resolve_pins
 from projections.converge.materialise import app_for
 
@@ -39,19 +39,17 @@ async def document_of(
 
     Raises UserError `host-unknown` and whatever rendering and, when `pinned`, resolving raise.
     """
-    made = await draft(
-        tree, config_path=config_path, environment=environment, revision=revision, version=None
-    )
+    made = await draft(tree, config_path=config_path, environment=environment, version=revision)
     chosen = _choose(sorted(made.hosts), host)
     with open_log(home) as log:
         stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
         lineage = "" if log is None else log.lineage
     if not pinned:
-        manifest = complete(made, stand_ins(made.images.values()))
+        manifest = complete(made, stand_ins(unpinned(made, {})))
         app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
         return _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
     with open_catalogue(home) as catalogue:
-        pins = await resolve_pins(made, sticky=fold(stored).pins, catalogue=catalogue)
+        pins = await resolve_pins(unpinned(made, {}), sticky=fold(stored).pins, catalogue=catalogue)
     app = app_for(complete(made, pins), chosen, root=home.local, lineage=lineage)
     return dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from controller.decide.deploy import Candidate
 from events.catalog.environment import ManifestRendered
 from events.streams import environment_stream
-from gitops.manifest import complete, draft
-from gitops.pins import resolve_pins
-from gitops.renderkey import VERSION_INPUT, render_key, renderer_version, same_inputs
+from gitops.manifest import complete, draft, unpinned
+from gitops.pins import keep_pins, resolve_pins
+from gitops.renderkey import render_key, renderer, same_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from events.manifest import ImagePin
     from events.recorder import Recorder
     from gitops.source.tree import Tree
+
+_GIVEN_VERSION = ".git/version"
+"""An input for what is not in the tree; Git lets no tree have this path, so no tree ever matches it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ async def candidate_for(
 
 def _find_known(state: EnvironmentState, tree: Tree) -> Render | None:
     """The newest recorded render that this tree would repeat, None when it has to be rendered."""
-    current = renderer_version()
+    current = renderer()
     for render in reversed(state.renders):
         if render.renderer == current and same_inputs(render.inputs, tree):
             return render
@@ -95,19 +98,16 @@ async def _render(context: Context, subject: Subject, *, sticky: Mapping[str, Im
         subject.tree,
         config_path=subject.config_path,
         environment=subject.environment,
-        revision=subject.revision,
-        version=subject.version,
+        version=subject.revision,
+        given_version=subject.version,
     )
-    pins = await resolve_pins(made, sticky=sticky, catalogue=context.catalogue)
+    pins = await resolve_pins(unpinned(made, {}), sticky=sticky, catalogue=context.catalogue)
     manifest = complete(made, pins)
     for content in made.blobs.values():
         context.blobs.put(content)
     context.blobs.put(manifest.encode())
-    for service, pin in manifest.images().items():
-        await context.catalogue.keep(pin, project=manifest.project, service=service)
-    given = (
-        {} if subject.version is None else {VERSION_INPUT: subject.version}
-    )  # no tree ever shows this input
+    await keep_pins(manifest, context.catalogue)
+    given = {} if subject.version is None else {_GIVEN_VERSION: subject.version}
     inputs = {**made.inputs, **given}
     return ManifestRendered(
         digest=manifest.digest,

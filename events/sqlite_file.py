@@ -106,7 +106,8 @@ class SqliteFile:
         deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
-                self._recognised()
+                with self._transaction("DEFERRED"):  # both numbers from one moment
+                    self._recognised()
                 self._writer.execute(f"PRAGMA journal_mode = {self._kind.journal}").fetchall()
                 with self._transaction():
                     if not self._recognised():
@@ -148,8 +149,8 @@ class SqliteFile:
         return value
 
     @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: Literal["DEFERRED", "IMMEDIATE"] = "IMMEDIATE") -> Generator[None]:
+        self._writer.execute(f"BEGIN {kind}")
         try:
             yield
             self._writer.execute("COMMIT")

@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process, SubprocessStreamProtocol
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from events.kernel.errors import OutsideError, error_code
 from events.kernel.redact import REDACT, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
 PROCESS_NOT_STARTED = error_code(
     "process-not-started", "A program that Stagecraft needs could not be started."
@@ -32,6 +33,7 @@ PROCESS_TIMED_OUT = error_code(
 )
 
 _SETPRIV = shutil.which("setpriv")
+_STREAM_LIMIT_BYTES = 1024 * 1024  # how far reading runs ahead; the whole output is kept all the same
 _NOT_EXECUTED = {126, 127}  # what setpriv answers when it could not become the program
 
 
@@ -65,44 +67,54 @@ async def run(
     cannot be executed and `process-timed-out` when the deadline passes; on cancellation the child is
     stopped before the cancellation goes on. `grace_seconds` pass between SIGTERM and SIGKILL.
     """
-    child = await _started(argv, env=env, cwd=cwd, stdin=stdin)
-    try:
-        async with asyncio.timeout(deadline_seconds):
-            stdout, stderr = await child.communicate(stdin)
-    except TimeoutError as error:
-        await _stop(child, grace_seconds)
-        raise OutsideError(
-            PROCESS_TIMED_OUT,
-            f"{argv[0]} was stopped after {deadline_seconds:g} s",
-            why=f"it ran as: {REDACT(printable(' '.join(argv)))}",
-        ) from error
-    except asyncio.CancelledError:
-        await _stop(child, grace_seconds)
-        raise
-    code = child.returncode if child.returncode is not None else await child.wait()
-    finished = Finished(argv=tuple(argv), code=code, stdout=stdout, stderr=stderr)
-    if code in _NOT_EXECUTED and stderr.startswith(b"setpriv: "):
+    async with _child(argv, env=env, cwd=cwd, stdin=stdin) as child:
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                stdout, stderr = await child.communicate(stdin)
+        except TimeoutError as error:
+            await _stop(child, grace_seconds)
+            raise OutsideError(
+                PROCESS_TIMED_OUT,
+                f"{argv[0]} was stopped after {deadline_seconds:g} s",
+                why=f"it ran as: {REDACT(printable(' '.join(argv)))}",
+            ) from error
+        except asyncio.CancelledError:
+            await _stop(child, grace_seconds)
+            raise
+        finished = Finished(argv=tuple(argv), code=await child.wait(), stdout=stdout, stderr=stderr)
+    if finished.code in _NOT_EXECUTED and stderr.startswith(b"setpriv: "):
         raise OutsideError(PROCESS_NOT_STARTED, f"cannot start {argv[0]}", why=finished.error_text)
     return finished
 
 
-async def _started(
+@contextlib.asynccontextmanager
+async def _child(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, stdin: bytes | None
-) -> asyncio.subprocess.Process:
-    """The child at the head of a session of its own, so that its helpers can be ended with it."""
+) -> AsyncGenerator[Process]:
+    """The child at the head of a session of its own, so that its helpers can be ended with it.
+
+    This is `asyncio.create_subprocess_exec`, spelled out to keep the transport: only closing it frees the
+    pipes when somebody else still holds their other ends.
+    """
+    loop = asyncio.get_running_loop()
     command = [_found(argv[0], path=env.get("PATH", os.defpath), cwd=cwd), *argv[1:]]
     try:
-        return await asyncio.create_subprocess_exec(
+        transport, protocol = await loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(limit=_STREAM_LIMIT_BYTES, loop=loop),
             *([_SETPRIV, "--pdeathsig", "KILL", "--", *command] if _SETPRIV else command),
             env=dict(env),
             cwd=cwd,
-            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=PIPE if stdin is not None else DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
             start_new_session=True,
         )
     except OSError as error:
         raise OutsideError(PROCESS_NOT_STARTED, f"cannot start {argv[0]}", why=str(error)) from error
+    try:
+        yield Process(transport, protocol, loop)
+    finally:
+        transport.close()
 
 
 def _found(program: str, *, path: str, cwd: Path | None) -> str:
@@ -113,7 +125,7 @@ def _found(program: str, *, path: str, cwd: Path | None) -> str:
     return str(Path(found).absolute())
 
 
-async def _stop(child: asyncio.subprocess.Process, grace_seconds: float) -> None:
+async def _stop(child: Process, grace_seconds: float) -> None:
     """End `child` and its helpers, gently first; returns when they are gone.
 
     A helper that left the session and holds the child's streams is waited for only another grace period.
@@ -124,7 +136,7 @@ async def _stop(child: asyncio.subprocess.Process, grace_seconds: float) -> None
         await _ended(child, signal.SIGKILL, grace_seconds)
 
 
-async def _ended(child: asyncio.subprocess.Process, number: signal.Signals, seconds: float) -> None:
+async def _ended(child: Process, number: signal.Signals, seconds: float) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
     with contextlib.suppress(TimeoutError):

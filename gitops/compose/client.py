@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from events.kernel.compose_client import compose_client, compose_environment
-from events.kernel.errors import UserError, Where
+from events.kernel.errors import UserError
 from events.kernel.process import Finished, run
 from events.kernel.redact import REDACT, printable
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
@@ -28,7 +28,8 @@ DEADLINE_SECONDS = 10.0
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
 _MEMORY_BYTES = 1024 * 1024 * 1024  # half of it is too little for the client's runtime
 _DEPTH = 32
-_PRLIMIT = shutil.which("prlimit")
+_PRLIMIT = shutil.which("prlimit")  # of util-linux; without it only the deadline limits the client
+_LIMITED = [_PRLIMIT, f"--as={_MEMORY_BYTES}", f"--fsize={MAX_OUTPUT_BYTES}", "--"] if _PRLIMIT else []
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
 _EXHAUSTED = ("file too large", "out of memory", "cannot allocate memory")
 
@@ -80,24 +81,18 @@ class Workshop:
         variables: Mapping[str, str],
         options: Sequence[str],
         folder: str,
-        stdin: bytes | None,
+        stdin: bytes | None = None,
     ) -> Output:
         """Run `config`; `options` name files and profiles, `folder` is where they are named from.
 
-        Raises UserError `compose-invalid` with the client's own words or `compose-too-large`, and OutsideError
-        `process-timed-out`.
+        Raises UserError `compose-invalid` with the client's own words or `compose-too-large`, and
+        OutsideError `process-timed-out`.
         """
         out = self._folder / "out.json"
-        limits = [f"--as={_MEMORY_BYTES}", f"--fsize={MAX_OUTPUT_BYTES}"]
-        wrapper = [_PRLIMIT, *limits, "--"] if _PRLIMIT else []
         here = self.root / folder
+        given = ["--ansi", "never", "--project-name", project, "--project-directory", str(here)]
         finished = await run(
-            [
-                *wrapper,
-                *[str(compose_client()), "--ansi", "never", "--project-name", project],
-                *["--project-directory", str(here), *options],
-            ]
-            + ["--output", str(out)],
+            [*_LIMITED, str(compose_client()), *given, *options, "--output", str(out)],
             env={**compose_environment(self._home), "COMPOSE_PROFILES": "", **variables},
             cwd=here,
             stdin=stdin,
@@ -145,7 +140,6 @@ def _refusal(finished: Finished, words: str) -> UserError:
         COMPOSE_INVALID,
         "Compose does not take the project's files",
         why=words[:4000],
-        where=Where(),
         next="docker compose config",
     )
 
@@ -153,6 +147,6 @@ def _refusal(finished: Finished, words: str) -> UserError:
 def _too_large() -> UserError:
     return UserError(
         COMPOSE_TOO_LARGE,
-        f"the Compose files render to more than {MAX_OUTPUT_BYTES} bytes or need more memory than they may have",
+        f"the Compose files render to more than {MAX_OUTPUT_BYTES} bytes or need too much memory",
         next="split the project",
     )

@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.client import Output, Workshop, temporary
 from gitops.compose.closure import Closure
-from gitops.compose.faults import COMPOSE_HOME_REFUSED
+from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.findings import Finding, FindingCode
 from gitops.source.paths import PATH_ESCAPES, parent
 
@@ -37,7 +37,7 @@ _SEVERAL = "Found multiple config files"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What the client made of the project; paths in the commit are marked, nothing of this machine is left."""
+    """What the client made of the project; nothing of this machine is left in it."""
 
     document: dict[str, Any]
     values: dict[str, str]  # of the variables that configs and secrets are taken from
@@ -55,7 +55,8 @@ class Request:
     variables: Mapping[str, str]
 
 
-COMMIT_PREFIX = "/.stagecraft/commit/"
+_OURS = "/.stagecraft/"
+COMMIT_PREFIX = f"{_OURS}commit/"
 """Stands before a path of the tree in a rendered document, in place of the folder it was rendered in."""
 
 
@@ -93,7 +94,6 @@ async def _config(workshop: Workshop, request: Request, profiles: Sequence[str],
         variables=request.variables,
         options=[*options, "config", "--format", "json", *more],
         folder=parent(request.compose_path),
-        stdin=None,
     )
 
 
@@ -104,7 +104,7 @@ def _env_file(workshop: Workshop, request: Request) -> list[str]:
 
 
 async def _values(workshop: Workshop, request: Request, document: dict[str, Any]) -> dict[str, str]:
-    """What the variables hold that configs and secrets are taken from. Raises UserError `variable-missing`."""
+    """The variables that configs and secrets are taken from. Raises UserError `variable-missing`."""
     sources = [*document.get("configs", {}).items(), *document.get("secrets", {}).items()]
     names = {source["environment"]: key for key, source in sources if "environment" in source}
     if not names:
@@ -141,17 +141,23 @@ def _portable(workshop: Workshop, document: dict[str, Any]) -> dict[str, Any]:
 
 def _portable_value(workshop: Workshop, value: Any, key: str) -> Any:  # noqa: ANN401  # a JSON value
     if isinstance(value, dict):
-        items: dict[str, Any] = value
+        items = cast("dict[str, Any]", value)
         return {name: _portable_value(workshop, inner, f"{key}.{name}") for name, inner in items.items()}
     if isinstance(value, list):
-        listed: list[Any] = value
-        return [_portable_value(workshop, inner, f"{key}[{at}]") for at, inner in enumerate(listed)]
-    if not isinstance(value, str) or not workshop.private(value):
+        listed = enumerate(cast("Iterable[Any]", value))
+        return [_portable_value(workshop, inner, f"{key}[{at}]") for at, inner in listed]
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_OURS):
+        raise UserError(
+            COMPOSE_PATH_REFUSED, f"paths below {_OURS} are Stagecraft's own", where=Where(key=key)
+        )
+    if not workshop.private(value):
         return value
     inner = workshop.inner(value)
-    if inner is not None and not workshop.private(inner):
-        return f"{COMMIT_PREFIX}{inner}"
-    raise _not_portable(workshop, value, key)
+    if inner is None:
+        raise _not_portable(workshop, value, key)
+    return f"{COMMIT_PREFIX}{inner}"
 
 
 def _not_portable(workshop: Workshop, value: str, key: str) -> UserError:

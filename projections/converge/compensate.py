@@ -18,6 +18,7 @@ from events.kernel.errors import StagecraftError, error_code
 from events.manifest import Manifest
 from projections.converge.failures import FATAL, failure_of
 from projections.converge.hosts import look, show
+from projections.converge.jobs import remove_finished
 from projections.converge.operations import HostPlan
 from projections.converge.site import Equipment
 from projections.converge.undertaking import Undertaking
@@ -55,6 +56,7 @@ async def restore(way: WayBack) -> StagecraftError | None:
 
 async def _restore_host(way: WayBack, host: str) -> None:
     former, services = way.undertaking, way.touched[host]
+    await remove_finished(former.site(host))
     if host not in former.manifest.hosts:
         await former.exchange(host).leave(services)
         return

@@ -170,13 +170,14 @@ def recorded_ends(site: Site) -> dict[str, JobEnd]:
     return ends
 
 
-async def remove_finished(site: Site, services: frozenset[str]) -> None:
-    """Remove runs that succeeded and were left by a crash, and kept failed ones of jobs not in `services`."""
+async def remove_finished(site: Site, *, jobs: frozenset[str] | None = None) -> None:
+    """Remove runs that succeeded and were left by a crash; with `jobs` also failed ones of other services."""
     found = [run for run in await look(site) if run.one_off and site.owner.owns(run)]
     if not found:
         return
     recorded = recorded_ends(site)
     for run in found:
         end = recorded.get(run.id)
-        if isinstance(end, JobCompleted) or (end is not None and run.service not in services):
+        unwanted = end is not None and jobs is not None and run.service not in jobs
+        if isinstance(end, JobCompleted) or unwanted:
             await site.engine.remove(run.id)

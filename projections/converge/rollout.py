@@ -40,7 +40,7 @@ class Rollout:
         for host in sorted(self.undertaking.manifest.hosts):
             planned = await self.undertaking.settle(host)
             removed += await self.undertaking.prune(planned)
-            await remove_finished(planned.site, _jobs(planned.content))
+            await remove_finished(planned.site, jobs=_jobs(planned.content))
         for host in sorted(self._left_hosts()):
             removed += await self.undertaking.exchange(host).leave()
         return f"removed {removed} services that are no longer wanted" if removed else NO_OP

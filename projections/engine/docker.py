@@ -336,7 +336,7 @@ class DockerEngine:
         """
         try:
             patience = self._deadlines.answer_seconds if seconds is None else seconds
-            return await self._calls.run(call, seconds=patience)
+            return await self._calls.run(lambda api: (self._knock(), call(api))[1], seconds=patience)
         except APIError as error:
             raise engine_refused(what, _words(error)) from error
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
@@ -344,17 +344,21 @@ class DockerEngine:
             raise engine_unreachable(self._address, str(error)) from error
 
     def _open(self) -> DockerApi:
-        """A client; making it asks the engine for its API version.
+        """A client; making it asks the engine for its API version."""
+        self._knock()
+        tls: Any = kwargs_from_env().get("tls", False) if self._from_environment else False
+        client: object = _PatientClient(base_url=self._address, version="auto", tls=tls)
+        return cast("DockerApi", client)
 
-        The socket is tried first, because the SDK loses its own when it cannot connect.
+    def _knock(self) -> None:
+        """Raise OSError when nobody listens at a local socket.
+
+        The SDK would find out too, with a text that hides why, and would lose the socket it tried with.
         """
         if self.local:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(patience_seconds())
                 probe.connect(self._address.partition("://")[2])
-        tls: Any = kwargs_from_env().get("tls", False) if self._from_environment else False
-        client: object = _PatientClient(base_url=self._address, version="auto", tls=tls)
-        return cast("DockerApi", client)
 
     def _tls_variables(self) -> dict[str, str]:
         if not self._from_environment:

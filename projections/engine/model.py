@@ -50,6 +50,7 @@ def container_from_listing(answer: Answer) -> Container:
         health=_listed_health(answer),
         labels=_labels(answer),
         ports=_listed_ports(answer),
+        networks=_networks(answer),
     )
 
 
@@ -69,6 +70,7 @@ def container_from_inspection(answer: Answer) -> ContainerDetail:
             health=_health(health.get("Status")) if state.get("Running") else "none",
             labels=_labels(config),
             ports=_bound_ports(answer),
+            networks=_networks(answer),
         ),
         exit_code=int(state.get("ExitCode") or 0),
         restart_count=int(answer.get("RestartCount") or 0),
@@ -167,6 +169,10 @@ def _bound_ports(answer: Answer) -> tuple[PublishedPort, ...]:
             if binding.get("HostPort"):
                 ports.add(PublishedPort(address=address, port=int(binding["HostPort"]), protocol=protocol))
     return _sorted(ports)
+
+
+def _networks(answer: Answer) -> tuple[str, ...]:
+    return tuple(sorted(_object(_object(answer, "NetworkSettings"), "Networks")))
 
 
 def _sorted(ports: set[PublishedPort]) -> tuple[PublishedPort, ...]:

@@ -51,6 +51,7 @@ class Container:
     health: Health
     labels: Mapping[str, str]
     ports: tuple[PublishedPort, ...] = ()
+    networks: tuple[str, ...] = ()  # names, sorted; none for one that Compose disconnected and left
 
     @property
     def service(self) -> str | None:

@@ -142,6 +142,7 @@ def test_up_creates_only_what_is_named(adapter: Adapter) -> None:
         assert container.image == adapter.steady
         assert container.image_id == adapter.steady_id
         assert (container.state, container.health) == ("running", "none")
+        assert container.networks == (f"{adapter.compose_project}_default",)
         assert ours("web").items() <= container.labels.items()
         assert (container.service, container.service_hash, container.one_off) == ("web", "hash-of-web", False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -78,9 +79,10 @@ def test_a_lock_that_is_held_too_long_is_an_error_that_says_so(path: Path) -> No
     file.close()
 
 
-def test_opening_waits_for_somebody_who_holds_the_new_file(path: Path) -> None:
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_opening_waits_for_somebody_who_holds_the_new_file(path: Path, lock: str) -> None:
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN EXCLUSIVE")
+    other.execute(f"BEGIN {lock}")
     released = threading.Timer(0.15, other.rollback)
     released.start()
     SqliteFile(path, EVENT_LOG, busy_seconds=20).close()
@@ -88,11 +90,28 @@ def test_opening_waits_for_somebody_who_holds_the_new_file(path: Path) -> None:
     other.close()
 
 
-def test_opening_gives_up_when_the_new_file_stays_held(path: Path) -> None:
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_opening_gives_up_when_the_new_file_stays_held(path: Path, lock: str) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+        other.execute(f"BEGIN {lock}")
         with pytest.raises(OutsideError, match="database is locked"):
             SqliteFile(path, EVENT_LOG, busy_seconds=0.05)
+
+
+def test_openers_that_meet_at_a_new_file_all_succeed(tmp_path: Path) -> None:
+    def opened(path: Path, start: threading.Barrier) -> str:
+        start.wait(timeout=10)
+        file = SqliteFile(path, EVENT_LOG)
+        with file.reading() as connection:
+            lineage: str = connection.execute("SELECT lineage FROM log_head").fetchone()[0]
+        file.close()
+        return lineage
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(25):
+            start = threading.Barrier(4)
+            found = [pool.submit(opened, tmp_path / f"{number}.db", start) for _ in range(4)]
+            assert len({one.result() for one in found}) == 1
 
 
 def test_a_file_of_one_kind_is_not_taken_for_another(path: Path) -> None:

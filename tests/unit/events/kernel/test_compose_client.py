@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -45,8 +46,13 @@ def test_a_missing_client_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert raised.value.next
 
 
+def nothing(**_: object) -> Iterator[metadata.Distribution]:
+    """Stands in for the look for installed distributions."""
+    return iter(())
+
+
 def test_a_missing_wheel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata.Distribution, "discover", lambda **_: [])
+    monkeypatch.setattr(metadata.Distribution, "discover", nothing)
     with pytest.raises(InternalError) as raised:
         compose_client_version()
     assert raised.value.code == COMPOSE_CLIENT_MISSING

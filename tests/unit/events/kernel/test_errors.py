@@ -79,10 +79,10 @@ def test_an_error_says_code_message_place_and_reason() -> None:
 def test_an_error_keeps_its_cause() -> None:
     def fails() -> None:
         try:
-            raise KeyError("x")
-        except KeyError as cause:
+            int("x")
+        except ValueError as cause:
             raise UserError(CODE, "It broke.") from cause
 
     with pytest.raises(UserError) as raised:
         fails()
-    assert isinstance(raised.value.__cause__, KeyError)
+    assert isinstance(raised.value.__cause__, ValueError)

@@ -191,16 +191,12 @@ def test_an_error_shows_no_credentials_and_no_control_sequences(tmp_path: Path) 
 
 
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
-    parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import asyncio; from events.kernel.process import run; "
-            "asyncio.run(run(['sh', '-c', 'echo $$ > pid; exec sleep 1000'], "
-            f"env={PATH!r}, cwd={str(tmp_path)!r}, deadline_seconds=60))",
-        ],
-        cwd=Path(__file__).parents[4],
+    script = ["sh", "-c", "echo $$ > pid; exec sleep 1000"]
+    program = (
+        "import asyncio, pathlib; from events.kernel.process import run; "
+        f"asyncio.run(run({script}, env={PATH}, cwd=pathlib.Path({str(tmp_path)!r}), deadline_seconds=60))"
     )
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[4])
     child = number_in(tmp_path / "pid")
     assert alive(child)
     parent.kill()

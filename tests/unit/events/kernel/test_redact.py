@@ -156,7 +156,7 @@ def test_no_learned_value_is_left_in_any_text(values: list[str], text: str) -> N
 def test_learning_and_masking_share_a_redactor_between_threads() -> None:
     redactor = Redactor()
     with ThreadPoolExecutor(4) as pool:
-        learning = pool.map(lambda number: redactor.learn(f"secret-number-{number}"), range(300))
+        learning = pool.map(redactor.learn, [f"secret-number-{number}" for number in range(300)])
         masking = list(pool.map(redactor, ["a quiet text"] * 300))
         list(learning)
     assert set(masking) == {"a quiet text"}
@@ -165,8 +165,12 @@ def test_learning_and_masking_share_a_redactor_between_threads() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a" * 100_000, "a://" * 20_000, "a://b:" * 15_000, "password" * 12_000, "Authorization:" * 8_000]
-    + [
+    [
+        "a" * 100_000,
+        "a://" * 20_000,
+        "a://b:" * 15_000,
+        "password" * 12_000,
+        "Authorization:" * 8_000,
         "-----BEGIN PRIVATE KEY-----" * 3_000,
         "bearer " * 15_000,
         '"' * 100_000,

@@ -76,7 +76,7 @@ def test_of_two_clients_opened_at_once_one_is_kept() -> None:
     opener.before = both.wait
     calls = BlockingCalls(opener, name="test")
 
-    async def run() -> tuple[Client, Client]:
+    async def run() -> list[Client]:
         return await asyncio.gather(*(calls.run(lambda client: client, seconds=1) for _ in range(2)))
 
     first, second = asyncio.run(run())

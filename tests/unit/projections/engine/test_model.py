@@ -19,6 +19,7 @@ from projections.engine.port import PublishedPort
 ID = "5081c6f83728b2e93bf9e40e2976a82e82da2a3cc500b30c7acb2f59802479ae"
 IMAGE_ID = "sha256:16bbd17ec41d69eaf27b3af38e5055810b5ce3196e16407aca4db4932c8c4c83"
 SECOND = 1_000_000_000
+ALL = "0.0.0.0"  # noqa: S104  # what engines write
 
 LISTED: dict[str, Any] = {
     "Id": ID,
@@ -28,11 +29,12 @@ LISTED: dict[str, Any] = {
     "Command": "serve",
     "Created": 1795231584,
     "Ports": [
-        {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},
+        {"IP": ALL, "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},
         {"IP": "::", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},
         {"PrivatePort": 81, "Type": "udp"},
     ],
     "Labels": {"stagecraft.service": "web", "stagecraft.service-hash": "h"},
+    "NetworkSettings": {"Networks": {"shop_default": {"NetworkID": "ff"}, "front": {"NetworkID": "ee"}}},
     "State": "running",
     "Status": "Up 3 seconds (healthy)",
 }
@@ -57,9 +59,10 @@ INSPECTED: dict[str, Any] = {
     "HostConfig": {"RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0}},
     "NetworkSettings": {
         "Ports": {
-            "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
+            "80/tcp": [{"HostIp": ALL, "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
             "81/udp": None,
-        }
+        },
+        "Networks": {"front": {}, "shop_default": {}},
     },
     "Config": {
         "Image": "web:1",
@@ -86,8 +89,9 @@ def test_a_listed_container_has_all_its_parts() -> None:
     assert (container.image, container.image_id) == ("web:1", IMAGE_ID)
     assert (container.state, container.health) == ("running", "healthy")
     assert (container.service, container.service_hash, container.one_off) == ("web", "h", False)
+    assert container.networks == ("front", "shop_default")
     assert container.ports == (
-        PublishedPort(address="0.0.0.0", port=8080, protocol="tcp"),  # noqa: S104  # an answer, not a bind
+        PublishedPort(address=ALL, port=8080, protocol="tcp"),
         PublishedPort(address="::", port=8080, protocol="tcp"),
     )
 
@@ -144,6 +148,7 @@ def test_missing_and_null_keys_promise_nothing() -> None:
         container = container_from_listing(answer)
         assert (container.name, container.image, container.image_id) == ("", "", "")
         assert (dict(container.labels), container.ports, container.health) == ({}, (), "none")
+        assert container.networks == ()
         assert (container.service, container.service_hash) == (None, None)
 
 
@@ -155,7 +160,7 @@ def test_the_name_is_its_own_and_not_a_link() -> None:
 def test_a_port_without_an_address_is_on_all() -> None:
     ports = [{"PrivatePort": 80, "PublicPort": 8080}]
     (port,) = container_from_listing(listed(Ports=ports)).ports
-    assert port == PublishedPort(address="0.0.0.0", port=8080, protocol="tcp")  # noqa: S104  # an answer
+    assert port == PublishedPort(address=ALL, port=8080, protocol="tcp")
 
 
 def test_a_run_of_a_job_is_one_off() -> None:

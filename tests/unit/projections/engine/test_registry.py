@@ -18,7 +18,7 @@ DIGEST = "sha256:16bbd17ec41d69eaf27b3af38e5055810b5ce3196e16407aca4db4932c8c4c8
         "errors:\nmanifest unknown: manifest unknown\n",
         "name unknown: repository name not known to registry",
         "pull access denied for web, repository does not exist or may require 'docker login'",
-        "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n",
+        "errors:\ndenied: requested access is denied\nunauthorized: authentication required\n",
         "no basic auth credentials",
         "no matching manifest for linux/arm64/v8 in the manifest list entries",
     ],

@@ -1,0 +1,220 @@
+"""A Manifest but for its pins: everything that a commit and Compose alone decide.
+
+`draft` reads the tree and runs the Compose client; nothing else is asked, so the same tree and arguments give
+the same Draft on every machine. Pins come from outside and are put in by `gitops.manifest.complete`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from events.manifest import FileTree, Gate, Job, WaitCondition
+from gitops.compose.closure import Closure, close_over
+from gitops.compose.discover import Discovery, discover
+from gitops.compose.files import Collector
+from gitops.compose.render import Rendered, Request, render
+from gitops.compose.rewrite import rewrite
+from gitops.compose.split import split
+from gitops.config.load import DEFAULT_CONFIG, Configuration, load
+from gitops.findings import Finding
+from gitops.renderkey import ROOT, inputs_of, render_key, renderer_version
+from gitops.settings import ServiceSettings, resolve_services, service_sections
+from gitops.source.paths import resolve
+from gitops.source.tree import Tree
+
+_VERSION_VARIABLES = (b"IMAGE_TAG", b"STAGECRAFT_VERSION")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftService:
+    """What a converger must know of a service beside its definition."""
+
+    role: str
+    job: Job | None
+    waits_for: dict[str, WaitCondition]  # services on the same host
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftHost:
+    """What one host runs, with images as written."""
+
+    document: dict[str, Any]
+    services: dict[str, DraftService]
+    files: dict[str, FileTree]  # by digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """All that a render found out."""
+
+    project: str
+    environment: str
+    compose_project: str
+    version: str  # of the images that the project builds
+    hosts: dict[str, DraftHost]
+    images: dict[str, str]  # {service: reference as written}
+    pull_policies: dict[str, str | None]  # {service: what Compose says of pulling}
+    blobs: dict[str, bytes]  # mounted files by digest
+    inputs: dict[str, str | None]
+    renderer: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def render_key(self) -> str:
+        """The name of this render."""
+        return render_key(self.inputs, self.renderer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What is known before Compose runs."""
+
+    configuration: Configuration
+    discovery: Discovery
+    closure: Closure
+    compose_project: str
+    version: str
+    version_is_fixed: bool  # the same for every commit
+
+
+async def draft(
+    tree: Tree,
+    *,
+    config_path: str = DEFAULT_CONFIG,
+    environment: str,
+    revision: str,
+    version: str | None = None,
+) -> Draft:
+    """Render `environment` from `tree`.
+
+    Images are tagged with `version`, else with what the descriptor says, else with `revision`. Raises UserError
+    and OutsideError with the codes of `gitops.config`, `gitops.compose`, `gitops.settings` and
+    `gitops.source.tree`.
+    """
+    prepared = await asyncio.to_thread(
+        _prepare, tree, config_path=config_path, environment=environment, revision=revision, version=version
+    )
+    configuration = prepared.configuration
+    rendered = await render(
+        Request(
+            compose_path=prepared.discovery.path,
+            closure=prepared.closure,
+            compose_project=prepared.compose_project,
+            named_services=sorted(service_sections(configuration)),
+            variables={
+                "STAGECRAFT_PROJECT": configuration.project.project.name,
+                "STAGECRAFT_ENVIRONMENT": environment,
+                "STAGECRAFT_VERSION": prepared.version,
+                "IMAGE_TAG": prepared.version,
+            },
+        )
+    )
+    return await asyncio.to_thread(_finish, tree, prepared, rendered)
+
+
+def _prepare(
+    tree: Tree, *, config_path: str, environment: str, revision: str, version: str | None
+) -> _Prepared:
+    configuration = load(tree, config_path, environment)
+    discovery = discover(tree, configuration.folder)
+    own_name = f"{configuration.project.project.name}-{environment}"
+    chosen = version or configuration.environment.version
+    return _Prepared(
+        configuration=configuration,
+        discovery=discovery,
+        closure=close_over(tree, discovery.path),
+        compose_project=configuration.environment.compose_project or own_name,
+        version=chosen or revision,
+        version_is_revision=chosen is None,
+    )
+
+
+def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
+    configuration = prepared.configuration
+    rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
+    settings = resolve_services(configuration, rendered_services)
+    collector = Collector(tree=tree, folder=configuration.folder)
+    services = rewrite(rendered, collector)
+    placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
+    hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
+    paths = {
+        *configuration.looked_for,
+        *prepared.discovery.looked_for,
+        *prepared.closure.looked_for,
+        *collector.looked_for,
+        *_version_inputs(prepared),
+        *_build_inputs(configuration, rendered_services, settings),
+    }
+    return Draft(
+        project=configuration.project.project.name,
+        environment=configuration.name,
+        compose_project=prepared.compose_project,
+        version=prepared.version,
+        hosts=hosts,
+        images={name: service["image"] for name, service in services.items()},
+        pull_policies={name: rendered_services[name].get("pull_policy") for name in services},
+        blobs=dict(sorted(collector.blobs.items())),
+        inputs=inputs_of(tree, paths),
+        renderer=renderer_version(),
+        findings=(
+            *configuration.findings,
+            *prepared.discovery.findings,
+            *prepared.closure.findings,
+            *rendered.findings,
+            *sorted(collector.findings, key=str),
+            *placed.findings,
+        ),
+    )
+
+
+def _host(
+    document: dict[str, Any], settings: Mapping[str, ServiceSettings], collector: Collector
+) -> DraftHost:
+    services: dict[str, dict[str, Any]] = document["services"]
+    sources = [
+        mount["source"]
+        for service in services.values()
+        for mount in service.get("volumes", ())
+        if "source" in mount
+    ]
+    return DraftHost(
+        document=document,
+        services={
+            name: DraftService(
+                role=settings[name].role,
+                job=settings[name].job,
+                waits_for={other: how["condition"] for other, how in service.get("depends_on", {}).items()},
+                gate=settings[name].gate,
+            )
+            for name, service in services.items()
+        },
+        files=collector.trees_of(sources),
+    )
+
+
+def _version_inputs(prepared: _Prepared) -> set[str]:
+    """The whole tree, when a file uses a version that is another one with every commit."""
+    if prepared.version_is_fixed:
+        return set()
+    texts = prepared.closure.files.values()
+    return {ROOT} if any(name in text for text in texts for name in _VERSION_VARIABLES) else set()
+
+
+def _build_inputs(
+    configuration: Configuration,
+    services: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, ServiceSettings],
+) -> set[str]:
+    """What images that the project builds are made from."""
+    paths: set[str] = set()
+    for name, service in services.items():
+        if "build" in service:
+            declared = settings[name].paths
+            paths |= (
+                {ROOT} if declared is None else {resolve(configuration.folder, path) for path in declared}
+            )
+    return paths

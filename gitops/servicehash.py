@@ -1,0 +1,44 @@
+"""The hash of a service: equal when, and only when, the container would be made the same way.
+
+It covers the definition with pins and with the digests of mounted files, and the networks and volumes that
+the service uses. It does not cover our own labels, nor what Compose leaves out of its own hash because a
+running container has nothing of it: dependencies, profiles, the number of replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from events import labels
+from events.kernel.canonical import digest_of
+from gitops.compose.split import networks_of, volumes_of
+
+_NOT_HASHED = ("build", "depends_on", "profiles", "pull_policy", "scale")
+
+
+def service_hash(service: Mapping[str, Any], document: Mapping[str, Any]) -> str:
+    """The hash of one service of a document for one host."""
+    definition = {key: value for key, value in service.items() if key not in _NOT_HASHED}
+    definition |= {"labels": _foreign_labels(service), "deploy": _without_replicas(service.get("deploy"))}
+    return digest_of(
+        {
+            "service": definition,
+            "networks": _chosen(document, "networks", networks_of(service)),
+            "volumes": _chosen(document, "volumes", volumes_of(service)),
+        }
+    )
+
+
+def _foreign_labels(service: Mapping[str, Any]) -> dict[str, str]:
+    given: Mapping[str, str] = service.get("labels") or {}
+    return {name: value for name, value in given.items() if not name.startswith(labels.PREFIX)}
+
+
+def _without_replicas(deploy: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (deploy or {}).items() if key != "replicas"}
+
+
+def _chosen(document: Mapping[str, Any], section: str, names: list[str]) -> dict[str, Any]:
+    defined: Mapping[str, Any] = document.get(section, {})
+    return {name: defined.get(name) for name in sorted(names)}

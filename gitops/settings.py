@@ -1,0 +1,167 @@
+"""What `stagecraft.yml` says of each service that is deployed, resolved for one environment.
+
+From the general to the special, the later one wins key by key: defaults, the environment's `gate`, the
+project's `services.<name>`, the environment's `services.<name>`. The rules that need to know which services
+there are stand here, because only Compose knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from events.kernel.errors import UserError, error_code
+from events.manifest import Gate, Job
+from gitops.config.faults import Fault, config_invalid, unknown
+from gitops.config.load import Configuration
+from gitops.config.models import GateSection, JobSection, ServiceSection
+from gitops.durations import parse_duration
+
+SERVICES_NONE = error_code(
+    "services-none", "No service is left to deploy; nothing is ever removed because of that."
+)
+
+LOCAL_HOST = "local"
+DEFAULT_ROLE = "app"
+SETTLE_SECONDS = 2.0
+DEADLINE_SECONDS = 120.0
+_CHECK_MARGIN_SECONDS = 10.0
+_COMPLETED = "service_completed_successfully"
+# The engine's own defaults for a health check that says nothing.
+_INTERVAL_SECONDS, _TIMEOUT_SECONDS, _RETRIES = 30.0, 30.0, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """One service in one environment."""
+
+    role: str
+    hosts: tuple[str, ...]  # sorted
+    job: Job | None
+    gate: Gate
+    paths: tuple[str, ...] | None  # what its image is built from; None: everything
+
+
+def service_sections(configuration: Configuration) -> dict[str, ServiceSection]:
+    """The services that the project or the environment names, merged key by key."""
+    merged = dict(configuration.project.services)
+    for name, over in configuration.environment.services.items():
+        merged[name] = _over(merged.get(name, ServiceSection()), over)
+    return merged
+
+
+def resolve_services(
+    configuration: Configuration, services: Mapping[str, Mapping[str, Any]]
+) -> dict[str, ServiceSettings]:
+    """The settings of all rendered `services`.
+
+    Raises UserError `config-invalid` for services that Compose does not have and roles without hosts, and
+    `services-none`.
+    """
+    if not services:
+        raise UserError(
+            SERVICES_NONE, "the Compose files have no service to deploy", next="docker compose config"
+        )
+    sections = service_sections(configuration)
+    faults = _unknown_services(configuration, services)
+    jobs = _awaited_jobs(services)
+    resolved: dict[str, ServiceSettings] = {}
+    for name, service in services.items():
+        section = sections.get(name, ServiceSection())
+        role = section.role or DEFAULT_ROLE
+        hosts = _hosts_of(configuration, role)
+        if hosts is None:
+            faults.append(_role_fault(configuration, name, role))
+            continue
+        resolved[name] = ServiceSettings(
+            role=role,
+            hosts=tuple(sorted(set(hosts))),
+            job=_job(section.job, awaited=name in jobs),
+            gate=_gate(configuration.environment.gate, section.gate, service.get("healthcheck")),
+            paths=None if section.paths is None else tuple(section.paths),
+        )
+    if faults:
+        raise config_invalid(faults)
+    return resolved
+
+
+def _over(base: ServiceSection, over: ServiceSection) -> ServiceSection:
+    return ServiceSection(
+        role=over.role or base.role,
+        job=over.job if over.job is not None else base.job,
+        gate=_gate_over(base.gate, over.gate),
+        paths=over.paths if over.paths is not None else base.paths,
+    )
+
+
+def _gate_over(base: GateSection, over: GateSection) -> GateSection:
+    chosen = {**base.model_dump(exclude_none=True), **over.model_dump(exclude_none=True)}
+    return GateSection.model_construct(**{"settle": None, "deadline": None, **chosen})
+
+
+def _job(section: JobSection | None, *, awaited: bool) -> Job | None:
+    if section is not None:
+        return Job(on_rollback=section.on_rollback)
+    return Job() if awaited else None
+
+
+def _gate(environment: GateSection, section: GateSection, check: Mapping[str, Any] | None) -> Gate:
+    """What is said, or a deadline that lets the service's own health check come to its end."""
+    said = _gate_over(environment, section)
+    default = max(DEADLINE_SECONDS, _check_seconds(check or {}) + _CHECK_MARGIN_SECONDS)
+    return Gate(settle_seconds=said.settle or SETTLE_SECONDS, deadline_seconds=said.deadline or default)
+
+
+def _check_seconds(check: Mapping[str, Any]) -> float:
+    """How long the engine may take until it calls the service unhealthy."""
+    if not check or check.get("disable"):
+        return 0.0
+    times = {
+        key: parse_duration(str(check[key]))
+        for key in ("start_period", "interval", "timeout")
+        if key in check
+    }
+    once = times.get("interval", _INTERVAL_SECONDS) + times.get("timeout", _TIMEOUT_SECONDS)
+    return times.get("start_period", 0.0) + int(check.get("retries") or _RETRIES) * once
+
+
+def _awaited_jobs(services: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The services that another waits for until they have ended."""
+    return {
+        name
+        for service in services.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how.get("condition") == _COMPLETED
+    }
+
+
+def _hosts_of(configuration: Configuration, role: str) -> list[str] | None:
+    """The hosts of a role; None for a role that has none."""
+    hosts = configuration.environment.hosts or configuration.project.hosts
+    return [LOCAL_HOST] if hosts is None else hosts.get(role)
+
+
+def _unknown_services(configuration: Configuration, services: Mapping[str, Any]) -> list[Fault]:
+    project, over = configuration.project.services, configuration.environment.services
+    faults = [
+        configuration.project_document.fault(("services", name), unknown("service", name, services))
+        for name in project
+        if name not in services
+    ]
+    faults += [
+        configuration.environment_fault(("services", name), unknown("service", name, services))
+        for name in over
+        if name not in services and name not in project
+    ]
+    return faults
+
+
+def _role_fault(configuration: Configuration, name: str, role: str) -> Fault:
+    """A service whose role has no host, reported where the role stands."""
+    hosts = configuration.environment.hosts or configuration.project.hosts or {}
+    message = f"service {name!r}: {unknown('role', role, hosts)}"
+    over = configuration.environment.services.get(name)
+    if over is not None and over.role:
+        return configuration.environment_fault(("services", name, "role"), message)
+    return configuration.project_document.fault(("services", name, "role"), message)

@@ -1,0 +1,99 @@
+"""The adapter for Docker, an app of the test's own, and a registry."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from events import labels
+from projections.engine.docker import DockerEngine
+from projections.engine.port import App, Container
+from projections.engine.sweep import Owner
+from tests.support.cleanup import EngineProject
+from tests.support.images import TestImages
+from tests.support.processes import free_port, wait_until
+
+
+@pytest.fixture
+def docker(tmp_path: Path, engine: object) -> Generator[DockerEngine]:
+    """The adapter at the machine's engine."""
+    assert engine is not None
+    adapter = DockerEngine(None, tmp_path / "run")
+    with contextlib.closing(adapter):
+        yield adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """Documents for one Compose project whose traces are removed."""
+
+    compose_project: str
+    image: str  # runs until it is stopped, and ends at once then
+    owner: Owner
+
+    def __call__(self, top: dict[str, Any] | None = None, /, **services: dict[str, Any]) -> App:
+        """Services of ours beside other top-level keys."""
+        complete = {
+            name: {"image": self.image, "labels": self.labels(name), **service}
+            for name, service in services.items()
+        }
+        return App(compose_project=self.compose_project, document={**(top or {}), "services": complete})
+
+    def labels(self, service: str) -> dict[str, str]:
+        """All of ours."""
+        return {
+            labels.PROJECT: self.owner.project,
+            labels.ENVIRONMENT: self.owner.environment,
+            labels.SERVICE: service,
+            labels.SERVICE_HASH: f"hash-of-{service}",
+            labels.LOG: self.owner.log,
+        }
+
+    async def found(self, docker: DockerEngine) -> dict[str, Container]:
+        """The project's containers by name, without the project's part of it."""
+        containers = await docker.containers(self.compose_project)
+        return {one.name.replace(f"{self.compose_project}-", ""): one for one in containers}
+
+
+@pytest.fixture
+def apps(engine_project: EngineProject, images: TestImages) -> Apps:
+    owner = Owner(project=engine_project.name, environment="prod", log="log-1")
+    return Apps(compose_project=f"{engine_project.name}-prod", image=images.web(), owner=owner)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """`127.0.0.1:PORT` of a registry that starts empty."""
+    program = shutil.which("docker-registry")
+    assert program is not None, "install the registry (Debian: apt-get install docker-registry)"
+    folder, port = tmp_path_factory.mktemp("registry"), free_port()
+    configuration = folder / "config.yml"
+    configuration.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    silence = subprocess.DEVNULL
+    process = subprocess.Popen([program, "serve", str(configuration)], stdout=silence, stderr=silence)
+    try:
+        wait_until("the registry", lambda: _answers(port))
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
+            return True
+    except URLError:
+        return False

@@ -1,0 +1,132 @@
+"""A whole controller on a simulated engine: real Git, real Compose rendering, a log in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.catalogue import EngineCatalogue
+from controller.commands import deploy, hold, resume, rollback
+from controller.context import Context
+from controller.decide.rollback import RollbackTarget
+from controller.decide.state import EnvironmentState
+from controller.home import Home
+from controller.look import Outcome, look
+from controller.rendering import Subject
+from controller.repositories import watched
+from controller.targets import Target
+from events.actors import MemoryActorDirectory
+from events.blobs import MemoryBlobStore
+from events.envelope import Actor
+from events.memory import MemoryEventLog
+from gitops.source.git import Repository as OpenRepository
+from projections.converge.release import Converger, Verdict
+from projections.observed import ObservedStore
+from tests.support.engine_simulated import SimulatedEngine
+from tests.support.repos import Repository
+from tests.support.time import CountingIds, FakeClock
+
+PROJECT = "project: {name: shop}\nenvironments: {prod: {}}\n"
+PROD = Target(project="shop", name="prod")
+PERSON = Actor(kind="cli", id="act-1")
+
+
+@dataclass(slots=True, kw_only=True)
+class SimulatedController:
+    """Looks at a real repository and deploys to an engine that is simulated."""
+
+    repository: Repository
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    log: MemoryEventLog = field(default_factory=MemoryEventLog)
+    said: list[str] = field(default_factory=list[str])
+    engine: SimulatedEngine = field(init=False)
+    context: Context = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = SimulatedEngine(clock=self.clock)
+        home = Home(self.folder)
+        home.create()
+        blobs = MemoryBlobStore()
+        converger = Converger(
+            log=self.log,
+            blobs=blobs,
+            engines={"local": self.engine},
+            roots={"local": home.local},
+            observed=ObservedStore(home.observed_db),
+            clock=self.clock,
+            progress=self.said.append,
+        )
+        self.context = Context(
+            home=home,
+            log=self.log,
+            blobs=blobs,
+            actors=MemoryActorDirectory(),
+            clock=self.clock,
+            ids=CountingIds(),
+            catalogue=EngineCatalogue(self.engine),
+            converger=converger,
+            progress=self.said.append,
+        )
+
+    @property
+    def state(self) -> EnvironmentState:
+        """The environment `shop/prod`."""
+        return self.context.environment("shop", "prod")
+
+    @property
+    def types(self) -> list[str]:
+        """All event types, oldest first."""
+        return [event.type for event in self.log.read()]
+
+    def merge(self, *, project: str = PROJECT, **images: str) -> str:
+        """Commit a project whose services have these images; they are in the engine."""
+        services = "".join(f"  {name}: {{image: '{image}'}}\n" for name, image in images.items())
+        for image in images.values():
+            self.engine.images.setdefault(image, _image_id(image))
+        return self.repository.commit({"stagecraft.yml": project, "compose.yaml": f"services:\n{services}"})
+
+    def look(self, *environments: str, branch: str = "main") -> list[Outcome]:
+        """One look."""
+        repository = watched(self.context.home, str(self.repository.origin), cwd=self.folder)
+        return asyncio.run(
+            look(
+                self.context,
+                repository,
+                branch=branch,
+                environments=environments,
+                config_path="stagecraft.yml",
+            )
+        )
+
+    def deploy(self, *, rev: str = "HEAD", version: str | None = None) -> Verdict:
+        """A person deploys a commit."""
+        with OpenRepository(self.repository.work) as opened:
+            commit = opened.resolve(rev)
+            subject = Subject(
+                tree=opened.tree(commit.revision),
+                revision=commit.revision,
+                config_path="stagecraft.yml",
+                project="shop",
+                environment="prod",
+                version=version,
+            )
+            return asyncio.run(deploy(self.context, subject, actor=PERSON))
+
+    def rollback(self, to: RollbackTarget | None = None) -> Verdict:
+        """A person rolls back."""
+        wanted = to or RollbackTarget(to_previous=True)
+        return asyncio.run(rollback(self.context, PROD, to=wanted, reason="", actor=PERSON))
+
+    def hold(self) -> None:
+        """A person holds the environment."""
+        asyncio.run(hold(self.context, PROD, reason="calm", actor=PERSON))
+
+    def resume(self) -> None:
+        """A person lets it go."""
+        asyncio.run(resume(self.context, PROD, reason="", actor=PERSON))
+
+
+def _image_id(reference: str) -> str:
+    return f"sha256:{reference.encode().hex().ljust(64, '0')[:64]}"

@@ -1,0 +1,174 @@
+"""A stage for converger tests: one environment, one simulated engine, one log, one clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from events import labels
+from events.blobs import MemoryBlobStore
+from events.catalog import Event, decode
+from events.catalog.service import JobCompleted
+from events.envelope import Actor, StoredEvent
+from events.kernel.canonical import digest_of
+from events.log import EventLog
+from events.manifest import FileTree, Gate, HostManifest, ImagePin, Job, Manifest, Service, WaitCondition
+from events.memory import MemoryEventLog
+from events.recorder import Recorder
+from events.streams import environment_stream, host_stream, release_stream
+from projections.converge.release import Converger, ReleaseWork, Verdict
+from projections.converge.site import Equipment, Site
+from projections.observed import ObservedStore
+from tests.support.engine_simulated import SimulatedEngine
+from tests.support.time import CountingIds, FakeClock
+
+PROJECT, ENVIRONMENT, HOST, LINEAGE = "hello", "prod", "local", "lineage-1"
+COMPOSE_PROJECT = "hello-prod"
+STREAM = environment_stream(PROJECT, ENVIRONMENT)
+HOST_STREAM = host_stream(HOST)
+PERSON = Actor(kind="cli", id="p-1")
+GATE = Gate(settle_seconds=2.0, deadline_seconds=30.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A service as a test words it."""
+
+    image: str = "web:1"
+    job: Job | None = None
+    waits_for: Mapping[str, WaitCondition] = field(default_factory=dict[str, WaitCondition])
+    gate: Gate = GATE
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any])  # further keys of the definition
+
+
+def image_id(ref: str) -> str:
+    return digest_of(["image", ref])
+
+
+def host_manifest(specs: Mapping[str, Spec], *, trees: Sequence[FileTree] = ()) -> HostManifest:
+    definitions: dict[str, Any] = {}
+    services: dict[str, Service] = {}
+    for name, spec in specs.items():
+        pin = ImagePin(ref=spec.image, pin=image_id(spec.image), pin_kind="image-id")
+        definition: dict[str, Any] = {"image": pin.pinned_text, **spec.more}
+        service_hash = digest_of(definition).removeprefix("sha256:")
+        definition["labels"] = {
+            labels.PROJECT: PROJECT,
+            labels.ENVIRONMENT: ENVIRONMENT,
+            labels.SERVICE: name,
+            labels.SERVICE_HASH: service_hash,
+        }
+        definitions[name] = definition
+        services[name] = Service(
+            hash=service_hash,
+            role="app",
+            image=pin,
+            job=spec.job,
+            waits_for=dict(spec.waits_for),
+            gate=spec.gate,
+        )
+    return HostManifest(
+        compose={"services": definitions}, services=services, files={tree.digest: tree for tree in trees}
+    )
+
+
+def manifest_of(*, trees: Sequence[FileTree] = (), **specs: Spec) -> Manifest:
+    return Manifest(
+        project=PROJECT,
+        environment=ENVIRONMENT,
+        compose_project=COMPOSE_PROJECT,
+        hosts={HOST: host_manifest(specs, trees=trees)},
+    )
+
+
+@dataclass
+class Scene:
+    """Everything a converger is given, and short ways to use it."""
+
+    root: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    ids: CountingIds = field(default_factory=CountingIds)
+    blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
+    log: EventLog = field(default_factory=lambda: MemoryEventLog(lineage=LINEAGE))
+    told: list[str] = field(default_factory=list[str])
+    engine: SimulatedEngine = field(init=False)
+    observed: ObservedStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = SimulatedEngine(clock=self.clock)
+        self.observed = ObservedStore(self.root / "observed.db")
+
+    def have(self, *refs: str) -> None:
+        """The engine has these images."""
+        for ref in refs:
+            self.engine.images[ref] = image_id(ref)
+
+    @property
+    def equipment(self) -> Equipment:
+        return Equipment(
+            log=self.log,
+            blobs=self.blobs,
+            clock=self.clock,
+            engines={HOST: self.engine},
+            roots={HOST: self.root / "local"},
+            observed=self.observed,
+            progress=self.told.append,
+            hosts_here=frozenset(),
+        )
+
+    @property
+    def site(self) -> Site:
+        return self.equipment.site(manifest_of(web=Spec()), HOST)
+
+    @property
+    def converger(self) -> Converger:
+        """A new one each time, as after a restart."""
+        equipment = self.equipment
+        return Converger(
+            log=equipment.log,
+            blobs=equipment.blobs,
+            engines=equipment.engines,
+            roots=equipment.roots,
+            observed=equipment.observed,
+            clock=equipment.clock,
+            progress=equipment.progress,
+        )
+
+    def recorder(self) -> Recorder:
+        return Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=PERSON)
+
+    def work(self, manifest: Manifest, previous: Manifest | None = None, **more: Any) -> ReleaseWork:
+        ends = [event for event in self.events(STREAM) if isinstance(event, JobCompleted)]
+        values: dict[str, Any] = {
+            "release": self.ids.release_id(),
+            "kind": "deploy",
+            "succeeded_jobs": frozenset((end.host, end.service, end.service_hash) for end in ends),
+            **more,
+        }
+        return ReleaseWork(manifest=manifest, previous=previous, stream=STREAM, **values)
+
+    def run(self, work: ReleaseWork) -> Verdict:
+        return asyncio.run(self.converger.run_release(work, recorder=self.recorder()))
+
+    def deploy(self, manifest: Manifest, previous: Manifest | None = None, **more: Any) -> Verdict:
+        return self.run(self.work(manifest, previous, **more))
+
+    def heal(self, manifest: Manifest, release: str = "rel-1") -> bool:
+        return asyncio.run(
+            self.converger.heal(manifest, release=release, stream=STREAM, recorder=self.recorder())
+        )
+
+    def stored(self, stream: str) -> list[StoredEvent]:
+        return [one for one in self.log.read() if one.stream == stream]
+
+    def events(self, stream: str) -> list[Event]:
+        return [decode(one) for one in self.stored(stream)]
+
+    def types(self, stream: str) -> list[str]:
+        return [one.type for one in self.stored(stream)]
+
+    def of_release(self, release: str) -> list[Event]:
+        return self.events(release_stream(release))

@@ -1,0 +1,404 @@
+"""Releases from start to verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from events.catalog.environment import EnvironmentHeld
+from events.catalog.release import (
+    PHASES,
+    PhaseCompleted,
+    PhaseFailed,
+    PhaseSkipped,
+    PhaseStarted,
+    ReleaseCompleted,
+    ReleaseFailed,
+    ReleaseRolledBack,
+)
+from events.catalog.service import JobCompleted, ServiceReplaced
+from events.envelope import CONTROLLER
+from events.kernel.errors import OutsideError
+from events.manifest import Job
+from tests.support.engine_simulated import ENDS_WELL, Life, another_machine
+from tests.unit.projections.converge.scene import (
+    HOST,
+    HOST_STREAM,
+    STREAM,
+    Scene,
+    Spec,
+    image_id,
+    manifest_of,
+)
+
+CRASHES = Life(exits_after=0.5, exit_code=3, log=("cannot open the database",))
+JOB = Spec(image="job:1", job=Job())
+
+
+def make_bad(scene: Scene, life: Life = CRASHES, ref: str = "web:2") -> None:
+    scene.engine.lives[image_id(ref)] = life
+
+
+def replaced(scene: Scene, release: str) -> list[tuple[str, str]]:
+    return [(e.service, e.reason) for e in scene.of_release(release) if isinstance(e, ServiceReplaced)]
+
+
+def test_first_release_runs_all_and_completes(scene: Scene) -> None:
+    manifest = manifest_of(web=Spec(), db=Spec(image="db:1"))
+    verdict = scene.deploy(manifest)
+    assert verdict.status == "completed"
+    assert verdict.failure is None
+    assert scene.types(STREAM) == ["ReleaseStarted", "ReleaseCompleted"]
+    assert scene.events(STREAM)[-1] == ReleaseCompleted(
+        release=verdict.release, digest=manifest.digest, hosts=(HOST,)
+    )
+    assert sorted(replaced(scene, verdict.release)) == [("db", "new"), ("web", "new")]
+    assert scene.types(HOST_STREAM) == ["HostReached"]
+
+
+def test_phases_are_recorded_in_order_with_no_ops(scene: Scene) -> None:
+    verdict = scene.deploy(manifest_of(web=Spec()))
+    events = scene.of_release(verdict.release)
+    assert [e.phase for e in events if isinstance(e, PhaseStarted)] == list(PHASES)
+    details = {e.phase: e.detail for e in events if isinstance(e, PhaseCompleted)}
+    assert list(details) == list(PHASES)
+    assert details["build"] == details["migrate_post"] == details["finalize"] == "no-op"
+    assert details["rollout"] == "create web"
+
+
+def test_events_are_the_controllers_and_in_one_undertaking(scene: Scene) -> None:
+    scene.deploy(manifest_of(web=Spec()))
+    stored = scene.log.read()
+    assert {one.actor for one in stored} == {CONTROLLER}
+    assert len({one.correlation for one in stored}) == 1
+
+
+def test_unchanged_services_keep_their_containers(scene: Scene) -> None:
+    first = manifest_of(web=Spec(), db=Spec(image="db:1"), other=Spec())
+    scene.deploy(first)
+    before = {name: scene.engine.ids(name) for name in ("web", "db", "other")}
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1"), other=Spec()), first)
+    assert verdict.status == "completed"
+    assert scene.engine.ids("db") == before["db"]
+    assert scene.engine.ids("other") == before["other"]
+    assert scene.engine.ids("web") != before["web"]
+    (event,) = [e for e in scene.of_release(verdict.release) if isinstance(e, ServiceReplaced)]
+    assert (event.service, event.reason) == ("web", "changed")
+    assert list(event.old_ids) == before["web"]
+    assert list(event.new_ids) == scene.engine.ids("web")
+
+
+def test_failed_first_release_stops_and_keeps_what_it_made(scene: Scene) -> None:
+    make_bad(scene)
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1")))
+    assert verdict.status == "failed"
+    failure = verdict.failure
+    assert failure is not None
+    assert (failure.code, failure.exit_code, failure.service) == ("container-exited", 3, "web")
+    assert failure.log_tail == ("cannot open the database",)
+    assert failure.cause == "repository"
+    assert scene.types(STREAM) == ["ReleaseStarted", "ReleaseFailed"]
+    assert len(scene.engine.ids("db")) == len(scene.engine.ids("web")) == 1
+    assert scene.engine.named("hello-prod-db-1").stopped == "exited"
+    last = scene.events(STREAM)[-1]
+    assert isinstance(last, ReleaseFailed)
+    assert last.touched == ("local/db", "local/web")
+
+
+def test_failed_release_goes_back_and_holds(scene: Scene) -> None:
+    first = manifest_of(web=Spec(), db=Spec(image="db:1"))
+    scene.deploy(first)
+    db = scene.engine.ids("db")
+    make_bad(scene)
+    second = manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1"))
+    verdict = scene.deploy(second, first, held_bad=frozenset({"sha256:older"}))
+    assert verdict.status == "rolled_back"
+    assert scene.engine.ids("db") == db
+    assert scene.engine.named("hello-prod-web-1").image == image_id("web:1")
+    rolled, held = scene.events(STREAM)[-2:]
+    assert isinstance(rolled, ReleaseRolledBack)
+    assert isinstance(held, EnvironmentHeld)
+    assert (rolled.restored, rolled.touched) == (first.digest, ("local/web",))
+    assert held.target == first.digest
+    assert held.bad == tuple(sorted({second.digest, "sha256:older"}))
+    assert held.clears == "fixed"
+    assert verdict.release in held.reason
+    assert replaced(scene, verdict.release) == [("web", "changed"), ("web", "restored")]
+
+
+def test_failed_phase_skips_the_later_ones(scene: Scene) -> None:
+    make_bad(scene)
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2")))
+    events = scene.of_release(verdict.release)
+    assert [e.phase for e in events if isinstance(e, PhaseFailed)] == ["rollout"]
+    skipped = [e for e in events if isinstance(e, PhaseSkipped)]
+    assert [(e.phase, e.reason) for e in skipped] == [("migrate_post", "rollout"), ("finalize", "rollout")]
+
+
+def test_release_that_touched_nothing_is_rolled_back_without_a_touch(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    scene.engine.calls.clear()
+    verdict = scene.deploy(manifest_of(web=Spec(image="absent:1")), first)
+    assert verdict.status == "rolled_back"
+    assert verdict.failure is not None
+    assert verdict.failure.code == "image-not-found"
+    assert verdict.failure.cause == "outside"
+    assert scene.engine.count("up") == 0
+    last = scene.events(STREAM)[-2]
+    assert isinstance(last, ReleaseRolledBack)
+    assert last.touched == ()
+
+
+def test_hold_never_calls_the_restored_manifest_bad(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    make_bad(scene)
+    scene.deploy(manifest_of(web=Spec(image="web:2")), first, held_bad=frozenset({first.digest}))
+    held = scene.events(STREAM)[-1]
+    assert isinstance(held, EnvironmentHeld)
+    assert first.digest not in held.bad
+
+
+def test_failed_way_back_is_a_failure_that_says_both_and_holds(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    make_bad(scene)
+    make_bad(scene, Life(exits_after=0.1, exit_code=9), ref="web:1")
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2")), first)
+    assert verdict.status == "failed"
+    assert verdict.failure is not None
+    assert verdict.failure.code == "compensation-failed"
+    assert "exit code 3" in verdict.failure.message
+    assert "exit code 9" in verdict.failure.message
+    assert verdict.failure.log_tail == ("cannot open the database",)
+    assert scene.types(STREAM)[-2:] == ["ReleaseFailed", "EnvironmentHeld"]
+
+
+def test_verdict_and_hold_are_one_append(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    make_bad(scene)
+    appended: list[list[str]] = []
+    original = scene.log.append
+
+    class Noting:
+        lineage = scene.log.lineage
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(scene_log, name)
+
+        def append(self, parts: list[object], **more: object) -> object:
+            appended.append([e.type for part in parts for e in part.events])  # type: ignore[attr-defined]
+            return original(parts, **more)  # type: ignore[arg-type]
+
+    scene_log = scene.log
+    scene.log = Noting()  # type: ignore[assignment]
+    scene.deploy(manifest_of(web=Spec(image="web:2")), first)
+    assert appended[-1] == ["ReleaseRolledBack", "EnvironmentHeld"]
+
+
+def test_new_service_of_a_failed_release_goes_again(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    make_bad(scene)
+    verdict = scene.deploy(manifest_of(web=Spec(), extra=Spec(image="web:2")), first)
+    assert verdict.status == "rolled_back"
+    assert scene.engine.ids("extra") == []
+    assert replaced(scene, verdict.release) == [("extra", "new"), ("extra", "restored")]
+
+
+def test_same_manifest_again_that_fails_has_no_way_back(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    scene.engine.named("hello-prod-web-1").stopped = "exited"
+    make_bad(scene, ref="web:1")
+    scene.engine.alive.clear()
+    verdict = scene.deploy(first, first)
+    assert verdict.status == "failed"
+    assert scene.types(STREAM)[-1] == "ReleaseFailed"
+    assert scene.engine.count("stop") == 0
+
+
+def test_orphans_go_in_the_last_phase(scene: Scene) -> None:
+    first = manifest_of(web=Spec(), db=Spec(image="db:1"))
+    scene.deploy(first)
+    old = scene.engine.ids("db")
+    verdict = scene.deploy(manifest_of(web=Spec()), first)
+    assert verdict.status == "completed"
+    assert scene.engine.ids("db") == []
+    assert [("remove", old[0])] == [call for call in scene.engine.calls if call[0] == "remove"]
+    assert replaced(scene, verdict.release) == [("db", "orphan")]
+    details = {e.phase: e.detail for e in scene.of_release(verdict.release) if isinstance(e, PhaseCompleted)}
+    assert details["rollout"] == "no-op"
+    assert "removed 1" in details["finalize"]
+
+
+def test_renamed_service_takes_over_the_port_and_gives_it_back(scene: Scene) -> None:
+    port = {"ports": [{"target": 80, "published": "8080", "protocol": "tcp"}]}
+    first = manifest_of(old=Spec(more=port))
+    scene.deploy(first)
+    renamed = manifest_of(new=Spec(more=port))
+    assert scene.deploy(renamed, first).status == "completed"
+    assert scene.engine.ids("old") == []
+    make_bad(scene)
+    verdict = scene.deploy(manifest_of(third=Spec(image="web:2", more=port)), renamed)
+    assert verdict.status == "rolled_back"
+    assert len(scene.engine.ids("new")) == 1
+    assert scene.engine.ids("third") == []
+
+
+def test_container_that_dies_before_the_last_look_fails_the_release(scene: Scene) -> None:
+    make_bad(scene, Life(exits_after=2.5, exit_code=7))
+    dies_later = manifest_of(
+        a=Spec(image="web:2"), b=Spec(image="db:1", waits_for={"c": "service_healthy"}), c=Spec()
+    )
+    scene.engine.lives[image_id("web:1")] = Life(healthy_after=0.1)
+    verdict = scene.deploy(dies_later)
+    assert verdict.status == "failed"
+    assert verdict.failure is not None
+    assert (verdict.failure.code, verdict.failure.exit_code) == ("container-exited", 7)
+    assert [e.phase for e in scene.of_release(verdict.release) if isinstance(e, PhaseFailed)] == ["finalize"]
+
+
+def test_unreachable_engine_at_the_start_starts_nothing(scene: Scene) -> None:
+    scene.engine.reachable = False
+    with pytest.raises(OutsideError, match="engine-unreachable"):
+        scene.deploy(manifest_of(web=Spec()))
+    assert scene.types(STREAM) == []
+    assert scene.types(HOST_STREAM) == ["HostUnreachable"]
+    (seen,) = scene.observed.load("hello/prod")
+    assert seen.reachable is False
+
+
+def test_engine_lost_in_the_middle_gives_no_verdict_and_the_next_run_goes_on(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+
+    def lose(name: str, _argument: str) -> None:
+        if name == "up-done":
+            scene.engine.reachable = False
+
+    scene.engine.before = lose
+    second = manifest_of(web=Spec(image="web:2"))
+    work = scene.work(second, first)
+    with pytest.raises(OutsideError, match="engine-unreachable"):
+        scene.run(work)
+    assert scene.types(STREAM)[-1] == "ReleaseStarted"
+    assert "PhaseFailed" not in scene.types(f"release/{work.release}")
+    scene.engine.before, scene.engine.reachable = None, True
+    again = scene.work(second, first, release=work.release, started=True)
+    assert scene.run(again).status == "completed"
+    assert scene.types(HOST_STREAM) == ["HostReached", "HostUnreachable", "HostReached"]
+    assert scene.types(STREAM).count("ReleaseStarted") == 2
+
+
+def test_another_machine_is_refused_before_anything(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    scene.engine.identity_now = another_machine()
+    scene.engine.calls.clear()
+    with pytest.raises(OutsideError, match="host-is-another-machine"):
+        scene.deploy(manifest_of(web=Spec(image="web:2")), first)
+    assert {name for name, _ in scene.engine.calls} == {"identity"}
+    (seen,) = scene.observed.load("hello/prod")
+    assert seen.reachable is None
+
+
+def test_unknown_host_fails_the_release(scene: Scene) -> None:
+    manifest = manifest_of(web=Spec()).model_copy(
+        update={"hosts": {"n2": manifest_of(web=Spec()).hosts[HOST]}}
+    )
+    verdict = scene.deploy(manifest)
+    assert verdict.status == "failed"
+    assert verdict.failure is not None
+    assert (verdict.failure.code, verdict.failure.host) == ("host-not-supported", "n2")
+
+
+@pytest.mark.parametrize("hosts", [{}, {HOST: {"compose": {"services": {}}, "services": {}}}])
+def test_empty_manifest_never_prunes(scene: Scene, hosts: dict[str, object]) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    ids = scene.engine.ids("web")
+    empty = type(first).model_validate({**first.model_dump(), "hosts": hosts})
+    verdict = scene.deploy(empty, first)
+    assert verdict.failure is not None
+    assert verdict.failure.code == "manifest-empty"
+    assert scene.engine.ids("web") == ids
+
+
+def test_job_runs_once_for_its_hash_before_its_dependent(scene: Scene) -> None:
+    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    first = manifest_of(web=Spec(waits_for={"migrate": "service_completed_successfully"}), migrate=JOB)
+    assert scene.deploy(first).status == "completed"
+    order = [name for name, _ in scene.engine.calls if name in {"run_job", "up"}]
+    assert order == ["run_job", "up"]
+    second = manifest_of(
+        web=Spec(image="web:2", waits_for={"migrate": "service_completed_successfully"}), migrate=JOB
+    )
+    assert scene.deploy(second, first).status == "completed"
+    assert scene.engine.count("run_job") == 1
+    assert sum(isinstance(e, JobCompleted) for e in scene.events(STREAM)) == 1
+
+
+def test_failing_job_leaves_its_dependent_untouched(scene: Scene) -> None:
+    needs = {"migrate": "service_completed_successfully"}
+    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    first = manifest_of(web=Spec(waits_for=needs), migrate=JOB)  # type: ignore[arg-type]
+    scene.deploy(first)
+    web = scene.engine.ids("web")
+    scene.engine.lives[image_id("job:2")] = Life(exits_after=0.0, exit_code=4, log=("no such table",))
+    second = manifest_of(
+        web=Spec(image="web:2", waits_for=needs),  # type: ignore[arg-type]
+        migrate=Spec(image="job:2", job=Job()),
+    )
+    verdict = scene.deploy(second, first)
+    assert verdict.status == "rolled_back"
+    assert verdict.failure is not None
+    assert (verdict.failure.code, verdict.failure.exit_code) == ("job-failed", 4)
+    assert scene.engine.ids("web") == web
+    assert "JobFailed" in scene.types(STREAM)
+    assert scene.engine.count("run_job") == 2
+
+
+@pytest.mark.parametrize(("on_rollback", "runs"), [(False, 2), (True, 3)])
+def test_former_job_runs_again_on_the_way_back_only_when_it_asks(
+    scene: Scene, *, on_rollback: bool, runs: int
+) -> None:
+    for ref in ("job:1", "job:2"):
+        scene.engine.lives[image_id(ref)] = ENDS_WELL
+    first = manifest_of(web=Spec(), migrate=Spec(image="job:1", job=Job(on_rollback=on_rollback)))
+    scene.deploy(first)
+    make_bad(scene)
+    verdict = scene.deploy(
+        manifest_of(web=Spec(image="web:2"), migrate=Spec(image="job:2", job=Job(on_rollback=on_rollback))),
+        first,
+    )
+    assert verdict.status == "rolled_back"
+    assert scene.engine.count("run_job") == runs
+
+
+def test_rollback_runs_a_job_that_asks_for_it(scene: Scene) -> None:
+    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    first = manifest_of(web=Spec(), migrate=Spec(image="job:1", job=Job(on_rollback=True)))
+    second = manifest_of(web=Spec(image="web:2"), migrate=Spec(image="job:1", job=Job(on_rollback=True)))
+    scene.deploy(first)
+    scene.deploy(second, first)
+    assert scene.engine.count("run_job") == 1
+    assert scene.deploy(first, second, kind="rollback").status == "completed"
+    assert scene.engine.count("run_job") == 2
+
+
+def test_observed_shows_what_runs_after_the_release(scene: Scene) -> None:
+    scene.deploy(manifest_of(web=Spec(), migrate=JOB) if False else manifest_of(web=Spec()))
+    (seen,) = scene.observed.load("hello/prod")
+    assert seen.reachable is True
+    (service,) = seen.services
+    assert (service.name, service.image, service.drift) == ("web", "web:1", ())
+    assert [c.state for c in service.containers] == ["running"]
+
+
+def test_compose_file_says_what_runs(scene: Scene) -> None:
+    scene.deploy(manifest_of(web=Spec()))
+    path = scene.root / "local/apps/hello/prod/compose.yml"
+    assert image_id("web:1") in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o644
