@@ -27,6 +27,10 @@ INTERNAL_ERROR = error_code("internal-error", "A bug of Stagecraft: something ha
 _GAP = "  "
 
 
+class ReaderGoneError(Exception):
+    """Whoever read our output has closed it: a program such as `head` has what it wanted."""
+
+
 def clean(text: str) -> str:
     """`text` as it may be shown: without secrets and without control characters."""
     return REDACT(printable(text))
@@ -100,7 +104,7 @@ class Console:
         """Turn what nobody foresaw into an `internal-error`; when verbose, show a bug's traceback."""
         try:
             yield
-        except (UserError, OutsideError, BrokenPipeError, typer.Exit, typer.Abort, typer.TyperException):
+        except (UserError, OutsideError, ReaderGoneError, typer.Exit, typer.Abort, typer.TyperException):
             raise
         except Exception as error:
             if self.verbose:
@@ -144,11 +148,15 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _write(stream: TextIO, text: str) -> None:
     """One write for the text and its line end, so that lines of two processes do not mix.
 
-    What the stream's encoding lacks is written as an escape: a result is shown under every locale.
+    What the stream's encoding lacks is written as an escape: a result is shown under every locale. Raises
+    ReaderGoneError.
     """
     encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, errors="backslashreplace").decode(encoding) + "\n")
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, errors="backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import typer
 
 from cli import config, controller, events, releases
-from cli.console import Console, internal_error
+from cli.console import Console, ReaderGoneError, internal_error
 from cli.deploy import deploy
 from cli.hold import hold, resume
 from cli.init import init
@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
     except StagecraftError as error:
         Console().error(error)
         return error.exit_code
-    except BrokenPipeError:
+    except ReaderGoneError:
         _discard_output()
         return ExitCode.OK
     except KeyboardInterrupt:
@@ -80,7 +80,6 @@ def run(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     try:
         code = app(normalised(argv), prog_name="stagecraft", standalone_mode=False)
-        sys.stdout.flush()
     except typer.TyperException as error:
         raise _usage_error(error) from error
     except typer.Abort as error:  # a prompt that met the end of its input

@@ -20,7 +20,7 @@ from gitops.compose.rewrite import rewrite
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
 from gitops.findings import Finding
-from gitops.renderkey import ROOT, inputs_of, render_key, renderer_version
+from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.settings import ServiceSettings, resolve_services, service_sections
 from gitops.source.paths import resolve
 from gitops.source.tree import Tree
@@ -86,17 +86,22 @@ async def draft(
     *,
     config_path: str = DEFAULT_CONFIG,
     environment: str,
-    revision: str,
-    version: str | None = None,
+    version: str,
+    given_version: str | None = None,
 ) -> Draft:
     """Render `environment` from `tree`.
 
-    Images are tagged with `version`, else with what the descriptor says, else with `revision`. Raises UserError
-    and OutsideError with the codes of `gitops.config`, `gitops.compose`, `gitops.settings` and
-    `gitops.source.tree`.
+    Images that the project builds have the tag `given_version`, else the descriptor's `version`, else
+    `version`, which is the commit's own. Raises UserError and OutsideError with the codes of `gitops.config`,
+    `gitops.compose`, `gitops.settings` and `gitops.source.tree`.
     """
     prepared = await asyncio.to_thread(
-        _prepare, tree, config_path=config_path, environment=environment, revision=revision, version=version
+        _prepare,
+        tree,
+        config_path=config_path,
+        environment=environment,
+        version=version,
+        given_version=given_version,
     )
     configuration = prepared.configuration
     rendered = await render(
@@ -117,19 +122,19 @@ async def draft(
 
 
 def _prepare(
-    tree: Tree, *, config_path: str, environment: str, revision: str, version: str | None
+    tree: Tree, *, config_path: str, environment: str, version: str, given_version: str | None
 ) -> _Prepared:
     configuration = load(tree, config_path, environment)
     discovery = discover(tree, configuration.folder)
     own_name = f"{configuration.project.project.name}-{environment}"
-    chosen = version or configuration.environment.version
+    fixed = given_version or configuration.environment.version
     return _Prepared(
         configuration=configuration,
         discovery=discovery,
         closure=close_over(tree, discovery.path),
         compose_project=configuration.environment.compose_project or own_name,
-        version=chosen or revision,
-        version_is_revision=chosen is None,
+        version=fixed or version,
+        version_is_fixed=fixed is not None,
     )
 
 
@@ -159,7 +164,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
         pull_policies={name: rendered_services[name].get("pull_policy") for name in services},
         blobs=dict(sorted(collector.blobs.items())),
         inputs=inputs_of(tree, paths),
-        renderer=renderer_version(),
+        renderer=renderer(),
         findings=(
             *configuration.findings,
             *prepared.discovery.findings,

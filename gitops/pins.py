@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from events.kernel.errors import UserError, Where, error_code
-from events.manifest import ImagePin
-from gitops.draft import Draft
+from events.manifest import ImagePin, Manifest
 from gitops.source.paths import shown
 
 IMAGE_INVALID = error_code("image-invalid", "An image reference is not written as one.")
@@ -79,16 +78,22 @@ def wanted(images: Mapping[str, str], pull_policies: Mapping[str, str | None]) -
 
 
 async def resolve_pins(
-    draft: Draft, *, sticky: Mapping[str, ImagePin], catalogue: ImageCatalogue
+    refs: Mapping[str, str | None], *, sticky: Mapping[str, ImagePin], catalogue: ImageCatalogue
 ) -> dict[str, ImagePin]:
-    """A pin for each reference of `draft` that carries none; `sticky` are the environment's own.
+    """The pin of each of `refs`, which come with their pull policy; `sticky` are the environment's own.
 
     Raises UserError `image-invalid`, and as the catalogue does.
     """
     return {
-        ref: sticky.get(ref) or await catalogue.resolve(ref, pull_policy=policy)
-        for ref, policy in wanted(draft.images, draft.pull_policies).items()
+        ref: own_pin(ref) or sticky.get(ref) or await catalogue.resolve(ref, pull_policy=policy)
+        for ref, policy in sorted(refs.items())
     }
+
+
+async def keep_pins(manifest: Manifest, catalogue: ImageCatalogue) -> None:
+    """Give every image of a Manifest our tag, where it is already."""
+    for service, pin in sorted(manifest.images().items()):
+        await catalogue.keep(pin, project=manifest.project, service=service)
 
 
 def _stricter(*policies: str | None) -> str | None:

@@ -19,11 +19,9 @@ RENDERER_GENERATION = 1
 """Raised when the same inputs give other bytes: known trees are rendered again then, their pins stay."""
 
 ROOT = ""
-VERSION_INPUT = ":version"
-"""Stands among the inputs of a render whose version a person gave: no tree repeats such a render."""
 
 
-def renderer_version() -> str:
+def renderer() -> str:
     """The version of what renders."""
     return f"stagecraft-{RENDERER_GENERATION}+compose-{compose_client_version()}"
 
@@ -54,6 +52,4 @@ def render_key(inputs: Mapping[str, str | None], renderer: str) -> str:
 
 def same_inputs(inputs: Mapping[str, str | None], tree: Tree) -> bool:
     """Whether a render of `tree` would find what an earlier one found; opens no file."""
-    return VERSION_INPUT not in inputs and all(
-        identity(tree, path) == found for path, found in inputs.items()
-    )
+    return all(identity(tree, path) == found for path, found in inputs.items())

@@ -86,7 +86,7 @@ def scalar_value(node: ScalarNode) -> Any:  # noqa: ANN401  # the value of a YAM
         return constructor.construct_object(node)
     except ConstructorError as error:
         _fail(error)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, LookupError) as error:  # the constructors check nothing of a tagged value
         raise YamlFaultError(f"{_safe(node.value)!r} is not a value", mark_of(node)) from error
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from events.envelope import StoredEvent
-from events.kernel.errors import InternalError, OutsideError, StagecraftError, Where, error_code
+from events.kernel.errors import InternalError, OutsideError, Where, error_code
 from events.log import EventLog
 
 VIEWS_UNAVAILABLE = error_code(
@@ -47,7 +47,8 @@ _OWN_TABLES = (
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BAD_DATA = (KeyError, ValueError, TypeError, AttributeError)
 _REFUSED_ROWS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-_PRIMARY_CODE = 0xFF  # an extended result code holds the primary one in its low byte
+_MISTAKES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH})
+_LOW_BYTE = 0xFF  # an extended result code holds the primary one there
 
 T = TypeVar("T")
 
@@ -276,8 +277,13 @@ def _empty(connection: sqlite3.Connection, lineage: str) -> None:
 
 def _is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is at fault; a lock or a full disk is no reason to throw it away."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)  # errors of the module itself have none
-    return code is not None and code & _PRIMARY_CODE in _DAMAGE
+    return _primary_code(error) in _DAMAGE
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; SQLITE_ERROR, a wrong statement, also for a wrong use of the driver."""
+    extended: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return extended & _LOW_BYTE
 
 
 @contextmanager
@@ -301,14 +307,14 @@ def _locked(path: Path) -> Generator[None]:
 
 @contextmanager
 def _translated(path: Path) -> Generator[None]:
-    """Errors of the driver and the file system as `views-unavailable`."""
+    """Errors of the driver and the file system as `views-unavailable`; a wrong statement stays what it is."""
     try:
         yield
-    except StagecraftError:
-        raise
     except (sqlite3.Error, OSError) as error:
-        damaged = isinstance(error, sqlite3.Error) and _is_damage(error)
-        kind = ViewsDamagedError if damaged else OutsideError
+        code = _primary_code(error) if isinstance(error, sqlite3.Error) else None
+        if code in _MISTAKES:
+            raise
+        kind = ViewsDamagedError if code in _DAMAGE else OutsideError
         raise kind(
             VIEWS_UNAVAILABLE,
             "the views cannot be used",

@@ -21,7 +21,7 @@ NO_ROLLBACK_TARGET = error_code("rollback-target-missing", "Name exactly one rol
 SEVERAL_ROLLBACK_TARGETS = error_code("rollback-target-ambiguous", "More than one rollback target was named.")
 NOTHING_DEPLOYED = error_code("nothing-deployed", "The environment has no completed Release.")
 NO_PREVIOUS_RELEASE = error_code("no-previous-release", "No earlier Release is left to go back to.")
-RELEASE_NOT_FOUND = error_code("release-not-found", "No Release with this id.")
+RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
 RELEASE_IS_CURRENT = error_code("release-is-current", "The Release is the one that is deployed.")
 RELEASE_INCOMPLETE = error_code(
     "release-incomplete", "The Release never completed, so there is nothing to go back to."

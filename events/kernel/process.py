@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process, SubprocessStreamProtocol
@@ -60,14 +61,20 @@ async def run(
     stdin: bytes | None = None,
     deadline_seconds: float,
     grace_seconds: float = 5.0,
+    dies_with_parent: bool = True,
+    limits: Mapping[int, int] | None = None,
 ) -> Finished:
     """Run a program to its end and capture both streams.
 
     A non-zero exit is an answer, not an error. Raises OutsideError `process-not-started` when the program
     cannot be executed and `process-timed-out` when the deadline passes; on cancellation the child is
     stopped before the cancellation goes on. `grace_seconds` pass between SIGTERM and SIGKILL.
+    `dies_with_parent` False is for a child that changes nothing: its start executes no second program.
+    `limits`, `{resource.RLIMIT_…: value}`, bound the child from outside.
     """
-    async with _child(argv, env=env, cwd=cwd, stdin=stdin) as child:
+    guard = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV and dies_with_parent else []
+    async with _child(argv, guard=guard, env=env, cwd=cwd, stdin=stdin) as child:
+        _limit(child.pid, limits or {})
         try:
             async with asyncio.timeout(deadline_seconds):
                 stdout, stderr = await child.communicate(stdin)
@@ -89,7 +96,12 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def _child(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, stdin: bytes | None
+    argv: Sequence[str],
+    *,
+    guard: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path | None,
+    stdin: bytes | None,
 ) -> AsyncGenerator[Process]:
     """The child at the head of a session of its own, so that its helpers can be ended with it.
 
@@ -101,7 +113,8 @@ async def _child(
     try:
         transport, protocol = await loop.subprocess_exec(
             lambda: SubprocessStreamProtocol(limit=_STREAM_LIMIT_BYTES, loop=loop),
-            *([_SETPRIV, "--pdeathsig", "KILL", "--", *command] if _SETPRIV else command),
+            *guard,
+            *command,
             env=dict(env),
             cwd=cwd,
             stdin=PIPE if stdin is not None else DEVNULL,
@@ -115,6 +128,13 @@ async def _child(
         yield Process(transport, protocol, loop)
     finally:
         transport.close()
+
+
+def _limit(pid: int, limits: Mapping[int, int]) -> None:
+    """Bound a running child; one that has ended needs no bound."""
+    with contextlib.suppress(ProcessLookupError):
+        for limit, value in limits.items():
+            resource.prlimit(pid, limit, (value, value))
 
 
 def _found(program: str, *, path: str, cwd: Path | None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
+import resource
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,9 @@ from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
 
 DEADLINE_SECONDS = 10.0
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
-_MEMORY_BYTES = 1024 * 1024 * 1024  # half of it is too little for the client's runtime
+_MEMORY_BYTES = 1024 * 1024 * 1024  # of data: address space cannot be limited once the runtime has reserved it
 _DEPTH = 32
-_PRLIMIT = shutil.which("prlimit")  # of util-linux; without it only the deadline limits the client
-_LIMITED = [_PRLIMIT, f"--as={_MEMORY_BYTES}", f"--fsize={MAX_OUTPUT_BYTES}", "--"] if _PRLIMIT else []
+_LIMITS = {resource.RLIMIT_DATA: _MEMORY_BYTES, resource.RLIMIT_FSIZE: MAX_OUTPUT_BYTES}
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
 _EXHAUSTED = ("file too large", "out of memory", "cannot allocate memory")
 
@@ -92,11 +91,13 @@ class Workshop:
         here = self.root / folder
         given = ["--ansi", "never", "--project-name", project, "--project-directory", str(here)]
         finished = await run(
-            [*_LIMITED, str(compose_client()), *given, *options, "--output", str(out)],
+            [str(compose_client()), *given, *options, "--output", str(out)],
             env={**compose_environment(self._home), "COMPOSE_PROFILES": "", **variables},
             cwd=here,
             stdin=stdin,
             deadline_seconds=DEADLINE_SECONDS,
+            dies_with_parent=False,  # it changes nothing and ends by its deadline
+            limits=_LIMITS,
         )
         warnings, words = self._told(finished)
         if finished.code != 0:

@@ -111,7 +111,7 @@ class ServiceSection(Section):
     """`services.<name>`: what Compose does not say of a service."""
 
     role: Name | None = Field(default=None, description="The hosts it runs on; `app` unless given.")
-    job: Annotated[JobSection, BeforeValidator(_emptied)] | None = Field(
+    job: Annotated[JobSection | None, BeforeValidator(_emptied)] = Field(
         default=None, description="It is a one-shot."
     )
     gate: Annotated[GateSection, BeforeValidator(_emptied)] = Field(

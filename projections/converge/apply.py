@@ -20,6 +20,7 @@ from projections.converge.exchange import Exchange
 from projections.converge.failures import (
     CONTAINER_NOT_STARTED,
     FATAL,
+    PORT_TAKEN,
     ServiceFailedError,
     failed_container,
     last_lines,
@@ -161,7 +162,7 @@ class Applier:
         if not isinstance(error, OutsideError):
             return error
         told = told_by_engine(error, host=self.site.host, services=names)
-        if isinstance(told, OutsideError):
+        if told.code == PORT_TAKEN:
             return told
         known = {container.id for group in before.values() for container in group}
         for name in names:

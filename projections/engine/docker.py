@@ -11,10 +11,8 @@ too, `_call`. Waiting for a container is asking again, not a request that hangs,
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -28,15 +26,11 @@ from docker.utils import kwargs_from_env
 from events.kernel.clock import Clock, SystemClock
 from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
+from projections.engine.address import EngineAddress
 from projections.engine.api import DockerApi
 from projections.engine.calls import BlockingCalls, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
-from projections.engine.errors import (
-    COMPOSE_FAILED,
-    engine_refused,
-    engine_unreachable,
-    shown,
-)
+from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
 from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
@@ -51,14 +45,9 @@ from projections.engine.registry import (
     pull_name,
     registry_digest,
 )
+from projections.engine.waiting import until
 
-DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
-
-_POLL_SECONDS = (0.02, 0.5)  # first and longest pause between two looks at a container
-
-_MACHINE_ID = Path("/etc/machine-id")
-_TLS_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 _ENDED = frozenset({"exited", "dead"})
 
@@ -71,9 +60,7 @@ class Deadlines:
 
     answer_seconds: float = 30.0  # a listing takes 2 ms; a removal under load takes seconds
     registry_seconds: float = 20.0  # the engine itself gives a registry 15 s to connect
-    pull_silence_seconds: float = (
-        120.0  # the longest pause in a pull's progress: a large layer being unpacked
-    )
+    pull_silence_seconds: float = 120.0  # between two lines of progress: a large layer being unpacked
     pull_seconds: float = 3600.0
     removal_seconds: float = 30.0  # after somebody else began to remove the container
     up_seconds: float = UP_SECONDS
@@ -95,13 +82,12 @@ class DockerEngine:
         Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
         local socket. `run_folder` takes the Compose client's private, empty home.
         """
-        self._from_environment = base_url is None
-        self._address = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+        self._address = EngineAddress.chosen(base_url)
         self._clock = clock or SystemClock()
         self._deadlines = deadlines or Deadlines()
         self._calls = BlockingCalls(self._open, name="engine")
         self._compose = ComposeClient(
-            engine={"DOCKER_HOST": self._address, **self._tls_variables()},
+            engine=self._address.variables,
             run_folder=run_folder,
             up_seconds=self._deadlines.up_seconds,
         )
@@ -109,7 +95,7 @@ class DockerEngine:
     @property
     def local(self) -> bool:
         """Whether it runs on this machine: then its ports are this machine's."""
-        return self._address.startswith(("unix://", "http+unix://"))
+        return self._address.local
 
     def close(self) -> None:
         """Give back connections and threads. A call that is still under way ends with its own deadline."""
@@ -119,7 +105,7 @@ class DockerEngine:
         """Who answers. Raises OutsideError `engine-unreachable`."""
         version, info = await self._call("say who it is", lambda api: (api.version(), api.info()))
         return EngineIdentity(
-            machine=_machine(local=self.local, name=str(info.get("Name") or "")),
+            machine=self._address.machine(name=str(info.get("Name") or "")),
             engine=str(info.get("ID") or ""),
             engine_version=str(version.get("Version") or ""),
             api_version=str(version.get("ApiVersion") or ""),
@@ -241,7 +227,7 @@ class DockerEngine:
             return True if await self.inspect(container_id) is None else None
 
         seconds = self._deadlines.removal_seconds
-        if await self._until(gone, seconds=seconds) is None:
+        if await until(gone, clock=self._clock, seconds=seconds) is None:
             raise engine_refused(what, f"it is still there after {seconds:g} s")
 
     async def rename(self, container_id: str, name: str) -> None:
@@ -262,7 +248,7 @@ class DockerEngine:
             over = state in _ENDED or (state == "created" and detail.error != "")
             return detail.exit_code if over else None
 
-        code = await self._until(ended, seconds=deadline_seconds)
+        code = await until(ended, clock=self._clock, seconds=deadline_seconds)
         if code is None:
             raise OutsideError(
                 PROCESS_TIMED_OUT,
@@ -304,18 +290,6 @@ class DockerEngine:
                 await self._call("answer", lambda api: api.ping())
             raise
 
-    async def _until(self, look: Callable[[], Awaitable[T | None]], *, seconds: float) -> T | None:
-        """The first answer of `look` that is not None, or None after `seconds`."""
-        deadline = self._clock.monotonic() + seconds
-        pause, longest = _POLL_SECONDS
-        while (found := await look()) is None:
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return None
-            await self._clock.sleep(min(pause, left))
-            pause = min(pause * 2, longest)
-        return found
-
     async def _find(
         self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None
     ) -> T | None:
@@ -334,36 +308,26 @@ class DockerEngine:
 
         Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
         """
+
+        def knock_and_call(api: DockerApi) -> T:
+            self._address.knock(seconds=patience_seconds())
+            return call(api)
+
+        patience = self._deadlines.answer_seconds if seconds is None else seconds
         try:
-            patience = self._deadlines.answer_seconds if seconds is None else seconds
-            return await self._calls.run(lambda api: (self._knock(), call(api))[1], seconds=patience)
+            return await self._calls.run(knock_and_call, seconds=patience)
         except APIError as error:
             raise engine_refused(what, _words(error)) from error
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
             self._calls.forget()  # who answers next may speak another version
-            raise engine_unreachable(self._address, str(error)) from error
+            raise engine_unreachable(self._address.url, str(error)) from error
 
     def _open(self) -> DockerApi:
         """A client; making it asks the engine for its API version."""
-        self._knock()
-        tls: Any = kwargs_from_env().get("tls", False) if self._from_environment else False
-        client: object = _PatientClient(base_url=self._address, version="auto", tls=tls)
+        self._address.knock(seconds=patience_seconds())
+        tls: Any = kwargs_from_env(environment=self._address.variables).get("tls", False)
+        client: object = _PatientClient(base_url=self._address.url, version="auto", tls=tls)
         return cast("DockerApi", client)
-
-    def _knock(self) -> None:
-        """Raise OSError when nobody listens at a local socket.
-
-        The SDK would find out too, with a text that hides why, and would lose the socket it tried with.
-        """
-        if self.local:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(patience_seconds())
-                probe.connect(self._address.partition("://")[2])
-
-    def _tls_variables(self) -> dict[str, str]:
-        if not self._from_environment:
-            return {}
-        return {name: os.environ[name] for name in _TLS_VARIABLES if name in os.environ}
 
 
 class _PatientClient(APIClient):
@@ -379,15 +343,6 @@ class _PatientClient(APIClient):
         """One request of whatever method of the SDK."""
         kwargs["timeout"] = patience_seconds()
         return super().request(method, url, *args, **kwargs)
-
-
-def _machine(*, local: bool, name: str) -> str:
-    """The id of the machine behind the engine; where it cannot be read, its name, which outlives a boot."""
-    if local:
-        with contextlib.suppress(OSError):
-            if machine_id := _MACHINE_ID.read_text().strip():
-                return machine_id
-    return f"name:{name or socket.gethostname()}"
 
 
 def _words(error: APIError) -> str:

@@ -160,8 +160,6 @@ def _in_use(address: str, number: int, kind: socket.SocketKind) -> bool:
                 # As the engine does: connections that are closing do not count, listeners do.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, number))
-            if kind == socket.SOCK_STREAM:
-                probe.listen(1)
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False

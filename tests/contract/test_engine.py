@@ -135,7 +135,8 @@ def test_says_twice_that_it_is_the_same_engine(adapter: Adapter) -> None:
 
 def test_up_creates_only_what_is_named(adapter: Adapter) -> None:
     async def run() -> None:
-        await adapter.engine.up(adapter.app(web={}, db={}), ["web"])
+        needs = {"depends_on": {"db": {"condition": "service_started", "required": True}}}
+        await adapter.engine.up(adapter.app(web=needs, db={}), ["web"])
         container = await adapter.only()
         assert container.name == f"{adapter.compose_project}-web-1"
         assert len(container.id) == 64
@@ -465,6 +466,7 @@ def test_a_prediction_for_a_bad_document_is_the_users_fault(adapter: Adapter) ->
             (adapter.app(web={"imagee": "x"}), ["web"]),
             (adapter.app(web={}), ["wep"]),
             (App(compose_project=adapter.compose_project, document={"services": ["web"]}), ["web"]),
+            (App(compose_project=adapter.compose_project, document={"services": {"web": "x"}}), ["web"]),
         ):
             error = await raised(UserError, adapter.engine.predict(app, services))
             assert error.code == COMPOSE_REFUSED

@@ -91,6 +91,7 @@ class SimulatedEngine:
     reachable: bool = True
     volume_question: str = ""
     ignores_up: bool = False  # Compose says yes and does nothing
+    show_restarting_as_running: bool = False  # a look that falls between two ends of a crash loop
     before: Callable[[str, str], None] | None = None
     calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     alive: dict[str, Simulated] = field(default_factory=dict[str, Simulated])
@@ -331,7 +332,8 @@ class SimulatedEngine:
         if life.exits_after is None or age < life.exits_after:
             return "running", 0, 0
         if life.restarts:
-            return "restarting", 1 + int(age - life.exits_after), life.exit_code
+            state: ContainerState = "running" if self.show_restarting_as_running else "restarting"
+            return state, 1 + int(age - life.exits_after), life.exit_code
         return "exited", 0, life.exit_code
 
     def _shown(self, one: Simulated) -> Container:

@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker.client import DockerClient
+from docker.models.containers import Container
 
 from events.kernel.compose_client import compose_client, compose_environment
 from events.kernel.errors import OutsideError, UserError
@@ -20,6 +22,7 @@ from projections.engine.port import App
 from projections.engine.ports import taken_ports, wanted_ports
 from projections.engine.sweep import Remove, Rename, sweep
 from tests.integration.engine.conftest import Apps
+from tests.support.cleanup import EngineProject
 from tests.support.engine import SOCKET
 from tests.support.images import TestImages
 from tests.support.processes import free_port, wait_until
@@ -309,12 +312,26 @@ def test_up_is_stopped_at_its_deadline(docker: DockerEngine, apps: Apps, tmp_pat
 
 
 @pytest.fixture
-def killed(docker: DockerEngine, apps: Apps, tmp_path: Path) -> App:
+def killed(
+    docker: DockerEngine, apps: Apps, engine: DockerClient, engine_project: EngineProject, tmp_path: Path
+) -> Generator[App]:
     """The app whose Compose client was killed while it waited for the old container to stop."""
     asyncio.run(docker.up(apps(web={**STUBBORN, "volumes": ["/kept"]}), ["web"]))
+    volume = mounted_volume(engine_project.containers()[0])
     app = apps(web={**STUBBORN, "volumes": ["/kept"], "environment": {"V": "2"}})
-    _kill_client(app, tmp_path, docker)
-    return app
+    try:
+        _kill_client(app, tmp_path, docker)
+        yield app
+    finally:
+        # To the second container the anonymous volume of the first is a named one, which stays with it.
+        for container in engine_project.containers():
+            container.remove(force=True)
+        engine.volumes.get(volume).remove()
+
+
+def mounted_volume(container: Container) -> str:
+    (mount,) = container.attrs["Mounts"]
+    return str(mount["Name"])
 
 
 def _kill_client(app: App, folder: Path, docker: DockerEngine) -> None:
@@ -365,8 +382,7 @@ def test_a_sweep_keeps_the_data_when_the_old_container_is_gone(
     docker: DockerEngine, apps: Apps, killed: App, engine: DockerClient
 ) -> None:
     def volume(container: str) -> str:
-        (mount,) = engine.containers.get(container).attrs["Mounts"]
-        return str(mount["Name"])
+        return mounted_volume(engine.containers.get(container))
 
     async def run() -> None:
         before = await apps.found(docker)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +13,7 @@ import pytest
 
 from events.kernel.errors import OutsideError
 from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE, EventLog, Expect
-from events.sqlite import SqliteEventLog
+from events.sqlite import POLL_SECONDS, SqliteEventLog
 from events.streams import StreamName
 from tests.contract.event_log import A, B, part
 
@@ -97,6 +99,21 @@ def test_a_waiter_sees_what_another_opener_appends(path: Path) -> None:
     assert two.wait_for(0, 5) == 1
     one.close()
     two.close()
+
+
+def test_a_waiter_of_the_same_process_wakes_before_it_would_look_again(path: Path) -> None:
+    log = SqliteEventLog(path)
+    seconds: list[float] = []
+    with ThreadPoolExecutor(1) as pool:
+        for head in range(5):
+            waiting = pool.submit(log.wait_for, head, 30)
+            time.sleep(0.005)  # the wait has mostly begun; the quickest of five tries counts
+            log.append([part(A)])
+            started = time.monotonic()
+            assert waiting.result(timeout=5) == head + 1
+            seconds.append(time.monotonic() - started)
+    assert min(seconds) < POLL_SECONDS / 2
+    log.close()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,6 +118,11 @@ def test_codes_126_and_127_of_a_program_are_its_answer() -> None:
     assert [shell(f"exit {code}").code for code in (126, 127)] == [126, 127]
 
 
+def test_a_program_may_speak_of_setpriv() -> None:
+    assert shell("echo 'setpriv: hello' >&2").code == 0
+    assert shell("echo 'my setpriv: hello' >&2; exit 127").code == 127
+
+
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(OutsideError) as raised:
         shell("true", cwd=tmp_path / "gone")
@@ -143,6 +149,15 @@ def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
                 deadline_seconds=0.5,
                 grace_seconds=0.2,
             )
+        )
+    assert not alive(number_in(tmp_path / "pid"))
+
+
+def test_a_helper_that_ignores_sigterm_is_killed_after_its_parent_has_gone(tmp_path: Path) -> None:
+    script = f"sh -c {shlex.quote(IGNORES_TERM)} & sleep 1000"
+    with pytest.raises(OutsideError):
+        asyncio.run(
+            run(["sh", "-c", script], env=PATH, cwd=tmp_path, deadline_seconds=0.5, grace_seconds=0.2)
         )
     assert not alive(number_in(tmp_path / "pid"))
 

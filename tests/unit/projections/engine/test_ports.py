@@ -139,6 +139,8 @@ def test_a_port_of_another_process_is_taken_on_this_machine_only(
         if kind == socket.SOCK_STREAM:
             other.listen()
         port = wanted(other.getsockname()[1], address=address, protocol=protocol)
+        other_family = wanted(port.first, address="::", protocol=protocol)
+        assert taken([other_family], [], local=True) == []
         (conflict,) = taken([port], [], local=True)
         assert conflict.holders == ("another process on this host",)
         assert "is already allocated" in conflict.message

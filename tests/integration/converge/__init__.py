@@ -1,0 +1,1 @@
+"""Convergers against a real engine and the real Compose client."""

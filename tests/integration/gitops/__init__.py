@@ -1,0 +1,1 @@
+"""Tests of gitops with real repositories and the real Compose client."""

@@ -1,0 +1,184 @@
+"""`status`: the published JSON, the text at a glance, and which environment a name means."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.status import status_lines
+from projections.observed import HostObservation, ObservedContainer, ObservedService, ObservedStore
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.environments import find_environment
+from projections.views.status import join
+from tests.unit.cli.conftest import Call
+from tests.unit.projections.views.history import History, digest, folded
+
+
+def observe(home: Path, **changes: Any) -> HostObservation:  # noqa: ANN401  # fields of the observation
+    made = HostObservation(
+        environment="shop/prod",
+        host="local",
+        reachable=True,
+        services=(
+            ObservedService(
+                name="web",
+                image="web:1",
+                containers=(ObservedContainer(id="f" * 64, state="running", health="healthy"),),
+            ),
+        ),
+        at=datetime.now(UTC) - timedelta(seconds=5),
+    ).model_copy(update=changes)
+    ObservedStore(home / "observed.db").save(made)
+    return made
+
+
+def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History, home: Path) -> None:
+    release = history.deployed("a", revision="c1")
+    observe(home)
+    shown = json.loads(call("status", "--env", "prod", "--json").out)
+    assert 5 <= shown["freshness"].pop("host_seconds") < 60
+    assert shown["freshness"].pop("git_seconds") > 0
+    assert shown.pop("as_of")
+    assert shown == {
+        "project": "shop",
+        "environment": "prod",
+        "sync": "in-sync",
+        "health": "healthy",
+        "git": {"revision": "c1"},
+        "desired": {"release": release, "digest": digest("a")},
+        "deployed": {"release": release, "digest": digest("a"), "revision": "c1"},
+        "hold": None,
+        "hosts": [
+            {
+                "name": "local",
+                "reachable": True,
+                "reason": "",
+                "services": [
+                    {
+                        "name": "web",
+                        "image": "web:1",
+                        "containers": [{"id": "f" * 64, "state": "running", "health": "healthy"}],
+                        "drift": [],
+                    }
+                ],
+            }
+        ],
+        "freshness": {},
+    }
+
+
+@pytest.mark.parametrize("named", ["prod", "shop/prod"])
+def test_an_environment_has_a_short_and_a_long_name(call: Call, history: History, named: str) -> None:
+    history.deployed("a")
+    assert json.loads(call("status", "--env", named, "--json").out)["project"] == "shop"
+
+
+def test_an_unknown_environment_is_an_error_that_lists_the_known(call: Call, history: History) -> None:
+    history.deployed("a")
+    said = call("status", "--env", "prd")
+    assert (said.code, said.out) == (1, "")
+    assert "environment-unknown" in said.err
+    assert "shop/prod" in said.err
+
+
+def test_an_ambiguous_name_is_an_error_that_lists_the_candidates(call: Call, history: History) -> None:
+    history.deployed("a")
+    history.project = "blog"
+    history.deployed("b")
+    said = call("status", "--env", "prod")
+    assert said.code == 1
+    assert "environment-ambiguous" in said.err
+    assert "blog/prod, shop/prod" in said.err
+
+
+def test_a_declared_environment_that_was_never_deployed_is_missing(
+    call: Call, folder: Path, home: Path
+) -> None:
+    (folder / "stagecraft.yml").write_text("project: {name: shop}\nenvironments: {prod: {}}\n")
+    for argv in (("--env", "prod"), ("--env", "shop/prod"), ()):
+        shown = json.loads(call("status", *argv, "--json").out)
+        assert (shown["sync"], shown["health"], shown["hosts"]) == ("unknown", "missing", [])
+    assert not home.exists()
+
+
+def test_without_any_environment_it_says_what_to_do(call: Call) -> None:
+    said = call("status")
+    assert said.code == 1
+    assert "environment-required" in said.err
+    assert "stagecraft init" in said.err
+
+
+def test_the_only_environment_needs_no_name(call: Call, history: History) -> None:
+    history.deployed("a")
+    assert call("status").out.startswith("shop/prod: ")
+
+
+def test_several_environments_are_an_overview(call: Call, history: History) -> None:
+    release = history.deployed("a")
+    history.held("a")
+    history.environment = "dev"
+    history.suspended()
+    assert call("status").out.splitlines() == [
+        "ENVIRONMENT  SYNC     HEALTH   DEPLOYED                NOTE",
+        "shop/dev     unknown  missing  -                       suspended",
+        f"shop/prod    unknown  unknown  {release}  held",
+    ]
+    said = call("status", "--json")
+    assert said.code == 1
+    assert "environment-required" in said.err
+    assert "shop/dev, shop/prod" in said.err
+
+
+def text(history: History, path: Path, *observations: HostObservation) -> list[str]:
+    with folded(history.log, path / "v.db", ENVIRONMENTS) as tables:
+        found = find_environment(tables, "shop", "prod")
+    assert found is not None
+    return status_lines(join(found, observations, now=history.clock.now() + timedelta(minutes=3)))
+
+
+def test_the_text_is_a_glance(history: History, home: Path, tmp_path: Path) -> None:
+    release = history.deployed("a", revision="c1")
+    seen = observe(home, at=history.clock.now())
+    assert text(history, tmp_path, seen) == [
+        "shop/prod: in-sync, healthy",
+        "  git       c1 (3 min ago)",
+        f"  desired   {release} sha256:610000000000",
+        f"  deployed  {release} sha256:610000000000",
+        "  local: reachable",
+        "    web  healthy      web:1  ffffffffffff running healthy",
+        "  hosts last answered (3 min ago)",
+    ]
+
+
+def test_the_text_says_what_is_out_of_the_ordinary(history: History, home: Path, tmp_path: Path) -> None:
+    history.deployed("a", revision="c1")
+    release = history.requested("b", revision="c2")
+    history.started(release, "b")
+    history.held("a", "b")
+    history.suspended()
+    history.render_failed("c3")
+    drifted = ObservedService(name="db", image="db:1", drift=("no container",))
+    seen = observe(home, services=(drifted,), reachable=False, reason="connection refused", at=None)
+    assert text(history, tmp_path, seen)[4:] == [
+        f"  active    {release} running",
+        "  held      it was slow (since 2026-01-02T03:04:11.000Z); `stagecraft resume` ends it",
+        "  suspended moving (since 2026-01-02T03:04:12.000Z)",
+        "  render    c3 failed: service-exited: web exited",
+        "  local: not reachable: connection refused",
+        "    db  missing      db:1",
+        "        drift: no container",
+        "  hosts last answered (never)",
+    ]
+
+
+def test_a_desired_manifest_without_a_release_says_so(history: History, tmp_path: Path) -> None:
+    history.deferred("b", revision=None)
+    assert text(history, tmp_path)[1:4] == [
+        "  git       - (never)",
+        "  desired   no release sha256:620000000000",
+        "  deployed  -",
+    ]

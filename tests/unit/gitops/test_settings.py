@@ -1,0 +1,165 @@
+"""Roles, gates and jobs of the services that are deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.kernel.errors import UserError
+from events.manifest import Gate, Job
+from gitops.config.faults import CONFIG_INVALID
+from gitops.config.load import load
+from gitops.settings import SERVICES_NONE, ServiceSettings, resolve_services, service_sections
+from tests.unit.gitops.trees import tree_of
+
+WEB: dict[str, Any] = {"web": {"image": "x"}}
+
+
+def resolved(
+    folder: Path, body: str, services: dict[str, Any], descriptor: str | None = None
+) -> dict[str, ServiceSettings]:
+    files = {"stagecraft.yml": f"project: {{name: hello}}\n{body}"}
+    if descriptor is not None:
+        files["environments/prod.yml"] = descriptor
+    return resolve_services(load(tree_of(folder, files), "stagecraft.yml", "prod"), services)
+
+
+def refusal(folder: Path, body: str, services: dict[str, Any], descriptor: str | None = None) -> UserError:
+    with pytest.raises(UserError) as caught:
+        resolved(folder, body, services, descriptor)
+    return caught.value
+
+
+def test_without_hosts_every_role_is_on_the_local_host(tmp_path: Path) -> None:
+    made = resolved(
+        tmp_path, "services: {web: {role: anything}}\nenvironments: {prod: }\n", {**WEB, "db": {}}
+    )
+    assert (made["web"].role, made["web"].hosts) == ("anything", ("local",))
+    assert (made["db"].role, made["db"].hosts) == ("app", ("local",))
+
+
+def test_hosts_are_those_of_the_role_sorted_and_once(tmp_path: Path) -> None:
+    made = resolved(tmp_path, "hosts: {app: [h2, h1, h2]}\nenvironments: {prod: }\n", WEB)
+    assert made["web"].hosts == ("h1", "h2")
+
+
+def test_hosts_of_the_environment_stand_in_for_the_projects(tmp_path: Path) -> None:
+    body = "hosts: {app: [h1]}\nenvironments: {prod: {hosts: {app: [h9]}}}\n"
+    assert resolved(tmp_path, body, WEB)["web"].hosts == ("h9",)
+
+
+@pytest.mark.parametrize(
+    ("body", "file", "line", "key"),
+    [
+        (
+            "hosts: {apps: [h]}\nservices:\n  web: {role: app}\nenvironments: {prod: }\n",
+            "stagecraft.yml",
+            4,
+            "services.web.role",
+        ),
+        ("hosts: {apps: [h]}\nenvironments: {prod: }\n", "stagecraft.yml", None, "services.web.role"),
+        (
+            "hosts: {apps: [h]}\nenvironments:\n  prod:\n    services: {web: {role: app}}\n",
+            "stagecraft.yml",
+            5,
+            "environments.prod.services.web.role",
+        ),
+    ],
+)
+def test_a_role_without_a_host_is_refused_where_it_stands(
+    tmp_path: Path, body: str, file: str, line: int | None, key: str
+) -> None:
+    error = refusal(tmp_path, body, WEB)
+    assert (error.code, error.where.file, error.where.line, error.where.key) == (
+        CONFIG_INVALID,
+        file,
+        line,
+        key,
+    )
+    assert "did you mean 'apps'? (allowed: apps)" in error.message
+
+
+def test_a_service_that_compose_does_not_have_is_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "services:\n  wbe: {}\nenvironments: {prod: }\n", WEB)
+    assert (error.code, error.where.line, error.where.key) == (CONFIG_INVALID, 3, "services.wbe")
+    assert "did you mean 'web'? (allowed: web)" in error.message
+
+
+def test_an_unknown_service_of_a_descriptor_is_found_in_its_file(tmp_path: Path) -> None:
+    body = "services: {gone: {}}\nenvironments: {}\n"
+    error = refusal(tmp_path, body, WEB, descriptor="services: {gone: {}, other: {}}\n")
+    assert error.message.startswith("2 rules are broken:")
+    assert "environments/prod.yml:1:22, key services.other" in error.message
+    assert error.message.count("'gone'") == 1
+
+
+def test_no_service_at_all_is_an_error(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "environments: {prod: }\n", {}).code == SERVICES_NONE
+
+
+def test_a_service_that_another_waits_for_to_end_is_a_job(tmp_path: Path) -> None:
+    services: dict[str, Any] = {
+        "web": {
+            "depends_on": {"mig": {"condition": "service_completed_successfully"}, "db": {"condition": "x"}}
+        },
+        "mig": {},
+        "db": {},
+    }
+    made = resolved(tmp_path, "environments: {prod: }\n", services)
+    assert {name: one.job for name, one in made.items()} == {"web": None, "mig": Job(), "db": None}
+
+
+def test_a_job_may_be_marked(tmp_path: Path) -> None:
+    body = "services: {a: {job: {}}, b: {job: {on_rollback: true}}}\nenvironments: {prod: }\n"
+    made = resolved(tmp_path, body, {"a": {}, "b": {}})
+    assert (made["a"].job, made["b"].job) == (Job(), Job(on_rollback=True))
+
+
+def test_the_special_wins_over_the_general_key_by_key(tmp_path: Path) -> None:
+    body = (
+        "services:\n"
+        "  web: {gate: {settle: 3s}, role: r1, paths: [a], job: {}}\n"
+        "  own: {gate: {deadline: 9s}}\n"
+        "environments:\n"
+        "  prod:\n"
+        "    gate: {settle: 5s, deadline: 50s}\n"
+        "    services: {web: {gate: {deadline: 70s}}, own: {role: r2, paths: [b], job: {on_rollback: true}}}\n"
+    )
+    made = resolved(tmp_path, body, {"web": {}, "own": {}, "plain": {}})
+    assert made["web"].gate == Gate(settle_seconds=3, deadline_seconds=70)
+    assert made["own"].gate == Gate(settle_seconds=5, deadline_seconds=9)
+    assert made["plain"].gate == Gate(settle_seconds=5, deadline_seconds=50)
+    assert (made["web"].role, made["web"].paths, made["web"].job) == ("r1", ("a",), Job())
+    assert (made["own"].role, made["own"].paths, made["own"].job) == ("r2", ("b",), Job(on_rollback=True))
+
+
+@pytest.mark.parametrize(
+    ("check", "deadline"),
+    [
+        (None, 120.0),
+        ({"test": ["CMD", "x"]}, 190.0),
+        ({"interval": "10s", "timeout": "5s", "retries": 10, "start_period": "1m"}, 220.0),
+        ({"interval": "1s", "timeout": "1s"}, 120.0),
+        ({"disable": True}, 120.0),
+    ],
+)
+def test_a_health_check_is_given_time_to_come_to_its_end(
+    tmp_path: Path, check: dict[str, Any] | None, deadline: float
+) -> None:
+    made = resolved(tmp_path, "environments: {prod: }\n", {"web": {"healthcheck": check}})
+    assert made["web"].gate == Gate(settle_seconds=2.0, deadline_seconds=deadline)
+
+
+def test_a_deadline_that_is_given_is_taken_as_it_is(tmp_path: Path) -> None:
+    body = "services: {web: {gate: {deadline: 5s}}}\nenvironments: {prod: }\n"
+    assert (
+        resolved(tmp_path, body, {"web": {"healthcheck": {"retries": 9}}})["web"].gate.deadline_seconds == 5.0
+    )
+
+
+def test_services_of_project_and_environment_are_named_together(tmp_path: Path) -> None:
+    content = "project: {name: a}\nservices: {web: }\nenvironments: {prod: {services: {tool: }}}\n"
+    configuration = load(tree_of(tmp_path, {"stagecraft.yml": content}), "stagecraft.yml", "prod")
+    assert sorted(service_sections(configuration)) == ["tool", "web"]

@@ -1,0 +1,151 @@
+"""From a Manifest to an app and files on the host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from events import labels
+from events.blobs import MemoryBlobStore
+from events.kernel.errors import InternalError, OutsideError
+from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Manifest
+from projections.converge.materialise import app_folder, app_for, state_paths, write_compose, write_files
+from tests.unit.projections.converge.scene import HOST, Spec, manifest_of
+
+
+def tree(blobs: MemoryBlobStore) -> FileTree:
+    return FileTree(
+        entries=(
+            FileEntry(path="bin/run", executable=True, blob=blobs.put(b"#!/bin/sh\n")),
+            FileEntry(path="conf/deep/app.ini", executable=False, blob=blobs.put(b"a=1\n")),
+        )
+    )
+
+
+def binds(*sources: str) -> Manifest:
+    mounts = [{"type": "bind", "source": source, "target": f"/m{n}"} for n, source in enumerate(sources)]
+    return manifest_of(web=Spec(more={"volumes": [*mounts, {"type": "volume", "source": "data"}]}))
+
+
+def sources(manifest: Manifest, root: Path) -> list[str]:
+    app = app_for(manifest, HOST, root=root, lineage="l1")
+    return [mount["source"] for mount in app.document["services"]["web"]["volumes"]]
+
+
+def test_prefixes_become_paths_of_the_host(tmp_path: Path) -> None:
+    manifest = binds(f"{FILES_PREFIX}{'a' * 64}", f"{FILES_PREFIX}{'a' * 64}/x.ini", f"{STATE_PREFIX}data", "/srv")
+    folder = tmp_path / "apps/hello/prod"
+    assert sources(manifest, tmp_path) == [
+        f"{folder}/files/{'a' * 64}",
+        f"{folder}/files/{'a' * 64}/x.ini",
+        f"{folder}/state/data",
+        "/srv",
+        "data",
+    ]
+
+
+def test_dollars_of_the_root_are_doubled_for_compose(tmp_path: Path) -> None:
+    assert sources(binds(f"{STATE_PREFIX}data"), tmp_path / "a$b")[0] == f"{tmp_path}/a$$b/apps/hello/prod/state/data"
+
+
+def test_the_whole_state_folder_can_be_mounted(tmp_path: Path) -> None:
+    assert sources(binds(STATE_PREFIX), tmp_path)[0] == f"{tmp_path}/apps/hello/prod/state"
+
+
+def test_a_bind_volume_of_the_driver_is_translated(tmp_path: Path) -> None:
+    manifest = manifest_of(web=Spec())
+    manifest.hosts[HOST].compose["volumes"] = {
+        "data": {"driver_opts": {"type": "none", "o": "bind", "device": f"{STATE_PREFIX}pg"}},
+        "other": None,
+    }
+    app = app_for(manifest, HOST, root=tmp_path, lineage="l1")
+    assert app.document["volumes"]["data"]["driver_opts"]["device"] == f"{tmp_path}/apps/hello/prod/state/pg"
+
+
+def test_every_service_gets_the_lineage_and_the_manifest_stays_as_it_is(tmp_path: Path) -> None:
+    manifest = manifest_of(web=Spec(), db=Spec(image="db:1"))
+    digest = manifest.digest
+    app = app_for(manifest, HOST, root=tmp_path, lineage="l1", images={"db": "sha256:other"})
+    services = app.document["services"]
+    assert {services[name]["labels"][labels.LOG] for name in services} == {"l1"}
+    assert services["db"]["image"] == "sha256:other"
+    assert services["web"]["labels"][labels.SERVICE] == "web"
+    assert app.document["name"] == app.compose_project == "hello-prod"
+    assert manifest.digest == digest
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc"])
+def test_a_path_that_leads_out_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(InternalError, match="manifest-path-escapes"):
+        sources(binds(f"{STATE_PREFIX}{path}"), tmp_path)
+
+
+def test_trees_are_written_once_read_only_and_complete(tmp_path: Path) -> None:
+    blobs = MemoryBlobStore()
+    files = tree(blobs)
+    manifest = manifest_of(trees=(files,), web=Spec())
+    write_files(manifest, HOST, root=tmp_path, blobs=blobs)
+    place = app_folder(tmp_path, manifest) / "files" / files.digest.removeprefix("sha256:")
+    assert (place / "bin/run").read_bytes() == b"#!/bin/sh\n"
+    assert (place / "bin/run").stat().st_mode & 0o777 == 0o555
+    assert (place / "conf/deep/app.ini").stat().st_mode & 0o777 == 0o444
+    assert {path.stat().st_mode & 0o777 for path in (place, place / "conf", place / "conf/deep")} == {0o755}
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    before = (place / "bin/run").stat().st_ino
+    write_files(manifest, HOST, root=tmp_path, blobs=MemoryBlobStore())  # nothing is read again
+    assert (place / "bin/run").stat().st_ino == before
+
+
+def test_a_tree_with_a_missing_blob_is_absent_and_its_leftover_goes_at_the_next_try(tmp_path: Path) -> None:
+    blobs = MemoryBlobStore()
+    files = tree(blobs)
+    manifest = manifest_of(trees=(files,), web=Spec())
+    empty = MemoryBlobStore()
+    empty.put(b"#!/bin/sh\n")
+    with pytest.raises(OutsideError, match="blob-missing"):
+        write_files(manifest, HOST, root=tmp_path, blobs=empty)
+    parent = app_folder(tmp_path, manifest) / "files"
+    assert [path.name[:1] for path in parent.iterdir()] == ["."]
+    write_files(manifest, HOST, root=tmp_path, blobs=blobs)
+    assert [path.name for path in parent.iterdir()] == [files.digest.removeprefix("sha256:")]
+
+
+def test_state_folders_are_made_and_what_is_there_stays(tmp_path: Path) -> None:
+    manifest = binds(f"{STATE_PREFIX}data/pg", f"{STATE_PREFIX}a$$b", f"{STATE_PREFIX}socket")
+    state = app_folder(tmp_path, manifest) / "state"
+    state.mkdir(parents=True)
+    (state / "socket").write_text("a file")
+    write_files(manifest, HOST, root=tmp_path, blobs=MemoryBlobStore())
+    assert (state / "data/pg").is_dir()
+    assert (state / "a$b").is_dir()
+    assert (state / "socket").read_text() == "a file"
+    assert state_paths(manifest.hosts[HOST]) == ("a$b", "data/pg", "socket")
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    blobs = MemoryBlobStore()
+    manifest = manifest_of(trees=(tree(blobs),), web=Spec())
+    (tmp_path / "apps").write_text("in the way")
+    with pytest.raises(OutsideError, match="host-folder-failed") as raised:
+        write_files(manifest, HOST, root=tmp_path, blobs=blobs)
+    assert raised.value.where.host == HOST
+    app = app_for(manifest, HOST, root=tmp_path, lineage="l1")
+    with pytest.raises(OutsideError, match="host-folder-failed"):
+        write_compose(app, manifest, host=HOST, root=tmp_path)
+
+
+def test_compose_file_reads_back_to_the_document_and_is_left_alone_when_equal(tmp_path: Path) -> None:
+    manifest = manifest_of(web=Spec(more={"environment": {"A": "1e3", "B": "on", "C": "x: y", "D": None}}))
+    app = app_for(manifest, HOST, root=tmp_path, lineage="l1")
+    write_compose(app, manifest, host=HOST, root=tmp_path)
+    path = app_folder(tmp_path, manifest) / "compose.yml"
+    assert yaml.safe_load(path.read_text()) == json.loads(json.dumps(app.document))
+    inode = path.stat().st_ino
+    write_compose(app, manifest, host=HOST, root=tmp_path)
+    assert path.stat().st_ino == inode
+    path.write_text("edited by hand")
+    write_compose(app, manifest, host=HOST, root=tmp_path)
+    assert "edited" not in path.read_text()

@@ -1,0 +1,409 @@
+"""Following the log into views: equal however they were folded, made anew when they cannot be trusted."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from events.envelope import StoredEvent
+from events.kernel.errors import InternalError, OutsideError
+from events.memory import MemoryEventLog
+from events.streams import StreamName
+from projections import runner
+from projections.runner import View, ViewsDamagedError, ViewStore, catch_up, mend, read_views
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.releases import RELEASES
+from tests.unit.projections.views.history import History, digest, rows
+from tests.unit.projections.views.player import OPERATIONS, STEPS, Player, Step
+
+VIEWS = (RELEASES, ENVIRONMENTS)
+
+
+def _count(tables: sqlite3.Connection, event: StoredEvent) -> None:
+    tables.execute("INSERT INTO seen VALUES (?, ?)", (event.position, event.type))
+
+
+SEEN = View(
+    name="seen",
+    version=1,
+    tables={"seen": "CREATE TABLE seen (position INTEGER PRIMARY KEY, type TEXT)"},
+    concerns=frozenset({"DeployRequested", "ReleaseStarted"}),
+    apply=_count,
+)
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    made = History()
+    yield made
+    made.log.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "views.db"
+
+
+def positions(tables: sqlite3.Connection) -> list[int]:
+    return [row["position"] for row in tables.execute("SELECT position FROM seen ORDER BY position")]
+
+
+def checkpoint(tables: sqlite3.Connection) -> tuple[int, str | None]:
+    row = tables.execute("SELECT position, event_id FROM checkpoints WHERE view = 'seen'").fetchone()
+    return row["position"], row["event_id"]
+
+
+def write(history: History, times: int = 1) -> None:
+    """Two events a time: one that `SEEN` is about and one that it is not."""
+    for _ in range(times):
+        history.requested("a")
+        history.suspended()
+
+
+def test_a_view_gets_the_events_it_is_about_and_the_checkpoint_passes_the_others(
+    history: History, path: Path
+) -> None:
+    write(history, 2)
+    store = ViewStore(path, lineage=history.log.lineage)
+    assert catch_up(history.log, store, SEEN) == 4
+    with store.reading() as tables:
+        assert positions(tables) == [1, 3]
+        assert checkpoint(tables) == (4, str(history.log.read(after=3)[0].id))
+    store.close()
+
+
+def test_a_second_catch_up_applies_only_what_is_new(history: History, path: Path) -> None:
+    write(history)
+    assert read_views(history.log, path, [SEEN], positions) == [1]
+    write(history)
+    assert read_views(history.log, path, [SEEN], positions) == [1, 3]
+
+
+def test_an_empty_log_is_followed_to_nothing(path: Path) -> None:
+    log = MemoryEventLog()
+    store = ViewStore(path, lineage=log.lineage)
+    assert catch_up(log, store, SEEN) == 0
+    store.close()
+    log.close()
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 1000])
+def test_every_page_size_gives_the_same_rows(history: History, path: Path, page: int) -> None:
+    write(history, 4)
+    store = ViewStore(path, lineage=history.log.lineage)
+    assert catch_up(history.log, store, SEEN, page_events=page) == 8
+    with store.reading() as tables:
+        assert positions(tables) == [1, 3, 5, 7]
+    store.close()
+
+
+class RacedLog(MemoryEventLog):
+    """A log during whose next call something else happens; it is a real log in all else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.during_head: list[Callable[[], object]] = []
+        self.during_read: list[Callable[[], object]] = []
+
+    @override
+    def head(self) -> int:
+        while self.during_head:
+            self.during_head.pop()()
+        return super().head()
+
+    @override
+    def read(
+        self,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        stream: StreamName | None = None,
+        type_name: str | None = None,
+    ) -> list[StoredEvent]:
+        page = super().read(after=after, limit=limit, stream=stream, type_name=type_name)
+        while self.during_read:
+            self.during_read.pop()()
+        return page
+
+
+def test_a_page_that_another_process_applied_meanwhile_is_not_applied_twice(path: Path) -> None:
+    log = RacedLog()
+    write(History(log), 2)
+    mine = ViewStore(path, lineage=log.lineage)
+    theirs = ViewStore(path, lineage=log.lineage)
+    log.during_read.append(lambda: catch_up(log, theirs, SEEN, page_events=3))
+    assert catch_up(log, mine, SEEN) == 4
+    with mine.reading() as tables:
+        assert positions(tables) == [1, 3]
+    mine.close()
+    theirs.close()
+    log.close()
+
+
+def test_a_view_that_another_process_brought_further_is_not_thrown_away(path: Path) -> None:
+    log = RacedLog()
+    history = History(log)
+    write(history)
+    mine = ViewStore(path, lineage=log.lineage)
+    theirs = ViewStore(path, lineage=log.lineage)
+    catch_up(log, mine, SEEN)
+    applied: list[int] = []
+
+    def noted(tables: sqlite3.Connection, event: StoredEvent) -> None:
+        applied.append(event.position)
+        _count(tables, event)
+
+    log.during_head += [lambda: catch_up(log, theirs, SEEN), lambda: write(history)]
+    assert catch_up(log, mine, replace(SEEN, apply=noted)) == 4
+    assert applied == []
+    mine.close()
+    theirs.close()
+    log.close()
+
+
+def test_another_version_of_a_view_is_made_anew_and_others_are_kept(history: History, path: Path) -> None:
+    write(history)
+    other = replace(SEEN, name="other", tables={"other": "CREATE TABLE other (x)"}, concerns=frozenset[str]())
+    read_views(history.log, path, [SEEN, other], positions)
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO other VALUES (1)")
+    db.close()
+
+    def with_extra(tables: sqlite3.Connection, event: StoredEvent) -> None:
+        tables.execute("INSERT INTO seen VALUES (?, ?, 'x')", (event.position, event.type))
+
+    newer = replace(
+        SEEN,
+        version=2,
+        tables={"seen": "CREATE TABLE seen (position INTEGER, type TEXT, extra TEXT)"},
+        apply=with_extra,
+    )
+
+    def both(tables: sqlite3.Connection) -> list[Any]:
+        return [
+            [row["extra"] for row in tables.execute("SELECT extra FROM seen")],
+            tables.execute("SELECT count(*) FROM other").fetchone()[0],
+        ]
+
+    assert read_views(history.log, path, [newer, other], both) == [["x"], 1]
+
+
+def test_the_views_of_another_log_are_dropped(history: History, path: Path) -> None:
+    write(history, 2)
+    read_views(history.log, path, [SEEN], positions)
+    other = History()
+    other.requested("a")
+    assert read_views(other.log, path, [SEEN], positions) == [1]
+    other.log.close()
+
+
+def test_a_log_that_was_set_back_makes_views_anew(history: History, path: Path) -> None:
+    write(history, 3)
+    read_views(history.log, path, [SEEN], positions)
+    restored = History(MemoryEventLog(lineage=history.log.lineage))
+    restored.suspended()
+    restored.requested("a")
+    assert read_views(restored.log, path, [SEEN], positions) == [2]
+    restored.log.close()
+
+
+def test_a_log_that_went_another_way_makes_views_anew(history: History, path: Path) -> None:
+    history.requested("a")
+    read_views(history.log, path, [SEEN], positions)
+    other = History(MemoryEventLog(lineage=history.log.lineage))
+    other.ids.event_id()
+    other.suspended()
+    other.requested("a")
+    assert read_views(other.log, path, [SEEN], positions) == [2]
+    other.log.close()
+
+
+def test_a_file_that_is_no_database_is_made_anew(history: History, path: Path) -> None:
+    write(history)
+    path.parent.mkdir()
+    path.write_bytes(b"not a database, not at all" * 100)
+    assert read_views(history.log, path, [SEEN], positions) == [1]
+
+
+def test_a_file_damaged_in_the_middle_is_made_anew(history: History, path: Path) -> None:
+    write(history, 400)
+    expected = read_views(history.log, path, [SEEN], positions)
+    content = bytearray(path.read_bytes())
+    page = 4096
+    assert len(content) > 4 * page
+    content[page * 2 :] = b"\xff" * (len(content) - page * 2)
+    path.write_bytes(content)
+    assert read_views(history.log, path, [SEEN], positions) == expected
+
+
+def test_a_database_of_somebody_else_is_emptied(history: History, path: Path) -> None:
+    write(history)
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE seen (other TEXT)")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    assert read_views(history.log, path, [SEEN], positions) == [1]
+
+
+def test_mending_keeps_a_sound_file(history: History, path: Path) -> None:
+    write(history)
+    read_views(history.log, path, [SEEN], positions)
+    before = path.read_bytes()
+    mend(path)
+    assert path.read_bytes() == before
+
+
+def test_damage_that_stays_is_an_error_and_no_loop(history: History, path: Path) -> None:
+    write(history)
+    asked: list[int] = []
+
+    def damaged(_tables: sqlite3.Connection) -> None:
+        asked.append(1)
+        raise ViewsDamagedError(runner.VIEWS_UNAVAILABLE, "always")
+
+    with pytest.raises(ViewsDamagedError):
+        read_views(history.log, path, [SEEN], damaged)
+    assert len(asked) == 2
+
+
+def test_a_wrong_query_is_a_bug_and_keeps_the_file(history: History, path: Path) -> None:
+    write(history)
+    read_views(history.log, path, [SEEN], positions)
+    before = path.read_bytes()
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        read_views(history.log, path, [SEEN], lambda tables: tables.execute("SELECT absent FROM seen"))
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_is_no_damage(history: History, path: Path) -> None:
+    write(history)
+    read_views(history.log, path, [SEEN], positions)
+    write(history, 2000)
+    store = ViewStore(path, lineage=history.log.lineage)
+    with store.reading() as tables:
+        tables.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(OutsideError) as caught:
+        catch_up(history.log, store, SEEN)
+    store.close()
+    assert caught.value.code == "views-unavailable"
+    assert "full" in caught.value.why
+    assert not isinstance(caught.value, ViewsDamagedError)
+
+
+def test_a_folder_that_cannot_be_made_says_where(history: History, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutsideError) as caught:
+        read_views(history.log, tmp_path / "file" / "views.db", [SEEN], positions)
+    assert caught.value.code == "views-unavailable"
+    assert caught.value.where.file == str(tmp_path / "file" / "views.db")
+
+
+def test_a_second_mender_gives_up_after_its_deadline(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir()
+    monkeypatch.setattr(runner, "_BUSY_SECONDS", 0.05)
+    with path.with_name("views.db.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(OutsideError) as caught:
+            mend(path)
+    assert "locked" in caught.value.why
+
+
+def test_a_locked_file_is_no_damage(history: History, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(history)
+    read_views(history.log, path, [SEEN], positions)
+    monkeypatch.setattr(runner, "_BUSY_SECONDS", 0.05)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OutsideError) as caught:
+        mend(path)
+    assert not isinstance(caught.value, ViewsDamagedError)
+    holder.close()
+    assert read_views(history.log, path, [SEEN], positions) == [1]
+
+
+@pytest.mark.parametrize("error", [KeyError("digest"), TypeError("x"), sqlite3.IntegrityError("NOT NULL")])
+def test_an_event_that_a_view_cannot_take_is_a_bug_with_its_place(
+    history: History, path: Path, error: Exception
+) -> None:
+    write(history)
+
+    def broken(_tables: sqlite3.Connection, _event: StoredEvent) -> None:
+        raise error
+
+    with pytest.raises(InternalError) as caught:
+        read_views(history.log, path, [replace(SEEN, apply=broken)], positions)
+    assert caught.value.code == "view-broken"
+    assert "DeployRequested at position 1" in caught.value.message
+    assert caught.value.next == "stagecraft events list --json --after 0 --limit 1"
+
+
+def test_a_page_that_fails_leaves_rows_and_checkpoint_as_they_were(history: History, path: Path) -> None:
+    write(history, 2)
+
+    def third_fails(tables: sqlite3.Connection, event: StoredEvent) -> None:
+        if event.position == 3:
+            raise KeyError("third")
+        _count(tables, event)
+
+    with pytest.raises(InternalError):
+        read_views(history.log, path, [replace(SEEN, apply=third_fails)], positions)
+    store = ViewStore(path, lineage=history.log.lineage)
+    with store.reading() as tables:
+        assert positions(tables) == []
+        assert checkpoint(tables) == (0, None)
+    store.close()
+
+
+def test_a_failed_transaction_is_rolled_back(history: History, path: Path) -> None:
+    store = ViewStore(path, lineage=history.log.lineage)
+    catch_up(history.log, store, SEEN)
+    with pytest.raises(sqlite3.IntegrityError), store.writing() as tables:
+        tables.executemany("INSERT INTO seen VALUES (?, 'x')", [(1,), (1,)])
+    with store.reading() as tables:
+        assert positions(tables) == []
+    store.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(before=STEPS, after=STEPS, page=st.integers(1, 7))
+def test_views_are_equal_however_they_were_folded(before: list[Step], after: list[Step], page: int) -> None:
+    history = History()
+    player = Player(history)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "views.db"
+        store = ViewStore(path, lineage=history.log.lineage)
+        for steps in (before, after):
+            player.play(steps)
+            for view in VIEWS:
+                assert catch_up(history.log, store, view, page_events=page) == history.log.head()
+        with store.reading() as tables:
+            step_by_step = rows(tables, VIEWS)
+        store.close()
+        path.unlink()
+        at_once = read_views(history.log, path, VIEWS, lambda tables: rows(tables, VIEWS))
+        again = read_views(history.log, path, VIEWS, lambda tables: rows(tables, VIEWS))
+    history.log.close()
+    assert step_by_step == at_once == again
+
+
+def test_the_player_makes_histories_that_fill_every_table() -> None:
+    history = History()
+    Player(history).play([(operation, "prod", 1) for operation in OPERATIONS for _ in range(2)])
+    Player(history).play([("rendered", "prod", 1), ("requested", "prod", 1), ("job", "prod", 1)])
+    Player(history).play([("requested", "prod", 2), ("phase", "prod", 1)])
+    with TemporaryDirectory() as folder:
+        filled = read_views(history.log, Path(folder) / "v.db", VIEWS, lambda tables: rows(tables, VIEWS))
+    history.log.close()
+    assert all(filled.values())
+    assert digest("m1") in str(filled["environments"])
