@@ -21,7 +21,7 @@ app = group("Watch a branch and keep environments as it says.")
 
 
 @app.command("run")
-@with_settings("env")
+@with_settings("env", "dry_run")
 def run(
     settings: Settings,
     *,
@@ -41,6 +41,8 @@ def run(
     """
     if not once:
         raise UserError(ONLY_ONCE, "controller run needs --once", next="run it with --once from a timer")
+    if settings.dry_run:
+        return _show_only(settings, repo, branch)
     from controller.bootstrap import open_context
     from controller.look import look
     from controller.repositories import watched
@@ -58,6 +60,24 @@ def run(
         )
     codes = [_report(settings, outcome) for outcome in outcomes]
     return max(codes, default=ExitCode.OK)
+
+
+def _show_only(settings: Settings, repo: str, branch: str) -> int:
+    from cli.plan import as_text
+    from controller.branch_preview import preview_branch
+
+    shown = asyncio.run(
+        preview_branch(
+            settings.home,
+            repo,
+            branch=branch,
+            environments=settings.environments,
+            config_path=settings.config,
+            cwd=settings.cwd,
+        )
+    )
+    settings.console.line("\n\n".join(as_text(one) for one in shown))
+    return ExitCode.OK
 
 
 def _report(settings: Settings, outcome: Outcome) -> ExitCode:

@@ -105,17 +105,19 @@ def _status(history: History, target: Target) -> Status:
         nothing=unknown,
     )
     environment = known or unseen(target.project, target.name)
-    return join(environment, _observations(history.settings, target), now=datetime.now(UTC))
+    hosts, looked_at = _observed(history.settings, target)
+    return join(environment, hosts, now=datetime.now(UTC), git_looked_at=looked_at)
 
 
-def _observations(settings: Settings, target: Target) -> Sequence[HostObservation]:
-    """What the hosts last answered; asking makes no file."""
+def _observed(settings: Settings, target: Target) -> tuple[Sequence[HostObservation], datetime | None]:
+    """What the hosts last answered, and when Git was last looked at; asking makes no file."""
     path = settings.home.observed_db
     if not path.is_file():
-        return ()
+        return (), None
     from projections.observed import ObservedStore
 
-    return ObservedStore(path).load(str(target))
+    store = ObservedStore(path)
+    return store.load(str(target)), store.looked_at(str(target))
 
 
 def _print_one(settings: Settings, shown: Status, *, json: bool) -> None:

@@ -86,6 +86,7 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
             ids=SystemIds(clock),
             catalogue=EngineCatalogue(engine),
             converger=converger,
+            observed=observed,
             progress=progress,
         )
     finally:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from events.log import EventLog
     from gitops.pins import ImageCatalogue
     from projections.converge.release import Converger
+    from projections.observed import ObservedStore
 
 LOCK_DEADLINE_SECONDS = 600.0  # as long as a slow Release may take
 
@@ -40,6 +41,7 @@ class Context:
     ids: Ids
     catalogue: ImageCatalogue
     converger: Converger
+    observed: ObservedStore
     progress: Callable[[str], None]  # one line for whoever watches
 
     def recorder(

@@ -62,6 +62,8 @@ async def look(
     tip = await fetch_tip(context, watched, branch)
     with tip.repository:
         sighting = await see(context, tip, environments=environments, config_path=config_path)
+        for name in sighting.environments:
+            context.observed.note_look(f"{sighting.project}/{name}", context.clock.now())
         return [await _consider_locked(context, sighting, name) for name in sighting.environments]
 
 

@@ -1,7 +1,8 @@
-"""What the engines last answered: `observed.db`, disposable.
+"""What engines and Git last answered: `observed.db`, disposable.
 
-It is no fold of the log and no truth about the past: whoever looks at a host writes here what it saw, and
-status reads it without asking an engine. When a host does not answer, what it answered last stays, marked
+It is no fold of the log and no truth about the past: whoever looks at a host writes here what it saw, whoever
+looks at Git writes when, and status reads it without asking anybody. A look that finds nothing new leaves no
+event; this is where its time is kept. When a host does not answer, what it answered last stays, marked
 as unreachable. A file that is missing, damaged or of another layout is made anew: the next look fills it.
 
 Each call opens the file for itself. That costs a fraction of a millisecond, works from any thread, and a
@@ -11,7 +12,7 @@ file that was deleted meanwhile harms nothing. An open connection was dropped fo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,10 +28,11 @@ OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
 )
 
-_LAYOUT = 1  # user_version of the file
+_LAYOUT = 2  # user_version of the file
 _BUSY_SECONDS = 5.0
 _NOT_OURS = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table of another shape
-_TABLE = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS host (
     environment TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -40,7 +42,9 @@ CREATE TABLE IF NOT EXISTS host (
     at TEXT,
     PRIMARY KEY (environment, name)
 ) WITHOUT ROWID
-"""
+""",
+    "CREATE TABLE IF NOT EXISTS look (environment TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+)
 T = TypeVar("T")
 
 
@@ -124,6 +128,20 @@ class ObservedStore:
 
         return self._with_file(read)
 
+    def note_look(self, environment: str, at: datetime) -> None:
+        """Git was looked at for an environment. Raises OutsideError `observed-unavailable`."""
+        row = (environment, format_utc(at))
+        self._with_file(lambda db: db.execute("INSERT OR REPLACE INTO look VALUES (?, ?)", row))
+
+    def looked_at(self, environment: str) -> datetime | None:
+        """When Git was last looked at, None for never. Raises OutsideError `observed-unavailable`."""
+
+        def read(db: sqlite3.Connection) -> datetime | None:
+            row = db.execute("SELECT at FROM look WHERE environment = ?", (environment,)).fetchone()
+            return None if row is None else parse_utc(row[0])
+
+        return self._with_file(read)
+
     def _with_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one transaction; a file that cannot be understood is made anew, once."""
         try:
@@ -145,7 +163,7 @@ class ObservedStore:
             ) from error
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> Generator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as db:
             db.execute("PRAGMA synchronous = OFF")  # it may be lost at any time
@@ -153,8 +171,10 @@ class ObservedStore:
             with db:
                 if layout != _LAYOUT:
                     db.execute("DROP TABLE IF EXISTS host")
+                    db.execute("DROP TABLE IF EXISTS look")
                     db.execute(f"PRAGMA user_version = {_LAYOUT}")
-                db.execute(_TABLE)
+                for table in _TABLES:
+                    db.execute(table)
                 yield db
 
     def _forget(self) -> None:

@@ -86,12 +86,19 @@ class ViewStore:
         with _translated(path):
             self._connection = _connected(path)
             try:
-                with self._transaction("BEGIN IMMEDIATE"):
-                    if not _belongs(self._connection, lineage):
-                        _empty(self._connection, lineage)
+                self._make_ours(lineage)
             except BaseException:
                 self._connection.close()
                 raise
+
+    def _make_ours(self, lineage: str) -> None:
+        """Empty a file that is new or of another log; the write lock is asked for only then."""
+        with self._transaction("BEGIN"):
+            if _belongs(self._connection, lineage):
+                return
+        with self._transaction("BEGIN IMMEDIATE"):
+            if not _belongs(self._connection, lineage):
+                _empty(self._connection, lineage)
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main() -> int:
@@ -17,7 +18,7 @@ def main() -> int:
     record, arguments = Path(sys.argv[1]), sys.argv[2:]
     with record.open("w", encoding="utf-8", buffering=1) as file:
 
-        def hook(event: str, values: tuple[object, ...]) -> None:
+        def hook(event: str, values: tuple[Any, ...]) -> None:
             if event == "subprocess.Popen":
                 told = values[1]
                 words = (
@@ -35,7 +36,11 @@ def main() -> int:
         return run(arguments)
 
 
-def _writes(values: tuple[object, ...]) -> bool:
+def _words(told: Any) -> list[str]:  # noqa: ANN401  # what a program was started with has no narrower type
+    return [told] if isinstance(told, str) else [os.fsdecode(word) for word in told]
+
+
+def _writes(values: tuple[Any, ...]) -> bool:
     mode, flags = values[1], values[2]
     if isinstance(mode, str):
         return any(letter in mode for letter in "wax+")

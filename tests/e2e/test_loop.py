@@ -202,3 +202,13 @@ def test_nothing_but_the_log_and_the_blobs_is_needed_to_roll_back(team: Team, im
     shutil.rmtree(team.cli.cwd / "home" / "mirrors")
     team.cli.ok("rollback", "--env", "prod", "--to-previous", seconds=90)
     assert team.answer() == "web v1"
+
+
+def test_a_dry_run_of_a_look_shows_the_plan_and_does_nothing(team: Team) -> None:
+    team.merge("first")
+    shown = team.cli.ok(
+        "controller", "run", "--once", "--dry-run", "--repo", team.repository.origin, "--branch", "main"
+    )
+    assert "+ local/web: new" in shown.stdout
+    assert team.project.containers() == []
+    assert not (team.cli.cwd / "home").exists()

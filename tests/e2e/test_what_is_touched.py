@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.team import Team
-from tests.support.cli import Stagecraft
 from tests.support.cleanup import unique_project_name
+from tests.support.cli import Stagecraft
 from tests.support.repos import Repository
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -48,13 +48,13 @@ class SimulatedController:
         self.engine = SimulatedEngine(clock=self.clock)
         home = Home(self.folder)
         home.create()
-        blobs = MemoryBlobStore()
+        blobs, observed = MemoryBlobStore(), ObservedStore(home.observed_db)
         converger = Converger(
             log=self.log,
             blobs=blobs,
             engines={"local": self.engine},
             roots={"local": home.local},
-            observed=ObservedStore(home.observed_db),
+            observed=observed,
             clock=self.clock,
             progress=self.said.append,
         )
@@ -67,6 +67,7 @@ class SimulatedController:
             ids=CountingIds(),
             catalogue=EngineCatalogue(self.engine),
             converger=converger,
+            observed=observed,
             progress=self.said.append,
         )
 

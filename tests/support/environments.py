@@ -116,7 +116,7 @@ class Story:
         release, digest = self._active()
         state = self.state
         assert state.deployed_digest is not None
-        bad = {digest} | (set() if state.hold is None else state.hold.bad)
+        bad = {digest} | (frozenset[str]() if state.hold is None else state.hold.bad)
         self.append(
             ReleaseStarted(release=release, digest=digest),
             ReleaseRolledBack(

@@ -23,7 +23,8 @@ def test_the_trail_of_a_container_leads_back_to_the_commit(controller: Simulated
     controller.look()
     events = {event.id: event for event in controller.log.read()}
     (replaced,) = [event for event in events.values() if event.type == "ServiceReplaced"]
-    trail, event = [], replaced
+    trail = list[str]()
+    event = replaced
     while event.causation is not None:
         event = events[event.causation]
         trail.append(event.type)
@@ -227,3 +228,13 @@ def test_the_same_text_keeps_its_pin_after_the_tag_moved(controller: SimulatedCo
 
 def _id(controller: SimulatedController, image: str) -> str:
     return controller.engine.images[image]
+
+
+def test_a_look_that_finds_nothing_leaves_its_time_and_no_event(controller: SimulatedController) -> None:
+    controller.merge(web="web:1")
+    controller.look()
+    before = controller.types
+    controller.clock.advance(60)
+    controller.look()
+    assert controller.types == before
+    assert controller.context.observed.looked_at("shop/prod") == controller.clock.now()

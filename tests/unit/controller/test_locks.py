@@ -96,9 +96,12 @@ def test_a_killed_holder_is_taken_over_at_once(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_has_not_said_who_it_is_is_no_problem(tmp_path: Path) -> None:
+    def overwrite_file() -> None:
+        next(tmp_path.glob("*.lock")).write_text("{")
+
     async def overwrite() -> None:
         async with locked(tmp_path, "a/b", clock=FakeClock(), purpose="x", deadline_seconds=1):
-            next(tmp_path.glob("*.lock")).write_text("{")
+            overwrite_file()
             async with locked(tmp_path, "a/b", clock=FakeClock(), purpose="y", deadline_seconds=1):
                 pass
 

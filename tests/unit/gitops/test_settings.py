@@ -125,7 +125,9 @@ def test_the_special_wins_over_the_general_key_by_key(tmp_path: Path) -> None:
         "environments:\n"
         "  prod:\n"
         "    gate: {settle: 5s, deadline: 50s}\n"
-        "    services: {web: {gate: {deadline: 70s}}, own: {role: r2, paths: [b], job: {on_rollback: true}}}\n"
+        "    services:\n"
+        "      web: {gate: {deadline: 70s}}\n"
+        "      own: {role: r2, paths: [b], job: {on_rollback: true}}\n"
     )
     made = resolved(tmp_path, body, {"web": {}, "own": {}, "plain": {}})
     assert made["web"].gate == Gate(settle_seconds=3, deadline_seconds=70)

@@ -42,6 +42,11 @@ def alive(pid: int) -> bool:
         return False
 
 
+def check_gone(pid: int) -> None:
+    """A killed process closes its pipes, which `run` waits for, a moment before it is gone."""
+    wait_until(f"the end of process {pid}", lambda: not alive(pid), seconds=2)
+
+
 def number_in(path: Path) -> int:
     wait_until(f"a number in {path}", lambda: path.exists() and path.read_text().endswith("\n"))
     return int(path.read_text())
@@ -135,8 +140,8 @@ def test_at_its_deadline_a_child_is_stopped_with_its_helpers(tmp_path: Path) -> 
         shell(WITH_HELPER, deadline_seconds=0.5, cwd=tmp_path)
     assert raised.value.code == PROCESS_TIMED_OUT
     assert raised.value.message == "sh was stopped after 0.5 s"
-    assert not alive(number_in(tmp_path / "pid"))
-    assert not alive(number_in(tmp_path / "helper"))
+    check_gone(number_in(tmp_path / "pid"))
+    check_gone(number_in(tmp_path / "helper"))
 
 
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
                 grace_seconds=0.2,
             )
         )
-    assert not alive(number_in(tmp_path / "pid"))
+    check_gone(number_in(tmp_path / "pid"))
 
 
 def test_a_helper_that_ignores_sigterm_is_killed_after_its_parent_has_gone(tmp_path: Path) -> None:
@@ -159,7 +164,7 @@ def test_a_helper_that_ignores_sigterm_is_killed_after_its_parent_has_gone(tmp_p
         asyncio.run(
             run(["sh", "-c", script], env=PATH, cwd=tmp_path, deadline_seconds=0.5, grace_seconds=0.2)
         )
-    assert not alive(number_in(tmp_path / "pid"))
+    check_gone(number_in(tmp_path / "pid"))
 
 
 def test_a_child_may_clean_up_when_it_is_stopped(tmp_path: Path) -> None:
@@ -189,8 +194,8 @@ def test_cancelling_the_wait_stops_the_child_first(tmp_path: Path) -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert not alive(number_in(tmp_path / "pid"))
-        assert not alive(number_in(tmp_path / "helper"))
+        check_gone(number_in(tmp_path / "pid"))
+        check_gone(number_in(tmp_path / "helper"))
 
     asyncio.run(cancelled())
 

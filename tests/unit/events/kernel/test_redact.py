@@ -120,6 +120,13 @@ def test_a_learned_value_is_masked_in_the_forms_that_programs_print(text: str) -
     assert "rd" not in masked
 
 
+def test_what_was_learned_can_be_forgotten() -> None:
+    redactor = Redactor()
+    redactor.learn("correct-horse")
+    redactor.forget()
+    assert redactor("correct-horse") == "correct-horse"
+
+
 def test_a_learned_key_file_is_masked_line_by_line() -> None:
     redactor = Redactor()
     redactor.learn("first-line-of-it\nsecond-line-of-it\nend\n")

@@ -67,7 +67,7 @@ def test_a_path_that_is_not_committed_is_made_on_the_host(tmp_path: Path) -> Non
 
 
 def test_other_mounts_stay_as_they_are(tmp_path: Path) -> None:
-    mounts = [
+    mounts: list[dict[str, Any]] = [
         {"type": "volume", "source": "data", "target": "/d"},
         {"type": "volume", "target": "/anonymous"},
         {"type": "bind", "source": "/var/run/docker.sock", "target": "/s", "bind": {}},

@@ -1,0 +1,279 @@
+"""Mirrors of real repositories over real transports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from events.kernel.errors import OutsideError, StagecraftError, UserError
+from gitops.source import mirror as module
+from gitops.source.address import REPOSITORY_URL_REFUSED
+from gitops.source.git import REPOSITORY_EMPTY, REPOSITORY_MISSING
+from gitops.source.gitcommand import GIT_FAILED
+from gitops.source.mirror import BRANCH_MISSING, GIT_UNREACHABLE, Mirror
+from tests.integration.gitops.githost import GitHost, serving
+from tests.support.repos import Repository, git
+
+GIT = shutil.which("git")
+WORD = "s3cret-t0ken-of-somebody"
+
+
+def look(mirror: Mirror, branch: str = "main") -> str:
+    return asyncio.run(mirror.remote_head(branch))
+
+
+def fetch(mirror: Mirror, branch: str = "main") -> str:
+    return asyncio.run(mirror.fetch(branch))
+
+
+def refusal(mirror: Mirror, branch: str = "main") -> StagecraftError:
+    with pytest.raises(StagecraftError) as caught:
+        look(mirror, branch)
+    with pytest.raises(StagecraftError) as again:
+        fetch(mirror, branch)
+    assert again.value.code == caught.value.code
+    return caught.value
+
+
+def test_a_branch_is_seen_and_brought_here(repository: Repository, tmp_path: Path) -> None:
+    revision = repository.commit({"a": "1"})
+    mirror = Mirror(str(repository.origin), tmp_path / "mirrors/one")
+    assert mirror.existing() is None
+    assert look(mirror) == revision
+    assert mirror.existing() is None
+    assert fetch(mirror) == revision
+    with mirror.repository() as opened:
+        assert opened.root is None
+        assert opened.tree(revision).read("a", max_bytes=10) == b"1"
+        assert opened.has(revision)
+        assert not opened.has("1" * 40)
+
+
+@pytest.mark.parametrize("form", ["{path}", "file://{path}", "{work}"])
+def test_a_path_may_be_written_in_several_ways(repository: Repository, tmp_path: Path, form: str) -> None:
+    revision = repository.commit({"a": "1"})
+    url = form.format(path=repository.origin, work=repository.work)
+    assert fetch(Mirror(url, tmp_path / "m")) == revision
+
+
+def test_a_second_fetch_brings_what_is_new(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    fetch(mirror)
+    revision = repository.commit({"a": "2"})
+    assert look(mirror) == revision
+    assert fetch(mirror) == fetch(mirror) == revision
+
+
+def test_a_rewritten_branch_is_taken_and_the_old_commit_stays(repository: Repository, tmp_path: Path) -> None:
+    first = repository.commit({"a": "1"})
+    old = repository.commit({"a": "2"})
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    fetch(mirror)
+    git("reset", "--quiet", "--hard", first, cwd=repository.work)
+    new = repository.commit({"a": "3"}, push=False)
+    repository.push("--force")
+    assert fetch(mirror) == new
+    with mirror.repository() as opened:
+        assert not opened.is_ancestor(old, new)
+        assert opened.tree(old).read("a", max_bytes=10) == b"2"
+
+
+def test_a_tag_never_stands_in_for_a_branch(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    git("tag", "release", cwd=repository.work)
+    git("push", "--quiet", "origin", "release", cwd=repository.work)
+    error = refusal(Mirror(str(repository.origin), tmp_path / "m"), "release")
+    assert error.code == BRANCH_MISSING
+
+
+def test_a_branch_wins_over_a_tag_of_its_name(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    git("tag", "main", cwd=repository.work)
+    git("push", "--quiet", "origin", "refs/tags/main", cwd=repository.work)
+    git("commit", "--quiet", "--allow-empty", "-m", "newer", cwd=repository.work)
+    git("push", "--quiet", "origin", "HEAD:refs/heads/main", cwd=repository.work)
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert look(mirror) == fetch(mirror) == repository.head()
+
+
+def test_a_branch_is_found_by_its_whole_name_alone(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    git("push", "--quiet", "origin", "HEAD:refs/heads/x/refs/heads/topic", cwd=repository.work)
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert refusal(mirror, "topic").code == BRANCH_MISSING
+    assert look(mirror, "refs/heads/main") == repository.head()
+
+
+def test_a_missing_branch_is_told_with_those_there_are(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    for number in range(25):
+        git("branch", f"topic-{number:02}", cwd=repository.work)
+    git("push", "--quiet", "--all", cwd=repository.work)
+    error = refusal(Mirror(str(repository.origin), tmp_path / "m"), "gone")
+    assert (error.code, type(error)) == (BRANCH_MISSING, UserError)
+    assert "it has main, topic-00" in error.message
+    assert error.message.endswith("and 6 more")
+
+
+@pytest.mark.parametrize(
+    "branch", ["", "-x", "--upload-pack=x", "a b", "a:b", "a..b", "a\nb", "a*", "refs/heads/"]
+)
+def test_what_cannot_be_a_branch_never_reaches_git(
+    repository: Repository, tmp_path: Path, branch: str
+) -> None:
+    repository.commit({"a": "1"})
+    assert refusal(Mirror(str(repository.origin), tmp_path / "m"), branch).code == BRANCH_MISSING
+
+
+def test_a_repository_without_a_commit_is_an_error_and_not_an_empty_state(
+    repository: Repository, tmp_path: Path
+) -> None:
+    assert refusal(Mirror(str(repository.origin), tmp_path / "m")).code == REPOSITORY_EMPTY
+
+
+def test_a_path_without_a_repository_is_an_error(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "gone"):
+        error = refusal(Mirror(str(path), tmp_path / "m"))
+        assert (error.code, type(error)) == (REPOSITORY_MISSING, UserError)
+
+
+def test_a_repository_that_is_damaged_is_told_in_gits_words(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    for pack in (repository.origin / "objects").rglob("*"):
+        if pack.is_file():
+            pack.unlink()
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    with pytest.raises(OutsideError) as caught:
+        fetch(mirror)
+    assert caught.value.code == GIT_UNREACHABLE
+    assert caught.value.why
+
+
+def test_a_repository_of_another_user_is_mirrored(repository: Repository, tmp_path: Path) -> None:
+    revision = repository.commit({"a": "1"})
+    if os.geteuid() != 0:
+        pytest.fail("only root can give files away; run the tests as root")
+    for path in (repository.origin, *repository.origin.rglob("*")):
+        os.chown(path, 65534, 65534)
+    assert fetch(Mirror(str(repository.origin), tmp_path / "m")) == revision
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_this_machine(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit({"a": "1"})
+    (tmp_path / "m").write_text("in the way")
+    with pytest.raises(OutsideError) as caught:
+        fetch(Mirror(str(repository.origin), tmp_path / "m"))
+    assert caught.value.code == GIT_FAILED
+
+
+def test_nobody_listening_is_an_error_of_the_outside(tmp_path: Path) -> None:
+    error = refusal(Mirror("http://127.0.0.1:9/repo", tmp_path / "m"))
+    assert (error.code, type(error)) == (GIT_UNREACHABLE, OutsideError)
+    assert "127.0.0.1" in error.why
+
+
+def test_an_unknown_ssh_host_is_refused_without_a_question(tmp_path: Path) -> None:
+    error = refusal(Mirror("ssh://git@127.0.0.1:9/repo", tmp_path / "m"))
+    assert error.code == GIT_UNREACHABLE
+
+
+def test_a_silent_server_is_given_up_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.5)
+
+    async def ask() -> None:
+        async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            await Mirror(f"http://127.0.0.1:{port}/repo", tmp_path / "m").remote_head("main")
+
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(ask())
+    assert caught.value.code == GIT_UNREACHABLE
+    assert "did not answer in 0.5 s" in caught.value.message
+
+
+def test_a_machine_without_git_says_so(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OutsideError, match="program not found: git"):
+        look(Mirror(str(repository.origin), tmp_path / "m"))
+
+
+@pytest.mark.parametrize(
+    "url", ["ext::sh -c 'touch /tmp/stagecraft-pwned'", "--upload-pack=touch /tmp/x", "fd::7"]
+)
+def test_an_odd_address_never_reaches_git(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Mirror(url, tmp_path / "m")
+    assert caught.value.code == REPOSITORY_URL_REFUSED
+
+
+def test_configuration_of_the_user_does_not_reach_a_fetch(
+    repository: Repository, tmp_path: Path, isolated_home: Path
+) -> None:
+    revision = repository.commit({"a": "1"})
+    with (isolated_home / ".gitconfig").open("a") as file:
+        file.write(f'[url "{tmp_path}/elsewhere"]\n    insteadOf = {repository.origin}\n')
+    assert fetch(Mirror(str(repository.origin), tmp_path / "m")) == revision
+
+
+@pytest.fixture
+def host(repository: Repository) -> GitHost:
+    repository.commit({"a": "1"})
+    return GitHost(root=repository.origin.parent, user="robot", word=WORD)
+
+
+def test_credentials_of_an_address_open_the_repository(
+    host: GitHost, repository: Repository, tmp_path: Path
+) -> None:
+    with serving(host) as port:
+        mirror = Mirror(f"http://robot:{WORD}@127.0.0.1:{port}/origin.git", tmp_path / "m")
+        assert fetch(mirror) == look(mirror) == repository.head()
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file())
+    assert WORD.encode() not in stored
+
+
+@pytest.mark.parametrize("credentials", ["", "robot:wrong-word-entirely@", f"stranger:{WORD}@"])
+def test_credentials_are_in_no_error(host: GitHost, tmp_path: Path, credentials: str) -> None:
+    with serving(host) as port:
+        error = refusal(Mirror(f"http://{credentials}127.0.0.1:{port}/origin.git", tmp_path / "m"))
+    assert error.code == GIT_UNREACHABLE
+    for text in (str(error), repr(error), error.why, error.next, repr(error.__cause__)):
+        assert "wrong-word" not in text
+        assert WORD not in text
+
+
+def test_credentials_are_in_no_argument_list(
+    host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = tmp_path / "noted"
+    shim = tmp_path / "bin/git"
+    shim.parent.mkdir()
+    shim.write_text(
+        f'#!/bin/sh\necho "$@" >> {noted}\n'
+        '(sleep 0.05; cat /proc/[0-9]*/cmdline | tr "\\0" " ") 2>/dev/null '
+        f'>> {noted} &\nexec {GIT} "$@"\n'
+    )
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    with serving(host) as port:
+        fetch(Mirror(f"http://robot:{WORD}@127.0.0.1:{port}/origin.git", tmp_path / "m"))
+    assert "fetch" in noted.read_text(errors="replace")
+    assert WORD not in noted.read_text(errors="replace")
+
+
+def test_credentials_are_not_sent_to_where_a_server_redirects(host: GitHost, tmp_path: Path) -> None:
+    other = GitHost(root=host.root, user="robot", word=WORD)
+    with serving(other) as port:
+        first = GitHost(root=host.root, user="robot", word=WORD, redirect=f"http://localhost:{port}")
+        with serving(first) as redirecting:
+            mirror = Mirror(f"http://robot:{WORD}@127.0.0.1:{redirecting}/origin.git", tmp_path / "m")
+            assert refusal(mirror).code == GIT_UNREACHABLE
+    assert other.authorizations == {""}
