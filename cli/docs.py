@@ -77,6 +77,18 @@ def event_sections() -> Iterator[str]:
         yield from schema_table(event)
 
 
+def configuration_sections() -> Iterator[str]:
+    """One section per file that a person writes."""
+    from gitops.config.models import EnvironmentSection, StagecraftFile
+
+    yield "## stagecraft.yml"
+    yield _docstring(StagecraftFile)
+    yield from schema_table(StagecraftFile)
+    yield "## environments/NAME.yml"
+    yield "One environment in a file of its own; it replaces an entry of that name in `stagecraft.yml`."
+    yield from schema_table(EnvironmentSection)
+
+
 def error_sections() -> Iterator[str]:
     """One table of all codes; every module is imported first, because importing declares."""
     from events.kernel.errors import declared_codes
@@ -179,6 +191,8 @@ def _speaking(origin: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:  # no
 def _default_text(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
+    if isinstance(info.default, BaseModel):
+        return ""  # its keys have rows of their own
     if isinstance(info.default, bool | int | float):
         return f"`{str(info.default).lower()}`"
     return f"`{info.default}`" if info.default and info.default is not PydanticUndefined else ""
@@ -203,6 +217,12 @@ PAGES = (
         "Commands",
         "Exit codes: 0 done, 1 you or the configuration, 2 something outside, 3 a bug of Stagecraft.",
         command_sections,
+    ),
+    Page(
+        "configuration.md",
+        "Configuration",
+        "What a repository may say. A key that is not listed is an error; a length of time is text such as `2s`.",
+        configuration_sections,
     ),
     Page(
         "events.md",

@@ -24,7 +24,7 @@ INIT_FAILED = error_code("init-failed", "A file of a new project cannot be writt
 DEFAULT_ENVIRONMENT = "dev"
 _STATE_FOLDER = ".stagecraft/"
 _PROJECT = """\
-# What Stagecraft deploys. Every key: docs/reference/config.md
+# What Stagecraft deploys; its configuration reference has every key.
 project:
   name: {project}
 

@@ -157,23 +157,21 @@ def catch_up(log: EventLog, store: ViewStore, view: View, *, page_events: int = 
     Raises OutsideError `views-unavailable` or `log-unavailable`, InternalError `view-broken`.
     """
     checkpoint = _prepared(store, view)
-    head = log.head()  # read second: a checkpoint beyond it then means another log, not another process
-    if not _holds(log, checkpoint, head=head):
+    if not _holds(log, checkpoint):
         with store.writing() as tables:
             _make(tables, view)
         checkpoint = _Checkpoint(0, None)
+    head = log.head()
     while checkpoint.position < head:
         page = log.read(after=checkpoint.position, limit=page_events)
         checkpoint = _apply_page(store, view, page, checkpoint=checkpoint)
     return checkpoint.position
 
 
-def _holds(log: EventLog, checkpoint: _Checkpoint, *, head: int) -> bool:
+def _holds(log: EventLog, checkpoint: _Checkpoint) -> bool:
     """Whether the log still has the event that the checkpoint names at its position."""
     if checkpoint.position == 0:
         return True
-    if checkpoint.position > head:
-        return False
     newest = log.read(after=checkpoint.position - 1, limit=1)
     return [str(event.id) for event in newest] == [checkpoint.event_id]
 

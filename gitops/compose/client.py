@@ -26,7 +26,9 @@ from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
 
 DEADLINE_SECONDS = 10.0
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
-_MEMORY_BYTES = 1024 * 1024 * 1024  # of data: address space cannot be limited once the runtime has reserved it
+_MEMORY_BYTES = (
+    1024 * 1024 * 1024
+)  # of data: address space cannot be limited once the runtime has reserved it
 _DEPTH = 32
 _LIMITS = {resource.RLIMIT_DATA: _MEMORY_BYTES, resource.RLIMIT_FSIZE: MAX_OUTPUT_BYTES}
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')

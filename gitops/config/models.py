@@ -102,9 +102,9 @@ class GateSection(Section):
     """`gate`: when a service counts as up."""
 
     settle: Duration | None = Field(
-        default=None, description="Without a health check: how long it must stay up."
+        default=None, description="Without a health check: how long it must stay up, as in `2s`."
     )
-    deadline: Duration | None = Field(default=None, description="The longest wait for a verdict.")
+    deadline: Duration | None = Field(default=None, description="The longest wait for a verdict, as in `2m`.")
 
 
 class ServiceSection(Section):
@@ -155,5 +155,6 @@ class StagecraftFile(Section):
         default={}, description="By Compose service."
     )
     environments: Annotated[dict[Name, Environment], BeforeValidator(_emptied)] = Field(
-        default={}, description="By name; `environments/<name>.yml` adds to them."
+        default={},
+        description="By name; `environments/<name>.yml` adds one or replaces the entry of that name.",
     )

@@ -112,7 +112,15 @@ class Repository:
         if not rev or rev.startswith("-") or "\0" in rev:
             raise _revision_missing(rev, "")
         status, output, words = self._run(
-            ["log", "-1", "--no-mailmap", f"--format={_FORMAT}", "--end-of-options", rev, "--"]
+            [
+                "log",
+                "-1",
+                "--no-mailmap",
+                f"--format={_FORMAT}",
+                "--end-of-options",
+                f"{rev}^{{commit}}",
+                "--",
+            ]
         )
         if status == 0:
             return _parse_commit(output)
@@ -155,7 +163,7 @@ class Repository:
 
     def has(self, object_id: str) -> bool:
         """Whether an object is here."""
-        with self._lock:
+        with self._lock, _object_errors(object_id):
             try:
                 self._repo.git.get_object_header(object_id)
             except ValueError:

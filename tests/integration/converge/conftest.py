@@ -186,7 +186,7 @@ def says(port: int) -> str:
 
     def ask() -> bool:
         try:
-            with urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:  # noqa: S310  # a fixed scheme
+            with urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:  # a fixed scheme
                 answers.append(answer.read().decode().strip())
         except (URLError, ConnectionError):
             return False

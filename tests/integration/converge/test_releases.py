@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from events.blobs import BlobStore
 from events.catalog import Failure
 from events.catalog.service import JobCompleted
-from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Job
+from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Job, WaitCondition
 from projections.converge.release import Verdict
 from tests.integration.converge.conftest import Spec, Stage, kept_tags, says
 from tests.support.images import HEALTHY
 from tests.support.processes import free_port
 
-NEEDS_JOB = {"migrate": "service_completed_successfully"}
+NEEDS_JOB: Mapping[str, WaitCondition] = {"migrate": "service_completed_successfully"}
 
 
 def published(port: int) -> dict[str, Any]:
@@ -58,12 +59,8 @@ def test_first_deploy_then_a_change_of_one_of_three_services(stage: Stage) -> No
 
 def test_job_runs_once_and_its_container_goes(stage: Stage) -> None:
     job = Spec(image=stage.images.job(), job=Job())
-    first = stage.manifest(
-        {"web": Spec(image=stage.images.web("v1"), waits_for=NEEDS_JOB), "migrate": job}  # type: ignore[arg-type]
-    )
-    second = stage.manifest(
-        {"web": Spec(image=stage.images.web("v2"), waits_for=NEEDS_JOB), "migrate": job}  # type: ignore[arg-type]
-    )
+    first = stage.manifest({"web": Spec(image=stage.images.web("v1"), waits_for=NEEDS_JOB), "migrate": job})
+    second = stage.manifest({"web": Spec(image=stage.images.web("v2"), waits_for=NEEDS_JOB), "migrate": job})
     assert stage.deploy(first).status == "completed"
     assert stage.deploy(second, first).status == "completed"
     (end,) = [event for event in stage.events(stage.stream) if isinstance(event, JobCompleted)]
@@ -80,7 +77,7 @@ def test_job_that_fails_leaves_the_former_version(stage: Stage) -> None:
     crash = stage.images.crashing("v1", name="migrate", code=4, line="no such table")
     second = stage.manifest(
         {
-            "web": Spec(image=stage.images.web("v2"), waits_for=NEEDS_JOB),  # type: ignore[arg-type]
+            "web": Spec(image=stage.images.web("v2"), waits_for=NEEDS_JOB),
             "migrate": Spec(image=crash, job=Job()),
         }
     )
@@ -134,7 +131,9 @@ def test_bad_command_is_the_repositorys_fault_and_rolled_back(stage: Stage) -> N
     image = stage.images.web("v1")
     first = stage.manifest({"web": Spec(image=image, more=published(port))})
     stage.deploy(first)
-    bad = stage.manifest({"web": Spec(image=image, more={**published(port), "command": ["/no/such/program"]})})
+    bad = stage.manifest(
+        {"web": Spec(image=image, more={**published(port), "command": ["/no/such/program"]})}
+    )
     verdict = stage.deploy(bad, first)
     failure = failure_of(verdict)
     assert verdict.status == "rolled_back"
@@ -200,7 +199,9 @@ def test_changed_volume_options_are_refused_and_the_data_stay(stage: Stage) -> N
 
 def test_failed_first_release_keeps_its_container_stopped(stage: Stage) -> None:
     verdict = stage.deploy(
-        stage.manifest({"web": Spec(image=stage.images.crashing(name="crash")), "a": Spec(image=stage.images.web())})
+        stage.manifest(
+            {"web": Spec(image=stage.images.crashing(name="crash")), "a": Spec(image=stage.images.web())}
+        )
     )
     assert verdict.status == "failed"
     assert stage.project.ids() == {}

@@ -1,4 +1,4 @@
-"""A Git server over HTTP that asks for a name and a word: the real `git http-backend` behind a small server."""
+"""A Git server over HTTP that asks for a name and a word: the real `git http-backend` behind it."""
 
 from __future__ import annotations
 

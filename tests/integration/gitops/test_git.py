@@ -225,9 +225,7 @@ def test_names_that_are_not_text_are_kept(repository: Repository) -> None:
         assert [path for path, _ in opened.tree("HEAD").walk("")] == ["b\udce9d"]
 
 
-def test_programs_of_a_repositorys_own_configuration_do_not_run(
-    repository: Repository, tmp_path: Path
-) -> None:
+def test_programs_that_a_repository_configures_do_not_run(repository: Repository, tmp_path: Path) -> None:
     repository.commit({"a": "1"})
     trap = tmp_path / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")

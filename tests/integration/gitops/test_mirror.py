@@ -120,9 +120,7 @@ def test_a_missing_branch_is_told_with_those_there_are(repository: Repository, t
     assert error.message.endswith("and 6 more")
 
 
-@pytest.mark.parametrize(
-    "branch", ["", "-x", "--upload-pack=x", "a b", "a:b", "a..b", "a\nb", "a*", "refs/heads/"]
-)
+@pytest.mark.parametrize("branch", ["", "-x", "--exec=x", "a b", "a:b", "a..b", "a\nb", "a*", "refs/heads/"])
 def test_what_cannot_be_a_branch_never_reaches_git(
     repository: Repository, tmp_path: Path, branch: str
 ) -> None:
@@ -163,9 +161,7 @@ def test_a_repository_of_another_user_is_mirrored(repository: Repository, tmp_pa
     assert fetch(Mirror(str(repository.origin), tmp_path / "m")) == revision
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_of_this_machine(
-    repository: Repository, tmp_path: Path
-) -> None:
+def test_a_folder_that_cannot_be_made_is_a_local_error(repository: Repository, tmp_path: Path) -> None:
     repository.commit({"a": "1"})
     (tmp_path / "m").write_text("in the way")
     with pytest.raises(OutsideError) as caught:
@@ -187,8 +183,13 @@ def test_an_unknown_ssh_host_is_refused_without_a_question(tmp_path: Path) -> No
 def test_a_silent_server_is_given_up_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.5)
 
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
     async def ask() -> None:
-        async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             await Mirror(f"http://127.0.0.1:{port}/repo", tmp_path / "m").remote_head("main")
 
@@ -206,9 +207,7 @@ def test_a_machine_without_git_says_so(
         look(Mirror(str(repository.origin), tmp_path / "m"))
 
 
-@pytest.mark.parametrize(
-    "url", ["ext::sh -c 'touch /tmp/stagecraft-pwned'", "--upload-pack=touch /tmp/x", "fd::7"]
-)
+@pytest.mark.parametrize("url", ["ext::sh -c 'touch /tmp/pwned'", "--upload-pack=touch /tmp/x", "fd::7"])
 def test_an_odd_address_never_reaches_git(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError) as caught:
         Mirror(url, tmp_path / "m")
@@ -230,9 +229,7 @@ def host(repository: Repository) -> GitHost:
     return GitHost(root=repository.origin.parent, user="robot", word=WORD)
 
 
-def test_credentials_of_an_address_open_the_repository(
-    host: GitHost, repository: Repository, tmp_path: Path
-) -> None:
+def test_credentials_of_an_address_are_used(host: GitHost, repository: Repository, tmp_path: Path) -> None:
     with serving(host) as port:
         mirror = Mirror(f"http://robot:{WORD}@127.0.0.1:{port}/origin.git", tmp_path / "m")
         assert fetch(mirror) == look(mirror) == repository.head()

@@ -116,7 +116,11 @@ def test_a_failure_that_no_container_explains_stays_as_compose_told_it(scene: Sc
     verdict = scene.deploy(manifest_of(web=Spec(image="web:2")), first)
     assert verdict.status == "rolled_back"
     failure = failure_of(verdict)
-    assert (failure.code, failure.cause, failure.why) == ("compose-failed", "outside", "network pool is empty")
+    assert (failure.code, failure.cause, failure.why) == (
+        "compose-failed",
+        "outside",
+        "network pool is empty",
+    )
     assert failure.host == "local"
 
 

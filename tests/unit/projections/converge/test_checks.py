@@ -36,7 +36,9 @@ def ready(scene: Scene, manifest: Manifest) -> App:
 def refused(scene: Scene, manifest: Manifest) -> StagecraftError:
     with pytest.raises(StagecraftError) as raised:
         ready(scene, manifest)
-    assert not [name for name, _ in scene.engine.calls if name in {"up", "run_job", "remove", "stop", "start"}]
+    assert not [
+        name for name, _ in scene.engine.calls if name in {"up", "run_job", "remove", "stop", "start"}
+    ]
     return raised.value
 
 
@@ -172,7 +174,9 @@ def test_other_environments_in_their_own_project_are_no_conflict(scene: Scene) -
 
 
 def test_composes_question_for_a_volumes_data_is_the_repositorys_fault(scene: Scene) -> None:
-    scene.engine.volume_question = "Volume hello-prod_data exists but doesn't match. Recreate (data will be lost)?"
+    scene.engine.volume_question = (
+        "Volume hello-prod_data exists but doesn't match. Recreate (data will be lost)?"
+    )
     error = refused(scene, manifest_of(web=Spec()))
     assert isinstance(error, UserError)
     assert error.code == "volume-would-be-deleted"

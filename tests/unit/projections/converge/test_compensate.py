@@ -104,7 +104,11 @@ def test_stopping_after_a_failed_first_release_may_fail_too(scene: Scene, *, los
 
     def fail(name: str, _argument: str) -> None:
         if name == "stop":
-            raise engine_unreachable("simulated", "gone") if lost else engine_refused("stop", "it does not stop")
+            raise (
+                engine_unreachable("simulated", "gone")
+                if lost
+                else engine_refused("stop", "it does not stop")
+            )
 
     scene.engine.before = fail
     work = scene.work(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1")))

@@ -42,10 +42,19 @@ def detail(state: ContainerState = "exited", *, health_output: str = "", error: 
     [(UserError, "repository"), (OutsideError, "outside"), (InternalError, "internal")],
 )
 def test_the_class_of_an_error_says_who_can_mend_it(kind: type[StagecraftError], cause: str) -> None:
-    error = kind(PORT_TAKEN, "taken", where=Where(file="c.yml", line=3, host="h", service="s"), why="w", next="n")
+    error = kind(
+        PORT_TAKEN, "taken", where=Where(file="c.yml", line=3, host="h", service="s"), why="w", next="n"
+    )
     failure = failure_of(error)
     assert failure == Failure(
-        code=PORT_TAKEN, message="taken", cause=cause, host="h", service="s", where="c.yml:3", why="w", next="n"  # type: ignore[arg-type]
+        code=PORT_TAKEN,
+        message="taken",
+        cause=cause,
+        host="h",
+        service="s",
+        where="c.yml:3",
+        why="w",
+        next="n",  # type: ignore[arg-type]
     )
 
 
@@ -76,12 +85,18 @@ def test_secrets_and_control_sequences_never_reach_the_record() -> None:
     [
         ("Bind for 0.0.0.0:80 failed: port is already allocated", OutsideError, "port-taken"),
         ("listen tcp4 0.0.0.0:80: bind: address already in use", OutsideError, "port-taken"),
-        ('OCI runtime create failed: exec: "x": executable file not found', UserError, "container-not-started"),
+        (
+            'OCI runtime create failed: exec: "x": executable file not found',
+            UserError,
+            "container-not-started",
+        ),
         ("exec /bin/x: exec format error", UserError, "container-not-started"),
         ("network pool is empty", OutsideError, "compose-failed"),
     ],
 )
-def test_the_engines_words_tell_what_did_not_start(words: str, kind: type[StagecraftError], code: str) -> None:
+def test_the_engines_words_tell_what_did_not_start(
+    words: str, kind: type[StagecraftError], code: str
+) -> None:
     told = told_by_engine(OutsideError(COMPOSE_FAILED, "no", why=words), host="h", services=("web",))
     assert type(told) is kind
     assert (told.code, told.why) == (code, words)

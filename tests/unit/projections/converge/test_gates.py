@@ -24,7 +24,9 @@ class Stage:
     def add(self, name: str, life: Life, **more: Any) -> str:
         return self.engine.add(name, life=life, **more)
 
-    def watch(self, *containers: str, gate: Gate = GATE, restarts: dict[str, int] | None = None) -> Failure | None:
+    def watch(
+        self, *containers: str, gate: Gate = GATE, restarts: dict[str, int] | None = None
+    ) -> Failure | None:
         watched = Watched(
             host="local", service="web", containers=containers, gate=gate, restarts=restarts or {}
         )

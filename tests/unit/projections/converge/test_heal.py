@@ -14,7 +14,15 @@ from events.kernel.errors import OutsideError, UserError
 from events.log import LOG_UNAVAILABLE
 from events.manifest import Job, Manifest
 from tests.support.engine_simulated import Life, another_machine, identity_labels
-from tests.unit.projections.converge.scene import HOST, HOST_STREAM, STREAM, Scene, Spec, image_id, manifest_of
+from tests.unit.projections.converge.scene import (
+    HOST,
+    HOST_STREAM,
+    STREAM,
+    Scene,
+    Spec,
+    image_id,
+    manifest_of,
+)
 
 MANIFEST = manifest_of(web=Spec(), db=Spec(image="db:1"), side=Spec(more={"network_mode": "service:web"}))
 
@@ -61,7 +69,9 @@ def test_missing_container_is_made_again_and_others_stay(scene: Scene, deployed:
     assert drift_events(scene)[0] == DriftDetected(host=HOST, services={"db": "missing"})
 
 
-def test_container_that_shares_anothers_namespace_is_brought_up_with_it(scene: Scene, deployed: Manifest) -> None:
+def test_container_that_shares_anothers_namespace_is_brought_up_with_it(
+    scene: Scene, deployed: Manifest
+) -> None:
     web = scene.engine.ids("web")
     del scene.engine.alive[scene.engine.ids("side")[0]]
     assert scene.heal(deployed) is True
@@ -109,7 +119,9 @@ def test_drift_that_a_person_mended_is_closed_at_the_next_look(scene: Scene, dep
     assert drift_events(scene)[2:] == [DriftHealed(host=HOST, services=("web",))]
 
 
-def test_container_of_another_log_is_reported_once_and_never_touched(scene: Scene, deployed: Manifest) -> None:
+def test_container_of_another_log_is_reported_once_and_never_touched(
+    scene: Scene, deployed: Manifest
+) -> None:
     one = scene.engine.named("hello-prod-db-1")
     one.labels[labels.LOG] = "lineage-2"
     for _ in range(2):
@@ -211,7 +223,9 @@ def test_observe_shows_an_unreachable_host_and_does_not_raise(scene: Scene, depl
     assert len(seen.services) == 3
 
 
-def test_observe_shows_what_it_can_beside_a_container_of_somebody_else(scene: Scene, deployed: Manifest) -> None:
+def test_observe_shows_what_it_can_beside_a_container_of_somebody_else(
+    scene: Scene, deployed: Manifest
+) -> None:
     scene.engine.named("hello-prod-db-1").labels[labels.LOG] = "lineage-2"
     (seen,) = asyncio.run(scene.converger.observe(deployed))
     assert seen.reachable is True

@@ -40,7 +40,9 @@ def runs(scene: Scene) -> list[str]:
 def left_behind(scene: Scene, *, life: Life = ENDS_WELL, **more: str | None) -> str:
     """A run of the job that a killed controller left."""
     found = {**identity_labels("hello", "prod", "migrate", service_hash=SERVICE.hash), ONE_OFF: "True"}
-    return scene.engine.add("hello-prod-migrate-run-x", image=image_id("job:1"), found=found, life=life, **more)
+    return scene.engine.add(
+        "hello-prod-migrate-run-x", image=image_id("job:1"), found=found, life=life, **more
+    )
 
 
 def lives(scene: Scene, life: Life) -> None:
@@ -55,7 +57,9 @@ def test_success_is_recorded_and_its_container_goes(scene: Scene) -> None:
     assert (end.release, end.host, end.service, end.service_hash) == ("rel-1", HOST, "migrate", SERVICE.hash)
     assert end.log_tail == ("migrated",)
     assert runs(scene) == []
-    assert scene.engine.calls.index(("remove", end.container)) > scene.engine.calls.index(("logs", end.container))
+    assert scene.engine.calls.index(("remove", end.container)) > scene.engine.calls.index(
+        ("logs", end.container)
+    )
 
 
 def test_failure_is_recorded_and_its_container_stays(scene: Scene) -> None:

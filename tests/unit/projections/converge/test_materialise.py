@@ -36,7 +36,9 @@ def sources(manifest: Manifest, root: Path) -> list[str]:
 
 
 def test_prefixes_become_paths_of_the_host(tmp_path: Path) -> None:
-    manifest = binds(f"{FILES_PREFIX}{'a' * 64}", f"{FILES_PREFIX}{'a' * 64}/x.ini", f"{STATE_PREFIX}data", "/srv")
+    manifest = binds(
+        f"{FILES_PREFIX}{'a' * 64}", f"{FILES_PREFIX}{'a' * 64}/x.ini", f"{STATE_PREFIX}data", "/srv"
+    )
     folder = tmp_path / "apps/hello/prod"
     assert sources(manifest, tmp_path) == [
         f"{folder}/files/{'a' * 64}",
@@ -48,7 +50,10 @@ def test_prefixes_become_paths_of_the_host(tmp_path: Path) -> None:
 
 
 def test_dollars_of_the_root_are_doubled_for_compose(tmp_path: Path) -> None:
-    assert sources(binds(f"{STATE_PREFIX}data"), tmp_path / "a$b")[0] == f"{tmp_path}/a$$b/apps/hello/prod/state/data"
+    assert (
+        sources(binds(f"{STATE_PREFIX}data"), tmp_path / "a$b")[0]
+        == f"{tmp_path}/a$$b/apps/hello/prod/state/data"
+    )
 
 
 def test_the_whole_state_folder_can_be_mounted(tmp_path: Path) -> None:

@@ -47,7 +47,12 @@ def container(
     }
     values: dict[str, Any] = {"name": f"{APP}-{service}-{number}", "id": f"id-{service}-{number}", **more}
     return Container(
-        image="web:1", image_id="sha256:1", state=state, health="none", labels={**own, **(found or {})}, **values
+        image="web:1",
+        image_id="sha256:1",
+        state=state,
+        health="none",
+        labels={**own, **(found or {})},
+        **values,
     )
 
 
@@ -230,7 +235,12 @@ def test_whoever_shares_a_replaced_container_is_replaced_too_to_any_depth() -> N
 
 
 def test_shared_with_names_each_provider_once() -> None:
-    definition = {"network_mode": "service:a", "ipc": "service:a", "pid": "service:b", "volumes_from": ["c:rw"]}
+    definition = {
+        "network_mode": "service:a",
+        "ipc": "service:a",
+        "pid": "service:b",
+        "volumes_from": ["c:rw"],
+    }
     assert shared_with(definition) == ("a", "b", "c")
 
 

@@ -20,7 +20,8 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize(
-    "text", ["1e3", "0o17", "on", "No", "null", "~", "12:30", "", " x", "a: b", "#c", "*x", "1_000", ".inf", "-"]
+    "text",
+    ["1e3", "0o17", "on", "No", "null", "~", "12:30", "", " x", "a: b", "#c", "*x", "1_000", ".inf", "-"],
 )
 def test_what_another_reader_may_take_for_something_else_is_quoted(text: str) -> None:
     assert readable_yaml({"A": text}).startswith('A: "')

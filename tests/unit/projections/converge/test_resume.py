@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from typing_extensions import override
 
 from events.catalog.service import ServiceReplaced
 from events.envelope import StoredEvent
@@ -35,6 +36,7 @@ class MortalLog(MemoryEventLog):
         self.kill_before: int | None = None
         self.kill_after: int | None = None
 
+    @override
     def append(
         self, parts: Sequence[StreamAppend], *, append_id: UUID | None = None
     ) -> tuple[StoredEvent, ...]:
@@ -174,7 +176,18 @@ def test_killed_at_each_engine_call_the_release_ends_the_same(
     seen: list[str] = []
     whole.scene.engine.before = lambda call, _argument: seen.append(call)
     check_end(whole, whole.run_until_it_ends(), good=good)
-    changing = {"up", "up-done", "run_job", "run_job-done", "remove", "tag", "wait", "containers", "stop", "start"}
+    changing = {
+        "up",
+        "up-done",
+        "run_job",
+        "run_job-done",
+        "remove",
+        "tag",
+        "wait",
+        "containers",
+        "stop",
+        "start",
+    }
     for number, call in enumerate(seen):
         if call not in changing:
             continue

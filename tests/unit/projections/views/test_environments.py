@@ -185,8 +185,9 @@ def test_under_a_hold_its_target_is_desired(history: History, views: Path) -> No
 
 
 def test_a_resumed_hold_gives_way_to_what_git_shows(history: History, views: Path) -> None:
-    history.deployed("a")
-    history.deployed("b", revision="c2")
+    first = history.deployed("a")
+    second = history.deployed("b", revision="c2", previous=first)
+    history.rollback("a", target=first, previous=second)
     history.held("a", "b")
     history.cleared("resumed")
     found = known(history, views)

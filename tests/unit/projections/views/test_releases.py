@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from events.streams import host_stream
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import list_environments
 from projections.views.releases import PHASE_NAMES, RELEASES, find_release, list_releases
+from tests.support.time import START, CountingIds
 from tests.unit.projections.views.history import FAILURE, History, digest, folded
 
 
@@ -176,6 +178,14 @@ def test_the_failure_of_a_release_is_kept_whole(history: History, tmp_path: Path
 def test_an_unknown_release_is_none(history: History, tmp_path: Path) -> None:
     with folded(history.log, tmp_path / "views.db", RELEASES) as tables:
         assert find_release(tables, "rel-x") is None
+
+
+def test_newest_is_what_was_requested_last_whatever_its_id(history: History, tmp_path: Path) -> None:
+    first = history.requested("a")
+    history.ids = CountingIds(START - timedelta(days=1))  # another machine's clock
+    second = history.requested("b")
+    assert second < first
+    assert [one["id"] for one in listed(history, tmp_path)] == [second, first]
 
 
 def test_of_two_requests_with_one_id_the_first_counts(history: History, tmp_path: Path) -> None:

@@ -224,6 +224,11 @@ def test_hosts_are_sorted_and_one_that_left_is_still_shown() -> None:
     assert shown.host_seconds == 9
 
 
+def test_the_age_of_hosts_is_unknown_while_one_never_answered() -> None:
+    two = replace(DEPLOYED, services={"local": {"web": "h1"}, "other": {"web": "h1"}})
+    assert join(two, [host(service("web", RUNNING))], now=NOW).host_seconds is None
+
+
 def test_an_age_is_never_negative() -> None:
     shown = join(DEPLOYED, [host(service("web", RUNNING), age=-5)], now=NOW)
     assert shown.host_seconds == 0

@@ -1,0 +1,153 @@
+"""What engines last answered, kept in a file that may be lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from events.kernel.errors import OutsideError
+from projections.observed import HostObservation, ObservedContainer, ObservedService, ObservedStore
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+WEB = ObservedService(
+    name="web",
+    image="web:1",
+    containers=(ObservedContainer(id="a" * 64, state="running", health="healthy"),),
+    drift=("stopped",),
+)
+
+
+def seen(host: str = "local", *, environment: str = "hello/prod", at: datetime = AT) -> HostObservation:
+    return HostObservation(environment=environment, host=host, reachable=True, services=(WEB,), at=at)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "observed.db"
+
+
+@pytest.fixture
+def store(path: Path) -> ObservedStore:
+    return ObservedStore(path)
+
+
+def test_nothing_is_known_before_the_first_look(store: ObservedStore) -> None:
+    assert store.load("hello/prod") == ()
+
+
+def test_what_was_seen_is_read_back_by_environment_and_sorted(store: ObservedStore) -> None:
+    for one in (seen("n2"), seen("local"), seen(environment="hello/test")):
+        store.save(one)
+    assert store.load("hello/prod") == (seen("local"), seen("n2"))
+    assert store.load("hello/test") == (seen(environment="hello/test"),)
+
+
+def test_a_later_look_replaces_an_earlier_one(store: ObservedStore) -> None:
+    store.save(seen())
+    later = seen(at=AT + timedelta(minutes=1))
+    store.save(later)
+    assert store.load("hello/prod") == (later,)
+
+
+@pytest.mark.parametrize("reachable", [False, None])
+def test_a_host_without_an_answer_keeps_its_last_one(store: ObservedStore, *, reachable: bool | None) -> None:
+    store.save(seen())
+    store.mark("hello/prod", "local", reachable=reachable, reason="connection refused")
+    (found,) = store.load("hello/prod")
+    assert (found.reachable, found.reason) == (reachable, "connection refused")
+    assert (found.services, found.at) == ((WEB,), AT)
+
+
+def test_a_host_that_never_answered_is_known_as_such(store: ObservedStore) -> None:
+    store.mark("hello/prod", "local", reachable=False, reason="no")
+    (found,) = store.load("hello/prod")
+    assert (found.reachable, found.services, found.at) == (False, (), None)
+
+
+def write_garbage(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 100)
+
+
+def write_other_table(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA user_version = 1")
+        db.execute("CREATE TABLE host (something TEXT)")
+
+
+def write_older_layout(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE host (something TEXT)")
+
+
+def write_row(services: str, at: str | None) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        ObservedStore(path).save(seen())
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE host SET services = ?, at = ?", (services, at))
+
+    return write
+
+
+def cut_in_half(path: Path) -> None:
+    ObservedStore(path).save(seen())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        write_garbage,
+        write_other_table,
+        write_older_layout,
+        write_row("{}", None),
+        write_row('{"items": []}', "yesterday"),
+        cut_in_half,
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_made_anew(
+    store: ObservedStore, path: Path, damage: Callable[[Path], None]
+) -> None:
+    path.parent.mkdir(parents=True)
+    damage(path)
+    assert store.load("hello/prod") == ()
+    store.save(seen())
+    assert store.load("hello/prod") == (seen(),)
+
+
+def test_a_file_that_is_deleted_in_between_harms_nothing(store: ObservedStore, path: Path) -> None:
+    store.save(seen())
+    path.unlink()
+    assert store.load("hello/prod") == ()
+    store.save(seen())
+    assert store.load("hello/prod") == (seen(),)
+
+
+def test_what_is_no_damage_is_said_and_nothing_is_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    with pytest.raises(OutsideError, match="observed-unavailable"):
+        ObservedStore(tmp_path / "state" / "observed.db").load("hello/prod")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OutsideError, match="observed-unavailable"):
+        ObservedStore(folder).save(seen())
+
+
+def test_a_lock_is_waited_for_and_is_no_damage(store: ObservedStore, path: Path) -> None:
+    store.save(seen())
+    inode = path.stat().st_ino
+    holder = sqlite3.connect(path, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    timer = threading.Timer(0.3, holder.rollback)
+    timer.start()
+    store.save(seen("n2"))
+    timer.join()
+    holder.close()
+    assert [one.host for one in store.load("hello/prod")] == ["local", "n2"]
+    assert os.stat(path).st_ino == inode  # the inode is the point
