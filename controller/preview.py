@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import describe_change
+from events.kernel.canonical import digest_of
 from events.kernel.errors import UserError, error_code
 from events.manifest import ImagePin
 from gitops.manifest import complete, unpinned
@@ -27,7 +28,6 @@ Action = Literal["create", "replace", "remove", "keep"]
 SIGNS: dict[Action, str] = {"create": "+", "replace": "~", "remove": "-", "keep": "="}
 _ROLE_RANK = {"db": 0, "cache": 1, "gateway": 9}  # data first, traffic last, all others between
 _ANY_ROLE_RANK = 5
-_UNRESOLVED = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,9 @@ def preview(
 
 def stand_ins(references: Iterable[str]) -> dict[str, ImagePin]:
     """Pins that mean no image, for references that nobody has resolved; never for anything that is run."""
-    return {ref: ImagePin(ref=ref, pin=_UNRESOLVED, pin_kind="image-id") for ref in references}
+    return {
+        ref: ImagePin(ref=ref, pin=digest_of({"unresolved": ref}), pin_kind="image-id") for ref in references
+    }
 
 
 def _check_known(wanted: Manifest, only: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
 """Repositories on this machine, read from their object store; the only module that imports GitPython.
 
-GitPython keeps `git cat-file --batch` running, so a tree or a file costs well under a millisecond, and takes
-ids of both of Git's hash lengths. Its parsers of trees and commits take SHA-1 only, so trees are parsed here
-and commits come from one `git log`. Its transports are not used: they inherit the caller's variables and put
+GitPython keeps `git cat-file --batch` running, so a tree or a file costs well under a millisecond. Trees are
+parsed here and commits come from one `git log`: the bytes of names and messages are kept as they are. Its
+transports are not used: they inherit the caller's variables and put
 addresses in argument lists (see `gitops.source.mirror`).
 
 Reads of objects have no deadline of their own: the store is on this machine, and no transport works in the
@@ -38,8 +38,12 @@ from gitops.source.worktree import WorkTree
 REPOSITORY_MISSING = error_code("repository-missing", "There is no Git repository at the path.")
 REPOSITORY_EMPTY = error_code("repository-empty", "The repository has no commit yet.")
 REVISION_MISSING = error_code("revision-missing", "The repository has no such commit.")
+OBJECT_FORMAT_UNSUPPORTED = error_code(
+    "object-format-unsupported", "The repository names its objects by SHA-256."
+)
 GIT_NOT_FOUND = error_code("git-not-found", "The program git is not installed.")
 
+_ID_DIGITS: Final = 40
 _FORMAT: Final = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ct%x00%s%x00%B"
 _KINDS: Final[dict[bytes, EntryKind]] = {
     b"40000": "folder",
@@ -55,7 +59,7 @@ _KINDS: Final[dict[bytes, EntryKind]] = {
 class Commit:
     """A commit as Git has it; the author is personal data, which no event holds as it is."""
 
-    revision: str  # 40 or 64 hex digits
+    revision: str  # 40 hex digits
     tree: str  # object id of the root tree
     parents: tuple[str, ...]
     author_name: str
@@ -123,7 +127,7 @@ class Repository:
             ]
         )
         if status == 0:
-            return _parse_commit(output)
+            return _supported(_parse_commit(output))
         if not self._has_commits():
             raise UserError(REPOSITORY_EMPTY, "the repository has no commit yet", next="git commit")
         raise _revision_missing(rev, words)
@@ -255,7 +259,7 @@ class GitTree:
         listing = self._listings.get(object_id)
         if listing is None:
             content = self._repository.content_of(object_id)
-            listing = self._listings[object_id] = _parse_tree(content, len(object_id) // 2)
+            listing = self._listings[object_id] = _parse_tree(content)
         return listing
 
 
@@ -310,7 +314,18 @@ def _parse_commit(output: bytes) -> Commit:
     )
 
 
-def _parse_tree(content: bytes, id_bytes: int) -> dict[str, tuple[EntryKind, str]]:
+def _supported(commit: Commit) -> Commit:
+    """`commit`, unless its objects cannot be read: GitPython takes ids of SHA-1 only."""
+    if len(commit.revision) != _ID_DIGITS:
+        raise UserError(
+            OBJECT_FORMAT_UNSUPPORTED,
+            "the repository names its objects by SHA-256, which is not supported",
+            next="git init --object-format=sha1",
+        )
+    return commit
+
+
+def _parse_tree(content: bytes) -> dict[str, tuple[EntryKind, str]]:
     """A raw tree object: rows of mode, space, name, NUL, binary id."""
     listing: dict[str, tuple[EntryKind, str]] = {}
     at = 0
@@ -318,6 +333,6 @@ def _parse_tree(content: bytes, id_bytes: int) -> dict[str, tuple[EntryKind, str
         space = content.index(b" ", at)
         end = content.index(b"\0", space)
         kind = _KINDS.get(content[at:space].lstrip(b"0"), "submodule")  # nothing of an unknown mode is read
-        at = end + 1 + id_bytes
+        at = end + 1 + _ID_DIGITS // 2
         listing[os.fsdecode(content[space + 1 : end])] = (kind, content[end + 1 : at].hex())
     return listing

@@ -35,7 +35,7 @@ class Entry:
     """What stands at a path."""
 
     kind: EntryKind
-    object_id: str  # Git's name of the content, 40 or 64 hex digits; of a submodule the commit
+    object_id: str  # Git's name of the content, 40 hex digits; of a submodule the commit
     size_bytes: int  # 0 for folders and submodules
 
 

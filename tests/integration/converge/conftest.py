@@ -145,7 +145,7 @@ class Stage:
         finally:
             engine.close()
 
-    def deploy(self, manifest: Manifest, previous: Manifest | None = None, **more: Any) -> Verdict:
+    def deploy(self, manifest: Manifest, previous: Manifest | None = None, **more: object) -> Verdict:
         ends = [event for event in self.events(self.stream) if isinstance(event, JobCompleted)]
         values: dict[str, Any] = {
             "release": self.ids.release_id(),

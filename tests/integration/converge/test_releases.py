@@ -9,7 +9,7 @@ from typing import Any
 from events.blobs import BlobStore
 from events.catalog import Failure
 from events.catalog.service import JobCompleted
-from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Job, WaitCondition
+from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Job, Manifest, WaitCondition
 from projections.converge.release import Verdict
 from tests.integration.converge.conftest import Spec, Stage, kept_tags, says
 from tests.support.images import HEALTHY
@@ -181,7 +181,7 @@ def test_orphan_goes_and_its_named_volume_stays(stage: Stage) -> None:
 
 
 def test_changed_volume_options_are_refused_and_the_data_stay(stage: Stage) -> None:
-    def manifest(image: str, **options: str) -> Any:
+    def manifest(image: str, **options: str) -> Manifest:
         volume = {"name": f"{stage.compose_project}_data", "labels": options}
         mount = {"volumes": [{"type": "volume", "source": "data", "target": "/data"}]}
         return stage.manifest({"web": Spec(image=image, more=mount)}, volumes={"data": volume})
@@ -267,7 +267,7 @@ def test_replicas_come_and_go(stage: Stage) -> None:
 
 
 def test_service_in_anothers_network_namespace_follows_it(stage: Stage) -> None:
-    def manifest(version: str) -> Any:
+    def manifest(version: str) -> Manifest:
         side = Spec(
             image=stage.images.make(
                 "side", "v1", command=["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"], files={}

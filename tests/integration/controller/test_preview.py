@@ -1,0 +1,154 @@
+"""What `plan` says, on real renders: each change with its reason, and no value of a variable."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cli.plan import as_text
+from controller.preview import Preview, preview, stand_ins
+from events.kernel.errors import UserError
+from events.manifest import ImagePin, Manifest
+from gitops.manifest import Draft, complete, draft, unpinned
+from tests.unit.gitops.trees import tree_of
+
+BASE = """services:
+  web:
+    image: web:1
+    environment: {PORT: "1", SECRET: sesame}
+    labels: {team: a}
+    networks: [front]
+  worker:
+    image: worker:1
+networks:
+  front: {}
+"""
+ROLES = """project: {name: shop}
+hosts: {app: [local], db: [local], gateway: [local]}
+services: {db: {role: db}, web: {role: app}, proxy: {role: gateway}}
+environments: {prod: {}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def drafted(folder: Path, name: str, compose: str, *, project: str = "") -> Draft:
+    files = {
+        "stagecraft.yml": project or "project: {name: shop}\nenvironments: {prod: {}}\n",
+        "compose.yaml": compose,
+    }
+    return asyncio.run(draft(tree_of(folder / name, files), environment="prod", version="c1"))
+
+
+def completed(made: Draft) -> tuple[Manifest, dict[str, ImagePin]]:
+    pins = stand_ins(unpinned(made, {}))
+    return complete(made, pins), pins
+
+
+def plan(folder: Path, before: str | None, after: str, *only: str) -> Preview:
+    """The plan from one Compose file to another, all images of which are pinned."""
+    deployed = None if before is None else completed(drafted(folder, "before", before))[0]
+    made = drafted(folder, "after", after)
+    pins = completed(made)[1]
+    return preview(made, pins=pins, deployed=deployed, revision="c1", only=only)
+
+
+def reasons(shown: Preview) -> dict[str, str]:
+    return {f"{one.action} {one.service}": one.reason for one in shown.changes}
+
+
+def test_everything_is_new_at_first(folder: Path) -> None:
+    shown = plan(folder, None, BASE)
+    assert reasons(shown) == {"create web": "new", "create worker": "new"}
+    assert shown.has_changes
+
+
+def test_nothing_changes_when_nothing_changed(folder: Path) -> None:
+    shown = plan(folder, BASE, BASE)
+    assert set(reasons(shown)) == {"keep web", "keep worker"}
+    assert not shown.has_changes
+    assert shown.digest is not None
+    assert "nothing changes" in as_text(shown)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("image: web:1", "image: web:2", "image web:1 -> web:2"),
+        ('PORT: "1"', 'PORT: "2"', "environment ~PORT"),
+        ('PORT: "1", ', "", "environment -PORT"),
+        ('PORT: "1"', 'PORT: "1", DEBUG: "1"', "environment +DEBUG"),
+        ("SECRET: sesame", "SECRET: other", "environment ~SECRET"),
+        ("team: a", "team: b", "labels ~team"),
+        ("networks: [front]", "networks: [front]\n    read_only: true", "read_only"),
+        (
+            "  front: {}",
+            "  front: {driver_opts: {com.docker.network.driver.mtu: '1400'}}",
+            "a network or volume",
+        ),
+    ],
+)
+def test_the_reason_names_the_field_and_no_value(folder: Path, old: str, new: str, reason: str) -> None:
+    assert old in BASE
+    shown = plan(folder, BASE, BASE.replace(old, new))
+    found = reasons(shown)
+    assert reason in found["replace web"]
+    assert "keep worker" in found
+    text = as_text(shown) + str(shown.as_json())
+    assert "sesame" not in text
+    assert "other" not in text
+
+
+def test_a_service_that_left_is_removed(folder: Path) -> None:
+    without = BASE.replace("  worker:\n    image: worker:1\n", "")
+    assert reasons(plan(folder, BASE, without))["remove worker"] == "not in the project any more"
+
+
+def test_an_image_that_was_never_pinned_is_shown_as_written(folder: Path) -> None:
+    made = drafted(folder, "after", BASE)
+    shown = preview(made, pins={}, deployed=None, revision="c1")
+    assert shown.unpinned == ("web:1", "worker:1")
+    assert shown.digest is None
+
+
+def test_an_image_that_means_other_bytes_is_a_change(folder: Path) -> None:
+    made = drafted(folder, "after", BASE)
+    deployed, pins = completed(made)
+    moved = {**pins, "web:1": ImagePin(ref="web:1", pin=f"sha256:{'9' * 64}", pin_kind="image-id")}
+    shown = preview(made, pins=moved, deployed=deployed, revision="c1")
+    assert reasons(shown)["replace web"] == "image web:1 means other bytes now"
+
+
+def test_phases_go_from_data_to_gateway(folder: Path) -> None:
+    compose = "services: {web: {image: w}, db: {image: d}, proxy: {image: p}}\n"
+    made = drafted(folder, "after", compose, project=ROLES)
+    shown = preview(made, pins=completed(made)[1], deployed=None, revision="c1")
+    assert [(phase.id, phase.services, phase.depends_on) for phase in shown.phases] == [
+        ("DEPLOY_DB", ("db",), ()),
+        ("DEPLOY_APP", ("web",), ("DEPLOY_DB",)),
+        ("DEPLOY_GATEWAY", ("proxy",), ("DEPLOY_APP",)),
+        ("HEALTH_CHECK", ("db", "proxy", "web"), ("DEPLOY_APP", "DEPLOY_DB", "DEPLOY_GATEWAY")),
+    ]
+
+
+def test_a_filter_keeps_the_phases_of_its_services(folder: Path) -> None:
+    shown = plan(folder, None, BASE, "worker")
+    assert [phase.services for phase in shown.phases] == [("worker",), ("worker",)]
+    assert list(reasons(shown)) == ["create worker"]
+
+
+def test_a_filter_for_an_unknown_service_names_the_known_ones(folder: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        plan(folder, None, BASE, "wbe")
+    assert caught.value.code == "service-unknown"
+    assert "web, worker" in caught.value.why
+
+
+def test_no_line_of_the_text_ends_in_a_space(folder: Path) -> None:
+    text = as_text(plan(folder, BASE, BASE.replace("web:1", "web:2")))
+    assert all(line == line.rstrip() for line in text.splitlines())
