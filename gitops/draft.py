@@ -16,7 +16,7 @@ from gitops.compose.closure import Closure, close_over
 from gitops.compose.discover import Discovery, discover
 from gitops.compose.files import Collector
 from gitops.compose.render import Rendered, Request, render
-from gitops.compose.rewrite import rewrite
+from gitops.compose.rewrite import refuse_left_paths, rewrite
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
 from gitops.findings import Finding
@@ -145,6 +145,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
     collector = Collector(tree=tree, folder=configuration.folder)
     services = rewrite(rendered, collector)
     placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
+    refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
     paths = {
         *configuration.looked_for,

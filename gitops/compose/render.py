@@ -171,8 +171,13 @@ def _not_portable(workshop: Workshop, value: str, key: str) -> UserError:
         )
     if value.startswith("/") and str(workshop.root) not in value:
         return UserError(PATH_ESCAPES, "the path leads out of the repository", where=Where(key=key))
+    return path_unsupported(key)
+
+
+def path_unsupported(key: str) -> UserError:
+    """The error for a path of the repository at a key where none can be used."""
     return UserError(
-        COMPOSE_PATH_UNSUPPORTED, "a path of the repository cannot be used here", where=Where(key=key)
+        COMPOSE_PATH_UNSUPPORTED, f"{key} cannot hold a path of the repository", where=Where(key=key)
     )
 
 

@@ -8,13 +8,14 @@ sections go too.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.faults import VOLUME_AMBIGUOUS
 from gitops.compose.files import Collector
-from gitops.compose.render import COMMIT_PREFIX, Rendered
+from gitops.compose.render import COMMIT_PREFIX, Rendered, path_unsupported
 from gitops.findings import Finding, FindingCode
 
 IMAGE_MISSING = error_code("image-missing", "A service has no image:, and building is not supported yet.")
@@ -48,6 +49,21 @@ def rewrite(rendered: Rendered, collector: Collector) -> dict[str, dict[str, Any
             kept["volumes"] = mounts
         services[name] = _without_empty_placement(kept)
     return services
+
+
+def refuse_left_paths(value: Any, key: str = "") -> None:  # noqa: ANN401  # a JSON value
+    """Raise UserError `compose-path-unsupported` where a path of the commit was not rewritten.
+
+    Such a path would be taken for one of the host, on which it means nothing.
+    """
+    if isinstance(value, dict):
+        for name, inner in cast("dict[str, Any]", value).items():
+            refuse_left_paths(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for position, inner in enumerate(cast("Iterable[Any]", value)):
+            refuse_left_paths(inner, f"{key}[{position}]")
+    elif isinstance(value, str) and value.startswith(COMMIT_PREFIX):
+        raise path_unsupported(key)
 
 
 def _check(name: str, service: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ def reserved_names(compose_project: str, services: Mapping[str, Mapping[str, Any
 
 def replicas(definition: Mapping[str, Any]) -> int:
     """How many containers Compose keeps for a service: `scale`, else `deploy.replicas`, else one."""
-    deploy = definition.get("deploy") or {}
+    deploy: Mapping[str, Any] = definition.get("deploy") or {}
     if deploy.get("mode") == "global":
         return 1  # Compose knows no other nodes
     for count in (definition.get("scale"), deploy.get("replicas")):

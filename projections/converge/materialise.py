@@ -59,8 +59,9 @@ def app_for(
         for mount in definition.get("volumes") or ():
             if mount.get("type") == "bind":
                 mount["source"] = _on_host(str(mount.get("source", "")), folder)
-    for volume in (document.get("volumes") or {}).values():
-        options = (volume or {}).get("driver_opts") or {}
+    volumes: dict[str, dict[str, Any] | None] = document.get("volumes") or {}
+    for volume in volumes.values():
+        options: dict[str, Any] = (volume or {}).get("driver_opts") or {}
         if "device" in options:
             options["device"] = _on_host(str(options["device"]), folder)
     document["name"] = manifest.compose_project

@@ -26,9 +26,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+def _text(_dumper: _Dumper, value: str) -> yaml.ScalarNode:
     plain = _PLAIN.fullmatch(value) is not None and value.lower() not in _NOT_WORDS
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+    return yaml.ScalarNode("tag:yaml.org,2002:str", value, style=None if plain else '"')
 
 
 _Dumper.add_representer(str, _text)

@@ -68,7 +68,7 @@ class Rollout:
 
     def _left_hosts(self) -> set[str]:
         """Hosts that the former Manifest used and this one does not."""
-        former = set() if self.previous is None else set(self.previous.hosts)
+        former = set[str]() if self.previous is None else set(self.previous.hosts)
         return former - set(self.undertaking.manifest.hosts)
 
 

@@ -6,7 +6,7 @@ wires them (the controller's bootstrap) owns what is behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,7 +104,7 @@ class Site:
         self.equipment.progress(f"{place}: {text}")
 
     @contextmanager
-    def errors_here(self, service: str | None = None) -> Iterator[None]:
+    def errors_here(self, service: str | None = None) -> Generator[None]:
         """Errors that name no host are about this one."""
         try:
             yield

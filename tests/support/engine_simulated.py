@@ -100,7 +100,7 @@ class SimulatedEngine:
     # What a test does to it
 
     def add(
-        self, name: str, *, image: str = "web", found: Mapping[str, str] | None = None, **more: Any
+        self, name: str, *, image: str = "web", found: Mapping[str, str] | None = None, **more: object
     ) -> str:
         """Start a container by hand; answers its id."""
         made = self._make(name, image=image, found=dict(found or {}))
@@ -222,6 +222,7 @@ class SimulatedEngine:
             await self.clock.sleep(0.5)
 
     async def predict(self, app: App, services: Sequence[str]) -> Prediction:
+        del app  # it agrees to every document
         self._call("predict", " ".join(services))
         return Prediction(volume_question=self.volume_question)
 

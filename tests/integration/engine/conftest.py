@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
@@ -20,7 +16,7 @@ from projections.engine.port import App, Container
 from projections.engine.sweep import Owner
 from tests.support.cleanup import EngineProject
 from tests.support.images import TestImages
-from tests.support.processes import free_port, wait_until
+from tests.support.registry import running_registry
 
 
 @pytest.fixture
@@ -73,27 +69,5 @@ def apps(engine_project: EngineProject, images: TestImages) -> Apps:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """`127.0.0.1:PORT` of a registry that starts empty."""
-    program = shutil.which("docker-registry")
-    assert program is not None, "install the registry (Debian: apt-get install docker-registry)"
-    folder, port = tmp_path_factory.mktemp("registry"), free_port()
-    configuration = folder / "config.yml"
-    configuration.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    silence = subprocess.DEVNULL
-    process = subprocess.Popen([program, "serve", str(configuration)], stdout=silence, stderr=silence)
-    try:
-        wait_until("the registry", lambda: _answers(port))
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
-            return True
-    except URLError:
-        return False
+    with running_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running.address

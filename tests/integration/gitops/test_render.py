@@ -91,7 +91,7 @@ def test_the_dotenv_is_the_lowest_layer(tmp_path: Path) -> None:
         tmp_path,
         {
             ".env": "TAG=9\nIMAGE_TAG=dotenv\nCOMPOSE_PROFILES=extra\nCOMPOSE_PROJECT_NAME=evil\n",
-            "compose.yaml": "services: {web: {image: 'x:$TAG-$IMAGE_TAG'}, m: {image: y, profiles: [extra]}}\n",
+            "compose.yaml": "services: {web: {image: 'x:$TAG-$IMAGE_TAG'}, m: {image: y, profiles: [extra]}}",
         },
     )
     assert made.images == {"web": "x:9-v1"}
@@ -160,7 +160,7 @@ def test_a_project_in_a_folder_reads_what_is_beside_it(tmp_path: Path) -> None:
         {
             "apps/shop/stagecraft.yml": "project: {name: shop}\nenvironments: {prod: }\n",
             "apps/shop/compose.yml": "include: [../../shared/db.yml]\n"
-            + f"{WEB}, volumes: ['./x:/x', '../y:/y']}}}}",
+            f"{WEB}, volumes: ['./x:/x', '../y:/y']}}}}",
             "shared/db.yml": "services: {db: {image: db:1, volumes: ['./seed:/s']}}",
             "shared/seed/a.sql": "1",
         },
@@ -354,8 +354,8 @@ def test_a_service_that_is_named_but_not_there_is_an_error_of_the_project(tmp_pa
         (
             {
                 "compose.yaml": (
-                    f"{WEB}, volumes: ['v:/v']}}}}\n"
-                    "volumes: {v: {driver_opts: {type: none, o: bind, device: ./here}}}"
+                    f"{WEB}, volumes: ['vv:/v']}}}}\n"
+                    "volumes: {vv: {driver_opts: {type: none, o: bind, device: ./here}}}"
                 )
             },
             COMPOSE_PATH_UNSUPPORTED,
@@ -370,7 +370,7 @@ def test_paths_that_only_show_after_the_render_are_refused(
     assert "stagecraft-render" not in str(error)
 
 
-def test_a_render_that_is_too_large_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_render_that_is_too_large_is_stopped(tmp_path: Path) -> None:
     lines = "".join(f"A{number}={'x' * 1000}\n" for number in range(900))
     services = "".join(f"  s{number}: {{image: x, env_file: big.env}}\n" for number in range(60))
     error = refusal(tmp_path, {"compose.yaml": f"services:\n{services}", "big.env": lines})
@@ -387,7 +387,7 @@ def test_a_render_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch: py
 def test_without_a_system_limit_the_size_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LIMITED", [])
+    monkeypatch.setattr(client, "_LIMITS", {})
     monkeypatch.setattr(client, "MAX_OUTPUT_BYTES", 100)
     assert refusal(tmp_path, {}).code == COMPOSE_TOO_LARGE
 

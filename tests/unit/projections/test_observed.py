@@ -150,4 +150,4 @@ def test_a_lock_is_waited_for_and_is_no_damage(store: ObservedStore, path: Path)
     timer.join()
     holder.close()
     assert [one.host for one in store.load("hello/prod")] == ["local", "n2"]
-    assert os.stat(path).st_ino == inode  # the inode is the point
+    assert path.stat().st_ino == inode

@@ -140,7 +140,7 @@ class Scene:
     def recorder(self) -> Recorder:
         return Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=PERSON)
 
-    def work(self, manifest: Manifest, previous: Manifest | None = None, **more: Any) -> ReleaseWork:
+    def work(self, manifest: Manifest, previous: Manifest | None = None, **more: object) -> ReleaseWork:
         ends = [event for event in self.events(STREAM) if isinstance(event, JobCompleted)]
         values: dict[str, Any] = {
             "release": self.ids.release_id(),
@@ -153,7 +153,7 @@ class Scene:
     def run(self, work: ReleaseWork) -> Verdict:
         return asyncio.run(self.converger.run_release(work, recorder=self.recorder()))
 
-    def deploy(self, manifest: Manifest, previous: Manifest | None = None, **more: Any) -> Verdict:
+    def deploy(self, manifest: Manifest, previous: Manifest | None = None, **more: object) -> Verdict:
         return self.run(self.work(manifest, previous, **more))
 
     def heal(self, manifest: Manifest, release: str = "rel-1") -> bool:

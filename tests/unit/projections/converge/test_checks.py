@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -184,7 +183,7 @@ def test_composes_question_for_a_volumes_data_is_the_repositorys_fault(scene: Sc
 
 
 def test_document_that_compose_refuses_is_passed_on_with_its_host(scene: Scene) -> None:
-    def refuse(call: str, _argument: Any) -> None:
+    def refuse(call: str, _argument: str) -> None:
         if call == "predict":
             raise UserError("compose-refused", "no")
 

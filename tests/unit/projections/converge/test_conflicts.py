@@ -28,7 +28,7 @@ def test_replicas_as_compose_counts_them(definition: dict[str, Any], count: int)
 
 
 def test_reserved_names_are_fixed_or_numbered() -> None:
-    services = {"web": {"scale": 2}, "db": {"container_name": "the-db"}}
+    services: dict[str, dict[str, Any]] = {"web": {"scale": 2}, "db": {"container_name": "the-db"}}
     assert reserved_names("p", services) == {"p-web-1", "p-web-2", "the-db"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.catalog import Failure
+from events.catalog.base import FailureCause
 from events.kernel.errors import InternalError, OutsideError, StagecraftError, UserError, Where
 from events.kernel.redact import REDACT
 from projections.converge.failures import (
@@ -41,7 +42,7 @@ def detail(state: ContainerState = "exited", *, health_output: str = "", error: 
     ("kind", "cause"),
     [(UserError, "repository"), (OutsideError, "outside"), (InternalError, "internal")],
 )
-def test_the_class_of_an_error_says_who_can_mend_it(kind: type[StagecraftError], cause: str) -> None:
+def test_the_class_of_an_error_says_who_can_mend_it(kind: type[StagecraftError], cause: FailureCause) -> None:
     error = kind(
         PORT_TAKEN, "taken", where=Where(file="c.yml", line=3, host="h", service="s"), why="w", next="n"
     )
@@ -54,7 +55,7 @@ def test_the_class_of_an_error_says_who_can_mend_it(kind: type[StagecraftError],
         service="s",
         where="c.yml:3",
         why="w",
-        next="n",  # type: ignore[arg-type]
+        next="n",
     )
 
 

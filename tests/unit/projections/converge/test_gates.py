@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -21,8 +20,9 @@ class Stage:
         self.clock = FakeClock()
         self.engine = SimulatedEngine(clock=self.clock)
 
-    def add(self, name: str, life: Life, **more: Any) -> str:
-        return self.engine.add(name, life=life, **more)
+    def add(self, name: str, life: Life, *, started: bool = True) -> str:
+        more: dict[str, object] = {} if started else {"started_at": None}
+        return self.engine.add(name, image="web", found=None, life=life, **more)
 
     def watch(
         self, *containers: str, gate: Gate = GATE, restarts: dict[str, int] | None = None
@@ -135,14 +135,14 @@ def test_out_of_memory_is_named(stage: Stage) -> None:
 
 
 def test_engine_that_could_not_start_it_is_quoted(stage: Stage) -> None:
-    one = stage.add("web", Life(start_error="OCI runtime create failed: no such file"), started_at=None)
+    one = stage.add("web", Life(start_error="OCI runtime create failed: no such file"), started=False)
     failure = stage.watch(one)
     assert failure is not None
     assert (failure.code, failure.why) == ("container-not-started", "OCI runtime create failed: no such file")
 
 
 def test_created_and_never_started_ends_at_the_deadline(stage: Stage) -> None:
-    failure = stage.watch(stage.add("web", Life(), started_at=None))
+    failure = stage.watch(stage.add("web", Life(), started=False))
     assert failure is not None
     assert "still created after 30 s" in failure.message
 

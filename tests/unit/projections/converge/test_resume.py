@@ -1,4 +1,4 @@
-"""A Release that was killed is taken up again: at every append and at every engine call, the end is the same."""
+"""A Release that was killed at any append or engine call is taken up again and ends the same."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_service_on_another_host_is_not_waited_for() -> None:
 
 def test_a_circle_is_a_bug_and_named() -> None:
     found = services(a=Spec(waits_for={"b": "service_started"}), b=Spec(waits_for={"a": "service_started"}))
-    with pytest.raises(InternalError, match="waits-in-a-circle.*a -> b -> a"):
+    with pytest.raises(InternalError, match=r"waits-in-a-circle.*a -> b -> a"):
         waves(found, found)
 
 

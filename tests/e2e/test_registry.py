@@ -1,0 +1,81 @@
+"""Images from a registry: pinned once, and needed only when something new appears."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from docker.client import DockerClient
+
+from tests.e2e.team import Team
+from tests.support.images import TestImages
+from tests.support.registry import Registry, running_registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path, engine: DockerClient) -> Generator[Registry]:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with running_registry(folder) as running:
+        yield running
+        running.forget(engine)
+
+
+@pytest.fixture
+def pulling(team: Team, engine: DockerClient, images: TestImages, registry: Registry) -> Team:
+    """The team, whose web service comes from the registry."""
+    team.web = registry.push(engine, images.web("v1"), "web", "v1")
+    return team
+
+
+def test_a_floating_tag_that_moves_does_not_move_what_runs(
+    pulling: Team, engine: DockerClient, images: TestImages, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    before = pulling.project.ids()
+    pin = pulling.release(pulling.releases()[0]["id"])["images"]["web"]
+    assert pin["pin_kind"] == "repo-digest"
+    assert pin["ref"] == pulling.web
+    registry.push(engine, images.web("v2"), "web", "v1")
+    pulling.deploys("elsewhere", worker=images.web("v2", name="worker"))
+    assert pulling.answer() == "web v1"
+    assert pulling.project.ids()["web"] == before["web"]
+    assert pulling.release(pulling.releases()[0]["id"])["images"]["web"] == pin
+
+
+def test_reverts_and_rollbacks_need_no_registry(
+    pulling: Team, engine: DockerClient, images: TestImages, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    pulling.deploys("second", web=registry.push(engine, images.web("v2"), "web", "v2"))
+    assert pulling.answer() == "web v2"
+    registry.stop()
+    pulling.repository.revert()
+    pulling.look().expect(0)
+    assert pulling.answer() == "web v1"
+    assert pulling.releases()[0]["kind"] == "revert"
+
+
+def test_the_rollback_stock_survives_a_prune_and_a_removed_name(
+    pulling: Team, engine: DockerClient, images: TestImages, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    pulling.deploys("second", web=registry.push(engine, images.web("v2"), "web", "v2"))
+    registry.stop()
+    registry.forget(engine)
+    engine.images.prune(filters={"dangling": True})
+    pulling.cli.ok("rollback", "--env", "prod", "--to-previous", seconds=90)
+    assert pulling.answer() == "web v1"
+
+
+def test_a_registry_that_does_not_answer_touches_nothing(
+    pulling: Team, images: TestImages, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    registry.stop()
+    pulling.merge("second", web=f"{registry.address}/web:v2")
+    outcome = pulling.look()
+    assert outcome.code == 2, outcome.stderr
+    assert "registry-unreachable" in outcome.stderr
+    assert pulling.answer() == "web v1"

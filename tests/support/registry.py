@@ -1,0 +1,78 @@
+"""A real registry on loopback, which a test may stop in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from docker.client import DockerClient
+from docker.errors import ImageNotFound
+
+from tests.support.processes import free_port, wait_until
+
+STOP_SECONDS = 10
+
+
+@dataclass(slots=True)
+class Registry:
+    """A running registry; `address` is what image references begin with."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def push(self, client: DockerClient, image: str, name: str, tag: str) -> str:
+        """Push an image under a name, take that name off the engine, and answer the reference."""
+        repository = f"{self.address}/{name}"
+        client.api.tag(image, repository, tag)  # pyright: ignore[reportUnknownMemberType]  # its stub is untyped
+        client.images.push(repository, tag=tag)  # pyright: ignore[reportUnknownMemberType]  # its stub is untyped
+        client.images.remove(f"{repository}:{tag}")
+        return f"{repository}:{tag}"
+
+    def forget(self, client: DockerClient) -> None:
+        """Take away every name of this registry that the engine has."""
+        for image in client.images.list():
+            digests: list[str] = image.attrs.get("RepoDigests") or []
+            for name in [*image.tags, *digests]:
+                if name.startswith(f"{self.address}/"):
+                    with contextlib.suppress(ImageNotFound):
+                        client.images.remove(name, force=True)
+
+    def stop(self) -> None:
+        """End it; a second call does nothing."""
+        self.process.terminate()
+        self.process.wait(timeout=STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def running_registry(folder: Path) -> Generator[Registry]:
+    """A registry that starts empty and keeps its data in `folder`."""
+    program = shutil.which("docker-registry")
+    assert program is not None, "install the registry (Debian: apt-get install docker-registry)"
+    port = free_port()
+    configuration = folder / "config.yml"
+    configuration.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    silence = subprocess.DEVNULL
+    process = subprocess.Popen([program, "serve", str(configuration)], stdout=silence, stderr=silence)
+    registry = Registry(address=f"127.0.0.1:{port}", process=process)
+    try:
+        wait_until("the registry", lambda: _answers(port))
+        yield registry
+    finally:
+        registry.stop()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2):
+            return True
+    except URLError:
+        return False
