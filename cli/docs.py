@@ -221,7 +221,7 @@ PAGES = (
     Page(
         "configuration.md",
         "Configuration",
-        "What a repository may say. A key that is not listed is an error; a length of time is text such as `2s`.",
+        "What a repository may say. An unknown key is an error; a length of time is text such as `2s`.",
         configuration_sections,
     ),
     Page(

@@ -39,7 +39,8 @@ def status(
     Without --env the only environment there is, or one line for each of several. Reads what was recorded;
     no engine is asked without --live.
 
-    Exit codes: 0 whatever the status is; 1 no such environment; 2 the log, or with --live an engine, fails.
+    Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment; 2 the log
+    or what was recorded cannot be read.
     """
     from cli.reading import History
     from controller.bootstrap import open_log

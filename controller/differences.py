@@ -53,8 +53,9 @@ def _definition(host: HostManifest, service: str) -> dict[str, Any]:
     return {**definition, "labels": own}
 
 
-def _mapping(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, dict) else {}
+def _mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A mapping of the rendered document, where an empty one may be null."""
+    return dict(value or {})
 
 
 def _names(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from events.kernel.clock import format_utc
 from events.kernel.errors import OutsideError, Where, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from io import TextIOWrapper
     from pathlib import Path
 
@@ -34,7 +34,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 @asynccontextmanager
 async def locked(
     folder: Path, name: str, *, clock: Clock, purpose: str, deadline_seconds: float
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """Hold the lock `name` (such as `hello/prod`) for the duration of the block.
 
     Waits for another holder up to the deadline. Raises OutsideError `environment-locked`, naming the holder.

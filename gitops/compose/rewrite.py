@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
-from gitops.compose.faults import VOLUME_AMBIGUOUS
+from gitops.compose.faults import COMPOSE_PATH_REFUSED, VOLUME_AMBIGUOUS
 from gitops.compose.files import Collector
 from gitops.compose.render import COMMIT_PREFIX, Rendered, path_unsupported
 from gitops.findings import Finding, FindingCode
@@ -25,6 +25,8 @@ EXTERNAL_UNSUPPORTED = error_code(
     "external-unsupported", "A config or secret is external, which only an engine in Swarm mode has."
 )
 
+_SECCOMP = re.compile(r"seccomp[=:](?P<file>.*)", re.DOTALL)
+_SECCOMP_WORDS = ("unconfined", "builtin", "default")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _DROPPED = ("build", "develop", "env_file", "label_file", "profiles", "pull_policy", "configs", "secrets")
 _SECRETS = "/run/secrets/"
@@ -74,6 +76,15 @@ def _check(name: str, service: dict[str, Any]) -> None:
             where=Where(service=name, key=f"services.{name}.image"),
             next=f"give services.{name} an image: that CI builds and pushes",
         )
+    for option in service.get("security_opt", ()):
+        profile = _SECCOMP.match(str(option))
+        if profile and profile["file"] not in _SECCOMP_WORDS:
+            raise UserError(
+                COMPOSE_PATH_REFUSED,
+                f"service {name!r} names a seccomp profile by its file, which Compose would read on the controller",
+                where=Where(service=name, key=f"services.{name}.security_opt"),
+                next="set the profile as the engine's default on the host",
+            )
     for label in service.get("labels", {}):
         if label.startswith(labels.PREFIX):
             raise UserError(

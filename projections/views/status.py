@@ -115,8 +115,8 @@ def join(
 ) -> Status:
     """The status of `environment`; `observations` are all that is known of its hosts.
 
-    A look at Git that finds nothing new leaves no trace in the log: who knows of one gives its time, else
-    the time counts at which the log last spoke of a commit.
+    A look at Git that finds nothing new leaves no trace in the log: who knows of one gives its time. It
+    counts unless the log spoke of a commit later.
     """
     hosts = tuple(_hosts(environment, observations))
     return Status(
@@ -125,7 +125,7 @@ def join(
         health=_health(environment, hosts),
         as_of=now,
         hosts=hosts,
-        git_seconds=_age(git_looked_at or _parsed_time(environment.revision_at), now),
+        git_seconds=_age(_later(git_looked_at, _parsed_time(environment.revision_at)), now),
         host_seconds=_oldest_age(environment, observations, now),
     )
 
@@ -215,6 +215,10 @@ def _host_health(environment: Environment, host: HostStatus) -> Health:
 
 def _parsed_time(text: str | None) -> datetime | None:
     return None if text is None else parse_utc(text)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _age(moment: datetime | None, now: datetime) -> float | None:

@@ -20,11 +20,7 @@ def main() -> int:
 
         def hook(event: str, values: tuple[Any, ...]) -> None:
             if event == "subprocess.Popen":
-                told = values[1]
-                words = (
-                    [os.fsdecode(word) for word in told] if isinstance(told, list | tuple) else [str(told)]
-                )
-                file.write(json.dumps(["program", words]) + "\n")
+                file.write(json.dumps(["program", _words(values[1])]) + "\n")
             elif event == "socket.connect":
                 file.write(json.dumps(["connect", [str(values[1])]]) + "\n")
             elif event == "open" and isinstance(values[0], str) and _writes(values):

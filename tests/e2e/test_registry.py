@@ -64,14 +64,12 @@ def test_the_rollback_stock_survives_a_prune_and_a_removed_name(
     pulling.deploys("second", web=registry.push(engine, images.web("v2"), "web", "v2"))
     registry.stop()
     registry.forget(engine)
-    engine.images.prune(filters={"dangling": True})
+    engine.images.prune(filters={"dangling": True})  # pyright: ignore[reportUnknownMemberType]  # its stub is untyped
     pulling.cli.ok("rollback", "--env", "prod", "--to-previous", seconds=90)
     assert pulling.answer() == "web v1"
 
 
-def test_a_registry_that_does_not_answer_touches_nothing(
-    pulling: Team, images: TestImages, registry: Registry
-) -> None:
+def test_a_registry_that_does_not_answer_touches_nothing(pulling: Team, registry: Registry) -> None:
     pulling.deploys("first")
     registry.stop()
     pulling.merge("second", web=f"{registry.address}/web:v2")

@@ -7,7 +7,7 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,7 +32,7 @@ class GitHost:
 
 
 @contextlib.contextmanager
-def serving(host: GitHost) -> Iterator[int]:
+def serving(host: GitHost) -> Generator[int]:
     """The host answers on the port, on the loopback, for the time of the block."""
 
     class Handler(_Handler):

@@ -16,7 +16,7 @@ from gitops.compose.faults import (
     COMPOSE_PATH_REFUSED,
     COMPOSE_TOO_LARGE,
 )
-from gitops.compose.render import COMPOSE_PATH_UNSUPPORTED, VARIABLE_MISSING
+from gitops.compose.render import VARIABLE_MISSING
 from gitops.config.faults import CONFIG_INVALID
 from gitops.findings import FindingCode
 from gitops.settings import SERVICES_NONE
@@ -351,15 +351,6 @@ def test_a_service_that_is_named_but_not_there_is_an_error_of_the_project(tmp_pa
         ({"compose.yaml": f"{WEB}, environment: [HOME]}}}}"}, COMPOSE_HOME_REFUSED),
         ({"compose.yaml": f"{WEB}, env_file: a.env}}}}", "a.env": "X=${HOME}/x"}, COMPOSE_HOME_REFUSED),
         ({"compose.yaml": f"{WEB}, volumes: ['/.stagecraft/state/../../etc:/x']}}}}"}, COMPOSE_PATH_REFUSED),
-        (
-            {
-                "compose.yaml": (
-                    f"{WEB}, volumes: ['vv:/v']}}}}\n"
-                    "volumes: {vv: {driver_opts: {type: none, o: bind, device: ./here}}}"
-                )
-            },
-            COMPOSE_PATH_UNSUPPORTED,
-        ),
     ],
 )
 def test_paths_that_only_show_after_the_render_are_refused(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cli.status import status_lines
+from events.kernel.clock import parse_utc
 from projections.observed import HostObservation, ObservedContainer, ObservedService, ObservedStore
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import find_environment
@@ -182,3 +183,40 @@ def test_a_desired_manifest_without_a_release_says_so(history: History, tmp_path
         "  desired   no release sha256:620000000000",
         "  deployed  -",
     ]
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"),
+    [
+        (timedelta(seconds=59), "59 s"),
+        (timedelta(minutes=59), "59 min"),
+        (timedelta(hours=23), "23 h"),
+        (timedelta(days=3), "3 d"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(
+    history: History, tmp_path: Path, age: timedelta, shown: str
+) -> None:
+    history.observed("c1", "shop/prod")
+    with folded(history.log, tmp_path / "v.db", ENVIRONMENTS) as tables:
+        found = find_environment(tables, "shop", "prod")
+    assert found is not None
+    assert found.revision_at is not None
+    lines = status_lines(join(found, [], now=parse_utc(found.revision_at) + age))
+    assert lines[1] == f"  git       c1 ({shown} ago)"
+
+
+def test_a_live_look_at_what_was_never_deployed_asks_no_engine(call: Call, history: History) -> None:
+    history.suspended()
+    said = call("status", "--live")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("shop/prod: unknown, missing\n")
+
+
+def test_the_last_look_at_git_is_read_from_what_was_observed(
+    call: Call, history: History, home: Path
+) -> None:
+    history.deployed("a")
+    observe(home)
+    ObservedStore(home / "observed.db").looked(("shop/prod",), datetime.now(UTC) - timedelta(seconds=5))
+    assert json.loads(call("status", "--json").out)["freshness"]["git_seconds"] < 60

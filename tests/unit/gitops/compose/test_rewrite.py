@@ -9,10 +9,16 @@ import pytest
 
 from events.kernel.errors import UserError
 from events.manifest import FILES_PREFIX, STATE_PREFIX
-from gitops.compose.faults import VOLUME_AMBIGUOUS
+from gitops.compose.faults import COMPOSE_PATH_REFUSED, VOLUME_AMBIGUOUS
 from gitops.compose.files import Collector
-from gitops.compose.render import COMMIT_PREFIX, Rendered
-from gitops.compose.rewrite import EXTERNAL_UNSUPPORTED, IMAGE_MISSING, LABEL_RESERVED, rewrite
+from gitops.compose.render import COMMIT_PREFIX, COMPOSE_PATH_UNSUPPORTED, Rendered
+from gitops.compose.rewrite import (
+    EXTERNAL_UNSUPPORTED,
+    IMAGE_MISSING,
+    LABEL_RESERVED,
+    refuse_left_paths,
+    rewrite,
+)
 from gitops.findings import FindingCode
 from tests.unit.gitops.trees import tree_of
 
@@ -136,6 +142,8 @@ def test_an_owner_or_mode_of_a_config_is_a_finding(tmp_path: Path, key: str) -> 
         ({"image": None, "build": {"context": "."}}, {}, IMAGE_MISSING),
         ({"image": ""}, {}, IMAGE_MISSING),
         ({"labels": {"stagecraft.project": "other"}}, {}, LABEL_RESERVED),
+        ({"security_opt": ["seccomp:/root/.docker/config.json"]}, {}, COMPOSE_PATH_REFUSED),
+        ({"security_opt": ["seccomp=./profile.json"]}, {}, COMPOSE_PATH_REFUSED),
         ({"volumes": [{"type": "volume", "target": "d:/d"}]}, {}, VOLUME_AMBIGUOUS),
         ({"volumes": [{"type": "bind", "source": "x:\\y", "target": "/d"}]}, {}, VOLUME_AMBIGUOUS),
         ({"configs": [{"source": "c"}]}, {"configs": {"c": {"external": True}}}, EXTERNAL_UNSUPPORTED),
@@ -145,3 +153,26 @@ def test_what_cannot_run_is_refused(
     tmp_path: Path, service: dict[str, Any], sections: dict[str, Any], code: str
 ) -> None:
     assert refusal(tmp_path, service, sections).code == code
+
+
+def test_security_options_that_name_no_file_stay(tmp_path: Path) -> None:
+    options = ["seccomp:unconfined", "seccomp=builtin", "no-new-privileges:true", "apparmor:x"]
+    service, _ = rewritten(tmp_path, {"security_opt": options})
+    assert service["security_opt"] == options
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ({"a": {"b": [1, f"{COMMIT_PREFIX}x"]}}, "a.b[1]"),
+        ({"volumes": {"v": {"device": COMMIT_PREFIX}}}, "volumes.v.device"),
+    ],
+)
+def test_a_path_of_the_commit_that_is_left_is_refused(value: dict[str, Any], key: str) -> None:
+    with pytest.raises(UserError) as caught:
+        refuse_left_paths(value)
+    assert (caught.value.code, caught.value.where.key) == (COMPOSE_PATH_UNSUPPORTED, key)
+
+
+def test_other_values_may_be_left() -> None:
+    refuse_left_paths({"a": ["x", None, 1, {"b": "/etc"}]})

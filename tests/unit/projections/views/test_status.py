@@ -234,6 +234,8 @@ def test_an_age_is_never_negative() -> None:
     assert shown.host_seconds == 0
 
 
-def test_a_look_at_git_that_the_caller_knows_of_counts_before_the_log() -> None:
+def test_the_last_look_at_git_counts_unless_the_log_spoke_of_a_commit_later() -> None:
     assert join(DEPLOYED, [], now=NOW, git_looked_at=NOW - timedelta(seconds=3)).git_seconds == 3
+    assert join(DEPLOYED, [], now=NOW, git_looked_at=NOW - timedelta(hours=3)).git_seconds == 60
+    assert join(DEPLOYED, [], now=NOW).git_seconds == 60
     assert join(unseen("shop", "prod"), [], now=NOW).git_seconds is None
