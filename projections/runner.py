@@ -7,48 +7,28 @@ when the log does not hold the event that the checkpoint names (a restored copy)
 concern the view, and it moves from the position that was read: of two processes that follow at once one
 applies a page and the other reads again.
 
-The file has no write-ahead log: its transactions are short, and one file alone is easy to throw away. Views
-built aside and flipped were left out until a rebuild takes longer than anybody wants to wait.
+Views built aside and flipped were left out until a rebuild takes longer than anybody wants to wait.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from events.envelope import StoredEvent
-from events.kernel.errors import InternalError, OutsideError, Where, error_code
+from events.kernel.errors import InternalError, error_code
 from events.log import EventLog
+from projections.view_store import ViewsDamagedError, ViewStore, mend
 
-VIEWS_UNAVAILABLE = error_code(
-    "views-unavailable", "The file of the views cannot be opened, read or written."
-)
 VIEW_BROKEN = error_code("view-broken", "A view cannot take an event of the log: a bug, or a damaged log.")
 
-PAGE_EVENTS = 1000  # one transaction a page: 200,000 events/s measured, with little to repeat after a crash
-_BUSY_SECONDS = 10.0  # how long one process waits for another
-_RETRY_SECONDS = 0.01
-_LAYOUT = 1  # user_version of the file: the layout of the two tables below
-_OWN_TABLES = (
-    "CREATE TABLE log (lineage TEXT NOT NULL)",
-    """
-    CREATE TABLE checkpoints (
-        view TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT
-    ) WITHOUT ROWID
-    """,
-)
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+PAGE_EVENTS = 1000  # one transaction a page: bounds memory, and what is repeated after a crash
 _BAD_DATA = (KeyError, ValueError, TypeError, AttributeError)
 _REFUSED_ROWS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-_MISTAKES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH})
-_LOW_BYTE = 0xFF  # an extended result code holds the primary one there
 
 T = TypeVar("T")
 
@@ -68,63 +48,6 @@ class View:
 class _Checkpoint:
     position: int  # 0: nothing applied yet
     event_id: str | None  # of the event at `position`
-
-
-class ViewsDamagedError(OutsideError):
-    """The file is no database, or not one that can be read to its end; `mend` and open it again."""
-
-
-class ViewStore:
-    """The file `views.db` of one log; made when it is missing, emptied when it is not of this log.
-
-    It belongs to the thread that opened it. Raises OutsideError `views-unavailable`; ViewsDamagedError, of
-    the same code, when to throw the file away would help.
-    """
-
-    def __init__(self, path: Path, *, lineage: str) -> None:
-        self._path = path
-        with _translated(path):
-            self._connection = _connected(path)
-            try:
-                self._make_ours(lineage)
-            except BaseException:
-                self._connection.close()
-                raise
-
-    def _make_ours(self, lineage: str) -> None:
-        """Empty a file that is new or of another log; the write lock is asked for only then."""
-        with self._transaction("BEGIN"):
-            if _belongs(self._connection, lineage):
-                return
-        with self._transaction("BEGIN IMMEDIATE"):
-            if not _belongs(self._connection, lineage):
-                _empty(self._connection, lineage)
-
-    @contextmanager
-    def reading(self) -> Generator[sqlite3.Connection]:
-        """One consistent state of all views; columns are addressed by name."""
-        with _translated(self._path), self._transaction("BEGIN"):
-            yield self._connection
-
-    @contextmanager
-    def writing(self) -> Generator[sqlite3.Connection]:
-        """A transaction that holds the write lock from its start; rolled back on any error."""
-        with _translated(self._path), self._transaction("BEGIN IMMEDIATE"):
-            yield self._connection
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        self._connection.close()
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Generator[None]:
-        self._connection.execute(begin)
-        try:
-            yield
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
 
 
 def read_views(
@@ -231,99 +154,3 @@ def _make(tables: sqlite3.Connection, view: View) -> None:
         "INSERT OR REPLACE INTO checkpoints (view, version, position, event_id) VALUES (?, ?, 0, NULL)",
         (view.name, view.version),
     )
-
-
-def mend(path: Path) -> None:
-    """Throw the file away if it is damaged; one process at a time, so that none throws away a new file.
-
-    Raises OutsideError `views-unavailable`.
-    """
-    with _translated(path), _locked(path.with_name(path.name + ".lock")):
-        if _is_sound(path):
-            return
-        for suffix in ("", "-journal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        with closing(_connected(path)) as connection:
-            return [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
-    except sqlite3.DatabaseError as error:
-        if _is_damage(error):
-            return False
-        raise
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _belongs(connection: sqlite3.Connection, lineage: str) -> bool:
-    """Whether the file has our layout and the views of this log."""
-    own = connection.execute("SELECT 1 FROM sqlite_master WHERE name IN ('log', 'checkpoints')").fetchall()
-    if len(own) != len(_OWN_TABLES) or connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
-        return False
-    return [row["lineage"] for row in connection.execute("SELECT lineage FROM log")] == [lineage]
-
-
-def _empty(connection: sqlite3.Connection, lineage: str) -> None:
-    """Drop whatever is there and make the file one of this log."""
-    for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        connection.execute(f'DROP TABLE "{row["name"]}"')
-    for statement in _OWN_TABLES:
-        connection.execute(statement)
-    connection.execute("INSERT INTO log VALUES (?)", (lineage,))
-    connection.execute(f"PRAGMA user_version = {_LAYOUT}")
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is at fault; a lock or a full disk is no reason to throw it away."""
-    return _primary_code(error) in _DAMAGE
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; SQLITE_ERROR, a wrong statement, also for a wrong use of the driver."""
-    extended: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return extended & _LOW_BYTE
-
-
-@contextmanager
-def _locked(path: Path) -> Generator[None]:
-    """Hold a lock that dies with its process. Raises TimeoutError after `_BUSY_SECONDS`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"another process keeps {path} locked") from error
-                time.sleep(_RETRY_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _translated(path: Path) -> Generator[None]:
-    """Errors of the driver and the file system as `views-unavailable`; a wrong statement stays what it is."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        code = _primary_code(error) if isinstance(error, sqlite3.Error) else None
-        if code in _MISTAKES:
-            raise
-        kind = ViewsDamagedError if code in _DAMAGE else OutsideError
-        raise kind(
-            VIEWS_UNAVAILABLE,
-            "the views cannot be used",
-            where=Where(file=str(path)),
-            why=str(error),
-            next="check the folder's permissions and free space; the file itself may be deleted at any time",
-        ) from error

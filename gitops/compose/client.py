@@ -61,19 +61,23 @@ class Workshop:
             target.write_bytes(content)
 
     def inner(self, path: str) -> str | None:
-        """An absolute path of the client's as one from the root of the tree; None when it is not below it."""
-        root = str(self.root)
+        """An absolute path of a document as one from the root of the tree; None when it is not below it."""
+        root = _written(self.root)
         if path == root:
             return ""
         return path.removeprefix(f"{root}/") if path.startswith(f"{root}/") else None
 
     def private(self, text: str) -> bool:
         """Whether `text` gives this folder away, so that it would differ from one render to the next."""
-        return str(self._folder) in text
+        return _written(self._folder) in text
+
+    def escaping(self, text: str) -> bool:
+        """Whether `text` is a path of this folder but not of the tree in it: one that had `..` in it."""
+        return text.startswith(_written(self._folder)) and self.inner(text) is None
 
     def at_home(self, text: str) -> bool:
         """Whether `text` holds the client's home."""
-        return str(self._home) in text
+        return _written(self._home) in text
 
     async def config(
         self,
@@ -124,6 +128,11 @@ class Workshop:
         for prefix, stand_in in ((f"{self.root}/", ""), (str(self.root), "."), (str(self._folder), "")):
             text = text.replace(prefix, stand_in)
         return REDACT(printable(text))
+
+
+def _written(path: Path) -> str:
+    """A path as the client writes it into a document, where a dollar sign is doubled."""
+    return str(path).replace("$", "$$")
 
 
 def temporary() -> tempfile.TemporaryDirectory[str]:

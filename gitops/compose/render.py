@@ -71,7 +71,7 @@ async def render(request: Request) -> Rendered:
         await asyncio.to_thread(workshop.put, request.closure.files)
         profiles = await _profiles(workshop, request)
         output = await _config(workshop, request, profiles)
-        document = _portable(workshop, output.document)
+        document = portable(workshop, output.document)
         values = await _values(workshop, request, document)
     return Rendered(document=document, values=values, findings=_findings(output.warnings))
 
@@ -134,8 +134,12 @@ def _unescaped(text: str) -> str:
     return text.replace("$$", "$")
 
 
-def _portable(workshop: Workshop, document: dict[str, Any]) -> dict[str, Any]:
-    """The document with `COMMIT_PREFIX` in place of the folder, and nothing else of this machine."""
+def portable(workshop: Workshop, document: dict[str, Any]) -> dict[str, Any]:
+    """The document with `COMMIT_PREFIX` in place of the folder, and nothing else of this machine.
+
+    Raises UserError `compose-home-refused`, `path-escapes`, `compose-path-refused` or
+    `compose-path-unsupported`.
+    """
     return {key: _portable_value(workshop, value, key) for key, value in document.items()}
 
 
@@ -169,7 +173,7 @@ def _not_portable(workshop: Workshop, value: str, key: str) -> UserError:
             where=Where(key=key),
             next="write the path itself",
         )
-    if value.startswith("/") and str(workshop.root) not in value:
+    if workshop.escaping(value):
         return UserError(PATH_ESCAPES, "the path leads out of the repository", where=Where(key=key))
     return path_unsupported(key)
 

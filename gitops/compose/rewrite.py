@@ -81,7 +81,7 @@ def _check(name: str, service: dict[str, Any]) -> None:
         if profile and profile["file"] not in _SECCOMP_WORDS:
             raise UserError(
                 COMPOSE_PATH_REFUSED,
-                f"service {name!r} names a seccomp profile by its file, which Compose would read on the controller",
+                f"service {name!r} names a file for seccomp, which Compose would read on the controller",
                 where=Where(service=name, key=f"services.{name}.security_opt"),
                 next="set the profile as the engine's default on the host",
             )

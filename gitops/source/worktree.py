@@ -24,6 +24,7 @@ _GIT_MODES: dict[EntryKind, bytes] = {
     "link": b"120000",
 }
 _OWNER_MAY_EXECUTE = 0o100
+_EMPTY_FOLDER = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
 class WorkTree:
@@ -106,7 +107,7 @@ class WorkTree:
         rows: list[tuple[bytes, bytes]] = []
         for name in self._names(path):
             entry = self.entry(name)
-            if entry is None or (entry.kind == "folder" and not self._names(name)):
+            if entry is None or entry.object_id == _EMPTY_FOLDER:
                 continue
             leaf = os.fsencode(name.rpartition("/")[2])
             order = leaf + b"/" if entry.kind == "folder" else leaf

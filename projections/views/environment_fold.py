@@ -41,12 +41,12 @@ _TABLES = {
         CREATE TABLE environment_releases (
             project TEXT NOT NULL,
             name TEXT NOT NULL,
-            position INTEGER NOT NULL,
             id TEXT NOT NULL,
+            position INTEGER NOT NULL,
             digest TEXT NOT NULL,
             revision TEXT,
             status TEXT NOT NULL,
-            PRIMARY KEY (project, name, position)
+            PRIMARY KEY (project, name, id)
         ) WITHOUT ROWID
     """,
     "environment_services": """
@@ -131,8 +131,8 @@ def _render_failed(told: _Told) -> None:
 def _requested(told: _Told) -> None:
     data = told.data
     told.tables.execute(
-        "INSERT INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending')",
-        (*told.place, told.event.position, data["release"], data["digest"], data["revision"]),
+        "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending')",
+        (*told.place, data["release"], told.event.position, data["digest"], data["revision"]),
     )
     told.set(active_release=data["release"])
     if told.event.type == "RollbackRequested" or data.get("trigger") == "person":

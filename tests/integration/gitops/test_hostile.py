@@ -37,7 +37,7 @@ TRAVERSALS = ("../secret.env", "a/../../secret.env", "../work-evil/secret.env")
 
 @pytest.fixture
 def outside(repository: Repository) -> Path:
-    """A file of the controller beside the checkout, and one whose folder has the checkout's name as prefix."""
+    """A file beside the checkout, and one in a folder that has the checkout's name as its prefix."""
     beside = repository.work.parent / "secret.env"
     beside.write_text(f"SECRET={SECRET}\n")
     evil = repository.work.parent / "work-evil"

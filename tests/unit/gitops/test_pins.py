@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from events.kernel.errors import UserError
-from events.manifest import ImagePin
-from gitops.pins import IMAGE_INVALID, own_pin, resolve_pins, wanted
+from events.manifest import Gate, HostManifest, ImagePin, Manifest, Service
+from gitops.pins import IMAGE_INVALID, keep_pins, own_pin, resolve_pins, wanted
 
 DIGEST = "sha256:" + "a" * 64
 OLD = "sha256:" + "b" * 64
@@ -96,3 +96,13 @@ def test_a_sticky_pin_wins_and_is_not_looked_up() -> None:
     assert pins["db:2"].pin == DIGEST
     assert pins[f"x@{DIGEST}"].pin == DIGEST
     assert catalogue.asked == [("db:2", "always")]
+
+
+def test_every_image_of_a_manifest_is_kept_for_its_service() -> None:
+    catalogue = FakeCatalogue()
+    pin = ImagePin(ref="web:1", pin=DIGEST, pin_kind="repo-digest")
+    service = Service(hash="h", role="app", image=pin, gate=Gate(settle_seconds=1, deadline_seconds=2))
+    host = HostManifest(compose={}, services={"web": service, "api": service})
+    manifest = Manifest(project="p", environment="e", compose_project="p-e", hosts={"local": host})
+    asyncio.run(keep_pins(manifest, catalogue))
+    assert catalogue.asked == [("p/api", "web:1"), ("p/web", "web:1")]

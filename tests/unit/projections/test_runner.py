@@ -19,8 +19,9 @@ from events.envelope import StoredEvent
 from events.kernel.errors import InternalError, OutsideError
 from events.memory import MemoryEventLog
 from events.streams import StreamName
-from projections import runner
-from projections.runner import View, ViewsDamagedError, ViewStore, catch_up, mend, read_views
+from projections import view_store
+from projections.runner import View, catch_up, read_views
+from projections.view_store import ViewsDamagedError, ViewStore, mend
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.releases import RELEASES
 from tests.unit.projections.views.history import History, digest, rows
@@ -272,7 +273,7 @@ def test_damage_that_stays_is_an_error_and_no_loop(history: History, path: Path)
 
     def damaged(_tables: sqlite3.Connection) -> None:
         asked.append(1)
-        raise ViewsDamagedError(runner.VIEWS_UNAVAILABLE, "always")
+        raise ViewsDamagedError(view_store.VIEWS_UNAVAILABLE, "always")
 
     with pytest.raises(ViewsDamagedError):
         read_views(history.log, path, [SEEN], damaged)
@@ -313,7 +314,7 @@ def test_a_folder_that_cannot_be_made_says_where(history: History, tmp_path: Pat
 
 def test_a_second_mender_gives_up_after_its_deadline(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.parent.mkdir()
-    monkeypatch.setattr(runner, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(view_store, "_BUSY_SECONDS", 0.05)
     with path.with_name("views.db.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(OutsideError) as caught:
@@ -324,7 +325,7 @@ def test_a_second_mender_gives_up_after_its_deadline(path: Path, monkeypatch: py
 def test_a_locked_file_is_no_damage(history: History, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(history)
     read_views(history.log, path, [SEEN], positions)
-    monkeypatch.setattr(runner, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(view_store, "_BUSY_SECONDS", 0.05)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(OutsideError) as caught:

@@ -48,6 +48,7 @@ def test_what_is_not_there_is_none(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, {"a": "x"})
     assert tree.entry("b") is None
     assert tree.entry("a/b") is None
+    assert tree.entry("a/b/c") is None
     assert tree.object_id("b/c") is None
     assert tree.walk("b") == []
     assert tree.walk("a") == []
@@ -136,5 +137,5 @@ def test_a_socket_or_pipe_is_no_file_of_a_tree(tmp_path: Path) -> None:
 def test_an_empty_folder_does_not_count_as_git_has_none(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, {"a/b": "x"})
     before = tree.object_id("")
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/within").mkdir(parents=True)
     assert tree.object_id("") == before

@@ -40,7 +40,8 @@ from events.manifest import ImagePin
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import environment_stream, release_stream, repository_stream
-from projections.runner import View, ViewStore, catch_up
+from projections.runner import View, catch_up
+from projections.view_store import ViewStore
 from tests.support.time import CountingIds, FakeClock
 
 PERSON = Actor(kind="cli", id="act-1")
