@@ -213,7 +213,7 @@ class GitTree:
         kind: EntryKind = "folder"
         object_id, done = self._tree, ""
         for part in filter(None, path.split("/")):
-            if kind in {"link", "submodule"}:
+            if kind in {"submodule"}:
                 raise refused(done, Entry(kind=kind, object_id=object_id, size_bytes=0))
             found = self._listing(object_id).get(part) if kind == "folder" else None
             if found is None:

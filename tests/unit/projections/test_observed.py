@@ -151,3 +151,14 @@ def test_a_lock_is_waited_for_and_is_no_damage(store: ObservedStore, path: Path)
     holder.close()
     assert [one.host for one in store.load("hello/prod")] == ["local", "n2"]
     assert path.stat().st_ino == inode
+
+
+def test_the_last_look_at_git_is_kept_by_environment(store: ObservedStore, path: Path) -> None:
+    assert store.looked_at("hello/prod") is None
+    store.note_look("hello/prod", AT)
+    store.note_look("hello/prod", AT + timedelta(minutes=1))
+    store.note_look("hello/test", AT)
+    assert store.looked_at("hello/prod") == AT + timedelta(minutes=1)
+    assert store.looked_at("hello/test") == AT
+    path.write_bytes(b"damaged")
+    assert store.looked_at("hello/prod") is None

@@ -6,7 +6,7 @@ import pytest
 
 from events.catalog import Failure
 from events.catalog.service import ServiceReplaced
-from events.kernel.errors import OutsideError
+from events.kernel.errors import OutsideError, UserError
 from projections.converge.release import Verdict
 from projections.engine.errors import COMPOSE_FAILED, engine_refused
 from tests.support.engine_simulated import Life
@@ -156,3 +156,17 @@ def test_surplus_replica_goes_by_id_and_the_rest_stays(scene: Scene) -> None:
     assert scene.heal(manifest) is True
     assert scene.engine.ids("web") == ids
     assert extra not in scene.engine.alive
+
+
+def test_a_document_that_compose_refuses_only_when_it_matters_is_the_repositorys_fault(scene: Scene) -> None:
+    def refuse(name: str, _argument: str) -> None:
+        if name == "up":
+            raise UserError("compose-refused", "Compose does not accept it", why="additional property")
+
+    scene.engine.before = refuse
+    failure = failure_of(scene.deploy(manifest_of(web=Spec())))
+    assert (failure.code, failure.cause, failure.why) == (
+        "compose-refused",
+        "repository",
+        "additional property",
+    )
