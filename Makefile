@@ -11,7 +11,7 @@ PYTHON ?= python3
 READY := $(VENV)/.ready
 
 # Branch coverage in percent that the core rooms must reach.
-COVERAGE_MIN ?= 0
+COVERAGE_MIN ?= 95
 CORE_ROOMS := events/*,gitops/*,projections/*,controller/*
 # What a test run needs beside the virtual environment.
 LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-server git
