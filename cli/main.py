@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import config, controller, events, releases
+from cli import config, controller, events, lock, releases
 from cli.console import Console, ReaderGoneError, internal_error
 from cli.deploy import deploy
 from cli.hold import hold, resume
@@ -51,6 +51,7 @@ app.command("status")(status)
 app.add_typer(releases.app, name="releases")
 app.add_typer(events.app, name="events")
 app.add_typer(controller.app, name="controller")
+app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
 app.command("version")(version)
 
