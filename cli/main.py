@@ -22,6 +22,7 @@ from cli.console import Console, ReaderGoneError, internal_error
 from cli.deploy import deploy
 from cli.hold import hold, resume
 from cli.init import init
+from cli.logs import logs
 from cli.plan import plan
 from cli.rollback import rollback
 from cli.settings import group, normalised
@@ -48,6 +49,7 @@ app.command("rollback")(rollback)
 app.command("hold")(hold)
 app.command("resume")(resume)
 app.command("status")(status)
+app.command("logs")(logs)
 app.add_typer(releases.app, name="releases")
 app.add_typer(events.app, name="events")
 app.add_typer(controller.app, name="controller")
