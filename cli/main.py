@@ -20,6 +20,7 @@ import typer
 from cli import config, controller, events, lock, releases
 from cli.console import Console, ReaderGoneError, internal_error
 from cli.deploy import deploy
+from cli.doctor import doctor
 from cli.hold import hold, resume
 from cli.init import init
 from cli.logs import logs
@@ -55,6 +56,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(controller.app, name="controller")
 app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
+app.command("doctor")(doctor)
 app.command("version")(version)
 
 
