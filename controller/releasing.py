@@ -54,6 +54,5 @@ async def heal_deployed(context: Context, project: str, name: str) -> bool:
     return await context.converger.heal(
         context.manifest(release.digest),
         release=release.id,
-        stream=environment_stream(project, name),
         recorder=context.recorder(),
     )

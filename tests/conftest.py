@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
 
+from events.kernel.redact import REDACT
 from tests.support.cleanup import EngineProject, project_of_one_test
 from tests.support.cli import Stagecraft
 from tests.support.engine import connect, running_engine
@@ -67,6 +68,13 @@ def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
     return home
+
+
+@pytest.fixture(autouse=True)
+def _forgetful_redactor() -> Generator[None]:
+    """What one test taught the process-wide redactor, the next one does not know."""
+    yield
+    REDACT.forget()
 
 
 @pytest.fixture

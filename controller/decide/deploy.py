@@ -25,7 +25,7 @@ from events.kernel.errors import UserError, Where, error_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.decide.state import EnvironmentState
+    from controller.decide.state import EnvironmentState, Hold
     from events.catalog import Event
 
 ENVIRONMENT_HELD = error_code("environment-held", "A hold does not let this Manifest pass.")
@@ -57,10 +57,8 @@ def decide_git(
     ending: tuple[Event, ...] = ()
     if state.hold is not None:
         verdict = judge(state, state.hold, digest=candidate.digest, services=candidate.services)
-        if verdict.rule is not None and news:
-            return (_deferral(candidate, rule=verdict.rule, detail=verdict.detail),)
-        if verdict.rule is not None and not _retry_due(state, candidate.digest, now=now):
-            return ()
+        if verdict.rule is not None and not _held_retry_due(state, state.hold, candidate, now=now):
+            return (_deferral(candidate, rule=verdict.rule, detail=verdict.detail),) if news else ()
         ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
     if candidate.digest == state.deployed_digest:
         return (*ending, *_already_there(candidate, ending=ending, news=news))
@@ -163,6 +161,16 @@ def _request(
         trigger="git",
         retry_of=attempts[-1].id if attempts else None,
     )
+
+
+def _held_retry_due(state: EnvironmentState, hold: Hold, candidate: Candidate, *, now: datetime) -> bool:
+    """Whether the hold stands only because this very candidate failed, and that may be tried again.
+
+    A hold that a person made since is theirs to end.
+    """
+    attempts = state.failed_attempts(candidate.digest)
+    made_by_failure = bool(attempts) and hold.failed_release == attempts[-1].id
+    return made_by_failure and _retry_due(state, candidate.digest, now=now)
 
 
 def _retry_due(state: EnvironmentState, digest: str, *, now: datetime) -> bool:

@@ -62,6 +62,7 @@ class Hold:
     clears: Literal["fixed", "manual"]
     reason: str
     until: datetime | None
+    failed_release: str | None = None  # the Release whose failure made the hold; None: a person did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,8 +229,16 @@ def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> E
         clears=event.clears,
         reason=event.reason,
         until=event.until,
+        failed_release=_just_failed(state, event),
     )
     return replace(state, hold=hold)
+
+
+def _just_failed(state: EnvironmentState, event: env.EnvironmentHeld) -> str | None:
+    """A failure and its hold are one append, so the newest Release has just failed and is held bad."""
+    newest = next(reversed(state.releases.values()), None)
+    failed = newest is not None and newest.failure is not None and event.clears == "fixed"
+    return newest.id if newest is not None and failed else None
 
 
 @_apply.register

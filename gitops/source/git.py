@@ -1,8 +1,7 @@
 """Repositories on this machine, read from their object store; the only module that imports GitPython.
 
-GitPython keeps `git cat-file --batch` running, so a tree or a file costs well under a millisecond. Trees are
-parsed here and commits come from one `git log`: the bytes of names and messages are kept as they are. Its
-transports are not used: they inherit the caller's variables and put
+GitPython keeps `git cat-file --batch` running, so a tree or a file costs well under a millisecond. Commits
+come from one `git log`. GitPython's transports are not used: they inherit the caller's variables and put
 addresses in argument lists (see `gitops.source.mirror`).
 
 Reads of objects have no deadline of their own: the store is on this machine, and no transport works in the
@@ -31,8 +30,8 @@ from git.exc import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathErr
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.redact import REDACT, printable
 from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
-from gitops.source.paths import join, shown
-from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable, refused, too_many
+from gitops.source.gittree import ID_DIGITS, GitTree
+from gitops.source.paths import shown
 from gitops.source.worktree import WorkTree
 
 REPOSITORY_MISSING = error_code("repository-missing", "There is no Git repository at the path.")
@@ -43,16 +42,7 @@ OBJECT_FORMAT_UNSUPPORTED = error_code(
 )
 GIT_NOT_FOUND = error_code("git-not-found", "The program git is not installed.")
 
-_ID_DIGITS: Final = 40
 _FORMAT: Final = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ct%x00%s%x00%B"
-_KINDS: Final[dict[bytes, EntryKind]] = {
-    b"40000": "folder",
-    b"100644": "file",
-    b"100664": "file",  # written by very old versions of Git
-    b"100755": "executable",
-    b"120000": "link",
-    b"160000": "submodule",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,69 +190,6 @@ class Repository:
         return status, output, REDACT(printable(str(words))).strip()
 
 
-class GitTree:
-    """The files of one tree object; listings are remembered, because a tree never changes."""
-
-    def __init__(self, repository: Repository, tree: str) -> None:
-        self._repository = repository
-        self._tree = tree
-        self._listings: dict[str, dict[str, tuple[EntryKind, str]]] = {}
-
-    def entry(self, path: str) -> Entry | None:
-        """What stands at `path`; see `Tree.entry`."""
-        kind: EntryKind = "folder"
-        object_id, done = self._tree, ""
-        for part in filter(None, path.split("/")):
-            if kind in {"submodule"}:
-                raise refused(done, Entry(kind=kind, object_id=object_id, size_bytes=0))
-            found = self._listing(object_id).get(part) if kind == "folder" else None
-            if found is None:
-                return None
-            kind, object_id = found
-            done = join(done, part)
-        return self._described(kind, object_id)
-
-    def read(self, path: str, *, max_bytes: int) -> bytes:
-        """The content of a file; see `Tree.read`."""
-        entry = readable(path, self.entry(path), max_bytes=max_bytes)
-        return self._repository.content_of(entry.object_id)
-
-    def walk(self, path: str, *, max_entries: int = MAX_WALKED) -> list[tuple[str, Entry]]:
-        """All below `path` but folders; see `Tree.walk`."""
-        top = self.entry(path)
-        found: list[tuple[str, Entry]] = []
-        waiting = [(path, top.object_id)] if top is not None and top.kind == "folder" else []
-        while waiting:
-            folder, folder_id = waiting.pop()
-            for name, (kind, object_id) in self._listing(folder_id).items():
-                if kind == "folder":
-                    waiting.append((join(folder, name), object_id))
-                else:
-                    found.append((join(folder, name), self._described(kind, object_id)))
-                if len(found) + len(waiting) > max_entries:
-                    raise too_many(path, max_entries)
-        return sorted(found, key=lambda item: item[0])
-
-    def object_id(self, path: str) -> str | None:
-        """Git's name of what stands at `path`; see `Tree.object_id`."""
-        try:
-            entry = self.entry(path)
-        except UserError:
-            return None
-        return None if entry is None else entry.object_id
-
-    def _described(self, kind: EntryKind, object_id: str) -> Entry:
-        size = 0 if kind in {"folder", "submodule"} else self._repository.size_of(object_id)
-        return Entry(kind=kind, object_id=object_id, size_bytes=size)
-
-    def _listing(self, object_id: str) -> dict[str, tuple[EntryKind, str]]:
-        listing = self._listings.get(object_id)
-        if listing is None:
-            content = self._repository.content_of(object_id)
-            listing = self._listings[object_id] = _parse_tree(content)
-        return listing
-
-
 def repository_missing(path: str, why: str = "") -> UserError:
     """The error for a path that is no repository."""
     return UserError(
@@ -316,23 +243,10 @@ def _parse_commit(output: bytes) -> Commit:
 
 def _supported(commit: Commit) -> Commit:
     """`commit`, unless its objects cannot be read: GitPython takes ids of SHA-1 only."""
-    if len(commit.revision) != _ID_DIGITS:
+    if len(commit.revision) != ID_DIGITS:
         raise UserError(
             OBJECT_FORMAT_UNSUPPORTED,
             "the repository names its objects by SHA-256, which is not supported",
             next="git init --object-format=sha1",
         )
     return commit
-
-
-def _parse_tree(content: bytes) -> dict[str, tuple[EntryKind, str]]:
-    """A raw tree object: rows of mode, space, name, NUL, binary id."""
-    listing: dict[str, tuple[EntryKind, str]] = {}
-    at = 0
-    while at < len(content):
-        space = content.index(b" ", at)
-        end = content.index(b"\0", space)
-        kind = _KINDS.get(content[at:space].lstrip(b"0"), "submodule")  # nothing of an unknown mode is read
-        at = end + 1 + _ID_DIGITS // 2
-        listing[os.fsdecode(content[space + 1 : end])] = (kind, content[end + 1 : at].hex())
-    return listing

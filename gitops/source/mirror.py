@@ -62,7 +62,7 @@ class Mirror:
         ref = _ref(branch)
         async with self._lock:
             await self._create()
-            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--"]
+            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
             fetched = await self._git(
                 [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"],
                 deadline_seconds=FETCH_SECONDS,
@@ -86,7 +86,7 @@ class Mirror:
         return shown(self._address.url)
 
     async def _heads(self, ref: str | None = None) -> dict[str, str]:
-        """`{ref: revision}` of all branches or of one."""
+        """`{ref: revision}` of all branches, or of those whose name ends in `ref`."""
         patterns = [] if ref is None else [ref]
         answer = await self._git(
             ["ls-remote", "--quiet", "--heads", "--", self._address.url, *patterns],
@@ -95,7 +95,7 @@ class Mirror:
         if answer.code != 0:
             raise self._unreachable(answer)
         rows = (line.split("\t", 1) for line in answer.stdout.decode(errors="replace").splitlines())
-        return {name: revision for revision, name in rows if ref is None or name == ref}
+        return {name: revision for revision, name in rows}
 
     async def _create(self) -> None:
         """Make the empty copy; nothing changes when it is there."""

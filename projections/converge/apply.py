@@ -57,12 +57,12 @@ class Applier:
         return self.exchange.site
 
     async def apply(self, plan: HostPlan, *, also_gate: Collection[str] = ()) -> None:
-        """Run everything but the removal of orphans that stand in nobody's way.
+        """Run everything but the removals that can wait until all is up.
 
         `also_gate` are services that the plan leaves alone and whose gate is still due. Raises
         ServiceFailedError for a container that failed, OutsideError or UserError for what did not start.
         """
-        await self.exchange.remove(o for o in plan.of("remove") if o.clears_way or o.reason == "duplicate")
+        await self.exchange.remove(o for o in plan.of("remove") if o.clears_way)
         due = {o.service: o for o in plan.of("run_job", "create", "replace", "start")}
         services = self.content.services
         names = {*due, *also_gate, *healthy_needs(services, due)}

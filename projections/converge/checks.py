@@ -17,10 +17,11 @@ from events.manifest import Manifest, kept_image_name
 from projections.converge.conflicts import refuse_conflicts
 from projections.converge.failures import PORT_TAKEN
 from projections.converge.materialise import app_for, write_files
+from projections.converge.networks import refuse_strangers
 from projections.converge.operations import UP_KINDS, HostPlan
 from projections.converge.site import Site
 from projections.engine.errors import IMAGE_NOT_FOUND
-from projections.engine.port import App
+from projections.engine.port import App, Prediction
 from projections.engine.ports import taken_ports, wanted_ports
 
 VOLUME_WOULD_BE_DELETED = error_code(
@@ -46,20 +47,42 @@ def _write(site: Site, manifest: Manifest, blobs: BlobStore) -> None:
     write_files(manifest, site.host, root=site.root, blobs=blobs)
 
 
-async def check(site: Site, app: App, plan: HostPlan) -> None:
-    """Refuse a plan that would fail after containers are gone.
+async def predict(site: Site, app: App, plan: HostPlan) -> Prediction:
+    """What Compose says it would do; nothing when the plan does not need it.
 
-    Raises UserError `container-not-ours`, `compose-refused` or `volume-would-be-deleted`, and OutsideError
-    `port-taken`.
+    Raises UserError `compose-refused` for a document that it does not take.
     """
-    rising = [operation.service for operation in plan.operations if operation.kind in UP_KINDS]
+    rising = _rising(plan)
+    if not rising:
+        return Prediction()
+    with site.errors_here():
+        return await site.engine.predict(app, sorted(rising))
+
+
+async def check(site: Site, app: App, plan: HostPlan) -> None:
+    """Refuse names and ports that are not ours to take.
+
+    Raises UserError `container-not-ours` and OutsideError `port-taken`.
+    """
+    rising = _rising(plan)
     starting = [operation.service for operation in plan.of("start")]
     if not rising and not starting:
         return
     await _check_names(site, app, rising)
     await _check_ports(site, app, plan=plan, services=[*rising, *starting])
-    if rising:
-        await _check_with_compose(site, app, rising)
+
+
+async def check_prediction(site: Site, prediction: Prediction) -> None:
+    """Refuse what Compose would do at the cost of data or of somebody else.
+
+    Raises UserError `volume-would-be-deleted` and OutsideError `network-in-use`.
+    """
+    _check_volumes(site, prediction)
+    await refuse_strangers(site, prediction.removed_networks)
+
+
+def _rising(plan: HostPlan) -> list[str]:
+    return [operation.service for operation in plan.operations if operation.kind in UP_KINDS]
 
 
 async def _ready_images(site: Site, manifest: Manifest, services: Collection[str]) -> Mapping[str, str]:
@@ -125,9 +148,7 @@ async def _check_ports(site: Site, app: App, *, plan: HostPlan, services: Collec
         )
 
 
-async def _check_with_compose(site: Site, app: App, services: Collection[str]) -> None:
-    with site.errors_here():
-        prediction = await site.engine.predict(app, sorted(services))
+def _check_volumes(site: Site, prediction: Prediction) -> None:
     if prediction.volume_question:
         raise UserError(
             VOLUME_WOULD_BE_DELETED,

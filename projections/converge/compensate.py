@@ -63,7 +63,7 @@ async def _restore_host(way: WayBack, host: str) -> None:
     planned = (await former.observe(host)).only(services)
     planned.site.tell("bring back the former version")
     with planned.site.errors_here():
-        applier = await former.ready(planned, checked=False)
+        planned, applier = await former.ready(planned, checked=False)
     await former.run(planned, applier)
     await former.prune(await former.settle(host, services=services), services=services)
 

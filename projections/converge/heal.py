@@ -98,7 +98,7 @@ async def _mend(undertaking: Undertaking, planned: Planned) -> None:
     for line in planned.plan.describe():
         planned.site.tell(f"drift: {line.removeprefix(f'{host}: ')}")
     with planned.site.errors_here():
-        applier = await undertaking.ready(planned)
+        planned, applier = await undertaking.ready(planned)
     await undertaking.run(planned, applier)
     await undertaking.prune(await undertaking.settle(host))
 

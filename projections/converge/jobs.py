@@ -66,7 +66,7 @@ class JobRunner:
             await self._succeeded(container, name, service)
         else:
             self._record_failure(container, name, service=service, failure=failure)
-        await self._remove_former(name, recorded, but=container)
+        await self._remove_former(name, recorded)
         if failure is not None:
             raise ServiceFailedError(failure)
 
@@ -149,10 +149,10 @@ class JobRunner:
             ),
         )
 
-    async def _remove_former(self, name: str, recorded: dict[str, JobEnd], *, but: str) -> None:
-        """Remove runs whose end is recorded; a person's own `compose run` is in no event and stays."""
+    async def _remove_former(self, name: str, recorded: dict[str, JobEnd]) -> None:
+        """Remove runs that ended before this one; a person's own `compose run` is in no event and stays."""
         for run in await self._runs(name):
-            if run.id in recorded and run.id != but:
+            if run.id in recorded:
                 await self.site.engine.remove(run.id)
 
 

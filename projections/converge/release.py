@@ -105,13 +105,12 @@ class Converger:
         """
         return await _ReleaseRun(self._equipment, work, _as_controller(recorder)).run()
 
-    async def heal(self, manifest: Manifest, *, release: str, stream: StreamName, recorder: Recorder) -> bool:
+    async def heal(self, manifest: Manifest, *, release: str, recorder: Recorder) -> bool:
         """Make what runs agree with what is deployed; True when something had to be mended.
 
         `release` is the deployed Release. Appends nothing and starts no Compose when all is as it should
         be. Raises what went wrong on the first host that could not be mended, after all were tried.
         """
-        del stream  # it is the Manifest's own
         return await heal(self._equipment, manifest, release=release, recorder=_as_controller(recorder))
 
     async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:

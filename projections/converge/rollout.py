@@ -60,7 +60,7 @@ class Rollout:
         for line in planned.plan.describe():
             planned.site.tell(line.removeprefix(f"{host}: "))
         with planned.site.errors_here():
-            return planned, await self.undertaking.ready(planned)
+            return await self.undertaking.ready(planned)
 
     def _changed(self, host: str) -> frozenset[str]:
         """The services that this Release brings, whether by this run or by one that crashed."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from events.kernel.errors import OutsideError, Where, error_code
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from projections.converge.apply import Applier
-from projections.converge.checks import check, prepare
+from projections.converge.checks import check, check_prediction, predict, prepare
 from projections.converge.exchange import Exchange
 from projections.converge.failures import (
     CONTAINER_EXITED,
@@ -25,6 +25,7 @@ from projections.converge.failures import (
 )
 from projections.converge.hosts import show
 from projections.converge.materialise import write_compose
+from projections.converge.networks import renewing
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
@@ -105,12 +106,21 @@ class Undertaking:
             plan=plan(content, containers, question),
         )
 
-    async def ready(self, planned: Planned, *, checked: bool = True) -> Applier:
-        """Make ready what the plan needs; with `checked` also refuse what would fail half-way."""
-        app = await prepare(planned.site, self.manifest, planned.plan)
+    async def ready(self, planned: Planned, *, checked: bool = True) -> tuple[Planned, Applier]:
+        """Make ready what the plan needs; with `checked` also refuse what would fail half-way.
+
+        Answers the plan as it will run: a network that has to be made anew takes its services along.
+        """
+        site = planned.site
+        app = await prepare(site, self.manifest, planned.plan)
         if checked:
-            await check(planned.site, app, planned.plan)
-        return Applier(
+            await check(site, app, planned.plan)
+        prediction = await predict(site, app, planned.plan)
+        if checked:
+            await check_prediction(site, prediction)
+        ours = [one for one in planned.containers if site.owner.owns(one) and not one.one_off]
+        final = replace(planned, plan=renewing(planned.plan, ours, prediction.removed_networks))
+        return final, Applier(
             exchange=self.exchange(planned.site.host),
             content=planned.content,
             app=app,

@@ -138,7 +138,7 @@ class Stage:
             if work is not None:
                 return await converger.run_release(work, recorder=recorder)
             assert heal is not None
-            return await converger.heal(heal, release="rel-1", stream=self.stream, recorder=recorder)
+            return await converger.heal(heal, release="rel-1", recorder=recorder)
 
         try:
             return asyncio.run(run())

@@ -264,6 +264,9 @@ def test_replicas_come_and_go(stage: Stage) -> None:
     three = stage.manifest({"web": Spec(image=image, more={"deploy": {"replicas": 3}})})
     stage.deploy(three)
     assert len(stage.project.ids()["web"]) == 3
+    one = stage.manifest({"web": Spec(image=image)})
+    assert stage.deploy(one, three).status == "completed"
+    assert len(stage.project.ids()["web"]) == 1
 
 
 def test_service_in_anothers_network_namespace_follows_it(stage: Stage) -> None:

@@ -15,10 +15,10 @@ from gitops.source.git import (
     REPOSITORY_EMPTY,
     REPOSITORY_MISSING,
     REVISION_MISSING,
-    GitTree,
 )
 from gitops.source.git import Repository as Opened
 from gitops.source.gitcommand import GIT_FAILED
+from gitops.source.gittree import GitTree
 from gitops.source.tree import (
     FILE_TOO_LARGE,
     PATH_IS_LINK,

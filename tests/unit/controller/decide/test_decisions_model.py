@@ -41,6 +41,7 @@ class Decisions(RuleBasedStateMachine):
             assert attempts
             assert attempts[-1].failure is not None
             assert attempts[-1].failure.cause == "outside"
+            assert before.hold.clears == "fixed"
             assert "HoldCleared" in decided
         assert self.story.look_at(candidate) == ()
 

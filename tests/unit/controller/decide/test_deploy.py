@@ -141,6 +141,36 @@ def test_a_failure_from_outside_is_tried_again_with_growing_delays_and_then_no_m
     assert story.look("c2", web="2") == ()
 
 
+def test_a_retry_that_is_due_when_git_comes_back_to_it_starts_at_once(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.rolls_back(cause="outside")
+    story.look("c3", web="2", api="1")
+    story.later(minutes=1)
+    assert story.look("c4", web="2") == ("HoldCleared", "DeployRequested")
+
+
+def test_a_manual_hold_is_not_ended_by_a_retry(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.rolls_back(cause="outside")
+    story.append(*decide_hold(story.state, reason="let it be"))
+    story.later(hours=1)
+    assert story.look("c2", web="2") == ()
+
+
+def test_a_rollback_by_hand_is_not_undone_by_a_retry(story: Story) -> None:
+    story.deploys("c0", web="0")
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.rolls_back(cause="outside")
+    story.person_rolls_back()
+    story.completes()
+    story.later(hours=1)
+    assert story.look("c2", web="2") == ()
+    assert story.state.deployed_digest == "sha256:web=0"
+
+
 def test_a_retry_names_the_attempt_it_repeats(story: Story) -> None:
     story.look("c1", web="1")
     first = story.fails(cause="outside")

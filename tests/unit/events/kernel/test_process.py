@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -210,15 +211,34 @@ def test_an_error_shows_no_credentials_and_no_control_sequences(tmp_path: Path) 
     assert "sleep 9" in raised.value.why
 
 
-def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_child_dies_with_its_parent_unless_it_need_not(tmp_path: Path, *, dies: bool) -> None:
     script = ["sh", "-c", "echo $$ > pid; exec sleep 1000"]
+    folder = f"pathlib.Path({str(tmp_path)!r})"
     program = (
         "import asyncio, pathlib; from events.kernel.process import run; "
-        f"asyncio.run(run({script}, env={PATH}, cwd=pathlib.Path({str(tmp_path)!r}), deadline_seconds=60))"
+        f"asyncio.run(run({script}, env={PATH}, cwd={folder}, deadline_seconds=60, dies_with_parent={dies}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[4])
     child = number_in(tmp_path / "pid")
     assert alive(child)
     parent.kill()
     parent.wait(timeout=10)
-    wait_until("the end of the child", lambda: not alive(child))
+    if dies:
+        check_gone(child)
+    else:
+        assert alive(child)
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_child_may_be_bounded_from_outside(tmp_path: Path) -> None:
+    script = "sleep 0.3; head -c 5000 /dev/zero > big; exit 0"
+    bounded = run(
+        ["sh", "-c", script],
+        env=PATH,
+        cwd=tmp_path,
+        deadline_seconds=DEADLINE,
+        limits={resource.RLIMIT_FSIZE: 1024},
+    )
+    assert asyncio.run(bounded).code == 0
+    assert (tmp_path / "big").stat().st_size == 1024

@@ -157,9 +157,7 @@ class Scene:
         return self.run(self.work(manifest, previous, **more))
 
     def heal(self, manifest: Manifest, release: str = "rel-1") -> bool:
-        return asyncio.run(
-            self.converger.heal(manifest, release=release, stream=STREAM, recorder=self.recorder())
-        )
+        return asyncio.run(self.converger.heal(manifest, release=release, recorder=self.recorder()))
 
     def stored(self, stream: str) -> list[StoredEvent]:
         return [one for one in self.log.read() if one.stream == stream]

@@ -7,8 +7,9 @@ import pytest
 from events.catalog import Failure
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError, UserError
+from events.manifest import Gate
 from projections.converge.release import Verdict
-from projections.engine.errors import COMPOSE_FAILED, engine_refused
+from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable
 from tests.support.engine_simulated import Life
 from tests.unit.projections.converge.scene import Scene, Spec, image_id, manifest_of
 
@@ -61,6 +62,35 @@ def test_restarts_of_an_unchanged_dependency_from_before_are_excused(scene: Scen
     scene.clock.advance(0.5)
     second = manifest_of(web=Spec(image="web:2", waits_for={"db": "service_healthy"}), db=Spec(image="db:1"))
     assert scene.deploy(second, first).status == "completed"
+
+
+QUICK = Gate(settle_seconds=0.0, deadline_seconds=9.0)
+LOOPS = Life(exits_after=0.0, exit_code=6, restarts=True)
+
+
+def test_a_restart_before_the_first_look_at_a_new_container_is_not_excused(scene: Scene) -> None:
+    scene.engine.lives[image_id("web:2")] = LOOPS
+    scene.engine.show_restarting_as_running = True
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2", gate=QUICK)))
+    assert failure_of(verdict).code == "container-restarting"
+
+
+def test_nor_is_it_excused_after_a_crash_of_the_controller(scene: Scene) -> None:
+    scene.engine.lives[image_id("web:2")] = LOOPS
+    scene.engine.show_restarting_as_running = True
+
+    def lose(name: str, _argument: str) -> None:
+        if name == "inspect":
+            raise engine_unreachable("simulated", "gone")
+
+    scene.engine.before = lose
+    manifest = manifest_of(web=Spec(image="web:2", gate=QUICK))
+    work = scene.work(manifest)
+    with pytest.raises(OutsideError, match="engine-unreachable"):
+        scene.run(work)
+    scene.engine.before = None
+    verdict = scene.run(scene.work(manifest, release=work.release, started=True))
+    assert failure_of(verdict).code == "container-restarting"
 
 
 def test_compose_that_says_yes_and_does_nothing_is_not_believed(scene: Scene) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from events.kernel.errors import OutsideError, StagecraftError, UserError
 from events.manifest import ImagePin, Job, Manifest, kept_image_name
-from projections.converge.checks import check, prepare
+from projections.converge.checks import check, check_prediction, predict, prepare
 from projections.converge.plan import Question, plan
 from projections.engine.port import App
 from tests.support.engine_simulated import identity_labels
@@ -27,6 +27,7 @@ def ready(scene: Scene, manifest: Manifest) -> App:
         made = plan(manifest.hosts[HOST], found, question)
         app = await prepare(scene.site, manifest, made)
         await check(scene.site, app, made)
+        await check_prediction(scene.site, await predict(scene.site, app, made))
         return app
 
     return asyncio.run(run())

@@ -8,10 +8,10 @@ import pytest
 
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError
-from events.manifest import Manifest
+from events.manifest import Job, Manifest, WaitCondition
 from projections.converge.release import Converger, ReleaseWork
 from projections.engine.errors import engine_refused, engine_unreachable
-from tests.support.engine_simulated import Life, SimulatedEngine
+from tests.support.engine_simulated import ENDS_WELL, Life, SimulatedEngine
 from tests.unit.projections.converge.scene import HOST, STREAM, Scene, Spec, image_id, manifest_of
 
 BAD = Life(exits_after=0.5, exit_code=3)
@@ -96,6 +96,57 @@ def test_engine_lost_on_the_way_back_gives_no_verdict_and_the_next_run_goes_on(s
     assert verdict.failure is not None
     assert verdict.failure.exit_code == 3
     assert scene.types(f"release/{work.release}").count("PhaseFailed") == 1
+
+
+def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> None:
+    first = manifest_of(web=Spec(), db=Spec(image="db:1"))
+    scene.deploy(first)
+    scene.engine.lives[image_id("web:2")] = BAD
+
+    def stop_by_hand(name: str, _argument: str) -> None:
+        if name == "up":
+            scene.engine.named("hello-prod-db-1").stopped = "exited"
+
+    scene.engine.before = stop_by_hand
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1")), first)
+    assert verdict.status == "rolled_back"
+    assert scene.engine.count("start") == 0
+
+
+def test_the_way_back_asks_compose_nothing(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    scene.engine.lives[image_id("web:2")] = BAD
+
+    def ask(name: str, _argument: str) -> None:
+        if name == "up":
+            scene.engine.volume_question = "Recreate (data will be lost)?"
+
+    scene.engine.before = ask
+    assert scene.deploy(manifest_of(web=Spec(image="web:2")), first).status == "rolled_back"
+
+
+def test_a_job_that_asks_for_rollbacks_runs_once_in_a_rollback_that_was_interrupted(scene: Scene) -> None:
+    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    job = Spec(image="job:1", job=Job(on_rollback=True))
+    needs: dict[str, WaitCondition] = {"migrate": "service_completed_successfully"}
+    first = manifest_of(web=Spec(waits_for=needs), migrate=job)
+    second = manifest_of(web=Spec(image="web:2", waits_for=needs), migrate=job)
+    scene.deploy(first)
+    scene.deploy(second, first)
+
+    def lose(name: str, _argument: str) -> None:
+        if name == "up":
+            raise engine_unreachable("simulated", "gone")
+
+    scene.engine.before = lose
+    work = scene.work(first, second, kind="rollback")
+    with pytest.raises(OutsideError, match="engine-unreachable"):
+        scene.run(work)
+    scene.engine.before = None
+    again = scene.work(first, second, kind="rollback", release=work.release, started=True)
+    assert scene.run(again).status == "completed"
+    assert scene.engine.count("run_job") == 2
 
 
 @pytest.mark.parametrize("lost", [True, False])

@@ -160,6 +160,19 @@ def test_paused_does_not_count_as_running(stage: Stage) -> None:
     assert stage.clock.monotonic() == pytest.approx(7.0, abs=0.2)
 
 
+def test_a_pause_begins_the_settle_time_anew(stage: Stage) -> None:
+    one = stage.add("web", Life())
+
+    def pause(call: str, _argument: str) -> None:
+        paused = 1.0 <= stage.clock.monotonic() < 1.5
+        if call == "inspect":
+            stage.engine.named("web").stopped = "paused" if paused else None
+
+    stage.engine.before = pause
+    assert stage.watch(one) is None
+    assert stage.clock.monotonic() == pytest.approx(3.5, abs=0.2)
+
+
 def test_removed_meanwhile_is_the_end(stage: Stage) -> None:
     failure = stage.watch("no-such-id")
     assert failure is not None

@@ -113,7 +113,7 @@ def test_drift_that_cannot_be_mended_is_reported_once_and_raised_each_time(
 
 def test_drift_that_a_person_mended_is_closed_at_the_next_look(scene: Scene, deployed: Manifest) -> None:
     scene.recorder().append(STREAM, DriftDetected(host=HOST, services={"web": "stopped"}))
-    scene.recorder().append(STREAM, DriftDetected(host="n2", services={"web": "stopped"}))
+    scene.recorder().append(STREAM, DriftDetected(host="n2", services={"db": "stopped"}))
     assert scene.heal(deployed) is False
     assert scene.heal(deployed) is False
     assert drift_events(scene)[2:] == [DriftHealed(host=HOST, services=("web",))]

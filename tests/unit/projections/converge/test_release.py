@@ -224,9 +224,8 @@ def test_new_service_of_a_failed_release_goes_again(scene: Scene) -> None:
 
 
 def test_same_manifest_again_that_fails_has_no_way_back(scene: Scene) -> None:
-    first = manifest_of(web=Spec())
+    first = manifest_of(web=Spec(), db=Spec(image="db:1"))
     scene.deploy(first)
-    scene.engine.named("hello-prod-web-1").stopped = "exited"
     make_bad(scene, ref="web:1")
     scene.engine.alive.clear()
     verdict = scene.deploy(first, first)

@@ -46,6 +46,16 @@ def test_a_job_comes_after_all_it_waits_for() -> None:
     assert waves(found, found) == (("db",), ("migrate",))
 
 
+def test_the_latest_of_several_waits_decides() -> None:
+    found = services(
+        web=Spec(waits_for={"a": "service_healthy", "z": "service_healthy"}),
+        a=Spec(waits_for={"b": "service_healthy"}),
+        b=Spec(),
+        z=Spec(),
+    )
+    assert waves(found, found) == (("b", "z"), ("a",), ("web",))
+
+
 def test_only_chosen_services_and_no_empty_waves() -> None:
     found = services(
         a=Spec(waits_for={"b": "service_healthy"}), b=Spec(waits_for={"c": "service_healthy"}), c=Spec()

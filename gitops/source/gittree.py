@@ -1,0 +1,112 @@
+"""The files of a commit, by one tree object and those below it.
+
+Listings are parsed here from the raw objects, so that a name keeps its bytes. Each is read once: a tree never
+changes, and the next environment of the same repository asks for the same folders again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Protocol
+
+from events.kernel.errors import UserError
+from gitops.source.paths import join
+from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable, refused, too_many
+
+ID_DIGITS: Final = 40  # of an object's name
+_KINDS: Final[dict[bytes, EntryKind]] = {
+    b"40000": "folder",
+    b"100644": "file",
+    b"100664": "file",  # written by very old versions of Git
+    b"100755": "executable",
+    b"120000": "link",
+    b"160000": "submodule",
+}
+
+
+class Objects(Protocol):
+    """A store of objects by their names. Each call raises OutsideError `git-failed`."""
+
+    def size_of(self, object_id: str) -> int:
+        """Bytes of an object, without reading it."""
+        ...
+
+    def content_of(self, object_id: str) -> bytes:
+        """An object's bytes."""
+        ...
+
+
+class GitTree:
+    """The files of one tree object; listings are remembered, because a tree never changes."""
+
+    def __init__(self, objects: Objects, tree: str) -> None:
+        self._objects = objects
+        self._tree = tree
+        self._listings: dict[str, dict[str, tuple[EntryKind, str]]] = {}
+
+    def entry(self, path: str) -> Entry | None:
+        """What stands at `path`; see `Tree.entry`."""
+        kind: EntryKind = "folder"
+        object_id, done = self._tree, ""
+        for part in filter(None, path.split("/")):
+            if kind in {"link", "submodule"}:
+                raise refused(done, Entry(kind=kind, object_id=object_id, size_bytes=0))
+            found = self._listing(object_id).get(part) if kind == "folder" else None
+            if found is None:
+                return None
+            kind, object_id = found
+            done = join(done, part)
+        return self._described(kind, object_id)
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """The content of a file; see `Tree.read`."""
+        entry = readable(path, self.entry(path), max_bytes=max_bytes)
+        return self._objects.content_of(entry.object_id)
+
+    def walk(self, path: str, *, max_entries: int = MAX_WALKED) -> list[tuple[str, Entry]]:
+        """All below `path` but folders; see `Tree.walk`."""
+        top = self.entry(path)
+        found: list[tuple[str, Entry]] = []
+        waiting = [(path, top.object_id)] if top is not None and top.kind == "folder" else []
+        while waiting:
+            folder, folder_id = waiting.pop()
+            for name, (kind, object_id) in self._listing(folder_id).items():
+                if kind == "folder":
+                    waiting.append((join(folder, name), object_id))
+                else:
+                    found.append((join(folder, name), self._described(kind, object_id)))
+                if len(found) + len(waiting) > max_entries:
+                    raise too_many(path, max_entries)
+        return sorted(found, key=lambda item: item[0])
+
+    def object_id(self, path: str) -> str | None:
+        """Git's name of what stands at `path`; see `Tree.object_id`."""
+        try:
+            entry = self.entry(path)
+        except UserError:
+            return None
+        return None if entry is None else entry.object_id
+
+    def _described(self, kind: EntryKind, object_id: str) -> Entry:
+        size = 0 if kind in {"folder", "submodule"} else self._objects.size_of(object_id)
+        return Entry(kind=kind, object_id=object_id, size_bytes=size)
+
+    def _listing(self, object_id: str) -> dict[str, tuple[EntryKind, str]]:
+        listing = self._listings.get(object_id)
+        if listing is None:
+            content = self._objects.content_of(object_id)
+            listing = self._listings[object_id] = _parse_tree(content)
+        return listing
+
+
+def _parse_tree(content: bytes) -> dict[str, tuple[EntryKind, str]]:
+    """A raw tree object: rows of mode, space, name, NUL, binary id."""
+    listing: dict[str, tuple[EntryKind, str]] = {}
+    at = 0
+    while at < len(content):
+        space = content.index(b" ", at)
+        end = content.index(b"\0", space)
+        kind = _KINDS.get(content[at:space].lstrip(b"0"), "submodule")  # nothing of an unknown mode is read
+        at = end + 1 + ID_DIGITS // 2
+        listing[os.fsdecode(content[space + 1 : end])] = (kind, content[end + 1 : at].hex())
+    return listing
