@@ -28,6 +28,7 @@ from cli.plan import plan
 from cli.rollback import rollback
 from cli.settings import group, normalised
 from cli.status import status
+from cli.unit import unit
 from cli.version import version
 from events.kernel.errors import ExitCode, StagecraftError, UserError, error_code
 
@@ -53,6 +54,7 @@ app.command("status")(status)
 app.command("logs")(logs)
 app.add_typer(releases.app, name="releases")
 app.add_typer(events.app, name="events")
+controller.app.command("unit")(unit)
 app.add_typer(controller.app, name="controller")
 app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
