@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from controller.targets import Target
     from events.kernel.clock import Clock
-    from projections.engine.port import Container, LogSource
+    from projections.engine.following import LogSource
+    from projections.engine.port import Container
 
 SERVICE_UNKNOWN = error_code("service-not-in-environment", "The environment has no service of that name.")
 

@@ -7,9 +7,7 @@ one place instead of at each call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Protocol, overload
-
-from projections.engine.following import ByteStream
+from typing import Any, Protocol
 
 Answer = Mapping[str, Any]  # one JSON object of the engine
 
@@ -41,23 +39,9 @@ class DockerApi(Protocol):
         """`GET /containers/<id>/json`."""
         ...
 
-    # `GET /containers/<id>/logs`, the frames of both streams put together in their order; with `stream` as
-    # they come. `since` is in seconds of the epoch.
-    @overload
-    def logs(self, container: str, *, stdout: bool, stderr: bool, tail: int) -> bytes: ...
-
-    @overload
-    def logs(
-        self,
-        container: str,
-        *,
-        stdout: bool,
-        stderr: bool,
-        stream: Literal[True],
-        follow: bool,
-        tail: int | Literal["all"],
-        since: float | None,
-    ) -> ByteStream: ...
+    def logs(self, container: str, *, stdout: bool, stderr: bool, tail: int) -> bytes:
+        """`GET /containers/<id>/logs`, the frames of both streams put together in their order."""
+        ...
 
     def start(self, container: str) -> None:
         """`POST /containers/<id>/start`."""

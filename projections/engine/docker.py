@@ -15,7 +15,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import requests
 import urllib3.exceptions
@@ -31,7 +31,7 @@ from projections.engine.api import DockerApi
 from projections.engine.calls import BlockingCalls, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
-from projections.engine.following import ByteStream, lines_of
+from projections.engine.following import ByteStream, LogApi, lines_of
 from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
@@ -206,8 +206,8 @@ class DockerEngine:
         what = f"read the log of {container_id}"
 
         def open_log(api: DockerApi) -> ByteStream:
-            wanted: int | Literal["all"] = "all" if tail is None else tail
-            return api.logs(
+            wanted = "all" if tail is None else tail
+            return cast("LogApi", api).logs(
                 container_id, stdout=True, stderr=True, stream=True, follow=follow, tail=wanted, since=since
             )
 

@@ -15,9 +15,28 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
 
 from events.kernel.redact import REDACT, printable
+from projections.engine.port import Container
 
 LINE_LIMIT_BYTES = 16 * 1024  # a longer line is shown in pieces
 _READ_AHEAD_CHUNKS = 64
+
+
+class LogSource(Protocol):
+    """An engine as far as reading logs needs it; apart from `Engine`, because no converger follows a log."""
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        """As `Engine.containers`."""
+        ...
+
+    def follow_logs(
+        self, container_id: str, *, tail: int | None = None, since: float | None = None, follow: bool = True
+    ) -> AsyncGenerator[str]:
+        """Lines of both streams, printable, credentials masked; with `follow` until the container ends.
+
+        `tail` None: all there are; `since` in seconds of the epoch. Nothing when the container is gone.
+        Raises OutsideError `engine-unreachable` and `engine-refused`.
+        """
+        ...
 
 
 class ByteStream(Protocol):
@@ -29,6 +48,24 @@ class ByteStream(Protocol):
 
     def close(self) -> None:
         """End it."""
+        ...
+
+
+class LogApi(Protocol):
+    """`docker.APIClient`, as far as a log is read as it comes."""
+
+    def logs(
+        self,
+        container: str,
+        *,
+        stdout: bool,
+        stderr: bool,
+        stream: bool,
+        follow: bool,
+        tail: int | str,
+        since: float | None,
+    ) -> ByteStream:
+        """`GET /containers/<id>/logs`; `since` in seconds of the epoch, `tail` a number or `all`."""
         ...
 
 

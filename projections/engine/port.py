@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from events import labels
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 Health = Literal["none", "starting", "healthy", "unhealthy"]
@@ -190,22 +190,4 @@ class Engine(Protocol):
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
-        ...
-
-
-class LogSource(Protocol):
-    """An engine as far as reading logs needs it; apart from `Engine`, because no converger follows a log."""
-
-    async def containers(self, compose_project: str | None = None) -> list[Container]:
-        """As `Engine.containers`."""
-        ...
-
-    def follow_logs(
-        self, container_id: str, *, tail: int | None = None, since: float | None = None, follow: bool = True
-    ) -> AsyncGenerator[str]:
-        """Lines of both streams, printable, credentials masked; with `follow` until the container ends.
-
-        `tail` None: all there are; `since` in seconds of the epoch. Nothing when the container is gone.
-        Raises OutsideError `engine-unreachable` and `engine-refused`.
-        """
         ...
