@@ -17,15 +17,18 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import config, controller, events, releases
+from cli import config, controller, events, lock, releases
 from cli.console import Console, ReaderGoneError, internal_error
 from cli.deploy import deploy
+from cli.doctor import doctor
 from cli.hold import hold, resume
 from cli.init import init
+from cli.logs import logs
 from cli.plan import plan
 from cli.rollback import rollback
 from cli.settings import group, normalised
 from cli.status import status
+from cli.unit import unit
 from cli.version import version
 from events.kernel.errors import ExitCode, StagecraftError, UserError, error_code
 
@@ -48,10 +51,14 @@ app.command("rollback")(rollback)
 app.command("hold")(hold)
 app.command("resume")(resume)
 app.command("status")(status)
+app.command("logs")(logs)
 app.add_typer(releases.app, name="releases")
 app.add_typer(events.app, name="events")
+controller.app.command("unit")(unit)
 app.add_typer(controller.app, name="controller")
+app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
+app.command("doctor")(doctor)
 app.command("version")(version)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from controller.catalogue import EngineCatalogue
     from controller.home import Home
     from events.log import EventLog
+    from projections.engine.docker import DockerEngine
 
 LOCAL_HOST = "local"
 
@@ -46,6 +47,18 @@ def open_catalogue(home: Home) -> Generator[EngineCatalogue]:
     engine = DockerEngine(None, home.run)
     try:
         yield EngineCatalogue(engine)
+    finally:
+        engine.close()
+
+
+@contextmanager
+def open_engine(home: Home) -> Generator[DockerEngine]:
+    """This machine's engine, without a log: for looking at it."""
+    from projections.engine.docker import DockerEngine
+
+    engine = DockerEngine(None, home.run)
+    try:
+        yield engine
     finally:
         engine.close()
 

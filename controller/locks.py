@@ -15,6 +15,7 @@ import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from controller.holders import this_process
 from events.kernel.clock import format_utc
 from events.kernel.errors import OutsideError, Where, error_code
 
@@ -51,7 +52,7 @@ async def locked(
 def _open(folder: Path, name: str) -> TextIOWrapper:
     """The lock's file, made with its folder when it is missing."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return (folder / f"{_file_name(name)}.lock").open("a+", encoding="utf-8")
+    return lock_file(folder, name).open("a+", encoding="utf-8")
 
 
 async def _acquire(file: TextIOWrapper, name: str, *, clock: Clock, deadline: float) -> None:
@@ -77,7 +78,7 @@ def _describe(file: TextIOWrapper, holder: dict[str, object] | None) -> None:
     file.seek(0)
     file.truncate()
     if holder is not None:
-        json.dump(holder, file)
+        json.dump({**holder, **this_process()}, file)
     file.flush()
 
 
@@ -88,6 +89,11 @@ def _holder(file: TextIOWrapper) -> str:
         return f"held by process {holder['pid']} since {holder['since']}: {holder['purpose']}"
     except (ValueError, KeyError, TypeError):
         return "the holder has not said who it is"
+
+
+def lock_file(folder: Path, name: str) -> Path:
+    """The file of the lock `name`; it need not exist."""
+    return folder / f"{_file_name(name)}.lock"
 
 
 def _file_name(name: str) -> str:

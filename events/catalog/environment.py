@@ -123,6 +123,16 @@ class HoldCleared(Event):
 
 
 @recorded("environment")
+class LockBroken(Event):
+    """A person ended the process that held the environment's lock, because it hung."""
+
+    holder_pid: int = Field(description="The process that was ended.")
+    since: str = Field(description="Since when it had held the lock, as it wrote itself.")
+    purpose: str = Field(description="What it was doing, in its own words.")
+    reason: str = Field(description="Why, in the person's words.")
+
+
+@recorded("environment")
 class EnvironmentSuspended(Event):
     """No deploy and no heal until it is resumed; status is still reported."""
 

@@ -136,14 +136,24 @@ class _ReleaseRun:
     async def run(self) -> Verdict:
         """The whole Release, or what a crash left of it."""
         try:
+            began = self.equipment.clock.monotonic()
             for site in self._sites():
                 await reach(site, self.recorder)
-            return await self._run()
+            verdict = await self._run()
         except OutsideError as error:
             for site in self._sites():
                 if error.where.host in {None, site.host}:
                     note_unknown(site, self.recorder, error)
             raise
+        self._tell(verdict.status.replace("_", " "), since=began)
+        return verdict
+
+    def _tell(self, words: str, *, since: float) -> None:
+        """One line about the whole Release for whoever watches."""
+        manifest = self.work.manifest
+        seconds = self.equipment.clock.monotonic() - since
+        place = f"{manifest.project}/{manifest.environment}"
+        self.equipment.progress(f"{place}: {self.work.release} {words} after {seconds:.1f} s")
 
     async def _run(self) -> Verdict:
         work = self.work
@@ -249,7 +259,12 @@ class _ReleaseRun:
         if previous is None or previous.digest == work.manifest.digest:
             return await self._failed_for_good(failure, stop=previous is None)
         way = WayBack(undertaking=self._backward(previous), touched=self._touched())
+        began = self.equipment.clock.monotonic()
         second = await restore(way)
+        words = (
+            "brought the former version back" if second is None else "did not bring the former version back"
+        )
+        self._tell(words, since=began)
         held = self._hold(previous, failure)
         touched = self._history().touched_everywhere
         if second is None:

@@ -6,7 +6,9 @@ looks again: only then orphans go, so that a Release that fails until there can 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from events.kernel.errors import UserError, Where
 from events.manifest import HostManifest, Manifest
@@ -24,13 +26,22 @@ class Rollout:
 
     undertaking: Undertaking
     previous: Manifest | None
+    seconds: dict[str, float] = field(default_factory=dict[str, float])  # by host, of the phase under way
 
     async def roll_out(self) -> str:
         """The phase `rollout`: everything checked first, then host after host. Answers what was done."""
         self._refuse_empty()
-        hosts = [await self._ready(host) for host in sorted(self.undertaking.manifest.hosts)]
+        hosts: list[tuple[Planned, Applier]] = []
+        for host in sorted(self.undertaking.manifest.hosts):
+            with self._taking(host):
+                hosts.append(await self._ready(host))
         for planned, applier in hosts:
-            await self.undertaking.run(planned, applier, also_gate=self._changed(planned.site.host))
+            site = planned.site
+            with self._taking(site.host):
+                await self.undertaking.run(planned, applier, also_gate=self._changed(site.host))
+            site.tell_phase(
+                "rollout", seconds=self.seconds.pop(site.host), detail=_done(list(planned.plan.changes))
+            )
         operations = [operation for planned, _ in hosts for operation in planned.plan.changes]
         return _summary(operations)
 
@@ -38,12 +49,25 @@ class Rollout:
         """The phase `finalize`: verified by another look, then what no longer belongs is removed."""
         removed = 0
         for host in sorted(self.undertaking.manifest.hosts):
-            planned = await self.undertaking.settle(host)
-            removed += await self.undertaking.prune(planned)
-            await remove_finished(planned.site, jobs=_jobs(planned.content))
+            with self._taking(host):
+                planned = await self.undertaking.settle(host)
+                gone = await self.undertaking.prune(planned)
+                await remove_finished(planned.site, jobs=_jobs(planned.content))
+            removed += gone
+            planned.site.tell_phase(
+                "finalize", seconds=self.seconds.pop(host), detail=f"removed {gone}" if gone else "verified"
+            )
         for host in sorted(self._left_hosts()):
             removed += await self.undertaking.exchange(host).leave()
         return f"removed {removed} services that are no longer wanted" if removed else NO_OP
+
+    @contextmanager
+    def _taking(self, host: str) -> Generator[None]:
+        """Count the block's time as this host's; told when its phase ends, so not for one that fails."""
+        clock = self.undertaking.equipment.clock
+        began = clock.monotonic()
+        yield
+        self.seconds[host] = self.seconds.get(host, 0.0) + clock.monotonic() - began
 
     def _refuse_empty(self) -> None:
         manifest = self.undertaking.manifest
@@ -94,3 +118,21 @@ def _summary(operations: list[Operation]) -> str:
     """`replace web, run_job migrate`, or `no-op`."""
     done = [f"{operation.kind} {operation.service}" for operation in operations if operation.kind != "remove"]
     return ", ".join(done) or NO_OP
+
+
+_DONE = {
+    "create": "created",
+    "replace": "replaced",
+    "start": "started",
+    "run_job": "ran",
+    "remove": "removed",
+}
+
+
+def _done(operations: list[Operation]) -> str:
+    """`replaced web, ran migrate`; removals come later."""
+    named: dict[str, list[str]] = {}
+    for operation in operations:
+        if operation.kind != "remove":
+            named.setdefault(_DONE.get(operation.kind, operation.kind), []).append(operation.service)
+    return ", ".join(f"{verb} {' '.join(services)}" for verb, services in named.items()) or NO_OP

@@ -26,6 +26,8 @@ HOST_NOT_SUPPORTED = error_code(
 )
 
 
+_PHASE_WIDTH = len("finalize")
+
 Progress = Callable[[str], None]  # one line for people who watch; nothing depends on it
 
 
@@ -102,6 +104,11 @@ class Site:
         """Report a step to whoever watches."""
         place = f"{self.environment} {self.host}" + (f" {service}" if service else "")
         self.equipment.progress(f"{place}: {text}")
+
+    def tell_phase(self, name: str, *, seconds: float, detail: str) -> None:
+        """Report the end of a phase on this host: one line, in columns."""
+        line = f"{self.environment}: {name.ljust(_PHASE_WIDTH)}  {self.host}  {seconds:.1f} s  {detail}"
+        self.equipment.progress(line)
 
     @contextmanager
     def errors_here(self, service: str | None = None) -> Generator[None]:

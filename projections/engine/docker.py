@@ -31,6 +31,7 @@ from projections.engine.api import DockerApi
 from projections.engine.calls import BlockingCalls, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
+from projections.engine.following import ByteStream, LogApi, lines_of
 from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
@@ -192,6 +193,30 @@ class DockerEngine:
         printed = await self._find(f"read the log of {container_id}", read) or b""
         lines = printed.decode(errors="replace").rstrip("\n").split("\n")
         return tuple(shown(line) for line in lines[-tail:]) if printed and tail > 0 else ()
+
+    async def follow_logs(
+        self, container_id: str, *, tail: int | None = None, since: float | None = None, follow: bool = True
+    ) -> AsyncGenerator[str]:
+        """Lines of both streams, printable, credentials masked; with `follow` until the container ends.
+
+        `tail` None: all there are; `since` in seconds of the epoch. Nothing when the container is gone.
+        Raises OutsideError `engine-unreachable` when the engine cannot be asked or is lost on the way, and
+        `engine-refused` when its log driver keeps nothing to read.
+        """
+        what = f"read the log of {container_id}"
+
+        def open_log(api: DockerApi) -> ByteStream:
+            wanted = "all" if tail is None else tail
+            return cast("LogApi", api).logs(
+                container_id, stdout=True, stderr=True, stream=True, follow=follow, tail=wanted, since=since
+            )
+
+        stream = await self._find(what, open_log)
+        if stream is None:
+            return
+        async with contextlib.aclosing(lines_of(stream)) as lines:
+            async for line in lines:
+                yield line
 
     async def start(self, container_id: str) -> None:
         """Start a stopped container; nothing happens when it runs."""

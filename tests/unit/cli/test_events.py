@@ -1,14 +1,22 @@
-"""`events list`: everything, oldest first, one object a line."""
+"""`events list` and `follow`: everything, oldest first, one object a line, nothing skipped."""
 
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli import events as events_module
-from cli.events import read_all
+from cli.events import read_all, read_on
+from events.sqlite import SqliteEventLog
+from tests.support.cli import Stagecraft
+from tests.support.processes import wait_until
 from tests.unit.cli.conftest import Call
 from tests.unit.projections.views.history import History
 
@@ -102,3 +110,81 @@ def test_the_text_is_a_table(call: Call, history: History) -> None:
     lines = call("events", "list").out.splitlines()
     assert [tuple(line.split()) for line in lines] == expected
     assert len({line.index(row[-1]) for line, row in zip(lines, expected, strict=True)}) == 1
+
+
+def test_following_begins_with_what_comes(history: History, cli: Stagecraft, home: Path) -> None:
+    del home
+    history.suspended()
+    with cli.start("events", "follow", "--json") as process:
+        try:
+            _until_it_follows(process)
+            history.resumed()
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["position"] == 2
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+def _until_it_follows(process: subprocess.Popen[str]) -> None:
+    """Until the log's file is open in the child, and a moment for its first look at the head."""
+    folder = Path(f"/proc/{process.pid}/fd")
+
+    def opened() -> bool:
+        return any(
+            str(link.readlink()).endswith("events.db") for link in folder.iterdir() if link.is_symlink()
+        )
+
+    wait_until("the child follows", opened)
+    time.sleep(0.3)
+
+
+def test_following_a_home_without_a_log_waits_for_its_first_event(cli: Stagecraft, home: Path) -> None:
+    with cli.start("events", "follow") as process:
+        try:
+            time.sleep(0.5)
+            with closing(SqliteEventLog(home / "events.db")) as log:
+                later = History(log)
+                later.suspended()
+                assert process.stdout is not None
+                assert process.stdout.readline().split()[:1] == ["1"]
+                process.stdout.close()  # whoever reads has what it wanted: the next event ends it
+                later.resumed()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+
+
+def test_following_skips_nothing_that_is_appended_between_waiting_and_reading(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wanted type comes while a page without any of it is being read."""
+    monkeypatch.setattr(events_module, "PAGE_EVENTS", 3)
+    history.suspended()
+    original = history.log.read
+    late = iter([history.resumed, history.suspended, history.resumed])
+
+    def read_then_append(**arguments: Any) -> Any:  # noqa: ANN401  # passed through
+        page = original(**arguments)
+        append = next(late, None)
+        if append is not None:
+            append()
+        return page
+
+    monkeypatch.setattr(history.log, "read", read_then_append)
+    following = read_on(history.log, after=0, stream=None, type_name="EnvironmentResumed")
+    assert [next(following).position for _ in range(2)] == [2, 4]
+
+
+@pytest.mark.parametrize("after", [0, 3, 7])
+def test_following_goes_on_from_any_checkpoint(
+    history: History, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setattr(events_module, "PAGE_EVENTS", 2)
+    for _ in range(8):
+        history.suspended()
+    following = read_on(history.log, after=after, stream=None, type_name=None)
+    assert [next(following).position for _ in range(8 - after)] == list(range(after + 1, 9))

@@ -32,7 +32,7 @@ FROZEN = {
         "ManifestRendered RenderFailed DeployRequested RevertDetected RollbackRequested DeploySkipped "
         "DeployDeferred ReleaseStarted ReleaseCompleted ReleaseFailed ReleaseRolledBack EnvironmentHeld "
         "HoldCleared EnvironmentSuspended EnvironmentResumed DriftDetected DriftHealed "
-        "JobCompleted JobFailed ReleaseSuperseded"
+        "JobCompleted JobFailed ReleaseSuperseded LockBroken"
     ),
     "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced",
     "repository": "RevisionObserved RevisionRejected HistoryRewritten",
