@@ -59,7 +59,7 @@ class Afterwards:
             return
         memory = self._memory(outcome.environment)
         memory.retries.succeeded()
-        if outcome.status == "in-sync" and not outcome.healed:
+        if outcome.status == "in-sync" and not outcome.detail:
             memory.words = ""
         else:
             self._say(outcome, memory)

@@ -64,6 +64,7 @@ class Daemon:
     _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     _failing_since: float | None = None  # monotonic; the source does not answer
     _stale: bool = False
+    _looked: bool = False
     _said_of_source: str = ""
 
     def __post_init__(self) -> None:
@@ -73,6 +74,8 @@ class Daemon:
         self._poll_backoff = Backoff(
             first_seconds=poll.interval, limit_seconds=max(poll.interval, poll.longest)
         )
+        jitter = min(poll.jitter, poll.interval / 2)
+        self._schedule.every(_POLL, poll.interval, self._poll, jitter_seconds=jitter)
         self._afterwards = Afterwards(
             context=self.context,
             queues=self.queues,
@@ -88,12 +91,6 @@ class Daemon:
         """
         async with AsyncExitStack() as stack:
             await self._present(stack)
-            self._schedule.every(
-                _POLL,
-                self.settings.poll.interval,
-                self._poll,
-                jitter_seconds=min(self.settings.poll.jitter, self.settings.poll.interval / 2),
-            )
             self._schedule.start()
             loops = [asyncio.create_task(one) for one in self._loops()]
             self.want_look("start")
@@ -114,7 +111,9 @@ class Daemon:
         self._look_wanted.set()
 
     def hear(self, event: EngineEvent) -> None:
-        """An engine's hint: look at that environment, or at all."""
+        """An engine's hint: look at that environment, or at all. The first look at the branch comes first."""
+        if not self._looked:
+            return
         known = self.source.titles()
         if event.environment is None:
             for title in known:
@@ -212,8 +211,8 @@ class Daemon:
 
     async def look(self) -> None:
         """Look at the branch once and wake what it concerns."""
-        first = self.source.latest is None
         found = await self.source.look()
+        first, self._looked = not self._looked, True
         if found.status == "unreachable":
             self._not_answered(found)
         else:

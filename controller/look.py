@@ -115,7 +115,7 @@ def _ended(title: str, verdict: Verdict) -> Outcome:
 
 async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     title = f"{sighting.project}/{name}"
-    await finish_active(context, sighting.project, name)
+    finished = await finish_active(context, sighting.project, name)
     recorder = context.recorder(
         sighting.author, correlation=sighting.correlation, causation=sighting.causation
     )
@@ -135,7 +135,11 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     if deferred is not None:
         detail = f"{deferred.rule}: {deferred.detail}"
         return Outcome(environment=title, status="deferred", detail=detail, healed=healed)
-    return Outcome(environment=title, status="in-sync", healed=healed, detail="healed" if healed else "")
+    if finished is not None and finished.failure is not None:
+        return _ended(title, finished)
+    details = [f"finished {finished.release}"] if finished is not None else []
+    details += ["healed"] if healed else []
+    return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
 
 
 def _decide(
