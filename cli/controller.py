@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.settings import Settings, group, with_settings
-from events.kernel.errors import ExitCode, UserError, error_code
+from events.kernel.errors import ExitCode
 
 if TYPE_CHECKING:
     from controller.look import Outcome
-
-ONLY_ONCE = error_code(
-    "once-required", "Running for ever is not built yet; look once, for example from a timer."
-)
 
 app = group("Watch a branch and keep environments as it says.")
 
@@ -30,19 +26,34 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="Look once, bring everything to an end, and exit.")
     ] = False,
+    grace: Annotated[
+        float,
+        typer.Option("--grace", metavar="SECONDS", help="When asked to end: time for the work under way."),
+    ] = 60.0,
+    controller: Annotated[
+        str | None,
+        typer.Option(
+            "--controller", metavar="FILE", help="The operator's settings; `controller.yml` in the home."
+        ),
+    ] = None,
 ) -> int:
-    """Look at the branch, deploy what was merged, heal what differs.
+    """Watch the branch: deploy what is merged, heal what differs, at all its environments or those of --env.
 
-    With --once: one look at every environment, or at those named with --env. A look that finds nothing new
-    changes nothing. A merge that a hold defers, which the log says already, is no error.
+    It runs until SIGTERM or Ctrl-C, then takes no new work, finishes what is under way and exits; a second
+    signal ends it at once. What was not finished is taken up by the next start.
 
-    Exit codes: 0 all is as it should be or deferred; 1 a commit or its services are at fault; 2 the
-    repository, an engine, a registry or a host is.
+    With --once: one look. One that finds nothing new changes nothing. A merge that a hold defers, which the
+    log says already, is no error.
+
+    Exit codes: 0 it was asked to end, or with --once all is as it should be or deferred; 1 a commit, its
+    services or the configuration is at fault; 2 the repository, an engine, a registry or a host is.
     """
-    if not once:
-        raise UserError(ONLY_ONCE, "controller run needs --once", next="run it with --once from a timer")
     if settings.dry_run:
         return _show_only(settings, repo, branch)
+    if not once:
+        from cli.daemon import run_for_ever
+
+        return run_for_ever(settings, repo, branch=branch, grace_seconds=grace, controller_file=controller)
     from controller.bootstrap import open_context
     from controller.look import look
     from controller.repositories import watched

@@ -28,10 +28,11 @@ def deploy(
     from cli.actors import person
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.plan import as_text, previewed
-    from cli.verdicts import report
+    from cli.verdicts import interruptible, report
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
     from controller.rendering import Subject
+    from controller.targets import Target
 
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
@@ -49,5 +50,6 @@ def deploy(
             environment=name,
             version=version,
         )
-        verdict = asyncio.run(run(context, subject, actor=person(context.actors)))
+        with interruptible(context, Target(project=project, name=name)):
+            verdict = asyncio.run(run(context, subject, actor=person(context.actors)))
     return report(settings.console, f"{project}/{name}", verdict)

@@ -34,7 +34,7 @@ def rollback(
     Exit codes: 0 it runs; 1 no such target, or its services do not come up; 2 the engine is at fault.
     """
     from cli.actors import person
-    from cli.verdicts import report
+    from cli.verdicts import interruptible, report
     from controller.bootstrap import open_context, open_log
     from controller.commands import preview_rollback
     from controller.commands import rollback as run
@@ -52,6 +52,9 @@ def rollback(
                 f"Commit: {release.revision or 'N/A'}\nManifest: {release.digest}"
             )
             return 0
-    with open_context(settings.home, progress=settings.console.progress) as context:
+    with (
+        open_context(settings.home, progress=settings.console.progress) as context,
+        interruptible(context, target),
+    ):
         verdict = asyncio.run(run(context, target, to=wanted, reason=reason, actor=person(context.actors)))
     return report(settings.console, str(target), verdict)

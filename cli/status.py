@@ -14,7 +14,7 @@ from events.kernel.errors import UserError
 if TYPE_CHECKING:
     from cli.reading import History
     from controller.targets import Target
-    from projections.observed import HostObservation
+    from projections.observed import HostObservation, SourceFailure
     from projections.views.environments import Environment, Placed
     from projections.views.status import HostStatus, ServiceStatus, Status
 
@@ -106,19 +106,22 @@ def _status(history: History, target: Target) -> Status:
         nothing=unknown,
     )
     environment = known or unseen(target.project, target.name)
-    hosts, looked_at = _observed(history.settings, target)
-    return join(environment, hosts, now=datetime.now(UTC), git_looked_at=looked_at)
+    hosts, looked_at, git_failure = _observed(history.settings, target)
+    return join(environment, hosts, now=datetime.now(UTC), git_looked_at=looked_at, git_failure=git_failure)
 
 
-def _observed(settings: Settings, target: Target) -> tuple[Sequence[HostObservation], datetime | None]:
-    """What the hosts last answered, and when Git was last looked at; asking makes no file."""
+def _observed(
+    settings: Settings, target: Target
+) -> tuple[Sequence[HostObservation], datetime | None, SourceFailure | None]:
+    """What the hosts last answered, when Git last did, and why it does not now; asking makes no file."""
     path = settings.home.observed_db
     if not path.is_file():
-        return (), None
+        return (), None, None
     from projections.observed import ObservedStore
 
     store = ObservedStore(path)
-    return store.load(str(target)), store.looked_at(str(target))
+    title = str(target)
+    return store.load(title), store.looked_at(title), store.source_failure(title)
 
 
 def _print_one(settings: Settings, shown: Status, *, json: bool) -> None:
@@ -148,12 +151,19 @@ def status_lines(shown: Status) -> list[str]:
     return [
         f"{known}: {shown.sync}, {shown.health}",
         f"  git       {known.revision or '-'}{_ago(shown.git_seconds)}",
+        *_silent_git(shown.git_failure),
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
         *_notes(known),
         *(line for host in shown.hosts for line in _host_lines(host)),
         *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
     ]
+
+
+def _silent_git(failure: SourceFailure | None) -> Iterable[str]:
+    if failure is not None:
+        first, *_ = failure.error.splitlines()
+        yield f"            no answer since {failure.since:%Y-%m-%dT%H:%M:%SZ}: {first}"
 
 
 def _placed(placed: Placed) -> str:

@@ -101,6 +101,7 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
             converger=converger,
             observed=observed,
             progress=progress,
+            watches={LOCAL_HOST: engine},
         )
     finally:
         engine.close()

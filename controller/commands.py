@@ -93,6 +93,7 @@ def _lock(context: Context, target: Target, *, purpose: str) -> AbstractAsyncCon
         clock=context.clock,
         purpose=purpose,
         deadline_seconds=LOCK_DEADLINE_SECONDS,
+        waiting=context.progress,
     )
 
 

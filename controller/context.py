@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.decide.state import EnvironmentState, fold
@@ -12,7 +12,7 @@ from events.recorder import Recorder
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from controller.home import Home
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from events.log import EventLog
     from gitops.pins import ImageCatalogue
     from projections.converge.release import Converger
+    from projections.engine.port import EngineWatch
     from projections.observed import ObservedStore
 
 LOCK_DEADLINE_SECONDS = 600.0  # as long as a slow Release may take
@@ -43,6 +44,7 @@ class Context:
     converger: Converger
     observed: ObservedStore
     progress: Callable[[str], None]  # one line for whoever watches
+    watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
 
     def recorder(
         self, actor: Actor = CONTROLLER, *, correlation: UUID | None = None, causation: UUID | None = None

@@ -51,6 +51,11 @@ class Home:
         return self.root / "observed.db"
 
     @property
+    def controller_file(self) -> Path:
+        """The operator's settings; need not exist."""
+        return self.root / "controller.yml"
+
+    @property
     def blobs(self) -> Path:
         """Manifests and files by digest."""
         return self.root / "blobs"

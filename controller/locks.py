@@ -20,7 +20,7 @@ from events.kernel.clock import format_utc
 from events.kernel.errors import OutsideError, Where, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from io import TextIOWrapper
     from pathlib import Path
 
@@ -34,14 +34,22 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 @asynccontextmanager
 async def locked(
-    folder: Path, name: str, *, clock: Clock, purpose: str, deadline_seconds: float
+    folder: Path,
+    name: str,
+    *,
+    clock: Clock,
+    purpose: str,
+    deadline_seconds: float,
+    waiting: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[None]:
     """Hold the lock `name` (such as `hello/prod`) for the duration of the block.
 
-    Waits for another holder up to the deadline. Raises OutsideError `environment-locked`, naming the holder.
+    Waits for another holder up to the deadline; `waiting` is told once who that is. Raises OutsideError
+    `environment-locked`, naming the holder.
     """
     with _open(folder, name) as file:
-        await _acquire(file, name, clock=clock, deadline=clock.monotonic() + deadline_seconds)
+        deadline = clock.monotonic() + deadline_seconds
+        await _acquire(file, name, clock=clock, deadline=deadline, waiting=waiting)
         _describe(file, {"pid": os.getpid(), "since": format_utc(clock.now()), "purpose": purpose})
         try:
             yield
@@ -55,7 +63,14 @@ def _open(folder: Path, name: str) -> TextIOWrapper:
     return lock_file(folder, name).open("a+", encoding="utf-8")
 
 
-async def _acquire(file: TextIOWrapper, name: str, *, clock: Clock, deadline: float) -> None:
+async def _acquire(
+    file: TextIOWrapper,
+    name: str,
+    *,
+    clock: Clock,
+    deadline: float,
+    waiting: Callable[[str], None] | None,
+) -> None:
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,6 +85,9 @@ async def _acquire(file: TextIOWrapper, name: str, *, clock: Clock, deadline: fl
                 ) from error
         else:
             return
+        if waiting is not None:
+            waiting(f"{name}: waiting for another process: {_holder(file)}")
+            waiting = None
         await clock.sleep(_POLL_SECONDS)
 
 

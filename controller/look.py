@@ -23,7 +23,7 @@ from events.kernel.errors import StagecraftError
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from controller.watching import Sighting
     from events.catalog import Event
     from events.recorder import Recorder
+    from projections.converge.release import Verdict
 
 OutcomeStatus = Literal["in-sync", "completed", "deferred", "render-failed", "failed", "rolled_back"]
 
@@ -44,6 +45,7 @@ class Outcome:
     release: str | None = None
     detail: str = ""
     failure: Failure | None = None
+    healed: bool = False  # something that ran was not what is deployed, and is again
 
 
 async def look(
@@ -62,13 +64,37 @@ async def look(
     tip = await fetch_tip(context, watched, branch)
     with tip.repository:
         sighting = await see(context, tip, environments=environments, config_path=config_path)
-        for name in sighting.environments:
-            context.observed.note_look(f"{sighting.project}/{name}", context.clock.now())
-        return [await _consider_locked(context, sighting, name) for name in sighting.environments]
+        note_looks(context, sighting)
+        return [await consider(context, sighting, name) for name in sighting.environments]
 
 
-async def _consider_locked(context: Context, sighting: Sighting, name: str) -> Outcome:
+def note_looks(context: Context, sighting: Sighting) -> None:
+    """Keep when Git was looked at; no event, because nothing need have changed."""
+    for name in sighting.environments:
+        context.observed.note_look(f"{sighting.project}/{name}", context.clock.now())
+
+
+async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
+    """Decide for one environment under its lock, run the Release that follows, or heal."""
     title = f"{sighting.project}/{name}"
+    return await _under_lock(context, title, lambda: _consider(context, sighting, name))
+
+
+async def keep(context: Context, project: str, name: str) -> Outcome:
+    """As `consider` without an answer of Git: finish what was decided, then heal."""
+    title = f"{project}/{name}"
+
+    async def work() -> Outcome:
+        finished = await finish_active(context, project, name)
+        if finished is not None:
+            return _ended(title, finished)
+        healed = await heal_deployed(context, project, name)
+        return Outcome(environment=title, status="in-sync", healed=healed, detail="healed" if healed else "")
+
+    return await _under_lock(context, title, work)
+
+
+async def _under_lock(context: Context, title: str, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
     try:
         async with locked(
             context.home.run,
@@ -76,15 +102,20 @@ async def _consider_locked(context: Context, sighting: Sighting, name: str) -> O
             clock=context.clock,
             purpose="a look at the watched branch",
             deadline_seconds=LOCK_DEADLINE_SECONDS,
+            waiting=context.progress,
         ):
-            return await _consider(context, sighting, name)
+            return await work()
     except StagecraftError as error:
         return Outcome(environment=title, status="failed", failure=Failure.from_error(error))
 
 
+def _ended(title: str, verdict: Verdict) -> Outcome:
+    return Outcome(environment=title, status=verdict.status, release=verdict.release, failure=verdict.failure)
+
+
 async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     title = f"{sighting.project}/{name}"
-    await finish_active(context, sighting.project, name)
+    finished = await finish_active(context, sighting.project, name)
     recorder = context.recorder(
         sighting.author, correlation=sighting.correlation, causation=sighting.causation
     )
@@ -95,15 +126,20 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     decided = _decide(context, sighting, name, candidate=candidate, recorder=recorder)
     active = context.environment(sighting.project, name).active
     if active is not None:
-        verdict = await finish(context, sighting.project, name, release=active.id, recorder=recorder)
-        return Outcome(
-            environment=title, status=verdict.status, release=verdict.release, failure=verdict.failure
+        # Place for a later issue: a newer sighting ends the health wait of this Release.
+        return _ended(
+            title, await finish(context, sighting.project, name, release=active.id, recorder=recorder)
         )
     healed = await heal_deployed(context, sighting.project, name)
     deferred = next((one for one in decided if isinstance(one, DeployDeferred)), None)
     if deferred is not None:
-        return Outcome(environment=title, status="deferred", detail=f"{deferred.rule}: {deferred.detail}")
-    return Outcome(environment=title, status="in-sync", detail="healed" if healed else "")
+        detail = f"{deferred.rule}: {deferred.detail}"
+        return Outcome(environment=title, status="deferred", detail=detail, healed=healed)
+    if finished is not None and finished.failure is not None:
+        return _ended(title, finished)
+    details = [f"finished {finished.release}"] if finished is not None else []
+    details += ["healed"] if healed else []
+    return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
 
 
 def _decide(

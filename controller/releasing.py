@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from events.catalog.environment import BreakerClosed
 from events.streams import environment_stream
 from projections.converge.release import ReleaseWork
 
@@ -46,11 +47,18 @@ async def finish(
 
 
 async def heal_deployed(context: Context, project: str, name: str) -> bool:
-    """Make what runs agree with what is deployed; True when something had to be mended."""
+    """Make what runs agree with what is deployed; True when something had to be mended.
+
+    Nothing is touched while the environment is suspended or its breaker is open; a breaker whose time is
+    over is closed.
+    """
     state = context.environment(project, name)
     release = state.deployed_release
-    if release is None or state.suspended:
+    if release is None or state.suspended or state.breaker_open(context.clock.now()):
         return False
+    if state.breaker_until is not None:
+        closed = BreakerClosed(reason="cool-down")
+        context.recorder().append(environment_stream(project, name), closed, expected=state.version)
     return await context.converger.heal(
         context.manifest(release.digest),
         release=release.id,

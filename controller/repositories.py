@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitops.source.address import slug
@@ -20,6 +20,7 @@ class Watched:
 
     slug: str
     mirror: Mirror
+    url: str = field(repr=False)  # as Git takes it; may hold credentials
 
 
 def watched(home: Home, url: str, *, cwd: Path) -> Watched:
@@ -30,4 +31,4 @@ def watched(home: Home, url: str, *, cwd: Path) -> Watched:
     local = cwd / url
     address = str(local.resolve()) if local.exists() else url
     name = slug(address)
-    return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"))
+    return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"), url=address)

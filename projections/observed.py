@@ -28,7 +28,7 @@ OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
 )
 
-_LAYOUT = 2  # user_version of the file
+_LAYOUT = 3  # user_version of the file
 _BUSY_SECONDS = 5.0
 _NOT_OURS = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table of another shape
 _TABLES = (
@@ -44,6 +44,11 @@ CREATE TABLE IF NOT EXISTS host (
 ) WITHOUT ROWID
 """,
     "CREATE TABLE IF NOT EXISTS look (environment TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+    """
+CREATE TABLE IF NOT EXISTS source (
+    environment TEXT PRIMARY KEY, error TEXT NOT NULL, since TEXT NOT NULL
+) WITHOUT ROWID
+""",
 )
 T = TypeVar("T")
 
@@ -78,6 +83,13 @@ class HostObservation(_Seen):
     reason: str = ""  # why it is not reachable
     services: tuple[ObservedService, ...] = ()  # as of `at`
     at: datetime | None = None  # when the host last answered; None: never
+
+
+class SourceFailure(_Seen):
+    """The watched repository of an environment does not answer."""
+
+    error: str  # the newest one
+    since: datetime  # of the first failure in a row
 
 
 class _Services(_Seen):
@@ -129,9 +141,32 @@ class ObservedStore:
         return self._with_file(read)
 
     def note_look(self, environment: str, at: datetime) -> None:
-        """Git was looked at for an environment. Raises OutsideError `observed-unavailable`."""
-        row = (environment, format_utc(at))
-        self._with_file(lambda db: db.execute("INSERT OR REPLACE INTO look VALUES (?, ?)", row))
+        """Git answered a look for an environment. Raises OutsideError `observed-unavailable`."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO look VALUES (?, ?)", (environment, format_utc(at)))
+            db.execute("DELETE FROM source WHERE environment = ?", (environment,))
+
+        self._with_file(write)
+
+    def note_source_failure(self, environment: str, error: str, at: datetime) -> None:
+        """Git did not answer; the time of the first failure in a row stays."""
+        row = (environment, error, format_utc(at))
+        statement = (
+            "INSERT INTO source VALUES (?, ?, ?) "
+            "ON CONFLICT (environment) DO UPDATE SET error = excluded.error"
+        )
+        self._with_file(lambda db: db.execute(statement, row))
+
+    def source_failure(self, environment: str) -> SourceFailure | None:
+        """Why Git does not answer, None when it did. Raises OutsideError `observed-unavailable`."""
+
+        def read(db: sqlite3.Connection) -> SourceFailure | None:
+            query = "SELECT error, since FROM source WHERE environment = ?"
+            row = db.execute(query, (environment,)).fetchone()
+            return None if row is None else SourceFailure(error=row[0], since=parse_utc(row[1]))
+
+        return self._with_file(read)
 
     def looked_at(self, environment: str) -> datetime | None:
         """When Git was last looked at, None for never. Raises OutsideError `observed-unavailable`."""
@@ -172,6 +207,7 @@ class ObservedStore:
                 if layout != _LAYOUT:
                     db.execute("DROP TABLE IF EXISTS host")
                     db.execute("DROP TABLE IF EXISTS look")
+                    db.execute("DROP TABLE IF EXISTS source")
                     db.execute(f"PRAGMA user_version = {_LAYOUT}")
                 for table in _TABLES:
                     db.execute(table)

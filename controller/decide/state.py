@@ -91,6 +91,12 @@ class EnvironmentState:
     hold: Hold | None = None
     suspended: bool = False
     jobs: frozenset[tuple[str, str, str]] = frozenset()  # (host, service, hash) that succeeded
+    breaker_until: datetime | None = None  # healing rests until then
+    breaker_openings: int = 0  # since the newest Release was asked for
+
+    def breaker_open(self, now: datetime) -> bool:
+        """Whether healing rests."""
+        return self.breaker_until is not None and now < self.breaker_until
 
     @property
     def active(self) -> Release | None:
@@ -165,7 +171,9 @@ def _(event: env.RenderFailed, state: EnvironmentState, _time: datetime) -> Envi
 
 
 def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
-    return replace(state, releases={**state.releases, release.id: release})
+    """A new Release closes the breaker: what did not last before may last now."""
+    releases = {**state.releases, release.id: release}
+    return replace(state, releases=releases, breaker_until=None, breaker_openings=0)
 
 
 @_apply.register
@@ -296,3 +304,13 @@ def _(event: rel.ReleaseSuperseded, state: EnvironmentState, time: datetime) -> 
 @_apply.register
 def _(event: svc.JobCompleted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
     return replace(state, jobs=state.jobs | {(event.host, event.service, event.service_hash)})
+
+
+@_apply.register
+def _(event: env.BreakerOpened, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, breaker_until=event.until, breaker_openings=state.breaker_openings + 1)
+
+
+@_apply.register
+def _(_event: env.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, breaker_until=None)

@@ -160,3 +160,19 @@ class DriftHealed(Event):
 
     host: str = Field(description="The host.")
     services: tuple[str, ...] = Field(description="The services that were mended, sorted.")
+
+
+@recorded("environment")
+class BreakerOpened(Event):
+    """Healing did not last; it rests until then, unless a new Release comes first."""
+
+    attempts: int = Field(description="Heals in a row that did not last or could not be done.")
+    until: datetime = Field(description="When healing is tried again.")
+    reason: str = Field(description="What the last attempt showed.")
+
+
+@recorded("environment")
+class BreakerClosed(Event):
+    """Healing is on again."""
+
+    reason: Literal["cool-down"] = Field(description="What ended the rest: its time was over.")

@@ -6,10 +6,20 @@ one place instead of at each call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Answer = Mapping[str, Any]  # one JSON object of the engine
+
+
+class EventAnswers(Protocol):
+    """The answer of `GET /events`: objects until it is closed, which any thread may do."""
+
+    def __iter__(self) -> Iterator[Answer]: ...
+
+    def close(self) -> None:
+        """End it; who iterates comes to the end."""
+        ...
 
 
 class DockerApi(Protocol):
@@ -73,4 +83,8 @@ class DockerApi(Protocol):
 
     def tag(self, image: str, repository: str, tag: str) -> bool:
         """`POST /images/<name>/tag`."""
+        ...
+
+    def events(self, *, since: str, filters: Mapping[str, Sequence[str]], decode: bool) -> EventAnswers:
+        """`GET /events`: what happened since then, then what happens."""
         ...

@@ -31,6 +31,7 @@ from projections.engine.api import DockerApi
 from projections.engine.calls import BlockingCalls, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
+from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, lines_of
 from projections.engine.model import (
     container_from_inspection,
@@ -38,7 +39,15 @@ from projections.engine.model import (
     image_from_inspection,
     stop_grace_seconds,
 )
-from projections.engine.port import App, Container, ContainerDetail, EngineIdentity, Image, Prediction
+from projections.engine.port import (
+    App,
+    Container,
+    ContainerDetail,
+    EngineEvent,
+    EngineIdentity,
+    Image,
+    Prediction,
+)
 from projections.engine.registry import (
     check_progress,
     image_unavailable,
@@ -65,6 +74,7 @@ class Deadlines:
     pull_seconds: float = 3600.0
     removal_seconds: float = 30.0  # after somebody else began to remove the container
     up_seconds: float = UP_SECONDS
+    event_silence_seconds: float = 300.0  # then it is asked anew, which finds a connection that died
 
 
 class DockerEngine:
@@ -304,6 +314,15 @@ class DockerEngine:
         """
         async with self._engine_first():
             return await self._compose.run_job(app, service)
+
+    def watch(self) -> AsyncGenerator[EngineEvent]:
+        """What happens to containers with our labels; see `EngineWatch.watch`."""
+        seconds = self._deadlines.event_silence_seconds
+
+        async def listen(read: Callable[[DockerApi], None]) -> None:
+            await self._call("tell what happens", read, seconds=seconds)
+
+        return follow(listen, clock=self._clock)
 
     @contextlib.asynccontextmanager
     async def _engine_first(self) -> AsyncGenerator[None]:

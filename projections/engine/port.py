@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from events import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 Health = Literal["none", "starting", "healthy", "unhealthy"]
@@ -190,4 +190,24 @@ class Engine(Protocol):
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEvent:
+    """Something happened to containers; a hint to look, never a fact to act on."""
+
+    environment: str | None = None  # `<project>/<name>`; None: anything may have happened unseen
+    service: str = ""
+    action: str = ""  # the engine's word: die, stop, destroy, …
+
+
+class EngineWatch(Protocol):
+    """One host's engine as a source of hints; apart from `Engine`, because convergers need none."""
+
+    def watch(self) -> AsyncGenerator[EngineEvent]:
+        """What happens to containers with our labels, from now on; the first item says that it listens.
+
+        Raises OutsideError `engine-unreachable` when it cannot listen (any more); whoever calls tries again.
+        """
         ...

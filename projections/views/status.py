@@ -20,7 +20,7 @@ from events.kernel.clock import format_utc, parse_utc
 from projections.views.environments import Environment, Placed
 
 if TYPE_CHECKING:
-    from projections.observed import HostObservation, ObservedContainer, ObservedService
+    from projections.observed import HostObservation, ObservedContainer, ObservedService, SourceFailure
 
 Sync = Literal["in-sync", "out-of-sync", "unknown"]
 Health = Literal["healthy", "suspended", "progressing", "missing", "degraded", "unknown"]
@@ -83,6 +83,7 @@ class Status:
     hosts: tuple[HostStatus, ...]
     git_seconds: float | None  # since Git was last looked at; None: never
     host_seconds: float | None  # since the host that was silent longest answered; None: one never did
+    git_failure: SourceFailure | None = None  # Git does not answer now
 
     def as_json(self) -> dict[str, Any]:
         """The object of `status --json`; its keys are a published contract."""
@@ -102,7 +103,12 @@ class Status:
             "hold": known.hold,
             "as_of": format_utc(self.as_of),
             "hosts": [_host_json(host) for host in self.hosts],
-            "freshness": {"git_seconds": self.git_seconds, "host_seconds": self.host_seconds},
+            "freshness": {
+                "git_seconds": self.git_seconds,
+                "host_seconds": self.host_seconds,
+                "git_error": None if self.git_failure is None else self.git_failure.error,
+                "git_failing_since": None if self.git_failure is None else format_utc(self.git_failure.since),
+            },
         }
 
 
@@ -112,6 +118,7 @@ def join(
     *,
     now: datetime,
     git_looked_at: datetime | None = None,
+    git_failure: SourceFailure | None = None,
 ) -> Status:
     """The status of `environment`; `observations` are all that is known of its hosts.
 
@@ -127,6 +134,7 @@ def join(
         hosts=hosts,
         git_seconds=_age(_later(git_looked_at, _parsed_time(environment.revision_at)), now),
         host_seconds=_oldest_age(environment, observations, now),
+        git_failure=git_failure,
     )
 
 

@@ -68,7 +68,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
                 ],
             }
         ],
-        "freshness": {},
+        "freshness": {"git_error": None, "git_failing_since": None},
     }
 
 

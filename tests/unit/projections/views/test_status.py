@@ -87,7 +87,12 @@ def test_the_json_has_exactly_the_published_keys() -> None:
                 ],
             }
         ],
-        "freshness": {"git_seconds": 60.0, "host_seconds": 2.0},
+        "freshness": {
+            "git_seconds": 60.0,
+            "host_seconds": 2.0,
+            "git_error": None,
+            "git_failing_since": None,
+        },
     }
 
 

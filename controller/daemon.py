@@ -1,0 +1,301 @@
+"""The loop that runs by itself: hints wake it, looks decide.
+
+One asyncio loop. A branch is looked at when a push is noticed, when the poll is due and at each pass; an
+environment is considered when its branch shows something new, when its containers change, when a failure
+from outside is to be tried again, and at each pass. Nothing a hint says is believed: each look sees for
+itself, with the code of `--once`. A hint that is lost costs time until the next poll or pass, no more.
+
+A bug in the work of one environment is said and tried again later; it stops no other. A bug in the daemon
+itself ends the process with an error, because a loop that only seems to run is worse than one that ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.afterwards import Afterwards
+from controller.backoff import Backoff
+from controller.breaker import Attempts
+from controller.context import Context
+from controller.locks import LOCKED, locked
+from controller.look import Outcome, consider, keep
+from controller.notify import Notice, Notifier
+from controller.queues import WorkQueues
+from controller.schedule import Schedule
+from controller.source import Source, SourceLook
+from controller.wakeups import Listener, follow_refs
+from events.catalog import Failure
+from events.kernel.errors import InternalError, OutsideError, error_code
+from gitops.config.controller import ControllerFile
+from projections.engine.port import EngineEvent
+
+WORK_BROKE = error_code("work-broke", "A bug of Stagecraft ended the work on one environment.")
+
+_POLL = "poll"
+_ENDS = frozenset({"die", "stop", "destroy", "pause", "oom"})
+_SETTLING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""An engine tells of an end before its listing shows it, so a look that found nothing is repeated."""
+_LONGEST_BEAT_SECONDS = 15.0
+_FLUSH_SECONDS = 3.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """Watches one branch and keeps its environments; belongs to one event loop."""
+
+    context: Context
+    source: Source
+    url: str  # of the repository, as Git takes it
+    settings: ControllerFile
+    say: Callable[[str], None]  # what happened, one line
+    whisper: Callable[[str], None]  # what woke it
+    grace_seconds: float = 60.0  # for the work under way when it is asked to end
+    queues: WorkQueues = field(init=False)
+    notifier: Notifier = field(init=False)
+    _afterwards: Afterwards = field(init=False)
+    _attempts: Attempts = field(default_factory=Attempts)
+    _schedule: Schedule = field(default_factory=Schedule)
+    _look_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _poll_backoff: Backoff = field(init=False)
+    _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    _failing_since: float | None = None  # monotonic; the source does not answer
+    _stale: bool = False
+    _looked: bool = False
+    _said_of_source: str = ""
+
+    def __post_init__(self) -> None:
+        clock, poll = self.context.clock, self.settings.poll
+        self.queues = WorkQueues(work=self._work, clock=clock)
+        self.notifier = Notifier(settings=self.settings.notify, say=self.say)
+        self._poll_backoff = Backoff(
+            first_seconds=poll.interval, limit_seconds=max(poll.interval, poll.longest)
+        )
+        jitter = min(poll.jitter, poll.interval / 2)
+        self._schedule.every(_POLL, poll.interval, self._poll, jitter_seconds=jitter)
+        self._afterwards = Afterwards(
+            context=self.context,
+            queues=self.queues,
+            attempts=self._attempts,
+            say=self.say,
+            tell=self.notifier.tell,
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keep the environments until `stopping` is set, then finish what is under way.
+
+        Raises what a broken loop raised: the process should end and be started again.
+        """
+        async with AsyncExitStack() as stack:
+            await self._present(stack)
+            self._schedule.start()
+            loops = [asyncio.create_task(one) for one in self._loops()]
+            self.want_look("start")
+            stop = asyncio.create_task(stopping.wait())
+            try:
+                await asyncio.wait([stop, *loops], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._schedule.stop()
+                stop.cancel()
+                await self._end(loops)
+            for loop in loops:
+                if not loop.cancelled():
+                    loop.result()
+
+    def want_look(self, reason: str) -> None:
+        """Look at the branch as soon as the look under way is over."""
+        self.whisper(f"look at the branch: {reason}")
+        self._look_wanted.set()
+
+    def hear(self, event: EngineEvent) -> None:
+        """An engine's hint: look at that environment, or at all. The first look at the branch comes first."""
+        if not self._looked:
+            return
+        known = self.source.titles()
+        if event.environment is None:
+            for title in known:
+                self.queues.wake(title, "engine")
+        elif event.environment in known:
+            wait = self._attempts.wait_seconds(event.environment, now=self.context.clock.monotonic())
+            reason = f"{event.service} {event.action}"
+            self.whisper(f"{event.environment}: {reason}")
+            if event.action in _ENDS:
+                self._settling[event.environment] = list(_SETTLING_SECONDS)
+            self.queues.wake_later(event.environment, reason, seconds=max(wait, _SETTLING_SECONDS[0]))
+
+    def _loops(self) -> list[Coroutine[Any, Any, None]]:
+        listeners = [
+            Listener(host=host, engine=engine, hear=self.hear, say=self.say, clock=self.context.clock)
+            for host, engine in self.context.watches.items()
+        ]
+        return [
+            self._looks(),
+            self._refs(),
+            self._heartbeat(),
+            self.notifier.run(),
+            *(listener.run() for listener in listeners),
+        ]
+
+    async def _present(self, stack: AsyncExitStack) -> None:
+        """Say who else works on this home. Two daemons share it: each environment has its lock."""
+        try:
+            await stack.enter_async_context(
+                locked(
+                    self.context.home.run,
+                    "controller",
+                    clock=self.context.clock,
+                    purpose=f"controller run of {self.source.watched.slug}",
+                    deadline_seconds=0,
+                )
+            )
+        except OutsideError as error:
+            if error.code != LOCKED:
+                raise
+            self.say(f"another controller works on this home, {error.why}; each waits for the other's locks")
+
+    async def _end(self, loops: list[asyncio.Task[None]]) -> None:
+        """Take no new work, finish the work under way within the grace, then leave the rest to the log."""
+        self.queues.close()
+        notices = loops.pop(3)
+        await _cancelled(loops)
+        if self.queues.working:
+            self.say(f"ending: finishing {', '.join(self.queues.working)} (up to {self.grace_seconds:g} s)")
+        try:
+            async with asyncio.timeout(self.grace_seconds):
+                await self.queues.finished()
+        except TimeoutError:
+            self.say(f"not finished: {', '.join(self.queues.working)}; the next start goes on with it")
+            await self.queues.cancel()
+        if not notices.done():
+            await self.notifier.flush(seconds=_FLUSH_SECONDS)
+        await _cancelled([notices])
+        loops.insert(3, notices)
+        self.say("ended")
+
+    async def _poll(self) -> None:
+        self.want_look("poll")
+
+    async def _looks(self) -> None:
+        while True:
+            await self._look_wanted.wait()
+            self._look_wanted.clear()
+            await self.look()
+
+    async def _refs(self) -> None:
+        async for _ in follow_refs(self.url, self.source.branch, clock=self.context.clock, say=self.say):
+            self.want_look("refs changed")
+
+    async def _heartbeat(self) -> None:
+        """Monotonic, so that no jump of the wall clock stops it: passes, staleness, a lost poll."""
+        clock, poll = self.context.clock, self.settings.poll
+        interval = self.settings.passes.interval
+        next_pass = clock.monotonic() + interval
+        while True:
+            await clock.sleep(min(_LONGEST_BEAT_SECONDS, interval, poll.stale_after))
+            longest = max(poll.interval, poll.longest) + poll.jitter
+            for name in self._schedule.recheck(now=clock.now(), longest_seconds=longest):
+                self.say(f"the clock was set back; the {name} was planned anew")
+                self.want_look("clock")
+            self._check_stale()
+            if clock.monotonic() >= next_pass:
+                next_pass = clock.monotonic() + interval
+                self.want_look("pass")
+                self._wake_all("pass")
+
+    def _wake_all(self, reason: str) -> None:
+        for title in self.source.titles():
+            self.queues.wake(title, reason)
+
+    async def look(self) -> None:
+        """Look at the branch once and wake what it concerns."""
+        found = await self.source.look()
+        first, self._looked = not self._looked, True
+        if found.status == "unreachable":
+            self._not_answered(found)
+        else:
+            self._answered(found)
+        if found.status == "seen" and found.changed and self.source.latest is not None:
+            self.say(f"{self.source.branch} is at {self.source.latest.revision[:12]}")
+            self._wake_all("new commit")
+        elif first:
+            self._wake_all("start")
+
+    def _answered(self, found: SourceLook) -> None:
+        if self._poll_backoff.failures:
+            self._poll_backoff.succeeded()
+            self._schedule.as_usual(_POLL)
+            self.say("the repository answers again")
+        self._failing_since = None
+        if self._stale:
+            self._stale = False
+            self._tell_source("recovered", "the repository answers again")
+        self._say_of_source("" if found.error is None else str(found.error))
+
+    def _not_answered(self, found: SourceLook) -> None:
+        """Keep it for status, wait longer each time."""
+        clock = self.context.clock
+        if self._failing_since is None:
+            self._failing_since = clock.monotonic()
+        words = str(found.error)
+        for title in self.source.titles():
+            self.context.observed.note_source_failure(title, words, clock.now())
+        self._schedule.slow_down(_POLL, self._poll_backoff.failed())
+        self._say_of_source(words)
+        self._check_stale()
+
+    def _say_of_source(self, words: str) -> None:
+        if words and words != self._said_of_source:
+            self.say(words)
+        self._said_of_source = words
+
+    def _check_stale(self) -> None:
+        since, limit = self._failing_since, self.settings.poll.stale_after
+        if since is not None and not self._stale and self.context.clock.monotonic() - since >= limit:
+            self._stale = True
+            self._tell_source("stale", self._said_of_source)
+
+    def _tell_source(self, event: str, message: str) -> None:
+        for title in self.source.titles():
+            self.notifier.tell(
+                Notice(
+                    event="stale" if event == "stale" else "recovered",
+                    environment=title,
+                    release=None,
+                    status="stale" if event == "stale" else "fresh",
+                    message=message,
+                    time=self.context.clock.now(),
+                )
+            )
+
+    async def _work(self, title: str, reasons: tuple[str, ...]) -> None:
+        """Consider one environment, whatever woke it, and see to what follows."""
+        self.whisper(f"{title}: considered: {', '.join(reasons)}")
+        started = self.context.clock.monotonic()
+        try:
+            outcome = await self._consider(title)
+            self._afterwards.see_to(outcome, started=started)
+            settling = [] if outcome.healed else self._settling.pop(title, [])
+            if settling:
+                self._settling[title] = settling[1:]
+                self.queues.wake_later(title, "settling", seconds=settling[0])
+        except Exception as error:  # noqa: BLE001  # a bug in one environment's work must not stop the others
+            words = f"{type(error).__name__}: {error}"
+            broke = InternalError(WORK_BROKE, f"the work on {title} broke", why=words)
+            failure = Failure.from_error(broke)
+            self._afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
+
+    async def _consider(self, title: str) -> Outcome:
+        project, _, name = title.partition("/")
+        with self.source.shown(title) as sighting:
+            if sighting is not None:
+                return await consider(self.context, sighting, name)
+        return await keep(self.context, project, name)
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

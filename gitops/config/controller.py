@@ -1,0 +1,101 @@
+"""The schema of `controller.yml`: the operator's own settings, never part of a watched repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from events.kernel.errors import UserError, Where, error_code
+from gitops.config.document import MAX_CONFIG_BYTES, load_document
+from gitops.config.models import Duration, Section
+from gitops.config.schema import parse
+
+CONTROLLER_FILE_UNREADABLE = error_code(
+    "controller-file-unreadable", "The controller's configuration file cannot be read."
+)
+
+CONTROLLER_FILE = "controller.yml"
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("it must be an http or https address")
+    return text
+
+
+def _emptied(value: object) -> object:
+    return {} if value is None else value
+
+
+class PollSection(Section):
+    """`poll`: asking the repository, whether or not anything woke the controller."""
+
+    interval: Duration = Field(default=30.0, description="Between two questions.")
+    jitter: Duration = Field(default=3.0, description="Up to this much earlier or later.")
+    longest: Duration = Field(default=300.0, description="Between two questions while it does not answer.")
+    stale_after: Duration = Field(
+        default=600.0, description="Without an answer for this long, the branch counts as stale."
+    )
+
+
+class PassSection(Section):
+    """`pass`: looking at everything, whether or not anything happened."""
+
+    interval: Duration = Field(default=300.0, description="Between two passes.")
+
+
+class NotifySection(Section):
+    """`notify`: who is told of a failed or rolled back Release, a stale branch, and a recovery."""
+
+    webhook: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        default=None, description="Gets a POST with a JSON object."
+    )
+    command: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="A program and its arguments; gets the JSON object on standard input."
+    )
+    deadline: Duration = Field(default=10.0, description="How long telling may take.")
+
+
+class ControllerFile(Section):
+    """`controller.yml`."""
+
+    poll: Annotated[PollSection, BeforeValidator(_emptied)] = Field(
+        default=PollSection(), description="How the repository is asked."
+    )
+    passes: Annotated[PassSection, BeforeValidator(_emptied)] = Field(
+        default=PassSection(), alias="pass", description="The backstop."
+    )
+    notify: Annotated[NotifySection, BeforeValidator(_emptied)] = Field(
+        default=NotifySection(), description="Who is told."
+    )
+
+
+def load_controller_file(path: Path, *, required: bool) -> ControllerFile:
+    """Read and check the file; one that is missing and not required stands for the defaults.
+
+    Raises UserError `controller-file-unreadable` or `config-invalid`.
+    """
+    if not required and not path.exists():
+        return ControllerFile()
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, str(error)) from error
+    if len(content) > MAX_CONFIG_BYTES:
+        raise _unreadable(path, f"it is larger than {MAX_CONFIG_BYTES} bytes")
+    return parse(load_document(path.name, content), ControllerFile)
+
+
+def _unreadable(path: Path, why: str) -> UserError:
+    return UserError(
+        CONTROLLER_FILE_UNREADABLE,
+        f"cannot read {path}",
+        where=Where(file=str(path)),
+        why=why,
+        next="name a file with --controller FILE",
+    )

@@ -1,0 +1,255 @@
+"""The daemon on a simulated engine: what wakes which environment, healing that does not last, an end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.daemon import Daemon
+from controller.repositories import watched
+from controller.source import Source
+from events.catalog.environment import BreakerOpened
+from events.kernel.clock import SystemClock
+from events.streams import environment_stream
+from gitops.config.controller import ControllerFile
+from projections.engine.port import EngineEvent
+from tests.support.controllers import SimulatedController
+from tests.support.repos import Repository
+
+_ENVIRONMENTS = "project: {name: shop}\nenvironments: {prod: {}, staging: {}}\n"
+
+
+@dataclass(slots=True)
+class ScriptedWatch:
+    """Stands for the engine's event stream: says what a test puts in."""
+
+    events: asyncio.Queue[EngineEvent] = field(default_factory=asyncio.Queue[EngineEvent])
+
+    async def watch(self) -> AsyncGenerator[EngineEvent]:
+        while True:
+            yield await self.events.get()
+
+
+@dataclass(slots=True)
+class _Scene:
+    controller: SimulatedController
+    said: list[str] = field(default_factory=list[str])
+    whispered: list[str] = field(default_factory=list[str])
+
+    def daemon(self, *environments: str, settings: ControllerFile | None = None) -> Daemon:
+        controller = self.controller
+        repository = watched(
+            controller.context.home, str(controller.repository.origin), cwd=controller.folder
+        )
+        source = Source(
+            context=controller.context,
+            watched=repository,
+            branch="main",
+            environments=environments,
+            config_path="stagecraft.yml",
+        )
+        return Daemon(
+            context=controller.context,
+            source=source,
+            url=repository.url,
+            settings=settings or ControllerFile(),
+            say=self.said.append,
+            whisper=self.whispered.append,
+        )
+
+    async def looked(self, daemon: Daemon) -> None:
+        """One look and all the work that follows."""
+        await daemon.look()
+        await daemon.queues.finished()
+
+
+@pytest.fixture
+def scene(repository: Repository, tmp_path: Path) -> _Scene:
+    return _Scene(SimulatedController(repository=repository, folder=tmp_path / "home"))
+
+
+def _run(story: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30):
+            await story()
+
+    asyncio.run(bounded())
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    """Return when it holds; the story's own deadline bounds the wait."""
+    while True:
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+
+
+def test_a_look_wakes_every_environment_of_a_new_commit_and_none_afterwards(scene: _Scene) -> None:
+    scene.controller.merge(project=_ENVIRONMENTS, web="web:1")
+
+    async def story() -> None:
+        daemon = scene.daemon()
+        await scene.looked(daemon)
+        considered = [line for line in scene.whispered if "considered" in line]
+        assert sorted(considered) == [
+            "shop/prod: considered: new commit",
+            "shop/staging: considered: new commit",
+        ]
+        await scene.looked(daemon)
+        assert len([line for line in scene.whispered if "considered" in line]) == 2
+
+    _run(story)
+    assert scene.controller.types.count("ReleaseCompleted") == 2
+
+
+def test_only_the_environments_that_were_asked_for_are_kept(scene: _Scene) -> None:
+    scene.controller.merge(project=_ENVIRONMENTS, web="web:1")
+
+    async def story() -> None:
+        daemon = scene.daemon("staging")
+        await scene.looked(daemon)
+        daemon.hear(EngineEvent(environment="shop/prod", service="web", action="die"))
+        daemon.hear(EngineEvent(environment="other/prod", service="web", action="die"))
+        await daemon.queues.finished()
+
+    _run(story)
+    assert scene.controller.types.count("ReleaseCompleted") == 1
+    assert not any("shop/prod" in line for line in scene.whispered)
+
+
+def test_what_is_deployed_is_healed_although_git_does_not_answer(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    controller.look()
+    controller.engine.alive.clear()
+    controller.repository.origin.rename(controller.repository.origin.with_name("away.git"))
+    _run(lambda: scene.looked(scene.daemon()))
+    assert controller.engine.named("shop-prod-web-1").stopped is None
+    failure = controller.context.observed.source_failure("shop/prod")
+    assert failure is not None
+    assert "DriftHealed" in controller.types
+
+
+def test_a_source_that_answers_again_is_said_and_no_longer_shown(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    origin, away = controller.repository.origin, controller.repository.origin.with_name("away.git")
+
+    async def story() -> None:
+        daemon = scene.daemon()
+        await scene.looked(daemon)
+        stopping = asyncio.Event()
+        running = asyncio.create_task(daemon.run(stopping))
+        origin.rename(away)
+        daemon.want_look("test")
+        await _until(lambda: controller.context.observed.source_failure("shop/prod") is not None)
+        away.rename(origin)
+        daemon.want_look("test")
+        await _until(lambda: controller.context.observed.source_failure("shop/prod") is None)
+        stopping.set()
+        await running
+
+    # The heartbeat sleeps on this clock, so it must be one that really waits.
+    object.__setattr__(controller.context, "clock", SystemClock())
+    _run(story)
+    assert "the repository answers again" in scene.said
+    assert scene.said[-1] == "ended"
+
+
+def test_an_event_of_the_engine_heals(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    script = ScriptedWatch()
+    object.__setattr__(controller.context, "clock", SystemClock())
+    object.__setattr__(controller.context, "watches", {"local": script})
+
+    async def story() -> None:
+        daemon = scene.daemon()
+        stopping = asyncio.Event()
+        running = asyncio.create_task(daemon.run(stopping))
+        await _until(lambda: "ReleaseCompleted" in controller.types)
+        controller.engine.alive.clear()
+        script.events.put_nowait(EngineEvent(environment="shop/prod", service="web", action="die"))
+        await _until(lambda: "DriftHealed" in controller.types)
+        stopping.set()
+        await running
+
+    _run(story)
+    assert controller.engine.named("shop-prod-web-1").stopped is None
+
+
+def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+
+    async def story() -> None:
+        daemon = scene.daemon()
+        await scene.looked(daemon)
+        for _ in range(5):
+            assert "BreakerOpened" not in controller.types
+            controller.engine.alive.clear()
+            daemon.queues.wake("shop/prod", "test")
+            await daemon.queues.finished()
+        await daemon.queues.cancel()
+
+    _run(story)
+    assert controller.types.count("DriftHealed") == 5
+    assert controller.types.count("BreakerOpened") == 1
+    assert any("healing rests for 300 s" in line for line in scene.said)
+
+
+def test_an_open_breaker_rests_until_its_time_is_over(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    controller.look()
+    _open_breaker(controller)
+    controller.engine.alive.clear()
+    (rests,) = controller.look()
+    assert not rests.healed
+    assert controller.types[-1] == "BreakerOpened"
+    controller.clock.advance(301)
+    (healed,) = controller.look()
+    assert healed.healed
+    assert controller.types[-4:] == ["BreakerClosed", "DriftDetected", "ServiceReplaced", "DriftHealed"]
+    controller.look()
+    assert controller.types.count("BreakerClosed") == 1
+
+
+def test_a_new_release_closes_the_breaker(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    controller.look()
+    _open_breaker(controller)
+    controller.merge(web="web:2")
+    (outcome,) = controller.look()
+    assert outcome.status == "completed"
+    controller.engine.alive.clear()
+    assert controller.look()[0].healed
+
+
+def _open_breaker(controller: SimulatedController) -> None:
+    until = controller.clock.now() + timedelta(seconds=300)
+    opened = BreakerOpened(attempts=5, until=until, reason="it ends")
+    controller.context.recorder().append(environment_stream("shop", "prod"), opened)
+
+
+def test_a_commit_that_cannot_be_used_is_said_once_and_is_no_silence_of_git(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+
+    async def story() -> None:
+        daemon = scene.daemon()
+        await scene.looked(daemon)
+        controller.merge(project="project: [", web="web:2")
+        await scene.looked(daemon)
+        await scene.looked(daemon)
+
+    _run(story)
+    assert len([line for line in scene.said if "config-invalid" in line]) == 1
+    assert controller.context.observed.source_failure("shop/prod") is None
+    assert controller.types.count("RevisionRejected") == 1

@@ -1,0 +1,66 @@
+"""`controller.yml`: defaults, strictness, errors that say where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from events.kernel.errors import UserError
+from gitops.config.controller import ControllerFile, load_controller_file
+
+
+def _load(folder: Path, text: str) -> ControllerFile:
+    path = folder / "controller.yml"
+    path.write_text(text)
+    return load_controller_file(path, required=True)
+
+
+def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
+    found = load_controller_file(tmp_path / "controller.yml", required=False)
+    assert (found.poll.interval, found.passes.interval, found.notify.webhook) == (30.0, 300.0, None)
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_controller_file(tmp_path / "other.yml", required=True)
+    assert caught.value.code == "controller-file-unreadable"
+
+
+def test_a_folder_and_a_file_that_is_too_large_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        load_controller_file(tmp_path, required=False)
+    with pytest.raises(UserError, match="cannot read"):
+        _load(tmp_path, "#" * (1024 * 1024 + 1))
+
+
+def test_all_keys_are_read(tmp_path: Path) -> None:
+    found = _load(
+        tmp_path,
+        "poll: {interval: 1m, jitter: 1s, longest: 10m, stale_after: 1h}\n"
+        "pass: {interval: 2m}\n"
+        "notify: {webhook: 'https://example.org/x', command: [tell, us], deadline: 3s}\n",
+    )
+    assert (found.poll.interval, found.poll.stale_after, found.passes.interval) == (60, 3600, 120)
+    assert found.notify.command == ["tell", "us"]
+
+
+def test_empty_sections_stand_for_their_defaults(tmp_path: Path) -> None:
+    assert _load(tmp_path, "poll:\npass:\nnotify:\n") == ControllerFile()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pol: {}", "poll"),
+        ("poll: {interval: 30}", "length of time"),
+        ("notify: {webhook: 'file:///etc/passwd'}", "http"),
+        ("notify: {command: []}", "empty"),
+        ("notify: {command: tell}", "list"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, text)
+    assert caught.value.code == "config-invalid"
+    assert words in str(caught.value)
