@@ -59,8 +59,8 @@ class Afterwards:
             return
         memory = self._memory(outcome.environment)
         memory.retries.succeeded()
-        if outcome.status == "in-sync" and not outcome.detail:
-            memory.words = ""
+        if outcome.status == "completed" or (outcome.status == "in-sync" and not outcome.detail):
+            memory.words = ""  # nothing to say, or the Release said it itself
         else:
             self._say(outcome, memory)
         if memory.told and self._is_well(outcome):
