@@ -79,6 +79,7 @@ def event_sections() -> Iterator[str]:
 
 def configuration_sections() -> Iterator[str]:
     """One section per file that a person writes."""
+    from gitops.config.controller import ControllerFile
     from gitops.config.models import EnvironmentSection, StagecraftFile
 
     yield "## stagecraft.yml"
@@ -87,6 +88,9 @@ def configuration_sections() -> Iterator[str]:
     yield "## environments/NAME.yml"
     yield "One environment in a file of its own; it replaces an entry of that name in `stagecraft.yml`."
     yield from schema_table(EnvironmentSection)
+    yield "## controller.yml"
+    yield "The operator's own settings, in the home or named by `--controller`; never in a watched repository."
+    yield from schema_table(ControllerFile)
 
 
 def error_sections() -> Iterator[str]:
@@ -221,7 +225,7 @@ PAGES = (
     Page(
         "configuration.md",
         "Configuration",
-        "What a repository may say. An unknown key is an error; a length of time is text such as `2s`.",
+        "What the files that people write may say. An unknown key is an error; a length of time is text such as `2s`.",
         configuration_sections,
     ),
     Page(
