@@ -89,7 +89,7 @@ def configuration_sections() -> Iterator[str]:
     yield "One environment in a file of its own; it replaces an entry of that name in `stagecraft.yml`."
     yield from schema_table(EnvironmentSection)
     yield "## controller.yml"
-    yield "The operator's own settings, in the home or named by `--controller`; never in a watched repository."
+    yield "The operator's settings, in the home or named by `--controller`; never in a watched repository."
     yield from schema_table(ControllerFile)
 
 
@@ -225,7 +225,7 @@ PAGES = (
     Page(
         "configuration.md",
         "Configuration",
-        "What the files that people write may say. An unknown key is an error; a length of time is text such as `2s`.",
+        "An unknown key is an error. A length of time is text such as `2s`; its default is shown in seconds.",
         configuration_sections,
     ),
     Page(
