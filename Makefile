@@ -50,8 +50,8 @@ check: setup ## format, lint, import direction, types, generated pages in step
 test: lab check ## all but the slow tests, with checks and coverage
 	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' -m "not slow" $(TESTS)
 
-test-full: lab check ## all tests
-	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
+test-full: lab check ## all tests, and a search for new examples
+	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
 
 docs: setup ## regenerate docs/reference
 	$(BIN)/python -P -m cli.docs $(REFERENCE)

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from docker.client import DockerClient
 
@@ -36,9 +37,20 @@ GIT_IDENTITY = """[user]
 """
 
 
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+
+
 def pytest_configure() -> None:
-    """Make SIGTERM end the session as Ctrl-C does, so that an engine started here is stopped here."""
+    """Make SIGTERM end the session as Ctrl-C does, so that an engine started here is stopped here.
+
+    Property tests take the same examples in each run, so that a run says something about a change; `make
+    test-full` searches for new ones.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
