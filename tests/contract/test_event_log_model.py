@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -59,9 +60,9 @@ class LogMachine(RuleBasedStateMachine):
         self.answers: dict[UUID, tuple[Parts, tuple[StoredEvent, ...]]] = {}
         self.log = self.open()
 
+    @abstractmethod
     def open(self) -> EventLog:
         """The log under test."""
-        raise NotImplementedError
 
     def version(self, stream: StreamName) -> int:
         return sum(name == stream for name, _, _ in self.model)

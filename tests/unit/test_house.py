@@ -19,11 +19,11 @@ ROOMS = ("cli", "controller", "events", "gitops", "projections")
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 # Written in two parts so that this file does not break its own rule.
 REGISTRY_HOSTS = (
-    "pypi." + "org",
-    "files." + "pythonhosted.org",
-    "registry.npmjs." + "org",
-    "deb." + "debian.org",
-    "security." + "debian.org",
+    "pypi" + ".org",
+    "files.pythonhosted" + ".org",
+    "registry.npmjs" + ".org",
+    "deb.debian" + ".org",
+    "security.debian" + ".org",
     "registry-1." + "docker.io",
 )
 CARRIERS_OF_MORE = re.compile(
