@@ -47,8 +47,8 @@ def pytest_configure() -> None:
     """Make SIGTERM end the session as Ctrl-C does, so that an engine started here is stopped here.
 
     A shell starts its background jobs with SIGINT ignored, and children inherit that: the commands that
-    tests interrupt must hear it. Property tests take the same examples in each run, so that a run says something about a change; `make
-    test-full` searches for new ones.
+    tests interrupt must hear it. Property tests take the same examples in each run, so that a run says
+    something about a change; `make test-full` searches for new ones.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
