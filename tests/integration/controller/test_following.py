@@ -137,5 +137,5 @@ def test_a_running_release_is_not_superseded_and_each_gets_its_verdict_in_order(
     assert controller.types.count("ReleaseSuperseded") == 0
     outcome = asyncio.run(keep(controller.context, "shop", "prod"))
     assert outcome.status == "in-sync"
-    (web,) = controller.engine.alive.values()
-    assert web.image in {"web:3", controller.engine.images["web:3"]}
+    (web,) = controller.engine.world.containers.values()
+    assert web.image in {"web:3", controller.engine.world.images["web:3"]}

@@ -18,7 +18,6 @@ from projections.converge.fence import FencedEngine, Mark, decode_mark
 from projections.converge.release import Verdict
 from projections.converge.site import Site
 from projections.engine.port import Engine
-from tests.support.engine_simulated import identity_labels
 from tests.unit.projections.converge.scene import (
     ENVIRONMENT,
     LINEAGE,
@@ -26,6 +25,7 @@ from tests.unit.projections.converge.scene import (
     STREAM,
     Scene,
     Spec,
+    identity_labels,
     manifest_of,
 )
 
