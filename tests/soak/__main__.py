@@ -18,6 +18,7 @@ from tests.soak.run import soak
 
 _DEFAULT_SECONDS = 3600.0
 _FAILED = 1
+_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -34,7 +35,12 @@ def main() -> int:
         print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)  # noqa: T201  # a program of its own
 
     tell(f"seed {seed}, {asked.seconds:g} s")
-    result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell)
+    try:
+        result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        tell("interrupted; nothing is kept")
+        return _INTERRUPTED
     if asked.report is not None:
         asked.report.write_text(page(result))
     for fault in result.faults:
