@@ -80,7 +80,7 @@ async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -
 
 
 async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
-    """End the hold; the next look deploys what Git shows."""
+    """End the hold or the rest of healing; the next look deploys what Git shows."""
     async with _lock(context, target, purpose="resume"):
         state = context.environment(target.project, target.name)
         _append(context, target, state=state, decided=decide_resume(state, reason=reason), actor=actor)
