@@ -1,0 +1,132 @@
+"""One demo from beginning to end: make everything, play the story, take everything away.
+
+What a user has to mend (no git, no programs, an engine elsewhere, a home in use) is found before anything is
+made. From the record on, whatever happens ends in `tear_down`: the end, an interrupt, a failure. `--keep`
+leaves everything after the story, and after an expectation that failed, because then somebody wants to look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.bootstrap import open_engine, open_log
+from controller.demo.images import image_archive, programs
+from controller.demo.interrupts import Interrupts
+from controller.demo.place import Place, new_place
+from controller.demo.shop import Shop
+from controller.demo.stage import DEMO_EXPECTATION_FAILED, Screen, Stage, git
+from controller.demo.story import play
+from controller.demo.teardown import tear_down
+from events.kernel.errors import InternalError, UserError, error_code
+from projections.engine.address import EngineAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.home import Home
+
+DEMO_ENGINE_ELSEWHERE = error_code(
+    "demo-engine-elsewhere", "The demo needs a Docker engine on this machine and DOCKER_HOST names another."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What a demo is started with."""
+
+    home: Home
+    token: str  # makes its names unlike those of any other demo
+    keep: bool
+    command: Path  # the installed `stagecraft`
+    environ: Mapping[str, str]
+    screen: Screen
+    removed: Callable[[str], None]  # told what was taken away, piece by piece
+    ending: Callable[[], None]  # told that taking away begins
+
+    def run(self) -> Place:
+        """Play it. Raises errors of the tree, KeyboardInterrupt, and SystemExit after SIGTERM."""
+        interrupts = Interrupts()
+        with interrupts.heard():
+            _require_local_engine(self.home)
+            installed = programs()
+            git("--version", cwd=Path.cwd())
+            shop = Shop(project=f"shop-{self.token}", port=_free_port())
+            place = new_place(self.home, shop)
+            stage = Stage(place=place, screen=self.screen, command=self.command, environ=self.environ)
+            kept = False
+            try:
+                self._set_up(stage, installed, interrupts)
+                self._play(stage)
+                kept = self.keep
+            except InternalError as error:
+                kept = self.keep and error.code == DEMO_EXPECTATION_FAILED
+                raise
+            finally:
+                interrupts.never()
+                if not kept:
+                    self.ending()
+                    tear_down(stage.place, say=self.removed)
+            return stage.place
+
+    def _set_up(self, stage: Stage, installed: Mapping[str, Path], interrupts: Interrupts) -> None:
+        place, screen = stage.place, self.screen
+        screen.act("Before it begins")
+        with interrupts.later():  # a half would go on loading while everything is taken away
+            asyncio.run(_load(place, installed))
+        screen.note("Six images are made from the programs of two wheels. Nothing is pulled.")
+        git("init", "--quiet", "--bare", "--initial-branch=main", str(place.origin), cwd=place.folder)
+        git("clone", "--quiet", str(place.origin), str(place.work), cwd=place.folder)
+        for key, value in _TEAM.items():
+            git("config", key, value, cwd=place.work)
+        screen.note(f"The team's repository is {place.origin}")
+        with interrupts.later():  # until the process is on record
+            stage.start_controller(stays=self.keep)
+
+    def _play(self, stage: Stage) -> None:
+        stage.watched()
+        with open_log(self.home) as log:
+            stage.log = log
+            play(stage)
+
+
+_TEAM = {
+    "user.name": "The shop's team",
+    "user.email": "team@shop.example",
+    "commit.gpgsign": "false",
+    "push.default": "current",
+}
+
+
+def _require_local_engine(home: Home) -> None:
+    """Raises UserError `demo-engine-elsewhere`, and OutsideError when the engine does not answer."""
+    address = EngineAddress.chosen(None)
+    if not address.local:
+        raise UserError(
+            DEMO_ENGINE_ELSEWHERE,
+            "the demo needs a Docker engine on this machine",
+            why=f"DOCKER_HOST is {address.url}, and the demo's URL is on this machine's loopback",
+            next="unset DOCKER_HOST, or set it to a unix:// socket",
+        )
+    asyncio.run(_knock(home))
+
+
+async def _knock(home: Home) -> None:
+    with open_engine(home) as engine:
+        await engine.identity()
+
+
+async def _load(place: Place, installed: Mapping[str, Path]) -> None:
+    with open_engine(place.home) as engine:
+        await engine.stock.load(image_archive(place.shop.project, installed))
+
+
+def _free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
