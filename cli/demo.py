@@ -40,6 +40,7 @@ def _demo(
         home=home,
         token=token,
         keep=keep,
+        verbose=settings.verbose,
         command=Path(sys.executable).parent / "stagecraft",
         environ=settings.environ,
         screen=shown,

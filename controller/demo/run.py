@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.bootstrap import open_engine, open_log
+from controller.bootstrap import open_engine
 from controller.demo.images import image_archive, programs
 from controller.demo.interrupts import Interrupts
-from controller.demo.place import Place, new_place
+from controller.demo.place import Place, find_place, new_place
 from controller.demo.shop import Shop
 from controller.demo.stage import DEMO_EXPECTATION_FAILED, Screen, Stage, git
 from controller.demo.story import play
@@ -41,6 +42,7 @@ class Demo:
     home: Home
     token: str  # makes its names unlike those of any other demo
     keep: bool
+    verbose: bool  # every line of the controller is shown
     command: Path  # the installed `stagecraft`
     environ: Mapping[str, str]
     screen: Screen
@@ -56,12 +58,22 @@ class Demo:
             git("--version", cwd=Path.cwd())
             shop = Shop(project=f"shop-{self.token}", port=_free_port())
             place = new_place(self.home, shop)
-            stage = Stage(place=place, screen=self.screen, command=self.command, environ=self.environ)
             kept = False
             try:
-                self._set_up(stage, installed, interrupts)
-                self._play(stage)
-                kept = self.keep
+                with ExitStack() as opened:
+                    stage = Stage(
+                        place=place,
+                        screen=self.screen,
+                        command=self.command,
+                        environ=self.environ,
+                        stays=self.keep,
+                        verbose=self.verbose,
+                        interrupts=interrupts,
+                        opened=opened,
+                    )
+                    self._set_up(stage, installed)
+                    play(stage)
+                    kept = self.keep
             except InternalError as error:
                 kept = self.keep and error.code == DEMO_EXPECTATION_FAILED
                 raise
@@ -69,28 +81,21 @@ class Demo:
                 interrupts.never()
                 if not kept:
                     self.ending()
-                    tear_down(stage.place, say=self.removed)
-            return stage.place
+                    tear_down(find_place(self.home), say=self.removed)
+            return place
 
-    def _set_up(self, stage: Stage, installed: Mapping[str, Path], interrupts: Interrupts) -> None:
+    def _set_up(self, stage: Stage, installed: Mapping[str, Path]) -> None:
         place, screen = stage.place, self.screen
-        screen.act("Before it begins")
-        with interrupts.later():  # a half would go on loading while everything is taken away
+        screen.act("Setting up")
+        screen.note("Six images, made from the programs of two wheels; nothing is pulled.")
+        with stage.interrupts.later():  # a half would go on loading while everything is taken away
             asyncio.run(_load(place, installed))
-        screen.note("Six images are made from the programs of two wheels. Nothing is pulled.")
+        screen.note(f"A home for Stagecraft and a bare repository in {place.home.root}")
         git("init", "--quiet", "--bare", "--initial-branch=main", str(place.origin), cwd=place.folder)
         git("clone", "--quiet", str(place.origin), str(place.work), cwd=place.folder)
         for key, value in _TEAM.items():
             git("config", key, value, cwd=place.work)
-        screen.note(f"The team's repository is {place.origin}")
-        with interrupts.later():  # until the process is on record
-            stage.start_controller(stays=self.keep)
-
-    def _play(self, stage: Stage) -> None:
-        stage.watched()
-        with open_log(self.home) as log:
-            stage.log = log
-            play(stage)
+        screen.command(f"export STAGECRAFT_HOME={place.home.root}")
 
 
 _TEAM = {

@@ -18,7 +18,9 @@ MISTAKE = 'command: ["--listen", ":80800"]'
 _PROJECT_FILE = """project:
   name: {project}
 environments:
-  {environment}: {{}}
+  {environment}:
+    gate:
+      settle: 1s # how long a service without a health check must stay up
 """
 
 _COMPOSE_FILE = """services:

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from controller.bootstrap import open_log
+from controller.demo.telling import told
 from controller.holders import identify, lives
 from events.kernel.errors import InternalError, OutsideError, error_code
 from events.kernel.process import PROCESS_NOT_STARTED
@@ -27,7 +29,11 @@ from events.kernel.process import PROCESS_NOT_STARTED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from contextlib import ExitStack
+
+    from controller.demo.interrupts import Interrupts
     from controller.demo.place import Place
+    from events.envelope import StoredEvent
     from events.log import EventLog
 
 DEMO_EXPECTATION_FAILED = error_code(
@@ -73,16 +79,20 @@ class Stage:
     screen: Screen
     command: Path  # the installed `stagecraft`
     environ: Mapping[str, str]  # of the caller
-    log: EventLog | None = None  # from the controller's start on
+    stays: bool  # the controller outlives this process
+    verbose: bool  # every line of the controller is shown
+    interrupts: Interrupts
+    opened: ExitStack  # closes the log at the end
+    _log: EventLog | None = field(default=None, init=False)  # from the controller's start on
     _read: int = field(default=0, init=False)  # bytes of the controller's output that were shown
 
-    def start_controller(self, *, stays: bool) -> None:
+    def start_controller(self) -> None:
         """Start the daemon, whose output goes to a file; unless it `stays` it ends with this process."""
         arguments = ["controller", "run", "--repo", str(self.place.origin), "--branch", "main"]
         self.screen.command(f"stagecraft {' '.join(arguments)} &")
         setpriv = shutil.which("setpriv")
-        guard = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv and not stays else []
-        with self.place.controller_log.open("wb") as sink:
+        guard = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv and not self.stays else []
+        with self.interrupts.later(), self.place.controller_log.open("wb") as sink:
             process = subprocess.Popen(
                 [*guard, str(self.command), *arguments],
                 cwd=self.place.folder,
@@ -92,19 +102,21 @@ class Stage:
                 stderr=sink,
                 start_new_session=True,  # a Ctrl-C is for the demo, which ends it
             )
-        identity = identify(process.pid)
-        if identity is None:
-            raise self.failed("the controller starts", "it ended at once")
-        self.place = self.place.with_controller(identity)
-
-    def watched(self) -> None:
-        """Prove that the controller has begun."""
+            identity = identify(process.pid)
+            if identity is None:
+                raise self.failed("the controller starts", "it ended at once")
+            self.place = self.place.with_controller(identity)
         self.wait("the controller watches the repository", lambda: "watching " in self._said())
+        self._log = self.opened.enter_context(open_log(self.place.home))
 
-    def stagecraft(self, *arguments: str) -> None:
-        """Type a command of `stagecraft`, which must succeed, and show what it says."""
-        self.screen.command(" ".join(["stagecraft", *map(_as_typed, arguments)]))
-        self._run([str(self.command), *arguments], env=self._variables())
+    def stagecraft(self, *arguments: str, from_line: str = "") -> None:
+        """Type a command of `stagecraft`, which must succeed, and show what it says.
+
+        With `from_line` only from the line on that begins so, as a user would have `sed` show it.
+        """
+        filtered = f" | sed -n '/^{from_line}/,$p'" if from_line else ""
+        self.screen.command(" ".join(["stagecraft", *map(_as_typed, arguments)]) + filtered)
+        self._run([str(self.command), *arguments], from_line=from_line)
 
     def git(self, *arguments: str, shown: bool = True) -> None:
         """Type a command of git in the team's clone; what it says is shown when it fails."""
@@ -142,14 +154,17 @@ class Stage:
         self.wait(f"the log has {type_name}: {what}", there)
         return found[0]
 
-    def events(self, *, after: int = 0, type_name: str | None = None) -> list[dict[str, Any]]:
-        """The data of events behind a position."""
-        stored = [] if self.log is None else self.log.read(after=after, type_name=type_name)
-        return [json.loads(event.data) for event in stored]
+    def stored(self, *, after: int = 0, type_name: str | None = None) -> list[StoredEvent]:
+        """The log behind a position, oldest first."""
+        return [] if self._log is None else self._log.read(after=after, type_name=type_name)
+
+    def events(self, *, after: int, type_name: str) -> list[dict[str, Any]]:
+        """The data of events of one type behind a position."""
+        return [json.loads(event.data) for event in self.stored(after=after, type_name=type_name)]
 
     def head(self) -> int:
         """The log's newest position."""
-        return 0 if self.log is None else self.log.head()
+        return 0 if self._log is None else self._log.head()
 
     def wait(self, what: str, holds: Callable[[], bool], *, seen: Callable[[], str] = str) -> None:
         """Return when it holds, showing what the controller says meanwhile. Raises `demo-expectation-failed`."""
@@ -175,7 +190,8 @@ class Stage:
             new, newline, _ = output.read().rpartition(b"\n")
         self._read += len(new) + len(newline)
         for line in new.decode(errors="replace").splitlines():
-            if shown := self._without_clutter(line):
+            shown = line if self.verbose else told(line, environment=self.place.shop.environment)
+            if shown is not None:
                 self.screen.said(shown)
 
     def failed(self, what: str, why: str) -> InternalError:
@@ -193,21 +209,17 @@ class Stage:
         log = self.place.controller_log
         return log.read_text(errors="replace") if log.exists() else ""
 
-    def _without_clutter(self, line: str) -> str:
-        """A line without its time, which the screen's own clock tells, and without the one environment's name."""
-        text = line.split(" ", 1)[-1] if line[:2] == "20" else line
-        return text.removeprefix(f"{self.place.shop.environment}: ")
-
     def _variables(self) -> dict[str, str]:
         """What a user's shell would hand on, with the demo's home."""
         kept = {name: value for name, value in self.environ.items() if not name.startswith("STAGECRAFT_")}
         return {**kept, "STAGECRAFT_HOME": str(self.place.home.root), "NO_COLOR": "1"}
 
-    def _run(self, argv: Sequence[str], *, env: Mapping[str, str]) -> None:
+    def _run(self, argv: Sequence[str], *, from_line: str) -> None:
+        showing = False
         with subprocess.Popen(
             argv,
             cwd=self.place.work,
-            env=dict(env),
+            env=self._variables(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -217,7 +229,9 @@ class Stage:
             late.start()
             try:
                 for line in process.stdout or ():
-                    self.screen.said(self._without_clutter(line.rstrip("\n")))
+                    showing = showing or line.startswith(from_line)
+                    if showing:
+                        self.screen.said(line.rstrip("\n"))
                 process.wait()
             except BaseException:  # an interrupt that is for us alone: what it works on is about to be removed
                 process.kill()

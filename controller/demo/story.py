@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from controller.demo.shop import ENVIRONMENT, MISTAKE
+from controller.demo.trail import described, newest_container, trail
 
 if TYPE_CHECKING:
     from controller.demo.stage import Stage
+    from events.envelope import StoredEvent
 
 def play(stage: Stage) -> None:
     """All acts, in order. Raises InternalError `demo-expectation-failed` at the first that is not as told."""
@@ -18,14 +20,14 @@ def play(stage: Stage) -> None:
 
 
 def first_deploy(stage: Stage) -> None:
-    """The repository's first commit makes everything run."""
-    stage.screen.note("The team pushes its Compose file. The controller watches the repository.")
-    after = stage.head()
+    """A controller that is started on a repository makes what it says run."""
+    stage.screen.note("The team pushes its Compose file and starts a controller on the repository.")
     _push(stage, "v1", message="Shop v1")
-    release = _completed(stage, after)
-    stage.recorded("migrate ran", "JobCompleted", after=after, release=release)
+    stage.start_controller()
+    release = _completed(stage, after=0)
+    stage.recorded("migrate ran", "JobCompleted", after=0, release=release)
     stage.answers("shop v1")
-    stage.screen.proved("migrate ran first and once; then web, worker and gateway came up")
+    stage.screen.proved("the job migrate ran first, once; then web, worker and gateway came up")
 
 
 def merge(stage: Stage) -> None:
@@ -47,8 +49,9 @@ def broken_merge(stage: Stage) -> None:
     _push(stage, "v3", mistake=True, message="Shop v3, on another port")
     ended = stage.recorded("v3 is taken back", "ReleaseRolledBack", after=after)
     stage.answers("shop v2")
+    stage.stagecraft("releases", "show", ended["release"], from_line="Failure")
     tail = ended["failure"]["log_tail"]
-    stage.expect("the reason is on record", any("80800" in line for line in tail), tail)
+    stage.expect("the container's last lines are on record", any("80800" in line for line in tail), tail)
     stage.screen.proved("v2 runs again, and v3 is held: no merge brings it back until it is fixed")
 
 
@@ -71,12 +74,12 @@ def revert_of_a_good_merge(stage: Stage) -> None:
     after = stage.head()
     stage.git("revert", "--no-edit", "HEAD~2")
     stage.git("push")
-    reverted = stage.recorded("the revert is seen", "RevertDetected", after=after)
+    stage.recorded("the revert is seen", "RevertDetected", after=after)
     _completed(stage, after)
     stage.answers("shop v1")
     rendered = stage.events(after=after, type_name="ManifestRendered")
     stage.expect("nothing is rendered anew", not rendered, rendered)
-    stage.screen.proved(f"the recorded Manifest of v1 runs again: no render, no registry ({reverted['release']})")
+    stage.screen.proved("the recorded Manifest of v1 runs again, without a render or a registry")
 
 
 def rollback(stage: Stage) -> None:
@@ -96,6 +99,15 @@ def what_the_log_says(stage: Stage) -> None:
     """History, status, and why one container exists."""
     stage.stagecraft("releases", "list", "--env", ENVIRONMENT)
     stage.stagecraft("status", "--env", ENVIRONMENT)
+    events = stage.stored()
+    container = newest_container(events, "web") or ""
+    stage.stagecraft("events", "list", "--type", "ServiceReplaced", "--after", str(_made(events, container) - 1))
+    chain = trail(events, container)
+    stage.expect("the log says why web's container exists", bool(chain), container)
+    stage.screen.note(f"Why does container {container[:12]} exist? Each event names its cause, the one below it:")
+    for event in chain:
+        stage.screen.said(described(event))
+    stage.screen.proved("from the container back to the command, and to the commit that it runs")
 
 
 ACTS: dict[str, Callable[[Stage], None]] = {
@@ -109,10 +121,15 @@ ACTS: dict[str, Callable[[Stage], None]] = {
 }
 
 
+def _made(events: Sequence[StoredEvent], container: str) -> int:
+    """The position of the event that names the container as new."""
+    return next((one.position for one in reversed(events) if container.encode() in one.data), 1)
+
+
 def _push(stage: Stage, version: str, *, message: str, mistake: bool = False) -> None:
     stage.write(stage.place.shop.files(version, mistake=mistake))
     stage.git("add", "--all", shown=False)
-    stage.git("commit", "--quiet", "-am", message)
+    stage.git("commit", "-am", message)
     stage.git("push")
 
 
