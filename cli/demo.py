@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +29,6 @@ def _demo(
 ) -> int:
     """What `stagecraft demo` does without a command."""
     import secrets
-    import sys
 
     from controller.demo.run import Demo
 
@@ -34,8 +36,9 @@ def _demo(
     home = _home(settings, keep=keep, token=token)
     if settings.dry_run:
         return _show_only(settings, home)
-    shown = _Shown(settings.console, quiet=settings.quiet)
-    shown.line(_WELCOME)
+    shown = _Shown(settings.console, quiet=settings.quiet, columns=_columns())
+    if not settings.quiet:
+        settings.console.line(_WELCOME.format(end=_STAYS if keep else _GOES))
     demo = Demo(
         home=home,
         token=token,
@@ -44,7 +47,7 @@ def _demo(
         command=Path(sys.executable).parent / "stagecraft",
         environ=settings.environ,
         screen=shown,
-        removed=lambda text: shown.line(f"   removed  {text}"),
+        removed=shown.removed,
         ending=lambda: shown.act("Taking it all away"),
     )
     place = demo.run()
@@ -79,11 +82,14 @@ def down(settings: Settings) -> None:
     if settings.dry_run:
         settings.console.line(f"would remove the demo {place.shop.project} in {place.home.root}")
         return
-    tear_down(place, say=lambda text: settings.console.line(f"removed  {text}"))
+    tear_down(place, say=lambda text: settings.console.line(f"removed: {text}"))
 
 
+_NARROWEST = 40  # columns for a text, also on a terminal that has fewer
 _WELCOME = """Stagecraft demo: a small shop, its team, and a controller that watches their repository.
-Everything is made on this machine and removed at the end; Ctrl-C ends it earlier."""
+What you see is done and checked on this machine. {end} Ctrl-C ends it."""
+_GOES = "At the end all of it is removed."
+_STAYS = "At the end it goes on running."
 
 
 def _home(settings: Settings, *, keep: bool, token: str) -> Home:
@@ -131,7 +137,9 @@ class _Shown:
 
     console: Console
     quiet: bool
+    columns: int | None  # of the terminal; None without one: lines stay as long as they are
     _began: float = field(default_factory=time.monotonic)
+    _act_began: float = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
@@ -140,25 +148,44 @@ class _Shown:
 
     def act(self, title: str) -> None:
         """An act begins."""
-        self.line(f"\n{title}")
+        self._act_began = time.monotonic()
+        self._line(f"\n{title}")
 
     def note(self, text: str) -> None:
         """What is done and why."""
-        self.line(f"   {text}")
+        self._folded("   ", text)
 
     def command(self, line: str) -> None:
         """A command as a user types it."""
-        self.line(f"   $ {line}")
+        self._line(f"   $ {line}")
 
     def said(self, line: str) -> None:
         """A line of what was said."""
-        self.line(f"   | {line}".rstrip())
+        self._folded("   | ", line)
 
     def proved(self, text: str) -> None:
-        """Something that is true."""
-        self.line(f"   ok: {text}")
+        """Something that is true, and how long its act took."""
+        self._folded("   ok: ", f"{text} ({time.monotonic() - self._act_began:.1f} s)")
 
-    def line(self, text: str) -> None:
-        """One line, or several."""
+    def removed(self, text: str) -> None:
+        """Something that is gone."""
+        self._folded("   removed: ", text)
+
+    def _folded(self, margin: str, text: str) -> None:
+        """A line; what a terminal has no room for goes below it, behind the same margin."""
+        if self.columns is None:
+            self._line(f"{margin}{text}".rstrip())
+            return
+        width = max(self.columns - len(margin), _NARROWEST)
+        rows = wrap(text, width, subsequent_indent="  ", replace_whitespace=False, break_on_hyphens=False)
+        for row in rows or [""]:
+            self._line(f"{margin}{row}".rstrip())
+
+    def _line(self, text: str) -> None:
         if not self.quiet:
             self.console.line(text)
+
+
+def _columns() -> int | None:
+    """The width of the terminal that is written to, None without one."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -71,6 +71,8 @@ def _words(kind: str, data: dict[str, Any], event: StoredEvent) -> str:
             return str(data["release"])
         case "RollbackRequested":
             return f"by {event.actor.kind}: {data['reason'] or 'no reason given'}"
+        case "EnvironmentHeld":
+            return "so that Git does not bring the other one back"
         case "DeployRequested" | "RevertDetected":
             return f"by {event.actor.kind}: {data['release']}"
         case "ManifestRendered":
