@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.console import ReaderGoneError
 from cli.settings import Settings, group, with_settings
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _demo(
         environ=settings.environ,
         screen=shown,
         removed=shown.removed,
-        ending=lambda: shown.act("Taking it all away"),
+        ending=shown.ending,
     )
     place = demo.run()
     if keep:
@@ -138,6 +139,7 @@ class _Shown:
     console: Console
     quiet: bool
     columns: int | None  # of the terminal; None without one: lines stay as long as they are
+    _unread: bool = field(default=False, init=False)
     _began: float = field(default_factory=time.monotonic)
     _act_began: float = field(default_factory=time.monotonic)
 
@@ -167,6 +169,11 @@ class _Shown:
         """Something that is true, and how long its act took."""
         self._folded("   ok: ", f"{text} ({time.monotonic() - self._act_began:.1f} s)")
 
+    def ending(self) -> None:
+        """Everything is taken away from now on, also when nobody reads any more."""
+        self._unread = True
+        self.act("Taking it all away")
+
     def removed(self, text: str) -> None:
         """Something that is gone."""
         self._folded("   removed: ", text)
@@ -182,8 +189,14 @@ class _Shown:
             self._line(f"{margin}{row}".rstrip())
 
     def _line(self, text: str) -> None:
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             self.console.line(text)
+        except (ReaderGoneError, OSError):
+            self.quiet = True
+            if not self._unread:
+                raise
 
 
 def _columns() -> int | None:

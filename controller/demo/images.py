@@ -113,9 +113,15 @@ def _images(project: str, installed: Mapping[str, Path]) -> list[Image]:
 
 
 def _health(port: int) -> dict[str, object]:
-    """A request to the server itself: Traefik's own check asks for `/ping` there and wants an answer of 200."""
+    """A request to the server itself: Traefik's own check asks for `/ping` there and wants a 200."""
     return {
-        "Test": ["CMD", "/bin/traefik", "healthcheck", "--ping=true", f"--entryPoints.traefik.address=:{port}"],
+        "Test": [
+            "CMD",
+            "/bin/traefik",
+            "healthcheck",
+            "--ping=true",
+            f"--entryPoints.traefik.address=:{port}",
+        ],
         "Interval": _NANOSECOND // 2,
         "Timeout": 5 * _NANOSECOND,
         "Retries": 20,

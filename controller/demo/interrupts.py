@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while the demo runs: heard at once, later, or not at all.
+"""Ctrl-C, SIGTERM and a closed terminal while the demo runs: heard at once, later, or not at all.
 
 At once: the call under way ends with an exception, and the demo takes everything away on the way out. Later:
 around a step whose half would leave something that nobody finds again. Not at all: while everything is taken
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-_HEARD = (signal.SIGINT, signal.SIGTERM)
+_HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHELLS_BASE = 128  # how shells report a process that a signal ended
 
 

@@ -21,7 +21,9 @@ from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import write_atomically
 
 DEMO_EXISTS = error_code("demo-exists", "A demo lives in this home already.")
-DEMO_HOME_IN_USE = error_code("demo-home-in-use", "The demo needs a home of its own and this one has something in it.")
+DEMO_HOME_IN_USE = error_code(
+    "demo-home-in-use", "The demo needs a home of its own and this one has something in it."
+)
 DEMO_NOT_FOUND = error_code("demo-not-found", "No demo lives in this home.")
 
 _WHY_REMOVED = "the demo made them for itself; `stagecraft demo` says so before it starts"
@@ -121,7 +123,11 @@ def new_place(home: Home, shop: Shop) -> Place:
         raise UserError(DEMO_EXISTS, f"a demo starts in {home.root} at this moment") from error
     except OSError as error:
         raise _unusable(home, error) from error
-    place.write()
+    try:
+        place.write()
+    except OutsideError:
+        place.clear()
+        raise
     return place
 
 
@@ -167,4 +173,6 @@ def _remove(path: Path) -> None:
 
 
 def _unusable(home: Home, error: OSError) -> OutsideError:
-    return OutsideError(HOME_UNUSABLE, f"cannot use {home.root}", why=str(error), next="name another with --home DIR")
+    return OutsideError(
+        HOME_UNUSABLE, f"cannot use {home.root}", why=str(error), next="name another with --home DIR"
+    )

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_engine
+from controller.demo.hands import git
 from controller.demo.images import image_archive, programs
 from controller.demo.interrupts import Interrupts
 from controller.demo.place import Place, find_place, new_place
 from controller.demo.shop import Shop
-from controller.demo.stage import DEMO_EXPECTATION_FAILED, Screen, Stage, git
+from controller.demo.stage import DEMO_EXPECTATION_FAILED, Screen, Stage
 from controller.demo.story import play
 from controller.demo.teardown import tear_down
 from events.kernel.errors import InternalError, UserError, error_code
@@ -57,38 +58,47 @@ class Demo:
             installed = programs()
             git("--version", cwd=Path.cwd())
             shop = Shop(project=f"shop-{self.token}", port=_free_port())
-            place = new_place(self.home, shop)
+            place: Place | None = None
             kept = False
             try:
-                with ExitStack() as opened:
-                    stage = Stage(
-                        place=place,
-                        screen=self.screen,
-                        command=self.command,
-                        environ=self.environ,
-                        stays=self.keep,
-                        verbose=self.verbose,
-                        interrupts=interrupts,
-                        opened=opened,
-                    )
-                    self._set_up(stage, installed)
-                    play(stage)
-                    kept = self.keep
+                with interrupts.later():
+                    place = new_place(self.home, shop)
+                self._perform(place, installed, interrupts)
+                kept = self.keep
             except InternalError as error:
-                kept = self.keep and error.code == DEMO_EXPECTATION_FAILED
+                if place is not None and self.keep and error.code == DEMO_EXPECTATION_FAILED:
+                    kept = True
+                    error.next = (
+                        f"read {place.controller_log}, then: stagecraft demo down --home {self.home.root}"
+                    )
                 raise
             finally:
                 interrupts.never()
-                if not kept:
+                if place is not None and not kept:
                     self.ending()
                     tear_down(find_place(self.home), say=self.removed)
             return place
+
+    def _perform(self, place: Place, installed: Mapping[str, Path], interrupts: Interrupts) -> None:
+        with ExitStack() as opened:
+            stage = Stage(
+                place=place,
+                screen=self.screen,
+                command=self.command,
+                environ=self.environ,
+                stays=self.keep,
+                verbose=self.verbose,
+                interrupts=interrupts,
+                opened=opened,
+            )
+            self._set_up(stage, installed)
+            play(stage)
 
     def _set_up(self, stage: Stage, installed: Mapping[str, Path]) -> None:
         place, screen = stage.place, self.screen
         screen.act("Setting up")
         screen.note("Six images, made from the programs of two wheels; nothing is pulled.")
-        with stage.interrupts.later():  # a half would go on loading while everything is taken away
+        with stage.interrupts.later():  # a thread would go on loading while everything is taken away
             asyncio.run(_load(place, installed))
         screen.note(f"A home for Stagecraft and a bare repository in {place.home.root}")
         git("init", "--quiet", "--bare", "--initial-branch=main", str(place.origin), cwd=place.folder)

@@ -1,4 +1,4 @@
-"""Where the story is played: the controller as a process, commands as a user types them, and proof by waiting.
+"""Where the story is played: the controller as a process, commands as a user types them, proof by waiting.
 
 Everything runs through the installed command and git, as it would by hand; only the proof looks deeper. An
 act is proved twice: the URL answers through Traefik, and the log holds the event. Both are waited for with a
@@ -9,10 +9,8 @@ in time, or a controller that ends, is `demo-expectation-failed`: the demo never
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.bootstrap import open_log
+from controller.demo.hands import git as run_git
+from controller.demo.hands import running, typed
 from controller.demo.telling import told
 from controller.holders import identify, lives
-from events.kernel.errors import InternalError, OutsideError, error_code
-from events.kernel.process import PROCESS_NOT_STARTED
+from events.kernel.errors import InternalError, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
+    from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
     from controller.demo.interrupts import Interrupts
@@ -41,8 +39,8 @@ DEMO_EXPECTATION_FAILED = error_code(
 )
 
 PROOF_SECONDS = 120.0  # an act takes 3 s; a machine under load may take ten times as long
-_COMMAND_SECONDS = 120.0
 _ANSWER_SECONDS = 5.0
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows no loopback of ours
 _POLL_SECONDS = 0.05
 _LAST_LINES = 5
 
@@ -115,14 +113,21 @@ class Stage:
         With `from_line` only from the line on that begins so, as a user would have `sed` show it.
         """
         filtered = f" | sed -n '/^{from_line}/,$p'" if from_line else ""
-        self.screen.command(" ".join(["stagecraft", *map(_as_typed, arguments)]) + filtered)
-        self._run([str(self.command), *arguments], from_line=from_line)
+        self.screen.command(typed("stagecraft", *arguments) + filtered)
+        showing = False
+        with running([str(self.command), *arguments], cwd=self.place.work, env=self._variables()) as process:
+            for line in process.stdout or ():
+                showing = showing or line.startswith(from_line)
+                if showing:
+                    self.screen.said(line.rstrip("\n"))
+        code = process.returncode
+        self.expect(f"`{typed('stagecraft', *arguments)}` succeeds", code == 0, f"exit code {code}")
 
     def git(self, *arguments: str, shown: bool = True) -> None:
         """Type a command of git in the team's clone; what it says is shown when it fails."""
         if shown:
-            self.screen.command(" ".join(["git", *map(_as_typed, arguments)]))
-        git(*arguments, cwd=self.place.work)
+            self.screen.command(typed("git", *arguments))
+        run_git(*arguments, cwd=self.place.work)
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write files into the team's clone."""
@@ -143,7 +148,7 @@ class Stage:
         self.screen.said(answer)
 
     def recorded(self, what: str, type_name: str, *, after: int, **fields: object) -> dict[str, Any]:
-        """Prove that the log has an event of this type with these fields behind a position; answers its data."""
+        """Prove that the log has an event of this type with these fields behind `after`; answers its data."""
         found: list[dict[str, Any]] = []
 
         def there() -> bool:
@@ -167,7 +172,7 @@ class Stage:
         return 0 if self._log is None else self._log.head()
 
     def wait(self, what: str, holds: Callable[[], bool], *, seen: Callable[[], str] = str) -> None:
-        """Return when it holds, showing what the controller says meanwhile. Raises `demo-expectation-failed`."""
+        """Return when it holds, showing the controller meanwhile. Raises `demo-expectation-failed`."""
         deadline = time.monotonic() + PROOF_SECONDS
         while not holds():
             self.show_controller()
@@ -214,72 +219,12 @@ class Stage:
         kept = {name: value for name, value in self.environ.items() if not name.startswith("STAGECRAFT_")}
         return {**kept, "STAGECRAFT_HOME": str(self.place.home.root), "NO_COLOR": "1"}
 
-    def _run(self, argv: Sequence[str], *, from_line: str) -> None:
-        showing = False
-        with subprocess.Popen(
-            argv,
-            cwd=self.place.work,
-            env=self._variables(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            late = threading.Timer(_COMMAND_SECONDS, process.kill)
-            late.start()
-            try:
-                for line in process.stdout or ():
-                    showing = showing or line.startswith(from_line)
-                    if showing:
-                        self.screen.said(line.rstrip("\n"))
-                process.wait()
-            except BaseException:  # an interrupt that is for us alone: what it works on is about to be removed
-                process.kill()
-                raise
-            finally:
-                late.cancel()
-        self.expect(f"`{' '.join(argv[1:])}` succeeds", process.returncode == 0, f"exit code {process.returncode}")
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    """Run git without the user's own configuration; answers what it printed. Raises OutsideError."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=cwd,
-            env={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "HOME": str(cwd),
-                "LC_ALL": "C",
-                "GIT_CONFIG_GLOBAL": os.devnull,
-                "GIT_CONFIG_NOSYSTEM": "1",
-            },
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise OutsideError(
-            PROCESS_NOT_STARTED, "the demo needs git", why=str(error), next="install it: `apt-get install git`"
-        ) from error
-    except (subprocess.SubprocessError, OSError) as error:
-        why = str(getattr(error, "stderr", "") or error).strip()
-        raise OutsideError(PROCESS_NOT_STARTED, f"git {' '.join(arguments)} failed", why=why) from error
-    return done.stdout.strip()
-
 
 def _answer(url: str) -> str:
     """What the URL says, or why it says nothing."""
     try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as response:  # noqa: S310  # a URL of our own
+        with _DIRECTLY.open(url, timeout=_ANSWER_SECONDS) as response:
             body: bytes = response.read()
             return body.decode(errors="replace").strip()
     except (urllib.error.URLError, OSError) as error:
         return f"no answer: {error}"
-
-
-def _as_typed(word: str) -> str:
-    """A word as a person would quote it."""
-    return f'"{word}"' if " " in word else word

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from controller.demo.stage import Stage
     from events.envelope import StoredEvent
 
+
 def play(stage: Stage) -> None:
     """All acts, in order. Raises InternalError `demo-expectation-failed` at the first that is not as told."""
     for number, (title, act) in enumerate(ACTS.items(), start=1):
@@ -102,10 +103,14 @@ def what_the_log_says(stage: Stage) -> None:
     stage.stagecraft("status", "--env", ENVIRONMENT)
     events = stage.stored()
     container = newest_container(events, "web") or ""
-    stage.stagecraft("events", "list", "--type", "ServiceReplaced", "--after", str(_made(events, container) - 1))
+    stage.stagecraft(
+        "events", "list", "--type", "ServiceReplaced", "--after", str(_made(events, container) - 1)
+    )
     chain = trail(events, container)
     stage.expect("the log says why web's container exists", bool(chain), container)
-    stage.screen.note(f"Why does container {container[:12]} exist? Each event names its cause, the one below it:")
+    stage.screen.note(
+        f"Why does container {container[:12]} exist? Each event names its cause, the one below it:"
+    )
     for event in chain:
         stage.screen.said(described(event))
     stage.screen.proved("from the container back to the command, and to the commit that it runs")

@@ -38,7 +38,11 @@ def tear_down(place: Place, *, say: Callable[[str], None]) -> None:
     if place.controller is not None:
         end_controller(place.controller)
         say(f"controller, process {place.controller.pid}")
-    asyncio.run(_empty_engine(place, say))
+    try:
+        asyncio.run(_empty_engine(place, say))
+    except OutsideError as error:
+        error.next = f"{error.next}; then: stagecraft demo down --home {place.home.root}"
+        raise
     place.clear()
     say(f"folder {place.home.root}" if place.made_home else f"everything in {place.home.root}")
 

@@ -1,4 +1,4 @@
-"""Which lines of the controller are worth a newcomer's time, and how they read without what is always the same.
+"""Which lines of the controller are worth a newcomer's time, without what is the same in each of them.
 
 The controller tells an operator everything. On the demo's screen there is one environment and one host, the
 time is the screen's, and a step is told when it is done rather than when it is planned too. Everything stands

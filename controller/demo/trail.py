@@ -25,7 +25,9 @@ def newest_container(events: Iterable[StoredEvent], service: str) -> str | None:
     came = [
         data["new_ids"][-1]
         for event in events
-        if event.type == "ServiceReplaced" and (data := _data(event))["service"] == service and data["new_ids"]
+        if event.type == "ServiceReplaced"
+        and (data := _data(event))["service"] == service
+        and data["new_ids"]
     ]
     return came[-1] if came else None
 
@@ -52,7 +54,9 @@ def _causes(event: StoredEvent, by_id: dict[UUID, StoredEvent]) -> list[StoredEv
 
 def _idle(event: StoredEvent) -> bool:
     """Whether it is about a phase that had nothing to do, or the end of one that had."""
-    return event.type == "PhaseCompleted" or (event.type == "PhaseStarted" and _data(event)["phase"] != "rollout")
+    return event.type == "PhaseCompleted" or (
+        event.type == "PhaseStarted" and _data(event)["phase"] != "rollout"
+    )
 
 
 def described(event: StoredEvent) -> str:
@@ -61,26 +65,28 @@ def described(event: StoredEvent) -> str:
 
 
 def _words(kind: str, data: dict[str, Any], event: StoredEvent) -> str:
+    words = ""
     match kind:
         case "ServiceReplaced":
-            new, old = _ids(data["new_ids"]), _ids(data["old_ids"])
-            return f"{data['service']}: {new} came{f' for {old}' if old else ''}, {data['reason']}"
+            went = f" for {_ids(data['old_ids'])}" if data["old_ids"] else ""
+            words = f"{data['service']}: {_ids(data['new_ids'])} came{went}, {data['reason']}"
         case "PhaseStarted":
-            return str(data["phase"])
+            words = str(data["phase"])
         case "ReleaseStarted":
-            return str(data["release"])
+            words = str(data["release"])
         case "RollbackRequested":
-            return f"by {event.actor.kind}: {data['reason'] or 'no reason given'}"
+            words = f"by {event.actor.kind}: {data['reason'] or 'no reason given'}"
         case "EnvironmentHeld":
-            return "so that Git does not bring the other one back"
+            words = "so that Git does not bring the other one back"
         case "DeployRequested" | "RevertDetected":
-            return f"by {event.actor.kind}: {data['release']}"
+            words = f"by {event.actor.kind}: {data['release']}"
         case "ManifestRendered":
-            return f"{data['digest'][:_SHORT_DIGEST]} of {data['revision'][:_SHORT]}"
+            words = f"{data['digest'][:_SHORT_DIGEST]} of {data['revision'][:_SHORT]}"
         case "RevisionObserved":
-            return f"{data['revision'][:_SHORT]} \"{data['subject']}\""
+            words = f'{data["revision"][:_SHORT]} "{data["subject"]}"'
         case _:
-            return ""
+            pass  # its type says enough
+    return words
 
 
 def _ids(ids: Sequence[str]) -> str:

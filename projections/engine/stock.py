@@ -47,7 +47,9 @@ class EngineStock:
 
     async def images(self, label: str) -> dict[str, tuple[str, ...]]:
         """Ids of all images with a label, `key` or `key=value`, each with its tags."""
-        found = await self._find("list its images", lambda api: api.images(all=True, filters={"label": label}))
+        found = await self._find(
+            "list its images", lambda api: api.images(all=True, filters={"label": label})
+        )
         return {str(one["Id"]): tuple(one.get("RepoTags") or ()) for one in found or ()}
 
     async def remove_image(self, image_id: str) -> None:

@@ -225,7 +225,7 @@ def _wait() -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    """The command ends first, whatever the signal: a Ctrl-C reaches it from the terminal, SIGTERM from here."""
+    """The command ends first, whatever the signal: Ctrl-C reaches it from the terminal, SIGTERM from here."""
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     with subprocess.Popen(argv) as process:
         signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
