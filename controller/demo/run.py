@@ -8,6 +8,7 @@ leaves everything after the story, and after an expectation that failed, because
 from __future__ import annotations
 
 import asyncio
+import platform
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ async def _knock(home: Home) -> None:
 
 async def _load(place: Place, installed: Mapping[str, Path]) -> None:
     with open_engine(place.home) as engine:
-        await engine.stock.load(image_archive(place.shop.project, installed))
+        await engine.stock.load(image_archive(place.shop.project, installed, machine=platform.machine()))
 
 
 def _free_port() -> int:

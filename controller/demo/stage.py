@@ -81,6 +81,7 @@ class Stage:
     verbose: bool  # every line of the controller is shown
     interrupts: Interrupts
     opened: ExitStack  # closes the log at the end
+    proof_seconds: float = PROOF_SECONDS
     _log: EventLog | None = field(default=None, init=False)  # from the controller's start on
     _read: int = field(default=0, init=False)  # bytes of the controller's output that were shown
 
@@ -173,13 +174,13 @@ class Stage:
 
     def wait(self, what: str, holds: Callable[[], bool], *, seen: Callable[[], str] = str) -> None:
         """Return when it holds, showing the controller meanwhile. Raises `demo-expectation-failed`."""
-        deadline = time.monotonic() + PROOF_SECONDS
+        deadline = time.monotonic() + self.proof_seconds
         while not holds():
             self.show_controller()
             if self.place.controller is not None and not lives(self.place.controller):
                 raise self.failed(what, "the controller has ended")
             if time.monotonic() > deadline:
-                raise self.failed(what, f"{PROOF_SECONDS:g} s went by; last seen: {seen() or 'nothing'}")
+                raise self.failed(what, f"{self.proof_seconds:g} s went by; last seen: {seen() or 'nothing'}")
             time.sleep(_POLL_SECONDS)
         self.show_controller()
 

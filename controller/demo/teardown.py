@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEMO_CONTROLLER_STAYS = error_code("demo-controller-stays", "The demo's controller could not be ended.")
 
 # A second SIGTERM ends a controller at once; what it had under way is removed with the rest.
-_SIGNALS = ((signal.SIGTERM, 5.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0))
+_SIGNALS = ((signal.SIGTERM, 2.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0))
 _POLL_SECONDS = 0.02
 _PASSES = 5  # a Compose process that dies with the controller may have made one more container
 

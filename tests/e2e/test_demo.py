@@ -94,7 +94,14 @@ def test_a_signal_in_the_middle_leaves_nothing(
         assert demo.left() == []
 
 
-@pytest.mark.parametrize("moment", ["Setting up", "$ export", "$ stagecraft controller run"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("Setting up"),
+        pytest.param("$ export", marks=pytest.mark.slow),
+        pytest.param("$ stagecraft controller run", marks=pytest.mark.slow),
+    ],
+)
 def test_an_early_interrupt_leaves_nothing(nowhere: Stagecraft, engine: DockerClient, moment: str) -> None:
     with running_demo(nowhere, engine) as demo:
         demo.says(moment)
