@@ -25,7 +25,7 @@ TESTS ?=
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lab check test test-full docs bench soak lock clean
+.PHONY: help setup lab check test test-full demo docs bench soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test: lab check ## all but the slow tests, with checks and coverage
 
 test-full: lab check ## all tests, and a search for new examples
 	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
+
+demo: setup ## a team's day on this machine in half a minute; leaves nothing
+	@tests/lab/demo.sh $(BIN)
 
 docs: setup ## regenerate docs/reference
 	$(BIN)/python -P -m cli.docs $(REFERENCE)
