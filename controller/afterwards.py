@@ -22,11 +22,11 @@ from events.catalog import Failure
 from events.kernel.errors import StagecraftError
 from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE, VERSION_CONFLICT
 from events.streams import environment_stream
-from projections.converge.failures import HOST_UNKNOWN
+from projections.converge.failures import HOST_UNKNOWN, TAKEN_OVER
 
 _LONGEST_RETRY_SECONDS = 300.0
 _LATE = 1.05  # a retry that comes a little early would find that it is not due
-_NO_ATTEMPT = HOST_UNKNOWN | {LOCKED, LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT}
+_NO_ATTEMPT = HOST_UNKNOWN | TAKEN_OVER | {LOCKED, LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT}
 """With these nothing was tried on a host, so the breaker does not count them."""
 
 

@@ -34,6 +34,9 @@ from events.kernel.errors import InternalError, OutsideError, error_code
 from gitops.config.controller import ControllerFile
 from projections.engine.port import EngineEvent
 
+CONTROLLER_RUNNING = error_code(
+    "controller-running", "Another process watches the same repository for the same home already."
+)
 WORK_BROKE = error_code("work-broke", "A bug of Stagecraft ended the work on one environment.")
 
 _POLL = "poll"
@@ -96,7 +99,8 @@ class Daemon:
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep the environments until `stopping` is set, then finish what is under way.
 
-        Raises what a broken loop raised: the process should end and be started again.
+        Raises OutsideError `controller-running` before it does anything, and what a broken loop raised: the
+        process should end and be started again.
         """
         async with AsyncExitStack() as stack:
             await self._present(stack)
@@ -154,21 +158,31 @@ class Daemon:
         ]
 
     async def _present(self, stack: AsyncExitStack) -> None:
-        """Say who else works on this home. Two daemons share it: each environment has its lock."""
+        """Be the only one that watches this repository for this home; several repositories may be watched.
+
+        Two would do no harm, each environment has its lock; they would do everything twice and say half of
+        it each. Raises OutsideError `controller-running`.
+        """
+        slug = self.source.watched.slug
         try:
             await stack.enter_async_context(
                 locked(
                     self.context.home.run,
-                    "controller",
+                    f"controller-{slug}",
                     clock=self.context.clock,
-                    purpose=f"controller run of {self.source.watched.slug}",
+                    purpose=f"controller run of {slug}",
                     deadline_seconds=0,
                 )
             )
         except OutsideError as error:
             if error.code != LOCKED:
                 raise
-            self.say(f"another controller works on this home, {error.why}; each waits for the other's locks")
+            raise OutsideError(
+                CONTROLLER_RUNNING,
+                f"another controller watches {slug} for the home {self.context.home.root}",
+                why=error.why,
+                next="end that one first, or name another home with --home DIR",
+            ) from error
 
     async def _end(self, loops: list[asyncio.Task[None]]) -> None:
         """Take no new work, finish the work under way within the grace, then leave the rest to the log."""

@@ -133,8 +133,9 @@ def _in_hand(state: EnvironmentState, candidate: Candidate, *, news: bool, now: 
 
 
 def _superseded(state: EnvironmentState, *, by: str) -> tuple[Event, ...]:
-    """A newer decision makes the waiting Release needless."""
-    return () if state.active is None else (ReleaseSuperseded(release=state.active.id, by=by),)
+    """A newer decision makes the Releases that wait needless; one that runs goes on to its verdict."""
+    waiting = [one for one in state.unfinished if one.status == "pending"]
+    return tuple(ReleaseSuperseded(release=one.id, by=by) for one in waiting)
 
 
 def _request(

@@ -106,10 +106,14 @@ class EnvironmentState:
         return self.breaker_since <= now < self.breaker_until
 
     @property
+    def unfinished(self) -> tuple[Release, ...]:
+        """The Releases without a verdict, oldest first."""
+        return tuple(one for one in self.releases.values() if one.status in ("pending", "running"))
+
+    @property
     def active(self) -> Release | None:
         """The newest Release without a verdict."""
-        waiting = [one for one in self.releases.values() if one.status in ("pending", "running")]
-        return waiting[-1] if waiting else None
+        return self.unfinished[-1] if self.unfinished else None
 
     @property
     def deployed_release(self) -> Release | None:

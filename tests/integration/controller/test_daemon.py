@@ -132,10 +132,10 @@ def test_what_is_deployed_is_healed_although_git_does_not_answer(scene: _Scene) 
     controller = scene.controller
     controller.merge(web="web:1")
     controller.look()
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     controller.repository.origin.rename(controller.repository.origin.with_name("away.git"))
     _run(lambda: scene.looked(scene.daemon()))
-    assert controller.engine.named("shop-prod-web-1").stopped is None
+    assert controller.engine.world.named("shop-prod-web-1").stopped is None
     failure = controller.context.observed.source_failure("shop/prod")
     assert failure is not None
     assert "DriftHealed" in controller.types
@@ -179,14 +179,14 @@ def test_an_event_of_the_engine_heals(scene: _Scene) -> None:
         stopping = asyncio.Event()
         running = asyncio.create_task(daemon.run(stopping))
         await _until(lambda: "ReleaseCompleted" in controller.types)
-        controller.engine.alive.clear()
+        controller.engine.world.containers.clear()
         script.events.put_nowait(EngineEvent(environment="shop/prod", service="web", action="die"))
         await _until(lambda: "DriftHealed" in controller.types)
         stopping.set()
         await running
 
     _run(story)
-    assert controller.engine.named("shop-prod-web-1").stopped is None
+    assert controller.engine.world.named("shop-prod-web-1").stopped is None
 
 
 def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
@@ -198,7 +198,7 @@ def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
         await scene.looked(daemon)
         for _ in range(5):
             assert "BreakerOpened" not in controller.types
-            controller.engine.alive.clear()
+            controller.engine.world.containers.clear()
             daemon.queues.wake("shop/prod", "test")
             await daemon.queues.finished()
         await daemon.queues.cancel()
@@ -215,7 +215,7 @@ def test_a_container_that_ends_every_quarter_of_a_minute_opens_the_breaker(scene
 
     async def dies(daemon: Daemon) -> None:
         controller.clock.advance(15)
-        controller.engine.alive.clear()
+        controller.engine.world.containers.clear()
         daemon.queues.wake("shop/prod", "test")
         await daemon.queues.finished()
 
@@ -241,7 +241,7 @@ def test_a_person_ends_the_rest_of_healing(scene: _Scene) -> None:
     controller.merge(web="web:1")
     controller.look()
     _open_breaker(controller)
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     assert not controller.look()[0].healed
     controller.resume()
     assert controller.types[-1] == "BreakerClosed"
@@ -295,7 +295,7 @@ def test_an_open_breaker_rests_until_its_time_is_over(scene: _Scene) -> None:
     controller.merge(web="web:1")
     controller.look()
     _open_breaker(controller)
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     (rests,) = controller.look()
     assert not rests.healed
     assert controller.types[-1] == "BreakerOpened"
@@ -315,7 +315,7 @@ def test_a_new_release_closes_the_breaker(scene: _Scene) -> None:
     controller.merge(web="web:2")
     (outcome,) = controller.look()
     assert outcome.status == "completed"
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     assert controller.look()[0].healed
 
 
