@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from projections.engine.tether import RENEWED_SECONDS, TRUSTED_SECONDS, Tether
 
 
 @contextmanager
-def _listening(path: Path) -> Iterator[socket.socket]:
+def _listening(path: Path) -> Generator[socket.socket]:
     """Something that takes connections at a socket, as an engine does."""
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as server:
