@@ -106,7 +106,7 @@ async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -
 
 
 async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
-    """End the hold; the next look deploys what Git shows."""
+    """End the hold or the rest of healing; the next look deploys what Git shows."""
     async with tenure(context, str(target), purpose="resume", draw=True) as held:
         append_decided(
             held,

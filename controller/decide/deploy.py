@@ -183,4 +183,4 @@ def _retry_due(state: EnvironmentState, digest: str, *, now: datetime) -> bool:
     if last.failure is None or last.failure.cause != "outside" or last.ended is None:
         return False
     delay: timedelta = FIRST_RETRY_DELAY * 2 ** (len(attempts) - 1)
-    return now >= last.ended + delay
+    return now >= last.ended + delay or now < last.ended  # the clock was set back: no reason to wait longer
