@@ -13,7 +13,7 @@ import signal
 import traceback
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from events.blobs import FileBlobStore
 from events.envelope import Actor
 from events.kernel.clock import Clock
 from events.kernel.ids import SystemIds
+from events.reserve import Reserve
 from gitops.source.git import Repository as OpenRepository
 from projections.converge.release import Converger
 from projections.engine.simulated import SimulatedEngine
@@ -128,13 +129,18 @@ class Run:
         return self
 
 
+def nothing_happens(_point: str) -> None:
+    """The usual fate."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
     """What becomes of a process."""
 
     kill_at: str | None = None
+    kill_at_change: int | None = None
     kill_after_seconds: float = 0.0
-    prepare: Callable[[], None] = field(default=lambda: None)  # in the process, before anything else
+    strike: Callable[[str], None] = nothing_happens  # in the process, at each point
 
 
 def play(
@@ -154,8 +160,7 @@ def play(
         code = 1
         try:
             signal.alarm(int(LONGEST_SECONDS))
-            fate.prepare()
-            _act(stage, act, Tape(tape, fate.kill_at, fate.kill_after_seconds), words, engine, clock)
+            _act(stage, act, _tape(tape, fate), words, engine, clock)
             code = 0
         except BaseException:  # noqa: BLE001  # nothing may reach the test's own stack in this process
             with words.open("a") as file:
@@ -165,6 +170,16 @@ def play(
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     return Run(code=code, tape=tape, words=words.read_text() if words.exists() else "")
+
+
+def _tape(path: Path, fate: Fate) -> Tape:
+    return Tape(
+        path,
+        kill_at=fate.kill_at,
+        kill_at_change=fate.kill_at_change,
+        kill_after_seconds=fate.kill_after_seconds,
+        strike=fate.strike,
+    )
 
 
 def _act(
@@ -204,9 +219,11 @@ def context_of(
     """Everything wired, with the taped log."""
     home = stage.home
     home.create()
-    log = TapedLog(home.events_db, tape)
+    reserve = Reserve(home.reserve)
+    reserve.make()
+    log = TapedLog(home.events_db, tape, reserve)
     blobs, observed = FileBlobStore(home.blobs), ObservedStore(home.observed_db)
-    actors = SqliteActorDirectory(home.actors_db)
+    actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
     converger = Converger(
         log=log,
         blobs=blobs,

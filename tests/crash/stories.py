@@ -131,7 +131,7 @@ STORIES = (
 
 def prepared(folder: Path, story: Story) -> Stage:
     """The stage at the moment where the story's act begins."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     stage = Stage(folder=folder, repository=Repository.create(folder / "repository"))
     with opened(stage.world) as world:
         for name in ("web:1", "web:2", "bad:1", "worker:1", "more:1", "job:1", "job:2"):
@@ -150,7 +150,7 @@ def prepared(folder: Path, story: Story) -> Stage:
 
 def copied(stage: Stage, folder: Path) -> Stage:
     """The same in another folder; the repository is shared, nobody writes there any more."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(stage.home.root, folder / "home")
     shutil.copy(stage.world, folder / "world.json")
     return replace(stage, folder=folder)

@@ -23,8 +23,14 @@ from typing_extensions import override
 
 from events.envelope import StoredEvent
 from events.log import StreamAppend
+from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 from projections.engine.port import Engine, EngineWatch
+
+LOOKING = frozenset(
+    {"identity", "containers", "inspect", "image", "registry_digest", "logs", "wait", "predict"}
+)
+"""Calls of the port that change nothing."""
 
 
 class LocalEngine(Engine, EngineWatch, Protocol):
@@ -43,7 +49,10 @@ class Tape:
 
     path: Path
     kill_at: str | None = None  # a point's name: its label and the how-manieth of them
+    kill_at_change: int | None = None  # the how-manieth of the points that `is_change` takes, from 0
     kill_after_seconds: float = 0.0  # the process goes on that long after the point
+    strike: Callable[[str], None] | None = None  # is told of each point, in the process
+    _changes: int = 0
     _counts: dict[str, int] = field(default_factory=dict[str, int])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,7 +63,11 @@ class Tape:
             name = f"{label} #{self._counts[label]}"
             with self.path.open("a") as file:
                 file.write(f"{name}\n")
-        if name == self.kill_at:
+            change, self._changes = self._changes, self._changes + is_change(name)
+            mine = name == self.kill_at or (is_change(name) and change == self.kill_at_change)
+        if self.strike is not None:
+            self.strike(name)
+        if mine:
             if self.kill_after_seconds:
                 threading.Thread(target=self._die_later, daemon=True).start()
                 return
@@ -65,6 +78,15 @@ class Tape:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def is_change(point: str) -> bool:
+    """Whether a point is at an append or at a call that changes something: their number is always the same.
+
+    How often a gate looks depends on the time that a container takes.
+    """
+    kind, name = point.split()[:2]
+    return kind == "append" or name not in LOOKING
+
+
 def points(path: Path) -> list[str]:
     """What a tape recorded, in order."""
     return path.read_text().splitlines() if path.exists() else []
@@ -73,8 +95,8 @@ def points(path: Path) -> list[str]:
 class TapedLog(SqliteEventLog):
     """The real log in its file; each append has a point before it and one after it."""
 
-    def __init__(self, path: Path, tape: Tape) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, tape: Tape, reserve: Reserve) -> None:
+        super().__init__(path, reserve=reserve)
         self._tape = tape
 
     @override
