@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.context import Context
 from events.kernel.clock import SystemClock
 from events.kernel.ids import SystemIds
+from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
 
     home.create()
     clock = SystemClock()
-    log = SqliteEventLog(home.events_db)
-    actors = SqliteActorDirectory(home.actors_db)
+    reserve = Reserve(home.reserve)
+    reserve.make()
+    log = SqliteEventLog(home.events_db, reserve=reserve)
+    actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
     observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)
