@@ -1,0 +1,1 @@
+"""What survives: controllers that are killed, engines that fail, people who meddle."""
