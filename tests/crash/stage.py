@@ -136,7 +136,7 @@ class Stage:
 
     def start(self) -> None:
         """A controller starts."""
-        self.fate, self.latest, self.fault = Fate(), None, None
+        self.fate, self.latest, self.fault = Fate(take_over=self._take_over), None, None
         home = Home(self.folder / "home")
         home.create()
         engine = SimulatedEngine(clock=self.clock, world=self.world)
@@ -185,7 +185,8 @@ class Stage:
         except StagecraftError as error:
             return error
         finally:
-            self.fault, self.fate.left = None, None
+            self.fault = None
+            self.fate.work_is_over()
 
     def end(self) -> None:
         """Give everything back."""
@@ -280,6 +281,8 @@ class Stage:
                 raise AssertionError(f"{call} of a container that is not ours")
             if call in _CHANGING or call in {"up", "run_job"}:
                 self.changed.append(call)
+                if fate.taken_over:
+                    fate.late.append(call)
             fate.moment()
             if self.fault is not None and "-" not in call:
                 if self.fault.left == 0:
@@ -288,6 +291,10 @@ class Stage:
                 self.fault.left -= 1
 
         return before
+
+    def _take_over(self) -> None:
+        """Another process on this home believes that it holds the lock, and is right."""
+        self.log.draw_token(str(PROD), after=self.log.newest_token(str(PROD)))
 
     def _remember(self) -> None:
         for key, one in self.world.containers.items():

@@ -6,7 +6,7 @@ the ledger for each event, by the stage at each append and engine call, and here
 - nothing of others is removed or changed;
 - while a hold stands, or the environment is suspended, Git deploys nothing, and no end of a hold lets a bad
   Manifest or a part of one through;
-- at most one Release runs, it has one verdict, and a controller that was killed does nothing more;
+- at most one Release runs, it has one verdict, and a controller that was taken over does nothing more;
 - what is said to be completed runs, and what is said to be replaced was there;
 - the product's folds and views say what a plain reading of the log says, made anew or carried on;
 - left in peace, each service of what is deployed runs exactly once, and one more look changes nothing.
@@ -276,24 +276,31 @@ class Months(RuleBasedStateMachine):
     def a_controller_is_killed_over_a_push(self, contents: Contents, moments: int) -> None:
         self.stage.fate.left = moments
         self.push(contents)
-        self.stage.fate.left = None
 
     @precondition(lambda self: self.can_roll_back)
     @rule(moments=MOMENTS)
     def a_controller_is_killed_over_a_rollback(self, moments: int) -> None:
         self.stage.fate.left = moments
         self.roll_back()
-        self.stage.fate.left = None
 
     @rule(which=integers(0, 3), moments=integers(0, 30))
     def a_controller_is_killed_over_healing(self, which: int, moments: int) -> None:
         self.stage.fate.left = moments
         self.somebody_takes_a_container_of_ours(which, stopped=False)
-        self.stage.fate.left = None
 
     @rule(moments=MOMENTS)
     def the_next_work_is_killed(self, moments: int) -> None:
         self.stage.fate.left = moments
+
+    @rule(contents=VARIANTS, moments=MOMENTS)
+    def somebody_takes_over_in_the_middle_of_a_push(self, contents: Contents, moments: int) -> None:
+        self.stage.fate.left_to_takeover = moments
+        self.push(contents)
+
+    @rule(which=integers(0, 3), moments=integers(0, 30))
+    def somebody_takes_over_in_the_middle_of_healing(self, which: int, moments: int) -> None:
+        self.stage.fate.left_to_takeover = moments
+        self.somebody_takes_a_container_of_ours(which, stopped=True)
 
     @rule()
     def the_controller_is_killed_while_idle(self) -> None:
@@ -356,14 +363,17 @@ class Months(RuleBasedStateMachine):
     def there_is_peace(self) -> None:
         """Nobody meddles, everything answers: soon nothing is left to do, and it runs."""
         stage = self.stage
-        stage.world.reachable, stage.fault, stage.fate.left = True, None, None
+        stage.world.reachable, stage.fault = True, None
+        stage.fate.work_is_over()
         for name in sorted(set(self.named) - HARMLESS):
             stage.forget_foreign(self.named.pop(name))
+        idle = 0
         for _ in range(_PATIENCE):
             before = stage.log.head()
             self.looked()
-            stage.clock.advance(400)
-            if stage.log.head() == before:
+            stage.clock.advance(400)  # longer than any retry waits
+            idle = idle + 1 if stage.log.head() == before else 0
+            if idle == 2:  # the second one comes after all that was to be waited for
                 break
         else:
             raise AssertionError(f"{_PATIENCE} looks and still something to do")
@@ -395,6 +405,7 @@ class Months(RuleBasedStateMachine):
             stage.world.reachable
             and stage.fault is None
             and stage.fate.left is None
+            and stage.fate.left_to_takeover is None
             and set(self.named) <= HARMLESS
             and not ledger.suspended
             and ledger.hold is None
@@ -417,6 +428,10 @@ class Months(RuleBasedStateMachine):
     def nothing_of_others_is_touched(self) -> None:
         for key, one in self.stage.foreign.items():
             assert self.stage.world.containers.get(key) == one, f"{one.name} is not as it was"
+
+    @invariant()
+    def whoever_is_taken_over_does_nothing_more(self) -> None:
+        assert self.stage.fate.late == []
 
     @invariant()
     def folds_and_views_say_what_the_log_says(self) -> None:
