@@ -19,7 +19,9 @@ from typing_extensions import override
 
 from controller.catalogue import EngineCatalogue
 from controller.context import Context
+from controller.holders import holder_of
 from controller.home import Home
+from controller.locks import lock_file
 from controller.look import Outcome, consider, keep
 from controller.targets import Target
 from controller.watching import Sighting, see
@@ -136,8 +138,10 @@ class Stage:
 
     def start(self) -> None:
         """A controller starts."""
-        self.fate, self.latest, self.fault = Fate(take_over=self._take_over), None, None
         home = Home(self.folder / "home")
+        lock = lock_file(home.run, str(PROD))
+        self.fate = Fate(take_over=self._take_over, has_lock=lambda: holder_of(lock) is not None)
+        self.latest, self.fault = None, None
         home.create()
         engine = SimulatedEngine(clock=self.clock, world=self.world)
         engine.before = self._before(self.fate)

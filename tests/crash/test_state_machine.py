@@ -263,7 +263,8 @@ class Months(RuleBasedStateMachine):
             if wait:
                 before = stage.log.head()
                 outcome = stage.run(stage.look)
-                assert not isinstance(outcome, Outcome) or outcome.failure is not None
+                refused = not isinstance(outcome, Outcome) or outcome.failure is not None
+                assert refused, "a look does without the lock"
                 streams = {event.stream.partition("/")[0] for event in stage.log.read(after=before)}
                 assert streams <= {"repository"}, "somebody else holds the lock"
             broken = break_lock(stage.context, PROD, reason="it hangs", actor=PERSON)
@@ -431,7 +432,7 @@ class Months(RuleBasedStateMachine):
 
     @invariant()
     def whoever_is_taken_over_does_nothing_more(self) -> None:
-        assert self.stage.fate.late == []
+        assert self.stage.fate.late == [], "a controller that was taken over goes on"
 
     @invariant()
     def folds_and_views_say_what_the_log_says(self) -> None:

@@ -31,7 +31,8 @@ class Fate:
     left: int | None = None  # moments until it dies; None: it lives on
     dead: bool = False
     moments: int = 0  # so far
-    left_to_takeover: int | None = None  # moments until somebody takes over; None: nobody does
+    left_to_takeover: int | None = None  # moments with the lock until somebody takes over; None: nobody does
+    has_lock: Callable[[], bool] = lambda: True
     take_over: Callable[[], None] = lambda: None
     taken_over: bool = False  # in the work under way
     late: list[str] = field(default_factory=list[str])  # what was done all the same
@@ -41,7 +42,7 @@ class Fate:
         if self.dead:
             raise Killed
         self.moments += 1
-        if self.left_to_takeover is not None:
+        if self.left_to_takeover is not None and self.has_lock():
             self.left_to_takeover -= 1
             if self.left_to_takeover < 0:
                 self.left_to_takeover, self.taken_over = None, True
