@@ -21,11 +21,8 @@ from controller.bootstrap import open_engine, open_log
 from events.kernel.compose_client import compose_client, compose_client_version, compose_environment
 from events.kernel.errors import ExitCode, StagecraftError
 from events.kernel.process import run
-<<<<<<< HEAD
-from projections.engine.errors import engine_unreachable
-=======
 from events.reserve import stands
->>>>>>> fence
+from projections.engine.errors import engine_unreachable
 
 if TYPE_CHECKING:
     from controller.home import Home
