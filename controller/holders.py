@@ -67,6 +67,7 @@ class Holder:
     boot: str | None = None
     since: str = ""
     purpose: str = ""
+    token: int | None = None  # None: it has written nothing yet
 
     @property
     def identity(self) -> Identity | None:
@@ -95,6 +96,7 @@ class Holder:
             "boot": self.boot,
             "since": self.since,
             "purpose": self.purpose,
+            "token": self.token,
             "alive": self.alive,
             "state": self.state,
         }
@@ -222,6 +224,7 @@ def _described(text: str) -> Holder:
             boot=found.get("boot"),
             since=str(found.get("since", "")),
             purpose=str(found.get("purpose", "")),
+            token=_number(found.get("token")),
         )
     except (ValueError, AttributeError):
         return Holder()

@@ -53,14 +53,19 @@ def connect() -> DockerClient:
 
 
 def answers() -> bool:
-    """Whether an engine is behind the default socket.
+    """Whether an engine is behind the default socket."""
+    return socket_answers(SOCKET)
+
+
+def socket_answers(path: Path) -> bool:
+    """Whether an engine is behind a socket.
 
     Asked by hand, because the SDK's client leaks its socket when its first question is not answered.
     """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(ANSWER_SECONDS)
         try:
-            probe.connect(str(SOCKET))
+            probe.connect(str(path))
             probe.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
             return b" 200 " in probe.recv(64)
         except OSError:
@@ -136,7 +141,7 @@ def _started_engine(dockerd: str) -> Generator[None]:
         finally:
             _stop(process)
     finally:
-        _release_mounts(folder)
+        release_mounts(folder)
         for path in (folder, *strays):
             shutil.rmtree(path, ignore_errors=path != folder)
         network.restore()
@@ -189,7 +194,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     SOCKET.unlink(missing_ok=True)
 
 
-def _release_mounts(folder: Path) -> None:
+def release_mounts(folder: Path) -> None:
     """Unmount what an engine that was killed left under its folder, innermost first."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), key=len, reverse=True):
