@@ -57,6 +57,7 @@ from projections.engine.registry import (
     registry_digest,
 )
 from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
+from projections.engine.tether import Tether
 from projections.engine.waiting import until
 
 _READ_TIMEOUT = re.compile(r"read timeout=(\d+)")
@@ -99,6 +100,7 @@ class DockerEngine:
         self._clock = clock or SystemClock()
         self._deadlines = deadlines or Deadlines()
         self._calls = BlockingCalls(self._open, name="engine")
+        self._tether = Tether(self._address.socket_path)
         self._compose = ComposeClient(
             engine=self._address.variables,
             run_folder=run_folder,
@@ -118,6 +120,7 @@ class DockerEngine:
     def close(self) -> None:
         """Give back connections and threads. A call that is still under way ends with its own deadline."""
         self._calls.close()
+        self._tether.drop()
 
     async def identity(self) -> EngineIdentity:
         """Who answers. Raises OutsideError `engine-unreachable`."""
@@ -141,7 +144,13 @@ class DockerEngine:
         return sorted(map(container_from_listing, answers), key=lambda container: container.name)
 
     async def inspect(self, container_id: str) -> ContainerDetail | None:
-        """One container, None when it is gone."""
+        """One container, None when it is gone.
+
+        Raises OutsideError `engine-unreachable` once when the engine was restarted since it last answered:
+        what became of the container then is the engine's doing, not its own.
+        """
+        if self._tether.lost(now=self._clock.monotonic()):
+            raise engine_unreachable(self._address.url, "it was restarted since it answered last")
         answer = await self._find(
             f"show container {container_id}", lambda api: api.inspect_container(container_id)
         )
@@ -366,12 +375,15 @@ class DockerEngine:
 
         patience = self._deadlines.answer_seconds if seconds is None else seconds
         try:
-            return await self._calls.run(knock_and_call, seconds=patience)
+            answer = await self._calls.run(knock_and_call, seconds=patience)
         except APIError as error:
             raise engine_refused(what, _words(error)) from error
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
             self._calls.forget()  # who answers next may speak another version
+            self._tether.drop()
             raise engine_unreachable(self._address.url, _silence(error) or str(error)) from error
+        self._tether.renew(now=self._clock.monotonic())
+        return answer
 
     def _open(self) -> DockerApi:
         """A client; making it asks the engine for its API version."""
