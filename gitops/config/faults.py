@@ -1,4 +1,8 @@
-"""All faults of a configuration file in one error, each with its position and dotted key."""
+"""All faults of a configuration file in one error, each with its position and dotted key.
+
+The error itself is always `config-invalid`; the code of a single fault says which kind of rule is broken, for
+those who list faults one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from events.kernel.errors import UserError, Where, error_code
+from gitops.findings import Finding, FindingCode
 from gitops.yamlnodes import Mark
 
 CONFIG_INVALID = error_code("config-invalid", "stagecraft.yml or a descriptor breaks a rule.")
@@ -21,6 +26,7 @@ class Fault:
 
     file: str
     message: str
+    code: FindingCode = FindingCode.VALUE_INVALID
     key: KeyPath = ()
     mark: Mark | None = None
 
@@ -30,6 +36,35 @@ class Fault:
         line, column = (self.mark.line, self.mark.column) if self.mark else (None, None)
         return Where(file=self.file, line=line, column=column, key=dotted(self.key) or None)
 
+    @property
+    def finding(self) -> Finding:
+        """The same for a list of findings."""
+        place = self.place
+        return Finding(
+            code=self.code,
+            message=self.message,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+            key=place.key,
+        )
+
+
+class ConfigInvalidError(UserError):
+    """`config-invalid`, with the faults one by one."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = sorted(faults, key=lambda fault: (fault.file, _order(fault.mark), dotted(fault.key)))
+        first = self.faults[0]
+        rows = [f"  {fault.place}: {fault.message}" for fault in self.faults[:_MAX_SHOWN]]
+        alone = len(self.faults) == 1
+        super().__init__(
+            CONFIG_INVALID,
+            first.message if alone else "\n".join([f"{len(self.faults)} rules are broken:", *rows]),
+            where=first.place,
+            next="correct the file and run: stagecraft config check",
+        )
+
 
 def dotted(key: KeyPath) -> str:
     """`services.web.role`, with list positions as `hosts.app[0]`."""
@@ -37,20 +72,6 @@ def dotted(key: KeyPath) -> str:
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def config_invalid(faults: Sequence[Fault]) -> UserError:
-    """One error for all of `faults`, the first in the file first."""
-    ordered = sorted(faults, key=lambda fault: (fault.file, _order(fault.mark), dotted(fault.key)))
-    first = ordered[0]
-    if len(ordered) == 1:
-        message = first.message
-    else:
-        rows = [f"  {fault.place}: {fault.message}" for fault in ordered[:_MAX_SHOWN]]
-        message = "\n".join([f"{len(ordered)} rules are broken:", *rows])
-    return UserError(
-        CONFIG_INVALID, message, where=first.place, next="correct the file and run: stagecraft plan"
-    )
 
 
 def allowed(names: Iterable[str]) -> str:
