@@ -22,7 +22,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
         key = f" ({one.key})" if one.key else ""
         yield f"{place}: {one.severity}: {one.code}: {one.message}{key}"
     counted = Counter(str(one.severity) for one in findings)
-    yield ", ".join(f"{counted[kind]} {word}" for kind, word in _WORDS) if findings else "nothing to say"
+    yield ", ".join(f"{word}: {counted[kind]}" for kind, word in _WORDS) if findings else "no findings"
 
 
 _WORDS = (("error", "errors"), ("warning", "warnings"), ("info", "notes"))

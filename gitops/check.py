@@ -20,6 +20,7 @@ from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
 from gitops.config.faults import ConfigInvalidError
 from gitops.config.load import descriptor_paths, join_environment, no_environment, read_project
 from gitops.config.models import EnvironmentSection, StagecraftFile
+from gitops.config.references import environment_references, project_references
 from gitops.config.schema import parse
 from gitops.config.unused import unused_keys
 from gitops.findings import Finding, FindingCode, Severity
@@ -73,11 +74,12 @@ class _Project:
         if any(one.severity is Severity.ERROR for one in found):
             return found
         project = parse(document, StagecraftFile)
-        names = sorted(environments or {*project.environments, *paths})
-        if not names:
+        every = {*project.environments, *paths}
+        if not every:
             return [*found, no_environment(document).finding]
         found += provider_findings(document, project, self.providers)
-        return [*found, *self._joined(document, project, names)]
+        found += (fault.finding for fault in project_references(document, project, every))
+        return [*found, *self._joined(document, project, sorted(environments or every))]
 
     def _descriptor(self, path: str) -> list[Finding]:
         try:
@@ -99,6 +101,7 @@ class _Project:
             faults = unknown_roles(joined, service_sections(joined) if services is None else services)
             if services is not None:
                 faults += unknown_services(joined, services)
+            faults += environment_references(joined, services)
             yield from (fault.finding for fault in faults)
             yield from (one for one in joined.findings if one.code is not FindingCode.UNUSED_KEY)
 

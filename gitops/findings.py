@@ -62,7 +62,7 @@ _ERRORS = frozenset(
         FindingCode.PROVIDER_UNKNOWN,
     }
 )
-_NOTES = frozenset({FindingCode.UNUSED_KEY})
+_NOTES = frozenset({FindingCode.UNUSED_KEY, FindingCode.COMPOSE_UNREAD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from events.kernel.errors import UserError, Where, error_code
 from gitops.findings import Finding, FindingCode
+from gitops.source.paths import shown
 from gitops.yamlnodes import Mark
 
 CONFIG_INVALID = error_code("config-invalid", "stagecraft.yml or a descriptor breaks a rule.")
 
 KeyPath = tuple[str | int, ...]
 _MAX_SHOWN = 50
+_MAX_COMPARED = 100  # characters; a longer name is near to none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +69,13 @@ class ConfigInvalidError(UserError):
 
 
 def dotted(key: KeyPath) -> str:
-    """`services.web.role`, with list positions as `hosts.app[0]`."""
+    """`services.web.role`, with list positions as `hosts.app[0]`; of any name, what may be shown."""
     text = ""
     for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{shown(part)}" if text else shown(part)
     return text
 
 
@@ -82,9 +87,13 @@ def allowed(names: Iterable[str]) -> str:
 def unknown(what: str, name: str, names: Iterable[str]) -> str:
     """A message about a name that is not among `names`, with the nearest of them."""
     known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r}{hint} ({allowed(known)})"
+    return f"unknown {what} {shown(name)!r}{meant(name, known)} ({allowed(known)})"
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """A question for the nearest of `names`; nothing when none is near."""
+    near = difflib.get_close_matches(name[:_MAX_COMPARED], sorted(names), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _order(mark: Mark | None) -> tuple[int, int]:

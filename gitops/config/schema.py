@@ -6,18 +6,15 @@ secret that went into the wrong place. A near miss of one of a few allowed value
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gitops.config.document import Document
-from gitops.config.faults import ConfigInvalidError, Fault, KeyPath, allowed, unknown
-from gitops.config.plain import is_list, is_mapping
-from gitops.config.shape import keys_at
+from gitops.config.faults import ConfigInvalidError, Fault, KeyPath, allowed, meant, unknown
+from gitops.config.shape import keys_at, keys_in
 from gitops.findings import FindingCode
 from gitops.source.paths import shown
 
@@ -32,6 +29,7 @@ _PLAIN = {
     "string_too_short": "it must not be empty",
 }
 _TYPES = frozenset({"string_type", "model_type", "dict_type", "list_type", "bool_type", "int_type"})
+_MAX_BROKEN = 500  # one by one; a file that breaks more is no configuration
 _QUOTED = re.compile(r"'([^']*)'")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -62,7 +60,12 @@ def faults_of(document: Document, model: type[BaseModel], error: ValidationError
 
 def broken_rules(model: type[BaseModel], data: Any, error: ValidationError) -> list[Broken]:  # noqa: ANN401  # whatever YAML gave
     """What `error` says of `data`, in our words."""
-    return list(dict.fromkeys(_broken(model, data, found) for found in error.errors()))
+    errors = error.errors(include_url=False)
+    broken = list(dict.fromkeys(_broken(model, data, found) for found in errors[:_MAX_BROKEN]))
+    if len(errors) > _MAX_BROKEN:
+        more = f"{len(errors) - _MAX_BROKEN} more rules are broken"
+        broken.append(Broken((), more, FindingCode.VALUE_INVALID))
+    return broken
 
 
 def _broken(model: type[BaseModel], data: Any, error: ErrorDetails) -> Broken:  # noqa: ANN401  # whatever YAML gave
@@ -71,7 +74,7 @@ def _broken(model: type[BaseModel], data: Any, error: ErrorDetails) -> Broken:  
     if kind == "missing":
         return Broken(key, f"{key[-1]!r} is missing", FindingCode.MISSING_KEY)
     if kind == "extra_forbidden":
-        message = unknown("key", shown(str(key[-1])), keys_at(model, key[:-1], data))
+        message = unknown("key", str(key[-1]), keys_at(model, key[:-1], data))
         return Broken(key, message, FindingCode.UNKNOWN_KEY)
     code = FindingCode.WRONG_TYPE if kind in _TYPES else FindingCode.VALUE_INVALID
     if kind == "value_error":
@@ -86,22 +89,14 @@ def _key(data: Any, error: ErrorDetails) -> KeyPath:  # noqa: ANN401  # whatever
     key: list[str | int] = []
     at: Any = data
     for part in error["loc"]:
-        if part in _below(at):
+        if part in keys_in(at):
             at = at[part]
             key.append(part)
     return (*key, error["loc"][-1]) if error["type"] == "missing" else tuple(key)
 
 
-def _below(value: Any) -> Collection[str | int]:  # noqa: ANN401  # whatever YAML gave
-    """The keys of a mapping and the positions of a list."""
-    if is_list(value):
-        return range(len(value))
-    return list(value) if is_mapping(value) else ()
-
-
 def _choice(error: ErrorDetails) -> str:
     """The values that are allowed, and the one that was meant."""
     names = _QUOTED.findall(str(error.get("ctx", {}).get("expected", "")))
-    near = difflib.get_close_matches(str(error["input"]), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"it is not one of the values that may stand here{hint} ({allowed(names)})"
+    hint = meant(str(error["input"]), names)
+    return f"unknown value{hint} ({allowed(names)})"

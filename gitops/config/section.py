@@ -12,6 +12,7 @@ said once, so that checking, the JSON Schemas and the reference all know them:
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import (
@@ -100,9 +101,11 @@ class Gathering(Section):
         target = handler.resolve_ref_schema(made)
         for alias, pattern in cls.GATHERED.items():
             mapping = target["properties"].pop(alias)
-            taken = mapping.get("additionalProperties") or next(iter(mapping["patternProperties"].values()))
+            names, taken = next(iter(mapping.get("patternProperties", {"": None}).items()))
+            taken = taken or mapping["additionalProperties"]
             if pattern is None:
                 target["additionalProperties"] = taken
+                target["propertyNames"] = {"pattern": names}
             else:
                 target.setdefault("patternProperties", {})[f"^{pattern}$"] = taken
         return made
@@ -116,6 +119,7 @@ class Gathering(Section):
         return spread
 
 
+@cache
 def keys_of(model: type[BaseModel]) -> dict[str, str]:
     """`{key as written: field name}` of the keys with a fixed name."""
     gathered = model.GATHERED if issubclass(model, Gathering) else {}

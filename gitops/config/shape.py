@@ -6,7 +6,7 @@ such types beside plain data; checking, unused keys and the effective configurat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
@@ -30,20 +30,30 @@ class Part(NamedTuple):
 
 def parts_of(shape: Shape, value: object, key: KeyPath = ()) -> Iterator[Part]:
     """What stands directly below `key`; nothing for a plain value and for keys that no schema has."""
-    section, mapping, items = section_in(shape), mapping_in(shape), list_in(shape)
-    if is_mapping(value):
-        for name, inner in value.items():
-            at = (*key, name)
-            if section is not None:
-                found = field_at(section, name, value)
-                if found is not None:
-                    unused = any(isinstance(mark, Unused) for mark in found.info.metadata)
-                    yield Part(at, inner, found.shape, unused)
-            elif mapping is not None:
-                yield Part(at, inner, mapping, unused=False)
-    elif is_list(value) and items is not None:
-        for position, inner in enumerate(value):
-            yield Part((*key, position), inner, items, unused=False)
+    for name in keys_in(value):
+        part = part_at(shape, value, name, key)
+        if part is not None:
+            yield part
+
+
+def part_at(shape: Shape, value: Any, name: str | int, key: KeyPath = ()) -> Part | None:  # noqa: ANN401  # plain data
+    """What stands at `name` directly below `key`; None when no schema has it."""
+    at = (*key, name)
+    if is_list(value):
+        items = list_in(shape)
+        return None if items is None else Part(at, value[int(name)], items, unused=False)
+    section, mapping = section_in(shape), mapping_in(shape)
+    if section is not None:
+        found = field_at(section, str(name), value)
+        return None if found is None else Part(at, value[name], found.shape, found.unused)
+    return None if mapping is None else Part(at, value[name], mapping, unused=False)
+
+
+def keys_in(value: object) -> Collection[str | int]:
+    """The keys of a mapping, the positions of a list, nothing of a plain value."""
+    if is_list(value):
+        return range(len(value))
+    return list(value) if is_mapping(value) else ()
 
 
 class Found(NamedTuple):
@@ -51,6 +61,11 @@ class Found(NamedTuple):
 
     info: FieldInfo
     shape: Shape
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing reads the key yet."""
+        return any(isinstance(mark, Unused) for mark in self.info.metadata)
 
 
 def field_at(section: type[BaseModel], name: str, data: dict[str, Any]) -> Found | None:
@@ -69,9 +84,11 @@ def field_at(section: type[BaseModel], name: str, data: dict[str, Any]) -> Found
 def keys_at(model: type[BaseModel], key: KeyPath, data: Any) -> list[str]:  # noqa: ANN401  # whatever YAML gave
     """The fixed keys that may stand at `key`."""
     shape: Shape = model
-    for part in key:
-        shape = next((found.shape for found in parts_of(shape, data) if found.key == (part,)), None)
-        data = data[part]
+    for name in key:
+        part = part_at(shape, data, name)
+        if part is None:
+            return []
+        shape, data = part.shape, part.value
     section = section_in(shape)
     return list(keys_of(section)) if section is not None else []
 
