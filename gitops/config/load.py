@@ -120,17 +120,18 @@ def read_project(tree: Tree, config_path: str) -> Document:
     """`stagecraft.yml` as data. Raises UserError `config-not-found` or `config-invalid`."""
     entry = tree.entry(config_path)
     if entry is None or entry.kind == "folder":
-        raise config_not_found(config_path, ": it is a folder" if entry else "")
+        raise config_not_found(config_path, is_folder=entry is not None)
     return load_document(config_path, tree.read(config_path, max_bytes=MAX_CONFIG_BYTES))
 
 
-def config_not_found(config_path: str, why: str = "") -> UserError:
+def config_not_found(config_path: str, *, is_folder: bool = False) -> UserError:
     """The error for a project file that is not where it was looked for."""
+    why, first = (": it is a folder", "take the folder away and run: ") if is_folder else ("", "")
     return UserError(
         CONFIG_NOT_FOUND,
         f"config not found at {shown(config_path)}{why}",
         where=Where(file=shown(config_path)),
-        next="stagecraft init, or name the file with --config",
+        next=f"{first}stagecraft init, or name the file with --config",
     )
 
 

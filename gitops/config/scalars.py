@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, core_schema
 from gitops.durations import format_duration, parse_duration
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REGISTRY = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 _PUBLISH = r"|(?:[0-9.]+:|\[[0-9a-fA-F:]+\]:)?(?:\d{1,5}(?:-\d{1,5})?:)?\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp))?"
 _DURATION = r"^(\d+(\.\d+)?(ms|us|µs|ns|h|m|s))+$"
@@ -45,6 +46,13 @@ def checked_name(text: str) -> str:
         "a name has lower-case letters, digits, '-' and '_', starts with a letter or digit and has at most "
         f"{MAX_NAME} characters, because Compose names containers and volumes by it{hint}"
     )
+
+
+def checked_version(text: str) -> str:
+    """A version, which is an image tag too. Raises ValueError."""
+    if not _VERSION.fullmatch(text):
+        raise ValueError("a version is an image tag: letters, digits, '_', '.' and '-', at most 128")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +121,8 @@ Registry = Annotated[
 ]
 Version = Annotated[
     str,
-    Matching(
-        r"[A-Za-z0-9_][A-Za-z0-9._-]*", 128, "a version is an image tag: letters, digits, '_', '.' and '-'"
-    ),
+    AfterValidator(checked_version),
+    WithJsonSchema({"type": "string", "pattern": f"^{_VERSION.pattern}$"}),
 ]
 VariableName = Annotated[
     str,
