@@ -18,7 +18,7 @@ from gitops.compose.names import NamesUnknownError, service_names
 from gitops.config.controller import ControllerFile, read_controller_file
 from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
 from gitops.config.faults import ConfigInvalidError
-from gitops.config.load import descriptor_paths, join_environment, no_environment, read_project
+from gitops.config.load import DESCRIPTORS, descriptor_paths, join_environment, no_environment, read_project
 from gitops.config.models import EnvironmentSection, StagecraftFile
 from gitops.config.references import environment_references, project_references
 from gitops.config.schema import parse
@@ -26,7 +26,7 @@ from gitops.config.unused import unused_keys
 from gitops.findings import Finding, FindingCode, Severity
 from gitops.providers import Providers, provider_findings
 from gitops.settings import service_sections, unknown_roles, unknown_services
-from gitops.source.paths import parent
+from gitops.source.paths import join, parent
 from gitops.source.tree import Tree
 
 
@@ -68,6 +68,7 @@ class _Project:
         paths, misnamed = descriptor_paths(self.tree, self.config_path)
         chosen = [path for name, path in paths.items() if not environments or name in environments]
         found = [fault.finding for fault in misnamed]
+        found += self._ignored()
         found += _checked(document, StagecraftFile)
         for path in chosen:
             found += self._descriptor(path)
@@ -80,6 +81,14 @@ class _Project:
         found += provider_findings(document, project, self.providers)
         found += (fault.finding for fault in project_references(document, project, every))
         return [*found, *self._joined(document, project, sorted(environments or every))]
+
+    def _ignored(self) -> Iterator[Finding]:
+        """Files that somebody may take for descriptors."""
+        folder = join(parent(self.config_path), DESCRIPTORS)
+        for path, _ in self.tree.walk(folder):
+            if path.endswith(".yaml"):
+                message = "it is not read: a descriptor's name ends in .yml"
+                yield Finding(code=FindingCode.DESCRIPTOR_IGNORED, message=message, file=path)
 
     def _descriptor(self, path: str) -> list[Finding]:
         try:

@@ -27,6 +27,7 @@ class FindingCode(StrEnum):
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
     COMPOSE_VARIABLE_IGNORED = "compose-variable-ignored"  # COMPOSE_* in `.env`
+    DESCRIPTOR_IGNORED = "descriptor-ignored"  # a file that looks like a descriptor and has another ending
     COMPOSE_UNREAD = "compose-unread"  # names of services are not compared with the Compose files
     PROVIDER_NOT_READY = "provider-not-ready"  # a known provider that does nothing yet
     UNUSED_KEY = "unused-key"  # a key that is checked and that nothing reads yet

@@ -24,7 +24,7 @@ CONFIG_NOT_FOUND = error_code("config-not-found", "There is no stagecraft.yml wh
 ENVIRONMENT_UNKNOWN = error_code("environment-unknown", "No environment of that name is known.")
 
 DEFAULT_CONFIG = "stagecraft.yml"
-_DESCRIPTORS = "environments"
+DESCRIPTORS = "environments"
 _SUFFIX = ".yml"
 
 
@@ -44,7 +44,7 @@ class Configuration:
 
     def environment_key(self, key: KeyPath) -> KeyPath:
         """`key` of the environment's entry in the file that the entry stands in."""
-        return (_DESCRIPTORS, self.name, *key) if self.inline else key
+        return (DESCRIPTORS, self.name, *key) if self.inline else key
 
     def environment_fault(
         self, key: KeyPath, message: str, code: FindingCode = FindingCode.VALUE_INVALID
@@ -71,7 +71,7 @@ def join_environment(
     """
     folder = parent(config_path)
     inline = project.environments.get(environment)
-    path = join(folder, f"{_DESCRIPTORS}/{environment}{_SUFFIX}")
+    path = join(folder, f"{DESCRIPTORS}/{environment}{_SUFFIX}")
     own = None
     if _possible(environment) and tree.entry(path) is not None:
         own = load_document(path, tree.read(path, max_bytes=MAX_CONFIG_BYTES))
@@ -80,7 +80,7 @@ def join_environment(
         section = inline
     else:
         raise _environment_unknown(tree, config_path, environment)
-    here = (_DESCRIPTORS, environment) if own is None else ()
+    here = (DESCRIPTORS, environment) if own is None else ()
     unused = unused_summary(
         document, [key for key in unused_roots(document, StagecraftFile) if _counts(key, here)]
     )
@@ -150,7 +150,7 @@ def descriptor_paths(tree: Tree, config_path: str) -> tuple[dict[str, str], list
     """`{environment: path}` of the descriptors, and a fault for each that is badly named."""
     paths: dict[str, str] = {}
     faults: list[Fault] = []
-    folder = join(parent(config_path), _DESCRIPTORS)
+    folder = join(parent(config_path), DESCRIPTORS)
     for path, _ in tree.walk(folder):
         name = (inside(folder, path) or "").removesuffix(_SUFFIX)
         if "/" in name or not path.endswith(_SUFFIX):
@@ -165,7 +165,7 @@ def descriptor_paths(tree: Tree, config_path: str) -> tuple[dict[str, str], list
 def no_environment(document: Document) -> Fault:
     """A project has at least one environment."""
     message = "at least one environment is needed"
-    return document.fault((_DESCRIPTORS,), message, FindingCode.MISSING_KEY)
+    return document.fault((DESCRIPTORS,), message, FindingCode.MISSING_KEY)
 
 
 def _possible(name: str) -> bool:
@@ -181,16 +181,16 @@ def _environment_unknown(tree: Tree, config_path: str, environment: str) -> User
     return UserError(
         ENVIRONMENT_UNKNOWN,
         f"project {project!r}: {unknown('environment', shown(environment), names)}",
-        where=Where(file=config_path, key=_DESCRIPTORS),
+        where=Where(file=config_path, key=DESCRIPTORS),
         next=f"stagecraft plan --env {names[0]}",
     )
 
 
 def _counts(key: KeyPath, here: KeyPath) -> bool:
     """Whether a key is the project's or stands in the entry `here`."""
-    return key[0] != _DESCRIPTORS or (bool(here) and key[:2] == here)
+    return key[0] != DESCRIPTORS or (bool(here) and key[:2] == here)
 
 
 def _replaced(document: Document, environment: str, path: str) -> list[Finding]:
-    key = (_DESCRIPTORS, environment)
+    key = (DESCRIPTORS, environment)
     return [document.finding(FindingCode.ENVIRONMENT_REPLACED, key, f"{path} stands in for this entry")]

@@ -104,6 +104,12 @@ def test_a_descriptor_that_stands_in_for_an_entry_is_told(tmp_path: Path) -> Non
     assert (finding.code, finding.severity) == (FindingCode.ENVIRONMENT_REPLACED, Severity.WARNING)
 
 
+def test_a_file_that_may_be_taken_for_a_descriptor_is_told(tmp_path: Path) -> None:
+    (finding,) = found(tmp_path, {"stagecraft.yml": SMALL, "environments/live.yaml": "version: v1\n"})
+    assert (finding.code, finding.file) == (FindingCode.DESCRIPTOR_IGNORED, "environments/live.yaml")
+    assert finding.severity is Severity.WARNING
+
+
 def test_unused_keys_of_a_descriptor_are_told_in_its_own_file(tmp_path: Path) -> None:
     files = {"stagecraft.yml": SMALL, "environments/live.yml": "drift: heal\n"}
     (finding,) = found(tmp_path, files)

@@ -129,6 +129,15 @@ def test_settings_of_a_provider_come_from_all_their_places() -> None:
     assert {key: place_of(section, key) for key in places} == places
 
 
+def test_what_is_missing_from_settings_is_told_where_they_stand() -> None:
+    listed = parsed("cloud: {provider: x, providers: {x: {a: 1}}}\n").cloud
+    nowhere = parsed("cloud: {provider: x}\n").cloud
+    assert listed is not None
+    assert nowhere is not None
+    assert place_of(listed, ("missing",)) == ("providers", "x", "missing")
+    assert place_of(nowhere, ("missing",)) == ("missing",)
+
+
 def test_unused_keys_are_told_one_by_one_and_in_a_summary() -> None:
     body = "project: {name: a, registry: r/a}\nterraform:\n  a: [1, 2]\n  b: [{c: 1}, {}]\n  d: {}\ncloud:\n"
     document = load_document("f", body.encode())
