@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.policy import AllowOption, ControllerOption
 from cli.settings import Settings, with_settings
 
 
@@ -25,6 +26,8 @@ def rollback(
         typer.Option("--to-version", "--to", metavar="VERSION", help="The newest of this version."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
+    allow: AllowOption = None,
+    controller: ControllerOption = None,
 ) -> int:
     """Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.
 
@@ -34,6 +37,7 @@ def rollback(
     Exit codes: 0 it runs; 1 no such target, or its services do not come up; 2 the engine is at fault.
     """
     from cli.actors import person
+    from cli.policy import permissions_of, policy_of
     from cli.verdicts import interruptible, report
     from controller.bootstrap import open_context, open_log
     from controller.commands import preview_rollback
@@ -43,6 +47,7 @@ def rollback(
 
     wanted = RollbackTarget(to_previous=to_previous, to_release=to_release, to_version=to_version)
     named = settings.required_environment()
+    policy, given = policy_of(settings, controller), permissions_of(allow)
     with open_log(settings.home) as log:
         target = find_environment(log, named)
         if log is not None and settings.dry_run:
@@ -53,8 +58,10 @@ def rollback(
             )
             return 0
     with (
-        open_context(settings.home, progress=settings.console.progress) as context,
+        open_context(settings.home, progress=settings.console.progress, policy=policy) as context,
         interruptible(context, target),
     ):
-        verdict = asyncio.run(run(context, target, to=wanted, reason=reason, actor=person(context.actors)))
+        verdict = asyncio.run(
+            run(context, target, to=wanted, reason=reason, actor=person(context.actors), allow=given)
+        )
     return report(settings.console, str(target), verdict)

@@ -15,11 +15,12 @@ from events.kernel.ids import SystemIds
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.catalogue import EngineCatalogue
     from controller.home import Home
     from events.log import EventLog
+    from gitops.config.policy import PolicySection
     from projections.engine.docker import DockerEngine
 
 LOCAL_HOST = "local"
@@ -64,8 +65,16 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 
 @contextmanager
-def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Context]:
-    """Everything wired for one home, which is made when it is missing."""
+def open_context(
+    home: Home,
+    *,
+    progress: Callable[[str], None],
+    policy: Mapping[str, PolicySection] | None = None,
+) -> Generator[Context]:
+    """Everything wired for one home, which is made when it is missing.
+
+    Without a policy a repository may ask for nothing special.
+    """
     from controller.catalogue import EngineCatalogue
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
@@ -102,6 +111,7 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
             observed=observed,
             progress=progress,
             watches={LOCAL_HOST: engine},
+            policy=policy or {},
         )
     finally:
         engine.close()

@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.context import LOCK_DEADLINE_SECONDS
-from controller.decide.deploy import decide_person
+from controller.decide.deploy import Candidate, decide_person, refused
 from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.state import fold
 from controller.locks import locked
+from controller.permitting import judged, not_allowed
 from controller.releasing import finish, finish_active
 from controller.rendering import candidate_for
 from controller.targets import Target
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractAsyncContextManager
 
     from controller.context import Context
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from projections.converge.release import Verdict
 
 
-async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict:
+async def deploy(context: Context, subject: Subject, *, actor: Actor, allow: Collection[str] = ()) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
-    Raises UserError for a bad commit, a hold or a suspend, with nothing changed.
+    `allow` names permissions that the person gives to what this commit renders to. Raises UserError for a
+    bad commit, a hold or a suspend, and `not-allowed` after recording it, with nothing changed.
     """
     target = Target(project=subject.project, name=subject.environment)
     async with _lock(context, target, purpose="deploy"):
@@ -46,25 +49,40 @@ async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict
         candidate = await candidate_for(context, subject, state=before, recorder=recorder)
         state = context.environment(target.project, target.name)
         release = context.ids.release_id()
-        decided = decide_person(state, candidate, release_id=release)
-        return await _release(
-            context, target, state=state, release=release, decided=decided, recorder=recorder
-        )
+        candidate = await judged(context, candidate, target=target, state=state, given=allow)
+        decided = decide_person(state, candidate, release_id=release, allowed=allow)
+        _record(target, state=state, decided=decided, recorder=recorder)
+        if candidate.refused:
+            raise not_allowed(target, candidate.refused)
+        return await finish(context, target.project, target.name, release=release, recorder=recorder)
 
 
 async def rollback(
-    context: Context, target: Target, *, to: RollbackTarget, reason: str, actor: Actor
+    context: Context,
+    target: Target,
+    *,
+    to: RollbackTarget,
+    reason: str,
+    actor: Actor,
+    allow: Collection[str] = (),
 ) -> Verdict:
-    """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed."""
+    """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed.
+
+    Raises UserError for a target that there is not, and `not-allowed` after recording it.
+    """
     async with _lock(context, target, purpose="rollback"):
         state = context.environment(target.project, target.name)
         wanted = find_target(state, to)
         release = context.ids.release_id()
-        decided = decide_rollback(state, wanted, release_id=release, reason=reason)
+        candidate = await judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
+        decided: tuple[Event, ...] = (refused(candidate),)
+        if not candidate.refused:
+            decided = decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
         recorder = context.recorder(actor)
-        return await _release(
-            context, target, state=state, release=release, decided=decided, recorder=recorder
-        )
+        _record(target, state=state, decided=decided, recorder=recorder)
+        if candidate.refused:
+            raise not_allowed(target, candidate.refused)
+        return await finish(context, target.project, target.name, release=release, recorder=recorder)
 
 
 def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:
@@ -86,6 +104,13 @@ async def resume(context: Context, target: Target, *, reason: str, actor: Actor)
         _append(context, target, state=state, decided=decide_resume(state, reason=reason), actor=actor)
 
 
+def _candidate_of(release: Release) -> Candidate:
+    """What a rollback brings back, to be judged as anything else."""
+    return Candidate(
+        digest=release.digest, services={}, revision=release.revision or "", version=release.version
+    )
+
+
 def _lock(context: Context, target: Target, *, purpose: str) -> AbstractAsyncContextManager[None]:
     return locked(
         context.home.run,
@@ -97,22 +122,14 @@ def _lock(context: Context, target: Target, *, purpose: str) -> AbstractAsyncCon
     )
 
 
-async def _release(
-    context: Context,
-    target: Target,
-    *,
-    state: EnvironmentState,
-    release: str,
-    decided: tuple[Event, ...],
-    recorder: Recorder,
-) -> Verdict:
-    """Append a decision that requests `release`, and finish that Release."""
+def _record(
+    target: Target, *, state: EnvironmentState, decided: tuple[Event, ...], recorder: Recorder
+) -> None:
+    """Append a decision, provided that nothing was decided since `state`."""
     recorder.append(environment_stream(target.project, target.name), *decided, expected=state.version)
-    return await finish(context, target.project, target.name, release=release, recorder=recorder)
 
 
 def _append(
     context: Context, target: Target, *, state: EnvironmentState, decided: tuple[Event, ...], actor: Actor
 ) -> None:
-    stream = environment_stream(target.project, target.name)
-    context.recorder(actor).append(stream, *decided, expected=state.version)
+    _record(target, state=state, decided=decided, recorder=context.recorder(actor))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from events.kernel.clock import Clock
     from events.kernel.ids import Ids
     from events.log import EventLog
+    from gitops.config.policy import PolicySection
     from gitops.pins import ImageCatalogue
     from projections.converge.release import Converger
     from projections.engine.port import EngineWatch
@@ -45,6 +46,8 @@ class Context:
     observed: ObservedStore
     progress: Callable[[str], None]  # one line for whoever watches
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
+    policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
+    """What repositories may ask for; empty where nothing new is deployed."""
 
     def recorder(
         self, actor: Actor = CONTROLLER, *, correlation: UUID | None = None, causation: UUID | None = None

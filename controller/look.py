@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import decide_git
 from controller.locks import locked
+from controller.permitting import judged
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.rendering import Subject, candidate_for, candidate_of, shown_unchanged
+from controller.targets import Target
 from controller.watching import fetch_tip, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred, RenderFailed
@@ -123,7 +125,7 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     if isinstance(candidate, Failure):
         await heal_deployed(context, sighting.project, name)
         return Outcome(environment=title, status="render-failed", failure=candidate)
-    decided = _decide(context, sighting, name, candidate=candidate, recorder=recorder)
+    decided = await _decide(context, sighting, name, candidate=candidate, recorder=recorder)
     active = context.environment(sighting.project, name).active
     if active is not None:
         # Place for a later issue: a newer sighting ends the health wait of this Release.
@@ -142,11 +144,13 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
 
 
-def _decide(
+async def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
     state = context.environment(sighting.project, name)
+    target = Target(project=sighting.project, name=name)
+    candidate = await judged(context, candidate, target=target, state=state)
     decided = decide_git(state, candidate, release_id=context.ids.release_id(), now=context.clock.now())
     if decided:
         recorder.append(environment_stream(sighting.project, name), *decided, expected=state.version)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import describe_change
+from controller.permitting import lines, needs_of_manifest
 from events.kernel.canonical import digest_of
 from events.kernel.errors import UserError, error_code
 from events.manifest import ImagePin
 from gitops.manifest import complete, unpinned
+from gitops.permissions import unmet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from events.manifest import HostManifest, Manifest
     from gitops.manifest import Draft
@@ -84,6 +86,7 @@ class Preview:
     changes: tuple[Change, ...]
     unpinned: tuple[str, ...]  # references that a deploy would resolve
     findings: tuple[str, ...]
+    refused: tuple[str, ...] = ()  # what it asks for and is not allowed: a deploy would not begin
 
     @property
     def has_changes(self) -> bool:
@@ -104,6 +107,7 @@ class Preview:
             "changes": [change.as_json() for change in self.changes],
             "unpinned": list(self.unpinned),
             "findings": list(self.findings),
+            "refused": list(self.refused),
         }
 
 
@@ -114,10 +118,13 @@ def preview(
     deployed: Manifest | None,
     revision: str,
     only: Sequence[str] = (),
+    allowed: Collection[str] = (),
+    own: Collection[str] = (),
 ) -> Preview:
     """Compare what `made` would run with what is deployed.
 
     `pins` may lack references that were never pinned here. `only` keeps the phases of these services.
+    `allowed` are permissions, `own` are folders of Stagecraft that no service may mount without one.
     Raises UserError `service-unknown`.
     """
     unresolved = tuple(sorted(unpinned(made, pins)))
@@ -137,7 +144,23 @@ def preview(
         changes=kept,
         unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
+        refused=_refused(wanted, deployed, made, allowed=allowed, own=own),
     )
+
+
+def _refused(
+    wanted: Manifest,
+    deployed: Manifest | None,
+    made: Draft,
+    *,
+    allowed: Collection[str],
+    own: Collection[str],
+) -> tuple[str, ...]:
+    """What keeps a deploy from beginning; nothing for what is deployed already."""
+    if deployed is not None and deployed.digest == wanted.digest:
+        return ()
+    needs = needs_of_manifest(wanted, unset_variables=made.unset_variables, own=own)
+    return lines(unmet(needs, allowed))
 
 
 def stand_ins(references: Iterable[str]) -> dict[str, ImagePin]:

@@ -43,6 +43,12 @@ class Rendered:
     values: dict[str, str]  # of the variables that configs and secrets are taken from
     findings: tuple[Finding, ...]
 
+    @property
+    def unset_variables(self) -> tuple[str, ...]:
+        """The variables that nothing sets, which are blank in the document, sorted."""
+        unset = (one.key for one in self.findings if one.code is FindingCode.VARIABLE_UNSET)
+        return tuple(sorted({name for name in unset if name}))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:

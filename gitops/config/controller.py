@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from events.kernel.errors import UserError, Where, error_code
 from gitops.config.document import MAX_CONFIG_BYTES, load_document
 from gitops.config.models import Duration, Section
+from gitops.config.policy import Policy
 from gitops.config.schema import parse
 
 CONTROLLER_FILE_UNREADABLE = error_code(
@@ -71,6 +72,9 @@ class ControllerFile(Section):
     )
     notify: Annotated[NotifySection, BeforeValidator(_emptied)] = Field(
         default=NotifySection(), description="Who is told."
+    )
+    policy: Annotated[Policy, BeforeValidator(_emptied)] = Field(
+        default={}, description="By project, or by environment as `project/name`: what they may ask for."
     )
 
 
