@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, cast
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.client import Output, Workshop, temporary
 from gitops.compose.closure import Closure
+from gitops.compose.confine import find_wall
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.findings import Finding, FindingCode
 from gitops.source.paths import PATH_ESCAPES, parent
@@ -70,10 +72,11 @@ async def render(request: Request) -> Rendered:
     """Run the client.
 
     Raises UserError `compose-invalid`, `compose-too-large`, `compose-home-refused`, `path-escapes`,
-    `compose-path-unsupported` or `variable-missing`, and OutsideError `process-timed-out`.
+    `compose-path-unsupported` or `variable-missing`, and OutsideError `process-timed-out` or
+    `compose-not-confined`.
     """
     with temporary() as folder:
-        workshop = Workshop(Path(folder))
+        workshop = Workshop(Path(folder), await asyncio.to_thread(find_wall, os.defpath))
         await asyncio.to_thread(workshop.put, request.closure.files)
         profiles = await _profiles(workshop, request)
         output = await _config(workshop, request, profiles)
