@@ -31,11 +31,11 @@ from gitops.source.paths import shown
 from gitops.yamlnodes import (
     Mark,
     YamlFaultError,
-    compose_documents,
     is_null,
     items_of,
     mapping_items,
     mark_of,
+    measured_documents,
 )
 
 ReferenceKind = Literal["include", "include-env", "extends", "env_file", "label_file"]
@@ -74,13 +74,15 @@ class Scan:
     references: tuple[Reference, ...]  # extends, env_file, label_file
     profiles: bool  # some service has profiles
     name: Mark | None  # a top-level `name:`
+    values: int  # how many the file holds
 
 
 def scan(file: str, content: bytes) -> Scan:
     """Look through one file. Raises UserError with the codes of `gitops.compose.faults`."""
     scanner = _Scanner(file)
     try:
-        for document in compose_documents(content, tags=_TAGS):
+        documents, values = measured_documents(content, tags=_TAGS)
+        for document in documents:
             scanner.document(document)
     except YamlFaultError as error:
         mark = error.mark or Mark(line=1, column=1)
@@ -95,6 +97,7 @@ def scan(file: str, content: bytes) -> Scan:
         references=tuple(scanner.references),
         profiles=scanner.profiles,
         name=scanner.name,
+        values=values,
     )
 
 
