@@ -145,7 +145,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
     settings = resolve_services(configuration, rendered_services)
     collector = Collector(tree=tree, folder=configuration.folder)
-    services = rewrite(rendered, collector)
+    services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
     placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
     refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}

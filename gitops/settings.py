@@ -13,10 +13,12 @@ from typing import Any
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
+from gitops.compose.render import COMMIT_PREFIX
 from gitops.config.faults import Fault, config_invalid, unknown
 from gitops.config.load import Configuration
 from gitops.config.models import GateSection, JobSection, ServiceSection
 from gitops.durations import parse_duration
+from gitops.source.paths import resolve
 
 SERVICES_NONE = error_code(
     "services-none", "No service is left to deploy; nothing is ever removed because of that."
@@ -41,6 +43,7 @@ class ServiceSettings:
     job: Job | None
     gate: Gate
     paths: tuple[str, ...] | None  # what its image is built from; None: everything
+    state: frozenset[str]  # paths from the root of the tree that are mounted as folders of the host
 
 
 def service_sections(configuration: Configuration) -> dict[str, ServiceSection]:
@@ -70,6 +73,7 @@ def resolve_services(
     for name, service in services.items():
         section = sections.get(name, ServiceSection())
         role = section.role or DEFAULT_ROLE
+        faults += _unused_mounts(configuration, name, section, service)
         hosts = _hosts_of(configuration, role)
         if hosts is None:
             faults.append(_role_fault(configuration, name, role))
@@ -80,6 +84,7 @@ def resolve_services(
             job=_job(section.job, awaited=name in jobs),
             gate=_gate(configuration.environment.gate, section.gate, service.get("healthcheck")),
             paths=None if section.paths is None else tuple(section.paths),
+            state=frozenset(resolve(configuration.folder, path) for path in section.mounts),
         )
     if faults:
         raise config_invalid(faults)
@@ -91,6 +96,7 @@ def _over(base: ServiceSection, over: ServiceSection) -> ServiceSection:
         role=over.role or base.role,
         job=over.job if over.job is not None else base.job,
         gate=_gate_over(base.gate, over.gate),
+        mounts={**base.mounts, **over.mounts},
         paths=over.paths if over.paths is not None else base.paths,
     )
 
@@ -154,6 +160,27 @@ def _unknown_services(configuration: Configuration, services: Mapping[str, Any])
         for name in over
         if name not in services and name not in project
     ]
+    return faults
+
+
+def _unused_mounts(
+    configuration: Configuration, name: str, section: ServiceSection, service: Mapping[str, Any]
+) -> list[Fault]:
+    """Entries of `mounts` for paths that the service does not mount from the repository."""
+    sources = (str(mount.get("source") or "") for mount in service.get("volumes") or ())
+    known = {
+        source.removeprefix(COMMIT_PREFIX).replace("$$", "$")
+        for source in sources
+        if source.startswith(COMMIT_PREFIX)
+    }
+    over = configuration.environment.services.get(name)
+    faults: list[Fault] = []
+    for path in section.mounts:
+        if resolve(configuration.folder, path) in known:
+            continue
+        in_environment = over is not None and path in over.mounts
+        fault = configuration.environment_fault if in_environment else configuration.project_document.fault
+        faults.append(fault(("services", name, "mounts", path), unknown("mount", path, known)))
     return faults
 
 

@@ -41,7 +41,7 @@ from gitops.yamlnodes import (
 ReferenceKind = Literal["include", "include-env", "extends", "env_file", "label_file"]
 _TAGS = ("!reset", "!override")  # Compose's own, for merging
 _HOME = re.compile(r"\$\{?(?:HOME|DOCKER_CONFIG)(?![A-Za-z0-9_])")
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git@|oci:|git:|(?:www\.)?github\.com/")
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)|git@|oci:|git:|(?:www\.)?github\.com/")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _FALSE = {"false", "no", "off", "n"}
 

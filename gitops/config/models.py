@@ -8,7 +8,7 @@ secrets and routes join here as their issues come.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -116,6 +116,10 @@ class ServiceSection(Section):
     )
     gate: Annotated[GateSection, BeforeValidator(_emptied)] = Field(
         default=GateSection(), description="When it counts as up."
+    )
+    mounts: dict[str, Literal["state"]] = Field(
+        default={},
+        description="By path as the Compose file mounts it: `state` makes it a writable folder of the host.",
     )
     paths: list[str] | None = Field(
         default=None, description="What its image is built from; everything unless given."

@@ -25,6 +25,7 @@ from events.kernel.errors import InternalError, OutsideError, Where, error_code
 from events.kernel.files import write_atomically
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileTree, HostManifest, Manifest
 from projections.converge.readable import readable_yaml
+from projections.converge.statefolders import make_state_folder
 from projections.engine.port import App
 
 HOST_FOLDER_FAILED = error_code("host-folder-failed", "Files of an app could not be written on its host.")
@@ -88,16 +89,15 @@ def _inside(path: str) -> str:
 def write_files(manifest: Manifest, host: str, *, root: Path, blobs: BlobStore) -> None:
     """Write the trees that are not there yet and make the state folders.
 
-    Raises OutsideError `host-folder-failed`, `blob-missing` or `blob-damaged`; trees written before stay.
+    Raises OutsideError `host-folder-failed`, `blob-missing` or `blob-damaged` and UserError `state-is-link`;
+    trees written before stay.
     """
     folder, content = app_folder(root, manifest), manifest.hosts[host]
     try:
         for digest, tree in sorted(content.files.items()):
             _write_tree(folder / "files", digest.removeprefix("sha256:"), tree=tree, blobs=blobs)
         for path in state_paths(content):
-            place = folder / "state" / path
-            if not place.exists():
-                place.mkdir(parents=True, exist_ok=True)
+            make_state_folder(folder / "state", path)
     except OSError as error:
         raise _folder_failed(folder, host, error) from error
 
