@@ -101,6 +101,7 @@ async def previewed(
     """The plan of a commit against what the home's log says is deployed; `given` is allowed beside policy."""
     from controller.bootstrap import open_catalogue, open_log
     from controller.decide.state import fold
+    from controller.host_names import host_names
     from controller.preview import preview
     from controller.recorded import recorded_manifest
     from events.streams import environment_stream
@@ -132,6 +133,7 @@ async def previewed(
         only=tuple(only),
         allowed={*allowed_by(policy, project=made.project, environment=environment), *given},
         own=(str(settings.home.root),),
+        host_variables=host_names(made),
     )
 
 
@@ -150,6 +152,9 @@ def as_text(shown: Preview) -> str:
     lines.extend(_change_lines(shown))
     if shown.unpinned:
         lines.append(f"Images resolved at deploy: {', '.join(shown.unpinned)}")
+    for path, names in shown.host_variables.items():
+        known = "cannot be read now" if names is None else ", ".join(names) or "(none)"
+        lines.append(f"Variables from {path} on local: {known}")
     if shown.refused:
         lines.append("Refused, until controller.yml allows it:")
         lines.extend(f"  {refusal}" for refusal in shown.refused)

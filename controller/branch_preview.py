@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from controller.bootstrap import open_log
 from controller.decide.state import fold
 from controller.home import Home
+from controller.host_names import host_names
 from controller.preview import Preview, preview
 from controller.recorded import recorded_manifest
 from controller.repositories import watched
@@ -69,4 +70,5 @@ def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, Polic
         revision=revision,
         allowed=allowed_by(policy, project=made.project, environment=made.environment),
         own=(str(home.root),),
+        host_variables=host_names(made),
     )

@@ -66,6 +66,11 @@ class Home:
         return self.root / "mirrors"
 
     @property
+    def keys(self) -> Path:
+        """Keys of this home; private."""
+        return self.root / "keys"
+
+    @property
     def run(self) -> Path:
         """Locks and sockets of running processes."""
         return self.root / "run"

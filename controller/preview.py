@@ -7,7 +7,7 @@ as written and its service counts as changed. Everything is sorted; the same inp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import describe_change
@@ -86,6 +86,10 @@ class Preview:
     changes: tuple[Change, ...]
     unpinned: tuple[str, ...]  # references that a deploy would resolve
     findings: tuple[str, ...]
+    host_variables: Mapping[str, tuple[str, ...] | None] = field(
+        default_factory=dict[str, "tuple[str, ...] | None"]
+    )
+    """Names that env files of this machine supply, by path; None: the file cannot be used."""
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed: a deploy would not begin
 
     @property
@@ -107,6 +111,9 @@ class Preview:
             "changes": [change.as_json() for change in self.changes],
             "unpinned": list(self.unpinned),
             "findings": list(self.findings),
+            "host_variables": {
+                path: None if names is None else list(names) for path, names in self.host_variables.items()
+            },
             "refused": list(self.refused),
         }
 
@@ -120,12 +127,13 @@ def preview(
     only: Sequence[str] = (),
     allowed: Collection[str] = (),
     own: Collection[str] = (),
+    host_variables: Mapping[str, tuple[str, ...] | None] | None = None,
 ) -> Preview:
     """Compare what `made` would run with what is deployed.
 
     `pins` may lack references that were never pinned here. `only` keeps the phases of these services.
-    `allowed` are permissions, `own` are folders of Stagecraft that no service may mount without one.
-    Raises UserError `service-unknown`.
+    `host_variables` is what env files on this machine hold. `allowed` are permissions, `own` are folders of
+    Stagecraft that no service may mount without one. Raises UserError `service-unknown`.
     """
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
@@ -144,6 +152,7 @@ def preview(
         changes=kept,
         unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
+        host_variables=host_variables or {},
         refused=_refused(wanted, deployed, made, allowed=allowed, own=own),
     )
 

@@ -32,6 +32,7 @@ class Closure:
     looked_for: tuple[str, ...]
     dotenv: str | None  # path of the `.env` beside the project's Compose file
     profiles: bool  # some service has profiles
+    host_env: bool  # some service takes an env file of its host
     findings: tuple[Finding, ...]
 
 
@@ -45,6 +46,7 @@ class _Walk:
     seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # file, project folder
     profiles: bool = False
+    host_env: bool = False
     values: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -92,6 +94,7 @@ def close_over(tree: Tree, compose_path: str) -> Closure:
         walk.count(file, found.values)
         _follow(walk, file, project_folder, found)
         walk.profiles = walk.profiles or found.profiles
+        walk.host_env = walk.host_env or found.host_env
         if found.name is not None and file == compose_path:
             walk.findings.append(_name_ignored(file, found))
     dotenv = join(folder, DOTENV)
@@ -104,6 +107,7 @@ def close_over(tree: Tree, compose_path: str) -> Closure:
         looked_for=tuple(sorted(walk.looked_for)),
         dotenv=dotenv if top is not None else None,
         profiles=walk.profiles,
+        host_env=walk.host_env,
         findings=tuple(walk.findings),
     )
 

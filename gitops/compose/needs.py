@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from events.hostenv import host_env_files
 from events.manifest import FILES_PREFIX, STATE_PREFIX
 from gitops.permissions import Need, Permission
 
@@ -89,6 +90,10 @@ def _needs_of_service(
     yield from _devices(service)
     for mount in service.get("volumes") or ():
         yield from _mount(mount, document, own)
+    for file in host_env_files(service):
+        path = _normal(file.path)
+        if _is_system(path, own) and not _inside(path, "/etc"):
+            yield Permission.SYSTEM_PATH, path, "env_file", f"reads {path} of the host"
 
 
 def _namespaces(service: Mapping[str, Any], document: Mapping[str, Any]) -> _Found:

@@ -28,7 +28,8 @@ EXTERNAL_UNSUPPORTED = error_code(
 _SECCOMP = re.compile(r"seccomp[=:](?P<file>.*)", re.DOTALL)
 _SECCOMP_WORDS = ("unconfined", "builtin", "default")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_DROPPED = ("build", "develop", "env_file", "label_file", "profiles", "pull_policy", "configs", "secrets")
+# An `env_file` that is left is one of a host.
+_DROPPED = ("build", "develop", "label_file", "profiles", "pull_policy", "configs", "secrets")
 _SECRETS = "/run/secrets/"
 
 

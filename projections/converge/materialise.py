@@ -45,16 +45,25 @@ def app_folder(root: Path, manifest: Manifest) -> Path:
 
 
 def app_for(
-    manifest: Manifest, host: str, *, root: Path, lineage: str, images: Mapping[str, str] | None = None
+    manifest: Manifest,
+    host: str,
+    *,
+    root: Path,
+    lineage: str,
+    images: Mapping[str, str] | None = None,
+    bound: Mapping[str, str] | None = None,
 ) -> App:
     """The document for one host's engine: paths filled in, every service labelled with the log's lineage.
 
-    `images` replaces the image text of some services. Raises InternalError `manifest-path-escapes`.
+    `images` replaces the image text of some services, `bound` has the keyed digest of what some take from env
+    files of the host. Raises InternalError `manifest-path-escapes`.
     """
     document: dict[str, Any] = copy.deepcopy(manifest.hosts[host].compose)
     folder = app_folder(root, manifest)
     for name, definition in document.get("services", {}).items():
         definition["labels"] = {**(definition.get("labels") or {}), labels.LOG: lineage}
+        if bound and name in bound:
+            definition["labels"][labels.HOST_ENV] = bound[name]
         if images and name in images:
             definition["image"] = images[name]
         for mount in definition.get("volumes") or ():

@@ -96,7 +96,7 @@ import asyncio, sys
 from pathlib import Path
 from gitops.manifest import complete, draft, unpinned
 from gitops.source.worktree import WorkTree
-from events.manifest import STATE_PREFIX, ImagePin
+from events.manifest import ImagePin
 made = asyncio.run(draft(WorkTree(Path(sys.argv[1])), environment="prod", version="v1"))
 pins = {ref: ImagePin(ref=ref, pin="sha256:" + "1" * 64, pin_kind="image-id") for ref in unpinned(made, {})}
 print(complete(made, pins).digest, made.render_key, *map(str, made.findings), sep="\\n")
