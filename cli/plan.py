@@ -102,6 +102,7 @@ async def previewed(
     from controller.bootstrap import open_catalogue, open_log
     from controller.decide.state import fold
     from controller.host_names import host_names
+    from controller.permitting import Permits
     from controller.preview import preview
     from controller.recorded import recorded_manifest
     from events.streams import environment_stream
@@ -131,8 +132,11 @@ async def previewed(
         deployed=deployed,
         revision=revision,
         only=tuple(only),
-        allowed={*allowed_by(policy, project=made.project, environment=environment), *given},
-        own=(str(settings.home.root),),
+        permits=Permits(
+            allowed=allowed_by(policy, project=made.project, environment=environment) | set(given),
+            state=state,
+            own=(str(settings.home.root),),
+        ),
         host_variables=host_names(made),
     )
 

@@ -6,13 +6,11 @@ without them.
 
 from __future__ import annotations
 
-import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from controller.context import Context
 from events.kernel.clock import SystemClock
-from events.kernel.files import write_atomically
 from events.kernel.ids import SystemIds
 from events.sqlite import SqliteEventLog
 
@@ -66,14 +64,6 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
         engine.close()
 
 
-def binding_key(home: Home) -> bytes:
-    """The key under which this home tells values of hosts apart, made at first use."""
-    path = home.keys / "binding.key"
-    if not path.is_file():
-        write_atomically(path, secrets.token_bytes(32), mode=0o600, folder_mode=0o700)
-    return path.read_bytes()
-
-
 @contextmanager
 def open_context(
     home: Home,
@@ -100,7 +90,7 @@ def open_context(
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)
     converger = Converger(
-        binding_key=binding_key(home),
+        binding_key=home.binding_key(),
         log=log,
         blobs=blobs,
         engines={LOCAL_HOST: engine},

@@ -15,6 +15,7 @@ from controller.bootstrap import open_log
 from controller.decide.state import fold
 from controller.home import Home
 from controller.host_names import host_names
+from controller.permitting import Permits
 from controller.preview import Preview, preview
 from controller.recorded import recorded_manifest
 from controller.repositories import watched
@@ -68,7 +69,10 @@ def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, Polic
         pins=state.pins,
         deployed=deployed,
         revision=revision,
-        allowed=allowed_by(policy, project=made.project, environment=made.environment),
-        own=(str(home.root),),
+        permits=Permits(
+            allowed=allowed_by(policy, project=made.project, environment=made.environment),
+            state=state,
+            own=(str(home.root),),
+        ),
         host_variables=host_names(made),
     )

@@ -6,6 +6,8 @@ The flag wins, then `STAGECRAFT_HOME`, then `.stagecraft/` beside the nearest `s
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,6 +93,25 @@ class Home:
         except OSError as error:
             raise OutsideError(
                 HOME_UNUSABLE, f"cannot use {self.root}", why=str(error), next="name another with --home DIR"
+            ) from error
+
+    def binding_key(self) -> bytes:
+        """The key under which this home tells values of hosts apart; made once, whoever comes first.
+
+        Raises OutsideError `home-unusable`.
+        """
+        path = self.keys / "binding.key"
+        try:
+            if not path.exists():
+                aside = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+                write_atomically(aside, secrets.token_bytes(32), mode=0o600, folder_mode=0o700)
+                with suppress(FileExistsError):
+                    path.hardlink_to(aside)
+                aside.unlink()
+            return path.read_bytes()
+        except OSError as error:
+            raise OutsideError(
+                HOME_UNUSABLE, f"cannot use {path}", why=str(error), next="name another with --home DIR"
             ) from error
 
 

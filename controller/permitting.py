@@ -9,9 +9,10 @@ that Manifest, or a `git revert` to it would be refused on the day it is needed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from controller.decide.state import EnvironmentState
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.needs import needs_of
 from gitops.config.policy import allowed_by
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
-    from controller.decide.state import EnvironmentState
     from controller.targets import Target
     from events.manifest import Manifest
 
@@ -57,6 +57,23 @@ def lines(needs: Iterable[Need]) -> tuple[str, ...]:
     return tuple(f"{need.narrow} ({need.message})" for need in needs)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permits:
+    """What one environment is allowed, by policy and by persons."""
+
+    allowed: frozenset[str] = frozenset()  # whatever it renders to
+    state: EnvironmentState = field(default_factory=EnvironmentState)  # knows what persons allowed a Manifest
+    own: tuple[str, ...] = ()  # folders of Stagecraft, which no service may mount without a permission
+
+    def refused(self, manifest: Manifest, *, unset_variables: Iterable[str]) -> tuple[str, ...]:
+        """What `manifest` asks for and is not allowed, a line each; nothing for what is deployed."""
+        digest = manifest.digest
+        if digest == self.state.deployed_digest:
+            return ()
+        needs = needs_of_manifest(manifest, unset_variables=unset_variables, own=self.own)
+        return lines(unmet(needs, self.allowed | self.state.allowed_for(digest)))
+
+
 async def judged(
     context: Context,
     candidate: Candidate,
@@ -73,17 +90,13 @@ async def judged(
         return candidate
     manifest = await asyncio.to_thread(context.manifest, candidate.digest)
     render = state.render_of(candidate.digest)
-    needs = needs_of_manifest(
-        manifest,
-        unset_variables=() if render is None else render.unset_variables,
+    permits = Permits(
+        allowed=allowed_by(context.policy, project=target.project, environment=target.name) | set(given),
+        state=state,
         own=(str(context.home.root),),
     )
-    allowed = {
-        *allowed_by(context.policy, project=target.project, environment=target.name),
-        *state.allowed_for(candidate.digest),
-        *given,
-    }
-    return replace(candidate, refused=lines(unmet(needs, allowed)))
+    unset = () if render is None else render.unset_variables
+    return replace(candidate, refused=permits.refused(manifest, unset_variables=unset))
 
 
 def not_allowed(target: Target, refused: Collection[str]) -> UserError:

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import describe_change
-from controller.permitting import lines, needs_of_manifest
+from controller.permitting import Permits
 from events.kernel.canonical import digest_of
 from events.kernel.errors import UserError, error_code
 from events.manifest import ImagePin
 from gitops.manifest import complete, unpinned
-from gitops.permissions import unmet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from events.manifest import HostManifest, Manifest
     from gitops.manifest import Draft
@@ -125,15 +124,13 @@ def preview(
     deployed: Manifest | None,
     revision: str,
     only: Sequence[str] = (),
-    allowed: Collection[str] = (),
-    own: Collection[str] = (),
+    permits: Permits | None = None,
     host_variables: Mapping[str, tuple[str, ...] | None] | None = None,
 ) -> Preview:
     """Compare what `made` would run with what is deployed.
 
     `pins` may lack references that were never pinned here. `only` keeps the phases of these services.
-    `host_variables` is what env files on this machine hold. `allowed` are permissions, `own` are folders of
-    Stagecraft that no service may mount without one. Raises UserError `service-unknown`.
+    `host_variables` is what env files on this machine hold. Raises UserError `service-unknown`.
     """
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
@@ -153,23 +150,8 @@ def preview(
         unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
         host_variables=host_variables or {},
-        refused=_refused(wanted, deployed, made, allowed=allowed, own=own),
+        refused=(permits or Permits()).refused(wanted, unset_variables=made.unset_variables),
     )
-
-
-def _refused(
-    wanted: Manifest,
-    deployed: Manifest | None,
-    made: Draft,
-    *,
-    allowed: Collection[str],
-    own: Collection[str],
-) -> tuple[str, ...]:
-    """What keeps a deploy from beginning; nothing for what is deployed already."""
-    if deployed is not None and deployed.digest == wanted.digest:
-        return ()
-    needs = needs_of_manifest(wanted, unset_variables=made.unset_variables, own=own)
-    return lines(unmet(needs, allowed))
 
 
 def stand_ins(references: Iterable[str]) -> dict[str, ImagePin]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from events.kernel.canonical import canonical_json
 from events.kernel.errors import UserError, Where, error_code
@@ -40,10 +41,9 @@ class HostEnvFile:
     raw: bool = False  # lines as they are: no quotes, nothing put in for variables
 
 
-def host_env_files(definition: Mapping[str, object]) -> tuple[HostEnvFile, ...]:
+def host_env_files(definition: Mapping[str, Any]) -> tuple[HostEnvFile, ...]:
     """The env files that a service of a Manifest takes from its host, in order."""
-    listed = definition.get("env_file")
-    entries: Iterable[Mapping[str, object]] = listed if isinstance(listed, list) else ()
+    entries: list[Mapping[str, Any]] = definition.get("env_file") or []
     return tuple(
         HostEnvFile(
             path=str(entry["path"]).replace("$$", "$"),

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from events.catalog import decode
 from events.catalog.release import HostVariablesBound
@@ -65,7 +66,7 @@ def read_local(path: str) -> bytes | None:
 def bind(content: HostManifest, *, key: bytes, read: ReadHostFile = read_local) -> Bound:
     """Read the env files of all services; blocking. What is wrong is answered, not raised."""
     bound = Bound(services={}, files={}, names={}, faults={})
-    definitions: Mapping[str, Mapping[str, object]] = content.compose.get("services", {})
+    definitions: Mapping[str, Mapping[str, Any]] = content.compose.get("services", {})
     for name, definition in sorted(definitions.items()):
         files = host_env_files(definition)
         if not files:
@@ -94,7 +95,7 @@ def _content(file: HostEnvFile, bound: Bound, *, read: ReadHostFile, key: bytes)
 
 
 def variable_names(
-    definitions: Mapping[str, Mapping[str, object]], *, read: ReadHostFile = read_local
+    definitions: Mapping[str, Mapping[str, Any]], *, read: ReadHostFile = read_local
 ) -> dict[str, tuple[str, ...] | None]:
     """The names in the env files that these services take, by path; None for a file that cannot be used."""
     found: dict[str, tuple[str, ...] | None] = {}
