@@ -28,14 +28,18 @@ def deploy(
     What the Compose files may ask of a host is said in `controller.yml`; --allow adds to that for this very
     Manifest in this environment.
 
+    When another process works on the environment, the Release is asked for at once and followed until it
+    is up, whoever does the work. Whatever fails, the version before is left running or brought back.
+
     Exit codes: 0 it is up; 1 the commit, its services or a hold is at fault; 2 the engine, a registry or a
-    host is. Whatever fails, the version before is left running or brought back.
+    host is, or another process took the environment over; 130 after Ctrl-C, 143 after SIGTERM: what was
+    begun stays until a controller or the next deploy goes on with it. A second Ctrl-C ends at once.
     """
     from cli.actors import person
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
+    from cli.interrupts import run_to_verdict
     from cli.plan import as_text, previewed
     from cli.policy import permissions_of, policy_of
-    from cli.verdicts import interruptible, report
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
     from controller.rendering import Subject
@@ -60,6 +64,6 @@ def deploy(
             environment=name,
             version=version,
         )
-        with interruptible(context, Target(project=project, name=name)):
-            verdict = asyncio.run(run(context, subject, actor=person(context.actors), allow=given))
-    return report(settings.console, f"{project}/{name}", verdict)
+        target = Target(project=project, name=name)
+        work = run(context, subject, actor=person(context.actors), allow=given)
+        return run_to_verdict(settings.console, context, target, work)

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.settings import Settings, group, with_settings
-from events.kernel.errors import UserError, error_code
+from cli.settings import Settings, group, required_reason, with_settings
 
 if TYPE_CHECKING:
     from controller.holders import Holder
     from controller.targets import Target
     from events.log import EventLog
-
-REASON_REQUIRED = error_code("reason-required", "The command is recorded with a reason and none was given.")
 
 app = group("Who is changing an environment on this machine.")
 
@@ -28,7 +25,8 @@ def show(
 ) -> None:
     """Show who holds the lock of each environment, or of the one named with --env.
 
-    A lock that nobody holds is free, whatever became of its last holder.
+    A lock that nobody holds is free, whatever became of its last holder. The token counts who took the
+    environment over; a holder that has written nothing yet has none.
 
     Exit codes: 0 held or free; 1 no such environment; 2 the log cannot be read.
     """
@@ -51,7 +49,7 @@ def show(
         return
     rows = [(str(target), *_cells(holder)) for target, holder in found]
     if rows:
-        settings.console.table(("ENVIRONMENT", "LOCK", "PID", "STATE", "SINCE", "PURPOSE"), rows)
+        settings.console.table(("ENVIRONMENT", "LOCK", "PID", "STATE", "TOKEN", "SINCE", "PURPOSE"), rows)
     else:
         settings.console.line("No environments found")
 
@@ -78,8 +76,7 @@ def break_command(
     from controller.holders import require_holder
     from controller.locks import lock_file
 
-    if not reason.strip():
-        raise UserError(REASON_REQUIRED, "a lock is broken with a reason", next="add --reason TEXT")
+    required_reason(reason, "a lock is broken")
     named = settings.required_environment()
     with open_log(settings.home) as log:
         target = _target(settings, log, named)
@@ -117,5 +114,6 @@ def _target(settings: Settings, log: EventLog | None, named: str) -> Target:
 
 def _cells(holder: Holder | None) -> tuple[str, ...]:
     if holder is None:
-        return ("free", "", "", "", "")
-    return ("held", str(holder.pid or "?"), holder.state, holder.since, holder.purpose)
+        return ("free", "", "", "", "", "")
+    token = "" if holder.token is None else str(holder.token)
+    return ("held", str(holder.pid or "?"), holder.state, token, holder.since, holder.purpose)

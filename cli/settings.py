@@ -38,6 +38,8 @@ ENVIRONMENT_NOT_SINGLE = error_code(
     "environment-not-single", "The command works on one environment and several were named."
 )
 
+REASON_REQUIRED = error_code("reason-required", "The command is recorded with a reason and none was given.")
+
 DEFAULT_CONFIG = "stagecraft.yml"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -144,6 +146,13 @@ def _switch(flag: bool | None, variable: str, *, environ: Mapping[str, str]) -> 
     )
 
 
+def required_reason(reason: str, what: str) -> str:
+    """`reason`, which must say something. Raises UserError `reason-required`."""
+    if not reason.strip():
+        raise UserError(REASON_REQUIRED, f"{what} with a reason", next="add --reason TEXT")
+    return reason
+
+
 def normalised(argv: Sequence[str]) -> list[str]:
     """`argv` with `--dry-run=false` written as `--no-dry-run`, for every global switch; `--` ends the search.
 
@@ -230,10 +239,7 @@ def with_settings(
         @wraps(function)
         def command(**values: Any) -> R:  # noqa: ANN401  # options of any type, checked by the parser
             context: typer.Context = values.pop("context")
-            flags = _taken(values).over(context.obj)
-            settings = resolve(flags, environ=dict(os.environ), cwd=Path.cwd())
-            with settings.console.explained():
-                return function(settings, **values)
+            return _called(function, _taken(values).over(context.obj), values)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         _with_signature(command, own, shown=shown)
@@ -242,8 +248,22 @@ def with_settings(
     return decorate
 
 
-def group(help_text: str, *, root: bool = False) -> typer.Typer:
-    """A group of commands that takes the global flags and, called without a command, shows its help."""
+def _called(
+    function: Callable[Concatenate[Settings, ...], R], flags: GlobalFlags, values: Mapping[str, Any]
+) -> R:
+    settings = resolve(flags, environ=dict(os.environ), cwd=Path.cwd())
+    with settings.console.explained():
+        return function(settings, **values)
+
+
+def group(
+    help_text: str, *, root: bool = False, alone: Callable[Concatenate[Settings, ...], Any] | None = None
+) -> typer.Typer:
+    """A group of commands that takes the global flags.
+
+    Called without a command it does what `alone` does, with the options that `alone` declares, or shows its
+    help.
+    """
     made = typer.Typer(
         help=help_text,
         add_completion=root,
@@ -252,12 +272,16 @@ def group(help_text: str, *, root: bool = False) -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
 
-    def remember(**values: Any) -> None:  # noqa: ANN401  # options of any type, checked by the parser
+    def remember(**values: Any) -> Any:  # noqa: ANN401  # options of any type, checked by the parser
         context: typer.Context = values.pop("context")
         context.obj = _taken(values).over(context.obj)
-        if context.invoked_subcommand is None:
-            Console().text(context.get_help())
+        if context.invoked_subcommand is not None:
+            return None
+        if alone is not None:
+            return _called(alone, context.obj, values)
+        return Console().text(context.get_help())
 
-    _with_signature(remember, [], shown=tuple(_SHAPES) if root else ())
+    own = [] if alone is None else list(inspect.signature(alone, eval_str=True).parameters.values())[1:]
+    _with_signature(remember, own, shown=tuple(_SHAPES) if root else ())
     made.callback(invoke_without_command=True, help=help_text)(remember)
     return made

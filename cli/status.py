@@ -66,7 +66,7 @@ def status(
 
 def _targets(history: History) -> list[Target]:
     """The environment that is named, or all that there are."""
-    from cli.reading import declared_targets
+    from cli.reading import read_project_file
     from controller.targets import Target
     from projections.views.environment_fold import ENVIRONMENTS
     from projections.views.environments import list_environments
@@ -76,15 +76,18 @@ def _targets(history: History) -> list[Target]:
         return [history.target(settings.environment)]
     nothing: list[tuple[str, str]] = []
     known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing)
-    found = [Target(project=project, name=name) for project, name in known] or declared_targets(settings)
-    if not found:
+    if known:
+        return [Target(project=project, name=name) for project, name in known]
+    declared, fault = read_project_file(settings)
+    if not declared:
+        file = "there is no project file here" if fault is None else f"{settings.config}: {fault.message}"
         raise UserError(
             ENVIRONMENT_REQUIRED,
             "no environment is known",
-            why="nothing was recorded in this home, and there is no project file here that can be read",
-            next="stagecraft init, or name the home with --home DIR",
+            why=f"nothing was recorded in this home, and {file}",
+            next=fault.next if fault else "stagecraft init, or name the home with --home DIR",
         )
-    return found
+    return declared
 
 
 def _look(settings: Settings, targets: Sequence[Target]) -> None:
@@ -138,11 +141,20 @@ def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
             one.sync,
             one.health,
             one.environment.deployed.release or "-",
-            "held" if one.environment.hold else "suspended" if one.environment.suspended else "",
+            _note(one.environment),
         )
         for one in every
     ]
     settings.console.table(("ENVIRONMENT", "SYNC", "HEALTH", "DEPLOYED", "NOTE"), rows)
+
+
+def _note(known: Environment) -> str:
+    """The one word for what is out of the ordinary."""
+    if known.hold is not None:
+        return "held"
+    if known.suspended is not None:
+        return "suspended"
+    return "healing rests" if known.breaker is not None else ""
 
 
 def status_lines(shown: Status) -> list[str]:
@@ -181,6 +193,10 @@ def _notes(known: Environment) -> Iterable[str]:
         yield f"  held      {_said(known.hold)}{until}; `stagecraft resume` ends it"
     if known.suspended is not None:
         yield f"  suspended {_said(known.suspended)}"
+    if known.breaker is not None:
+        rest = f"{known.breaker['attempts']} attempts, until {known.breaker['until']}"
+        yield f"  rests     healing: {known.breaker['reason']} (since {known.breaker['since']}; {rest})"
+        yield f"            next: stagecraft resume --env {known}, or push a commit that mends it"
     if known.render_failure is not None:
         failure = known.render_failure
         yield f"  render    {failure['revision'][:_SHORT_ID]} failed: {failure['code']}: {failure['message']}"

@@ -2,11 +2,12 @@
 
 A heal lasted when what it brought back stayed for `STAYED_SECONDS`; a heal that had to be done again before
 that, or that failed, did not. After the first such heal the next ones wait, longer each time; after
-`ATTEMPTS` in a row the breaker opens, with an event, so that a restart keeps it. It closes by a new Release
-or by time, and each further opening lasts twice as long.
+`ATTEMPTS` in a row the breaker opens, with an event, so that a restart keeps it. What ends more slowly than
+that, again and again, is seen by its rate: `MOST_HEALS` drifts that ended within `RATE_WINDOW`. The breaker
+closes by a new Release, by a person's `resume` or by time, and each further opening lasts twice as long.
 
-What is counted is memory: a controller that starts anew counts anew, and never heals more often for it than
-`ATTEMPTS` times a start.
+Heals in a row are counted in memory: a controller that starts anew counts anew, and never heals more often
+for it than `ATTEMPTS` times a start. The rate is counted in the log, so a restart does not hide it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from controller.decide.state import MOST_HEALS
 from events.catalog.environment import BreakerOpened
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 STAYED_SECONDS = 10.0
+RATE_WINDOW = timedelta(minutes=10)
 FIRST_COOL_DOWN = timedelta(minutes=5)
 LONGEST_COOL_DOWN = timedelta(hours=1)
 
@@ -29,6 +32,7 @@ LONGEST_COOL_DOWN = timedelta(hours=1)
 @dataclass(slots=True)
 class _Heals:
     in_a_row: int = 0  # that did not last
+    failing: bool = False  # the last one could not be done
     ended: float = 0.0  # monotonic seconds
 
 
@@ -43,14 +47,14 @@ class Attempts:
         heals = self._heals.setdefault(environment, _Heals())
         again = heals.in_a_row > 0 and started - heals.ended < STAYED_SECONDS
         heals.in_a_row = heals.in_a_row + 1 if again else 1
-        heals.ended = ended
+        heals.ended, heals.failing = ended, False
         return heals.in_a_row
 
     def failed(self, environment: str, *, ended: float) -> int:
         """Note a heal that could not be done."""
         heals = self._heals.setdefault(environment, _Heals())
         heals.in_a_row += 1
-        heals.ended = ended
+        heals.ended, heals.failing = ended, True
         return heals.in_a_row
 
     def forget(self, environment: str) -> None:
@@ -58,18 +62,27 @@ class Attempts:
         self._heals.pop(environment, None)
 
     def wait_seconds(self, environment: str, *, now: float) -> float:
-        """How long the next heal should wait: nothing after one heal, then 1, 2, 4 s."""
+        """How long the next heal should wait: nothing after one, then 1, 2, 4 s; after failures 1, 2, 4 s."""
         heals = self._heals.get(environment)
-        if heals is None or heals.in_a_row <= 1:
+        if heals is None or (heals.in_a_row <= 1 and not heals.failing):
             return 0.0
-        return max(0.0, heals.ended + 2.0 ** min(heals.in_a_row - 2, 10) - now)
+        doublings = min(heals.in_a_row - (1 if heals.failing else 2), 10)
+        return max(0.0, heals.ended + 2.0**doublings - now)
 
 
 def decide_breaker(
     state: EnvironmentState, *, attempts: int, now: datetime, reason: str
 ) -> tuple[BreakerOpened, ...]:
-    """Open the breaker after too many heals; nothing while it is open or when nothing is deployed."""
-    if attempts < ATTEMPTS or state.deployed is None or state.breaker_open(now):
+    """Open the breaker after too many heals; nothing while it is open or when nothing is deployed.
+
+    `attempts` are the heals in a row that did not last, and `reason` is what the last one showed.
+    """
+    if state.deployed is None or state.breaker_open(now):
         return ()
+    if attempts < ATTEMPTS:
+        attempts = len([moment for moment in state.heals if abs(now - moment) <= RATE_WINDOW])
+        if attempts < MOST_HEALS:
+            return ()
+        reason = f"{attempts} heals in {RATE_WINDOW.total_seconds() / 60:.0f} minutes: {reason}"
     cool_down: timedelta = min(LONGEST_COOL_DOWN, FIRST_COOL_DOWN * 2 ** min(state.breaker_openings, 8))
     return (BreakerOpened(attempts=attempts, until=now + cool_down, reason=reason),)

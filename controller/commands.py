@@ -6,23 +6,26 @@ Release follows, does the work in the foreground with the code the controller us
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import Candidate, decide_person, refused
 from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.state import fold
-from controller.locks import locked
-from controller.permitting import judged, not_allowed
+from controller.deciding import append_decided
+from controller.following import follow
+from controller.locks import LOCKED
+from controller.permitting import judged, raise_refusal
 from controller.releasing import finish, finish_active
 from controller.rendering import candidate_for
 from controller.targets import Target
+from controller.tenures import tenure
+from events.kernel.errors import OutsideError
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from contextlib import AbstractAsyncContextManager
 
     from controller.context import Context
     from controller.decide.rollback import RollbackTarget
@@ -38,23 +41,48 @@ if TYPE_CHECKING:
 async def deploy(context: Context, subject: Subject, *, actor: Actor, allow: Collection[str] = ()) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
+    When another process works on the environment, the Release is asked for at once and followed: whoever
+    gets the lock next, this process included, brings it to its verdict.
+
     `allow` names permissions that the person gives to what this commit renders to. Raises UserError for a
     bad commit, a hold or a suspend, and `not-allowed` after recording it, with nothing changed.
     """
+    title = f"{subject.project}/{subject.environment}"
+    async with AsyncExitStack() as stack:
+        try:
+            held = await stack.enter_async_context(
+                tenure(context, title, purpose="deploy", draw=True, deadline_seconds=0)
+            )
+        except OutsideError as error:
+            if error.code != LOCKED:
+                raise
+            context.progress(f"{title}: {error.why}")
+        else:
+            await finish_active(held, subject.project, subject.environment)
+            recorder = held.recorder(actor)
+            release = await request(held, subject, recorder=recorder, allow=allow)
+            return await finish(
+                held, subject.project, subject.environment, release=release, recorder=recorder
+            )
+    release = await request(context, subject, recorder=context.recorder(actor), allow=allow)
+    return await follow(context, Target(project=subject.project, name=subject.environment), release)
+
+
+async def request(
+    context: Context, subject: Subject, *, recorder: Recorder, allow: Collection[str] = ()
+) -> str:
+    """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
+    before = context.environment(subject.project, subject.environment)
+    candidate = await candidate_for(context, subject, state=before, recorder=recorder)
     target = Target(project=subject.project, name=subject.environment)
-    async with _lock(context, target, purpose="deploy"):
-        await finish_active(context, target.project, target.name)
-        recorder = context.recorder(actor)
-        before = context.environment(target.project, target.name)
-        candidate = await candidate_for(context, subject, state=before, recorder=recorder)
-        state = context.environment(target.project, target.name)
-        release = context.ids.release_id()
-        candidate = await judged(context, candidate, target=target, state=state, given=allow)
-        decided = decide_person(state, candidate, release_id=release, allowed=allow)
-        _record(target, state=state, decided=decided, recorder=recorder)
-        if candidate.refused:
-            raise not_allowed(target, candidate.refused)
-        return await finish(context, target.project, target.name, release=release, recorder=recorder)
+    release = context.ids.release_id()
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
+        offered = judged(context, candidate, target=target, state=state, given=allow)
+        return decide_person(state, offered, release_id=release, allowed=allow)
+
+    raise_refusal(target, append_decided(context, str(target), decide, recorder=recorder))
+    return release
 
 
 async def rollback(
@@ -70,19 +98,19 @@ async def rollback(
 
     Raises UserError for a target that there is not, and `not-allowed` after recording it.
     """
-    async with _lock(context, target, purpose="rollback"):
-        state = context.environment(target.project, target.name)
+    release = context.ids.release_id()
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
         wanted = find_target(state, to)
-        release = context.ids.release_id()
-        candidate = await judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
-        decided: tuple[Event, ...] = (refused(candidate),)
-        if not candidate.refused:
-            decided = decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
-        recorder = context.recorder(actor)
-        _record(target, state=state, decided=decided, recorder=recorder)
-        if candidate.refused:
-            raise not_allowed(target, candidate.refused)
-        return await finish(context, target.project, target.name, release=release, recorder=recorder)
+        offered = judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
+        if offered.refused:
+            return (refused(offered),)
+        return decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
+
+    async with tenure(context, str(target), purpose="rollback", draw=True) as held:
+        recorder = held.recorder(actor)
+        raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
+        return await finish(held, target.project, target.name, release=release, recorder=recorder)
 
 
 def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:
@@ -92,16 +120,21 @@ def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Re
 
 async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
     """Pin the environment to what is deployed until `resume`."""
-    async with _lock(context, target, purpose="hold"):
-        state = context.environment(target.project, target.name)
-        _append(context, target, state=state, decided=decide_hold(state, reason=reason), actor=actor)
+    async with tenure(context, str(target), purpose="hold", draw=True) as held:
+        append_decided(
+            held, str(target), lambda state: decide_hold(state, reason=reason), recorder=held.recorder(actor)
+        )
 
 
 async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
-    """End the hold; the next look deploys what Git shows."""
-    async with _lock(context, target, purpose="resume"):
-        state = context.environment(target.project, target.name)
-        _append(context, target, state=state, decided=decide_resume(state, reason=reason), actor=actor)
+    """End the hold or the rest of healing; the next look deploys what Git shows."""
+    async with tenure(context, str(target), purpose="resume", draw=True) as held:
+        append_decided(
+            held,
+            str(target),
+            lambda state: decide_resume(state, reason=reason),
+            recorder=held.recorder(actor),
+        )
 
 
 def _candidate_of(release: Release) -> Candidate:
@@ -109,27 +142,3 @@ def _candidate_of(release: Release) -> Candidate:
     return Candidate(
         digest=release.digest, services={}, revision=release.revision or "", version=release.version
     )
-
-
-def _lock(context: Context, target: Target, *, purpose: str) -> AbstractAsyncContextManager[None]:
-    return locked(
-        context.home.run,
-        str(target),
-        clock=context.clock,
-        purpose=purpose,
-        deadline_seconds=LOCK_DEADLINE_SECONDS,
-        waiting=context.progress,
-    )
-
-
-def _record(
-    target: Target, *, state: EnvironmentState, decided: tuple[Event, ...], recorder: Recorder
-) -> None:
-    """Append a decision, provided that nothing was decided since `state`."""
-    recorder.append(environment_stream(target.project, target.name), *decided, expected=state.version)
-
-
-def _append(
-    context: Context, target: Target, *, state: EnvironmentState, decided: tuple[Event, ...], actor: Actor
-) -> None:
-    _record(target, state=state, decided=decided, recorder=context.recorder(actor))

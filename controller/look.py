@@ -11,24 +11,24 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import decide_git
-from controller.locks import locked
+from controller.deciding import append_decided
 from controller.permitting import judged
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.rendering import Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
+from controller.tenures import tenure
 from controller.watching import fetch_tip, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred, RenderFailed
 from events.kernel.errors import StagecraftError
-from events.streams import environment_stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
+    from controller.decide.state import EnvironmentState
     from controller.repositories import Watched
     from controller.watching import Sighting
     from events.catalog import Event
@@ -79,34 +79,27 @@ def note_looks(context: Context, sighting: Sighting) -> None:
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     """Decide for one environment under its lock, run the Release that follows, or heal."""
     title = f"{sighting.project}/{name}"
-    return await _under_lock(context, title, lambda: _consider(context, sighting, name))
+    return await _under_lock(context, title, lambda held: _consider(held, sighting, name))
 
 
 async def keep(context: Context, project: str, name: str) -> Outcome:
     """As `consider` without an answer of Git: finish what was decided, then heal."""
     title = f"{project}/{name}"
 
-    async def work() -> Outcome:
-        finished = await finish_active(context, project, name)
+    async def work(held: Context) -> Outcome:
+        finished = await finish_active(held, project, name)
         if finished is not None:
             return _ended(title, finished)
-        healed = await heal_deployed(context, project, name)
+        healed = await heal_deployed(held, project, name)
         return Outcome(environment=title, status="in-sync", healed=healed, detail="healed" if healed else "")
 
     return await _under_lock(context, title, work)
 
 
-async def _under_lock(context: Context, title: str, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _under_lock(context: Context, title: str, work: Callable[[Context], Awaitable[Outcome]]) -> Outcome:
     try:
-        async with locked(
-            context.home.run,
-            title,
-            clock=context.clock,
-            purpose="a look at the watched branch",
-            deadline_seconds=LOCK_DEADLINE_SECONDS,
-            waiting=context.progress,
-        ):
-            return await work()
+        async with tenure(context, title, purpose="a look at the watched branch") as held:
+            return await work(held)
     except StagecraftError as error:
         return Outcome(environment=title, status="failed", failure=Failure.from_error(error))
 
@@ -148,13 +141,13 @@ async def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
-    state = context.environment(sighting.project, name)
-    target = Target(project=sighting.project, name=name)
-    candidate = await judged(context, candidate, target=target, state=state)
-    decided = decide_git(state, candidate, release_id=context.ids.release_id(), now=context.clock.now())
-    if decided:
-        recorder.append(environment_stream(sighting.project, name), *decided, expected=state.version)
-    return decided
+    release, target = context.ids.release_id(), Target(project=sighting.project, name=name)
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
+        offered = judged(context, candidate, target=target, state=state)
+        return decide_git(state, offered, release_id=release, now=context.clock.now())
+
+    return append_decided(context, str(target), decide, recorder=recorder)
 
 
 async def _candidate(
@@ -184,7 +177,6 @@ async def _candidate(
     except StagecraftError as error:
         failure = Failure.from_error(error)
         if failure != failed:
-            stream = environment_stream(sighting.project, name)
-            failed_event = RenderFailed(revision=sighting.revision, failure=failure)
-            recorder.append(stream, failed_event, expected=state.version)
+            event = RenderFailed(revision=sighting.revision, failure=failure)
+            append_decided(context, f"{sighting.project}/{name}", lambda _: (event,), recorder=recorder)
         return failure

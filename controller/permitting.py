@@ -8,11 +8,12 @@ that Manifest, or a `git revert` to it would be refused on the day it is needed.
 
 from __future__ import annotations
 
-import asyncio
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.decide.state import EnvironmentState
+from events.catalog.environment import DeployRefused
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.needs import needs_of
 from gitops.config.policy import allowed_by
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.decide.deploy import Candidate
     from controller.targets import Target
+    from events.catalog import Event
     from events.manifest import Manifest
 
 NOT_ALLOWED = error_code(
@@ -74,7 +76,7 @@ class Permits:
         return lines(unmet(needs, self.allowed | self.state.allowed_for(digest)))
 
 
-async def judged(
+def judged(
     context: Context,
     candidate: Candidate,
     *,
@@ -88,7 +90,7 @@ async def judged(
     """
     if candidate.digest == state.deployed_digest:
         return candidate
-    manifest = await asyncio.to_thread(context.manifest, candidate.digest)
+    manifest = context.manifest(candidate.digest)
     render = state.render_of(candidate.digest)
     permits = Permits(
         allowed=allowed_by(context.policy, project=target.project, environment=target.name) | set(given),
@@ -99,14 +101,19 @@ async def judged(
     return replace(candidate, refused=permits.refused(manifest, unset_variables=unset))
 
 
-def not_allowed(target: Target, refused: Collection[str]) -> UserError:
-    """The error for a person; it names the narrowest words that would let the Manifest pass."""
-    words = [line.partition(" ")[0] for line in refused]
-    flags = " ".join(f"--allow {word}" for word in dict.fromkeys(words))
-    return UserError(
-        NOT_ALLOWED,
-        f"it asks for what is not allowed: {'; '.join(refused)}",
-        where=Where(environment=str(target)),
-        why="what a repository may ask for is said in controller.yml, not in the repository",
-        next=f"allow it for good under policy.{target}.allow in controller.yml, or this once with {flags}",
-    )
+def raise_refusal(target: Target, decided: Iterable[Event]) -> None:
+    """Raise UserError `not-allowed` when what was decided, and is recorded, is a refusal.
+
+    The error names the narrowest words that would let the Manifest pass.
+    """
+    for event in decided:
+        if isinstance(event, DeployRefused):
+            flags = " ".join(f"--allow {shlex.quote(word)}" for word in dict.fromkeys(event.needs))
+            raise UserError(
+                NOT_ALLOWED,
+                f"it asks for what is not allowed: {event.detail}",
+                where=Where(environment=str(target)),
+                why="what a repository may ask for is said in controller.yml, not in the repository",
+                next=f"allow it for good under policy.{target}.allow in controller.yml, "
+                f"or this once with {flags}",
+            )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.decide.deploy import Candidate
+from controller.deciding import append_decided
 from events.catalog.environment import ManifestRendered
-from events.streams import environment_stream
 from gitops.manifest import complete, draft, unpinned
 from gitops.pins import keep_pins, resolve_pins
 from gitops.renderkey import render_key, renderer, same_inputs
@@ -73,8 +73,9 @@ async def candidate_for(
         return candidate_of(known, revision=subject.revision)
     context.progress(f"{subject.project}/{subject.environment}: rendering {subject.revision[:12]}")
     rendered = await _render(context, subject, sticky=state.pins)
-    stream = environment_stream(subject.project, subject.environment)
-    recorder.append(stream, rendered, expected=state.version)
+    # A render depends on the tree and on the pins it was given, which only another render could move.
+    title = f"{subject.project}/{subject.environment}"
+    append_decided(context, title, lambda _: (rendered,), recorder=recorder)
     return Candidate(
         digest=rendered.digest,
         services=rendered.services,

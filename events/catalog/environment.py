@@ -113,6 +113,9 @@ class DeployRefused(Event):
     digest: str = Field(description="The Manifest.")
     revision: str | None = Field(description="The commit; null when there is none.")
     detail: str = Field(default="", description="What the rule saw, such as the services at fault.")
+    needs: tuple[str, ...] = Field(
+        default=(), description="The narrowest permissions that would let it pass."
+    )
 
 
 @recorded("environment")
@@ -183,9 +186,9 @@ class DriftHealed(Event):
 
 @recorded("environment")
 class BreakerOpened(Event):
-    """Healing did not last; it rests until then, unless a new Release comes first."""
+    """Healing did not last; it rests until then, unless a new Release or a person comes first."""
 
-    attempts: int = Field(description="Heals in a row that did not last or could not be done.")
+    attempts: int = Field(description="Heals that did not last or could not be done.")
     until: datetime = Field(description="When healing is tried again.")
     reason: str = Field(description="What the last attempt showed.")
 
@@ -194,4 +197,5 @@ class BreakerOpened(Event):
 class BreakerClosed(Event):
     """Healing is on again."""
 
-    reason: Literal["cool-down"] = Field(description="What ended the rest: its time was over.")
+    reason: Literal["cool-down", "resumed"] = Field(description="What ended the rest: its time, a person.")
+    detail: str = Field(default="", description="A person's words.")

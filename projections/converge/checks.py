@@ -38,6 +38,7 @@ async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound |
     OutsideError `image-not-found`, `registry-unreachable`, `host-folder-failed`, `blob-missing` or
     `blob-damaged`.
     """
+    await site.pass_fence()
     changed = {operation.service for operation in plan.of("create", "replace", "run_job")}
     if bound is not None:
         refuse_unbound(site, bound, changed)

@@ -88,24 +88,24 @@ def test_the_release_says_names_and_a_keyed_digest_and_never_a_value(
     data = json.loads(bound.data)
     assert data["names"] == {str(env_file): ["DB_PASSWORD", "MODE"]}
     assert VALUE not in told(controller)
-    label = controller.engine.named("shop-prod-web-1").labels[labels.HOST_ENV]
+    label = controller.engine.world.named("shop-prod-web-1").labels[labels.HOST_ENV]
     assert len(label) == 64
-    assert labels.HOST_ENV not in controller.engine.named("shop-prod-worker-1").labels
+    assert labels.HOST_ENV not in controller.engine.world.named("shop-prod-worker-1").labels
 
 
 def test_a_changed_value_is_a_drift_of_the_services_that_take_it_alone(
     controller: SimulatedController, env_file: Path
 ) -> None:
     controller.look()
-    before = {name: controller.engine.ids(name) for name in ("web", "worker")}
+    before = {name: controller.engine.world.ids(name) for name in ("web", "worker")}
     events = len(controller.types)
     controller.look()
     assert len(controller.types) == events
     env_file.write_text("DB_PASSWORD=another-horse\nMODE=fast\n")
     (outcome,) = controller.look()
     assert outcome.healed
-    assert controller.engine.ids("web") != before["web"]
-    assert controller.engine.ids("worker") == before["worker"]
+    assert controller.engine.world.ids("web") != before["web"]
+    assert controller.engine.world.ids("worker") == before["worker"]
     (drift,) = controller.log.read(type_name="DriftDetected")
     assert json.loads(drift.data)["services"] == {"web": "an env file of the host changed"}
     assert len(controller.log.read(type_name="HostVariablesBound")) == 2
@@ -121,14 +121,14 @@ def test_a_file_that_is_missing_starts_nothing_and_stops_nothing(
     (outcome,) = controller.look()
     assert outcome.failure is not None
     assert outcome.failure.code == "host-env-missing"
-    assert (outcome.failure.service, controller.engine.ids("web")) == ("web", [])
+    assert (outcome.failure.service, controller.engine.world.ids("web")) == ("web", [])
     env_file.write_text(content)
     controller.clock.advance(3600)
     assert controller.look()[0].status == "completed"
-    before = controller.engine.ids("web")
+    before = controller.engine.world.ids("web")
     env_file.unlink()
     assert controller.look()[0].status == "in-sync"
-    assert controller.engine.ids("web") == before
+    assert controller.engine.world.ids("web") == before
 
 
 def test_a_file_of_passwords_is_not_told(controller: SimulatedController, env_file: Path) -> None:

@@ -86,9 +86,9 @@ def trouble(controller: SimulatedController) -> str:
 def test_nothing_is_removed_and_the_error_is_told(
     running: SimulatedController, vanish: Callable[[Repository], None]
 ) -> None:
-    before = (running.engine.ids("web"), running.engine.ids("worker"))
+    before = (running.engine.world.ids("web"), running.engine.world.ids("worker"))
     vanish(running.repository)
     assert trouble(running)
-    assert (running.engine.ids("web"), running.engine.ids("worker")) == before
+    assert (running.engine.world.ids("web"), running.engine.world.ids("worker")) == before
     assert all(before)
     assert running.engine.count("remove") == 0

@@ -50,7 +50,7 @@ def test_it_renders_is_deferred_once_and_runs_when_the_operator_allows_it(
 ) -> None:
     asks(controller, service)
     (outcome,) = controller.look()
-    assert (outcome.status, controller.engine.ids("web")) == ("deferred", [])
+    assert (outcome.status, controller.engine.world.ids("web")) == ("deferred", [])
     assert outcome.detail.startswith(f"not-allowed: {permission}")
     assert "ManifestRendered" in controller.types
     before = controller.types
@@ -101,10 +101,10 @@ def test_what_one_project_is_allowed_another_is_not(controller: SimulatedControl
 
 def test_what_runs_goes_on_while_a_merge_is_not_allowed(controller: SimulatedController) -> None:
     controller.look()
-    before = controller.engine.ids("web")
+    before = controller.engine.world.ids("web")
     asks(controller, "privileged: true")
     assert controller.look()[0].status == "deferred"
-    assert controller.engine.ids("web") == before
+    assert controller.engine.world.ids("web") == before
 
 
 def test_a_person_is_refused_with_what_to_do_and_the_log_says_so(controller: SimulatedController) -> None:
@@ -116,7 +116,7 @@ def test_a_person_is_refused_with_what_to_do_and_the_log_says_so(controller: Sim
     assert "policy.shop/prod.allow" in caught.value.next
     refused = controller.log.read()[-1]
     assert (refused.type, refused.actor.kind) == ("DeployRefused", "cli")
-    assert controller.engine.ids("web") == []
+    assert controller.engine.world.ids("web") == []
 
 
 def test_a_person_can_allow_it_by_name_and_the_log_says_who(controller: SimulatedController) -> None:
