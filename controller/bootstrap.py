@@ -9,15 +9,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from controller.context import Context
-from events.kernel.clock import SystemClock
-from events.kernel.ids import SystemIds
+from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from controller.catalogue import EngineCatalogue
+    from controller.context import Context
     from controller.home import Home
     from events.log import EventLog
     from gitops.config.policy import PolicySection
@@ -76,16 +75,21 @@ def open_context(
     Without a policy a repository may ask for nothing special.
     """
     from controller.catalogue import EngineCatalogue
+    from controller.context import Context
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
+    from events.kernel.clock import SystemClock
+    from events.kernel.ids import SystemIds
     from projections.converge.release import Converger
     from projections.engine.docker import DockerEngine
     from projections.observed import ObservedStore
 
     home.create()
     clock = SystemClock()
-    log = SqliteEventLog(home.events_db)
-    actors = SqliteActorDirectory(home.actors_db)
+    reserve = Reserve(home.reserve)
+    reserve.make()
+    log = SqliteEventLog(home.events_db, reserve=reserve)
+    actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
     observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)

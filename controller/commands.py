@@ -51,7 +51,7 @@ async def deploy(context: Context, subject: Subject, *, actor: Actor, allow: Col
     async with AsyncExitStack() as stack:
         try:
             held = await stack.enter_async_context(
-                tenure(context, title, purpose="deploy", draw=True, deadline_seconds=0)
+                tenure(context, title, purpose="deploy", draw="now", deadline_seconds=0)
             )
         except OutsideError as error:
             if error.code != LOCKED:
@@ -75,7 +75,7 @@ async def request(
     before = context.environment(subject.project, subject.environment)
     candidate = await candidate_for(context, subject, state=before, recorder=recorder)
     target = Target(project=subject.project, name=subject.environment)
-    release = context.ids.release_id()
+    release = context.release_id(subject.project, subject.environment)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state, given=allow)
@@ -98,7 +98,7 @@ async def rollback(
 
     Raises UserError for a target that there is not, and `not-allowed` after recording it.
     """
-    release = context.ids.release_id()
+    release = context.release_id(target.project, target.name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         wanted = find_target(state, to)
@@ -107,7 +107,7 @@ async def rollback(
             return (refused(offered),)
         return decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
 
-    async with tenure(context, str(target), purpose="rollback", draw=True) as held:
+    async with tenure(context, str(target), purpose="rollback", draw="vital") as held:
         recorder = held.recorder(actor)
         raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
         return await finish(held, target.project, target.name, release=release, recorder=recorder)
@@ -120,7 +120,7 @@ def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Re
 
 async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
     """Pin the environment to what is deployed until `resume`."""
-    async with tenure(context, str(target), purpose="hold", draw=True) as held:
+    async with tenure(context, str(target), purpose="hold", draw="vital") as held:
         append_decided(
             held, str(target), lambda state: decide_hold(state, reason=reason), recorder=held.recorder(actor)
         )
@@ -128,7 +128,7 @@ async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -
 
 async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
     """End the hold or the rest of healing; the next look deploys what Git shows."""
-    async with tenure(context, str(target), purpose="resume", draw=True) as held:
+    async with tenure(context, str(target), purpose="resume", draw="now") as held:
         append_decided(
             held,
             str(target),

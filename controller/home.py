@@ -6,6 +6,8 @@ The flag wins, then `STAGECRAFT_HOME`, then `.stagecraft/` beside the nearest `s
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +80,11 @@ class Home:
         return self.root / "run"
 
     @property
+    def reserve(self) -> Path:
+        """Room for the day on which the disk is full."""
+        return self.root / "reserve"
+
+    @property
     def local(self) -> Path:
         """The root of the host `local`."""
         return self.root / "local"
@@ -90,6 +97,8 @@ class Home:
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 write_atomically(ignore, b"*\n")
+            if not os.access(self.root, os.W_OK):
+                raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(self.root))
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -111,7 +120,7 @@ class Home:
     def binding_key(self) -> bytes:
         """The key under which this home tells values of hosts apart; made once, whoever comes first.
 
-        Raises OutsideError `home-unusable`.
+        Empty where it cannot be made, as on a full disk: only a service that takes such values needs it.
         """
         path = self.keys / "binding.key"
         try:
@@ -122,10 +131,8 @@ class Home:
                     path.hardlink_to(aside)
                 aside.unlink()
             return path.read_bytes()
-        except OSError as error:
-            raise OutsideError(
-                HOME_UNUSABLE, f"cannot use {path}", why=str(error), next="name another with --home DIR"
-            ) from error
+        except OSError:
+            return b""
 
 
 def locate_home(flag: str | None, *, environ: Mapping[str, str], cwd: Path) -> Home:

@@ -141,7 +141,8 @@ async def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
-    release, target = context.ids.release_id(), Target(project=sighting.project, name=name)
+    release = context.release_id(sighting.project, name)
+    target = Target(project=sighting.project, name=name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)

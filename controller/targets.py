@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from events.kernel.errors import UserError, error_code
@@ -58,15 +57,23 @@ def find_environment(log: EventLog | None, named: str) -> Target:
 def unknown_environment(named: str, known: Sequence[Target]) -> UserError:
     """The error `environment-unknown`: it lists the known ones and proposes one that is spelled alike."""
     listed = ", ".join(map(str, known)) or "none: nothing was deployed from this home yet"
-    near = get_close_matches(named, [*(one.name for one in known), *map(str, known)], n=1)
+    near = _nearest(named, [*(one.name for one in known), *map(str, known)])
     return UserError(
         ENVIRONMENT_UNKNOWN,
-        f"unknown environment {named!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"unknown environment {named!r}" + near,
         why=f"known environments: {listed}",
         next="stagecraft status"
         if known
         else "stagecraft deploy --env NAME, or name the home with --home DIR",
     )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """A proposal to add to a message, empty when nothing is spelled alike."""
+    from difflib import get_close_matches  # noqa: PLC0415  # who names things rightly does not wait for it
+
+    found = get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project: str) -> tuple[str, ...]:
@@ -76,11 +83,10 @@ def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project:
     """
     chosen = {one.removeprefix(f"{project}/") for one in wanted} or set(known)
     for name in sorted(chosen - set(known)):
-        near = get_close_matches(name, sorted(known), n=1)
+        near = _nearest(name, sorted(known))
         raise UserError(
             ENVIRONMENT_UNKNOWN,
-            f"project {project!r} has no environment {name!r}"
-            + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"project {project!r} has no environment {name!r}" + near,
             why=f"known environments: {', '.join(sorted(known))}",
             next="name one of them with --env, or add it to stagecraft.yml",
         )

@@ -18,7 +18,7 @@ from typing import Any
 from events.catalog import decode
 from events.catalog.release import HostVariablesBound
 from events.hostenv import HostEnvFile, host_env_files, keyed_digest, learn_secrets, values_of
-from events.kernel.errors import InternalError, OutsideError, UserError, Where, error_code
+from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.redact import REDACT
 from events.manifest import HostManifest
 from events.recorder import Recorder
@@ -72,7 +72,12 @@ def bind(content: HostManifest, *, key: bytes, read: ReadHostFile = read_local) 
         if not files:
             continue
         if not key:
-            raise InternalError(BINDING_KEY_MISSING, f"no key to bind the host's variables of {name}")
+            bound.faults[name] = OutsideError(
+                BINDING_KEY_MISSING,
+                "the key that tells values of the host apart could not be made",
+                next="make room in the home, and see that its folder keys/ can be written",
+            )
+            continue
         try:
             contents = {file.path: _content(file, bound, read=read, key=key) for file in files}
         except (OutsideError, UserError) as error:

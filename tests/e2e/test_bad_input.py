@@ -417,10 +417,12 @@ def test_an_engine_that_hangs_meets_a_deadline(team: Team, hanging: dict[str, st
     inside.ok("plan", "--env", "prod", seconds=HANG_SECONDS)
     inside.ok("status", "--env", "prod", seconds=HANG_SECONDS)
     commands = (("deploy", "--env", "prod"), ("status", "--env", "prod", "--live"), ("doctor",))
+
+    def run(command: tuple[str, ...]) -> Outcome:
+        return inside.run(*command, seconds=HANG_SECONDS)
+
     with ThreadPoolExecutor() as side_by_side:
-        deploy, live, doctor = side_by_side.map(
-            lambda command: inside.run(*command, seconds=HANG_SECONDS), commands
-        )
+        deploy, live, doctor = side_by_side.map(run, commands)
     _refused(deploy, 2, "engine-unreachable", hanging["DOCKER_HOST"], "said nothing for 10 s", "next: ")
     assert "not reachable" in live.expect(0).stdout
     assert "FAIL  engine" in doctor.expect(2).stdout
@@ -429,21 +431,16 @@ def test_an_engine_that_hangs_meets_a_deadline(team: Team, hanging: dict[str, st
     assert team.answer() == "web v1"
 
 
-def test_a_second_controller_waits_and_says_for_whom(team: Team) -> None:
+def test_a_second_controller_is_refused_and_told_who_the_first_is(team: Team) -> None:
     team.merge()
     arguments = ("--repo", str(team.repository.origin))
-    with (
-        running_daemon(team.cli, *arguments, name="first") as first,
-        running_daemon(team.cli, *arguments, name="second") as second,
-    ):
-        second.says(f"held by process {first.process.pid}")
+    with running_daemon(team.cli, *arguments) as first:
         first.says("completed after")
-        before = team.types()
+        before = team.events()
+        second = team.cli.run("controller", "run", *arguments, seconds=HANG_SECONDS)
+        _refused(second, 2, "controller-running", f"held by process {first.process.pid}", "--home DIR")
         assert first.end() == 0
-        second.says("main is at")
-        assert second.end() == 0
-    assert team.types() == before
-    assert before.count("ReleaseCompleted") == 1
+    assert team.events() == before
 
 
 def test_a_home_of_another_machine_is_refused_until_it_is_rebound(
