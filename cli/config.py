@@ -33,7 +33,7 @@ def render(
     """Print the Compose document that one host gets.
 
     Images are shown as this environment pinned them; ones that are new here are pinned by asking the engine
-    and its registries, unless --no-pin is given.
+    and its registries, unless --no-pin is given. Findings go to standard error.
 
     Exit codes: 0; 1 the commit or a name is wrong; 2 an image cannot be resolved.
     """
@@ -42,7 +42,7 @@ def render(
 
     found = enclosing(settings, rev=rev, worktree=worktree)
     _project, name = environment_of(settings, found)
-    document = asyncio.run(
+    rendered = asyncio.run(
         document_of(
             settings.home,
             found.tree,
@@ -53,10 +53,12 @@ def render(
             pinned=not no_pin,
         )
     )
+    for finding in rendered.findings:
+        settings.console.progress(finding)
     if as_json:
-        settings.console.json(document)
+        settings.console.json(rendered.document)
     else:
-        settings.console.line(_yaml(document))
+        settings.console.line(_yaml(rendered.document))
 
 
 @app.command("check")

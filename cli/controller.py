@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.policy import ControllerOption
 from cli.settings import Settings, group, with_settings
 from cli.unit import unit
 from events.kernel.errors import ExitCode
@@ -32,12 +33,7 @@ def run(
         float,
         typer.Option("--grace", metavar="SECONDS", help="When asked to end: time for the work under way."),
     ] = 60.0,
-    controller: Annotated[
-        str | None,
-        typer.Option(
-            "--controller", metavar="FILE", help="The operator's settings; `controller.yml` in the home."
-        ),
-    ] = None,
+    controller: ControllerOption = None,
 ) -> int:
     """Watch the branch: deploy what is merged, heal what differs, at all its environments or those of --env.
 
@@ -51,16 +47,18 @@ def run(
     services or the configuration is at fault; 2 the repository, an engine, a registry or a host is.
     """
     if settings.dry_run:
-        return _show_only(settings, repo, branch)
+        return _show_only(settings, repo, branch=branch, controller_file=controller)
     if not once:
         from cli.daemon import run_for_ever
 
         return run_for_ever(settings, repo, branch=branch, grace_seconds=grace, controller_file=controller)
+    from cli.policy import policy_of
     from controller.bootstrap import open_context
     from controller.look import look
     from controller.repositories import watched
 
-    with open_context(settings.home, progress=settings.console.progress) as context:
+    policy = policy_of(settings, controller)
+    with open_context(settings.home, progress=settings.console.progress, policy=policy) as context:
         repository = watched(settings.home, repo, cwd=settings.cwd)
         outcomes = asyncio.run(
             look(
@@ -75,8 +73,9 @@ def run(
     return max(codes, default=ExitCode.OK)
 
 
-def _show_only(settings: Settings, repo: str, branch: str) -> int:
+def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: str | None) -> int:
     from cli.plan import as_text
+    from cli.policy import policy_of
     from controller.branch_preview import preview_branch
 
     shown = asyncio.run(
@@ -87,6 +86,7 @@ def _show_only(settings: Settings, repo: str, branch: str) -> int:
             environments=settings.environments,
             config_path=settings.config,
             cwd=settings.cwd,
+            policy=policy_of(settings, controller_file),
         )
     )
     settings.console.line("\n\n".join(as_text(one) for one in shown))

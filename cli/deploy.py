@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.policy import AllowOption, ControllerOption
 from cli.settings import Settings, with_settings
 
 
@@ -19,8 +20,13 @@ def deploy(
         str | None,
         typer.Option("--version", metavar="TEXT", help="Name it; the full commit id unless given."),
     ] = None,
+    allow: AllowOption = None,
+    controller: ControllerOption = None,
 ) -> int:
     """Deploy a commit of this repository and wait until it is up.
+
+    What the Compose files may ask of a host is said in `controller.yml`; --allow adds to that for this very
+    Manifest in this environment.
 
     When another process works on the environment, the Release is asked for at once and followed until it
     is up, whoever does the work. Whatever fails, the version before is left running or brought back.
@@ -33,6 +39,7 @@ def deploy(
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.interrupts import run_to_verdict
     from cli.plan import as_text, previewed
+    from cli.policy import permissions_of, policy_of
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
     from controller.rendering import Subject
@@ -41,11 +48,14 @@ def deploy(
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
     project, name = environment_of(settings, found)
+    policy, given = policy_of(settings, controller), permissions_of(allow)
     if settings.dry_run:
-        shown = asyncio.run(previewed(settings, found, environment=name, version=version))
+        shown = asyncio.run(
+            previewed(settings, found, environment=name, version=version, policy=policy, given=given)
+        )
         settings.console.line(as_text(shown))
         return 0
-    with open_context(settings.home, progress=settings.console.progress) as context:
+    with open_context(settings.home, progress=settings.console.progress, policy=policy) as context:
         subject = Subject(
             tree=found.tree,
             revision=found.commit.revision,
@@ -55,5 +65,5 @@ def deploy(
             version=version,
         )
         target = Target(project=project, name=name)
-        work = run(context, subject, actor=person(context.actors))
+        work = run(context, subject, actor=person(context.actors), allow=given)
         return run_to_verdict(settings.console, context, target, work)

@@ -99,6 +99,7 @@ def configuration_sections() -> Iterator[str]:
     """One section per file that a person writes."""
     from gitops.config.controller import ControllerFile
     from gitops.config.models import EnvironmentSection, StagecraftFile
+    from gitops.permissions import MEANINGS
 
     yield "## stagecraft.yml"
     yield "One project. What stands below `environments.<name>` is what a file of an environment holds."
@@ -109,6 +110,13 @@ def configuration_sections() -> Iterator[str]:
     yield "## controller.yml"
     yield "The operator's settings, in the home or named by `--controller`; never in a watched repository."
     yield from _configuration_tables(ControllerFile)
+    yield "### Permissions"
+    yield (
+        "What `policy.<name>.allow` and `--allow` take. "
+        "A value narrows a permission, as in `capabilities:NET_ADMIN`. "
+        "Whatever is not allowed is shown by `plan` and refused by a deploy, before any image is fetched."
+    )
+    yield _table(("permission", "needed for"), ((f"`{one}`", text) for one, text in MEANINGS.items()))
 
 
 def error_sections() -> Iterator[str]:

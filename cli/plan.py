@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.policy import ControllerOption
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from cli.enclosing import Enclosing
     from controller.preview import PlanPhase, Preview
+    from gitops.config.policy import PolicySection
 
 CHANGES_EXIT_CODE = 10
 
@@ -48,6 +50,7 @@ def plan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when a deploy would change something.")
     ] = False,
+    controller: ControllerOption = None,
 ) -> int:
     """Show which containers a deploy would create, replace and remove, and why.
 
@@ -57,6 +60,7 @@ def plan(
     Exit codes: 0; 10 with --exit-code when there are changes; 1 the commit, a name or a flag is wrong.
     """
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
+    from cli.policy import policy_of
 
     found = enclosing(settings, rev=rev, worktree=worktree)
     if not worktree:
@@ -64,7 +68,16 @@ def plan(
     _project, name = environment_of(settings, found)
     only = sorted({one.strip() for one in services.split(",") if one.strip()})
     shown = asyncio.run(
-        previewed(settings, found, environment=name, version=version, only=only, live=live, worktree=worktree)
+        previewed(
+            settings,
+            found,
+            environment=name,
+            version=version,
+            policy=policy_of(settings, controller),
+            only=only,
+            live=live,
+            worktree=worktree,
+        )
     )
     if output is Format.json:
         settings.console.json(shown.as_json())
@@ -79,16 +92,21 @@ async def previewed(
     *,
     environment: str,
     version: str | None,
+    policy: Mapping[str, PolicySection],
+    given: Collection[str] = (),
     only: Iterable[str] = (),
     live: bool = False,
     worktree: bool = False,
 ) -> Preview:
-    """The plan of a commit against what the home's log says is deployed."""
+    """The plan of a commit against what the home's log says is deployed; `given` is allowed beside policy."""
     from controller.bootstrap import open_catalogue, open_log
     from controller.decide.state import fold
+    from controller.host_names import host_names
+    from controller.permitting import Permits
     from controller.preview import preview
     from controller.recorded import recorded_manifest
     from events.streams import environment_stream
+    from gitops.config.policy import allowed_by
     from gitops.manifest import draft, unpinned
     from gitops.pins import resolve_pins
 
@@ -108,7 +126,19 @@ async def previewed(
         with open_catalogue(settings.home) as catalogue:
             pins = await resolve_pins(unpinned(made, {}), sticky=state.pins, catalogue=catalogue)
     deployed = recorded_manifest(settings.home, state.deployed_digest)
-    return preview(made, pins=pins, deployed=deployed, revision=revision, only=tuple(only))
+    return preview(
+        made,
+        pins=pins,
+        deployed=deployed,
+        revision=revision,
+        only=tuple(only),
+        permits=Permits(
+            allowed=allowed_by(policy, project=made.project, environment=environment) | set(given),
+            state=state,
+            own=(str(settings.home.root),),
+        ),
+        host_variables=host_names(made),
+    )
 
 
 def as_text(shown: Preview) -> str:
@@ -126,6 +156,12 @@ def as_text(shown: Preview) -> str:
     lines.extend(_change_lines(shown))
     if shown.unpinned:
         lines.append(f"Images resolved at deploy: {', '.join(shown.unpinned)}")
+    for path, names in shown.host_variables.items():
+        known = "cannot be read now" if names is None else ", ".join(names) or "(none)"
+        lines.append(f"Variables from {path} on local: {known}")
+    if shown.refused:
+        lines.append("Refused, until controller.yml allows it:")
+        lines.extend(f"  {refusal}" for refusal in shown.refused)
     if shown.findings:
         lines.append("Findings:")
         lines.extend(f"  {finding}" for finding in shown.findings)

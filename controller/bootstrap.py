@@ -13,12 +13,13 @@ from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
     from controller.home import Home
     from events.log import EventLog
+    from gitops.config.policy import PolicySection
     from projections.engine.docker import DockerEngine
 
 LOCAL_HOST = "local"
@@ -63,8 +64,16 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 
 @contextmanager
-def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Context]:
-    """Everything wired for one home, which is made when it is missing."""
+def open_context(
+    home: Home,
+    *,
+    progress: Callable[[str], None],
+    policy: Mapping[str, PolicySection] | None = None,
+) -> Generator[Context]:
+    """Everything wired for one home, which is made when it is missing.
+
+    Without a policy a repository may ask for nothing special.
+    """
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
     from events.actors import SqliteActorDirectory
@@ -85,6 +94,7 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)
     converger = Converger(
+        binding_key=home.binding_key(),
         log=log,
         blobs=blobs,
         engines={LOCAL_HOST: engine},
@@ -106,6 +116,7 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
             observed=observed,
             progress=progress,
             watches={LOCAL_HOST: engine},
+            policy=policy or {},
         )
     finally:
         engine.close()

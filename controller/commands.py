@@ -9,13 +9,14 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from controller.decide.deploy import decide_person
+from controller.decide.deploy import Candidate, decide_person, refused
 from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.state import fold
 from controller.deciding import append_decided
 from controller.following import follow
 from controller.locks import LOCKED
+from controller.permitting import judged, raise_refusal
 from controller.releasing import finish, finish_active
 from controller.rendering import candidate_for
 from controller.targets import Target
@@ -24,6 +25,8 @@ from events.kernel.errors import OutsideError
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from controller.context import Context
     from controller.decide.rollback import RollbackTarget
     from controller.decide.state import EnvironmentState, Release
@@ -35,13 +38,14 @@ if TYPE_CHECKING:
     from projections.converge.release import Verdict
 
 
-async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict:
+async def deploy(context: Context, subject: Subject, *, actor: Actor, allow: Collection[str] = ()) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
     When another process works on the environment, the Release is asked for at once and followed: whoever
     gets the lock next, this process included, brings it to its verdict.
 
-    Raises UserError for a bad commit, a hold or a suspend, with nothing changed.
+    `allow` names permissions that the person gives to what this commit renders to. Raises UserError for a
+    bad commit, a hold or a suspend, and `not-allowed` after recording it, with nothing changed.
     """
     title = f"{subject.project}/{subject.environment}"
     async with AsyncExitStack() as stack:
@@ -56,39 +60,56 @@ async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict
         else:
             await finish_active(held, subject.project, subject.environment)
             recorder = held.recorder(actor)
-            release = await request(held, subject, recorder=recorder)
+            release = await request(held, subject, recorder=recorder, allow=allow)
             return await finish(
                 held, subject.project, subject.environment, release=release, recorder=recorder
             )
-    release = await request(context, subject, recorder=context.recorder(actor))
+    release = await request(context, subject, recorder=context.recorder(actor), allow=allow)
     return await follow(context, Target(project=subject.project, name=subject.environment), release)
 
 
-async def request(context: Context, subject: Subject, *, recorder: Recorder) -> str:
+async def request(
+    context: Context, subject: Subject, *, recorder: Recorder, allow: Collection[str] = ()
+) -> str:
     """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
     before = context.environment(subject.project, subject.environment)
     candidate = await candidate_for(context, subject, state=before, recorder=recorder)
+    target = Target(project=subject.project, name=subject.environment)
     release = context.release_id(subject.project, subject.environment)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        return decide_person(state, candidate, release_id=release)
+        offered = judged(context, candidate, target=target, state=state, given=allow)
+        return decide_person(state, offered, release_id=release, allowed=allow)
 
-    append_decided(context, f"{subject.project}/{subject.environment}", decide, recorder=recorder)
+    raise_refusal(target, append_decided(context, str(target), decide, recorder=recorder))
     return release
 
 
 async def rollback(
-    context: Context, target: Target, *, to: RollbackTarget, reason: str, actor: Actor
+    context: Context,
+    target: Target,
+    *,
+    to: RollbackTarget,
+    reason: str,
+    actor: Actor,
+    allow: Collection[str] = (),
 ) -> Verdict:
-    """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed."""
+    """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed.
+
+    Raises UserError for a target that there is not, and `not-allowed` after recording it.
+    """
     release = context.release_id(target.project, target.name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        return decide_rollback(state, find_target(state, to), release_id=release, reason=reason)
+        wanted = find_target(state, to)
+        offered = judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
+        if offered.refused:
+            return (refused(offered),)
+        return decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
 
     async with tenure(context, str(target), purpose="rollback", draw="vital") as held:
         recorder = held.recorder(actor)
-        append_decided(held, str(target), decide, recorder=recorder)
+        raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
         return await finish(held, target.project, target.name, release=release, recorder=recorder)
 
 
@@ -114,3 +135,10 @@ async def resume(context: Context, target: Target, *, reason: str, actor: Actor)
             lambda state: decide_resume(state, reason=reason),
             recorder=held.recorder(actor),
         )
+
+
+def _candidate_of(release: Release) -> Candidate:
+    """What a rollback brings back, to be judged as anything else."""
+    return Candidate(
+        digest=release.digest, services={}, revision=release.revision or "", version=release.version
+    )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from events.kernel.ids import Ids
     from events.log import EventLog
     from events.tokens import Tenure
+    from gitops.config.policy import PolicySection
     from gitops.pins import ImageCatalogue
     from projections.converge.release import Converger
     from projections.engine.port import EngineWatch
@@ -46,6 +47,8 @@ class Context:
     observed: ObservedStore
     progress: Callable[[str], None]  # one line for whoever watches
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
+    policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
+    """What repositories may ask for; empty where nothing new is deployed."""
     tenure: Tenure | None = None  # set while the lock of an environment is held: see `tenures.py`
 
     def recorder(

@@ -22,6 +22,7 @@ from events.kernel.compose_client import compose_client, compose_client_version,
 from events.kernel.errors import ExitCode, StagecraftError
 from events.kernel.process import run
 from events.reserve import stands
+from gitops.compose.confine import find_wall
 from projections.engine.errors import engine_unreachable
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ async def _diagnose(home: Home, *, environ: Mapping[str, str], now: datetime) ->
     async def setpriv() -> Finding:
         return check_setpriv(environ.get("PATH", os.defpath))
 
+    async def confine() -> Finding:
+        return await asyncio.to_thread(check_confine, os.defpath)  # where a render looks too
+
     async def engine() -> Finding:
         return await check_engine(home)
 
@@ -83,6 +87,7 @@ async def _diagnose(home: Home, *, environ: Mapping[str, str], now: datetime) ->
         ("git", git),
         ("setpriv", setpriv),
         ("compose", check_compose),
+        ("confine", confine),
         ("engine", engine),
         ("home", state),
         ("clock", clock),
@@ -187,6 +192,19 @@ async def check_compose() -> Finding:
             blame=ExitCode.OUTSIDE,
         )
     return Finding(name="compose", status="ok", detail=version)
+
+
+def check_confine(path: str) -> Finding:
+    """Whether the Compose client can be kept from the network and from all other files while it renders."""
+    wall = find_wall(path)
+    if wall is None:
+        return Finding(
+            name="confine",
+            status="warn",
+            detail="the Compose client renders without a wall; only the check of its input guards files",
+            next="install util-linux, and allow user namespaces: `sysctl user.max_user_namespaces`",
+        )
+    return Finding(name="confine", status="ok", detail="no network and no other files while rendering")
 
 
 async def check_engine(home: Home) -> Finding:

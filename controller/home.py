@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +70,11 @@ class Home:
         return self.root / "mirrors"
 
     @property
+    def keys(self) -> Path:
+        """Keys of this home; private."""
+        return self.root / "keys"
+
+    @property
     def run(self) -> Path:
         """Locks and sockets of running processes."""
         return self.root / "run"
@@ -109,6 +116,23 @@ class Home:
             why=error.strerror or str(error),
             next="name another with --home DIR",
         )
+
+    def binding_key(self) -> bytes:
+        """The key under which this home tells values of hosts apart; made once, whoever comes first.
+
+        Empty where it cannot be made, as on a full disk: only a service that takes such values needs it.
+        """
+        path = self.keys / "binding.key"
+        try:
+            if not path.exists():
+                aside = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+                write_atomically(aside, secrets.token_bytes(32), mode=0o600, folder_mode=0o700)
+                with suppress(FileExistsError):
+                    path.hardlink_to(aside)
+                aside.unlink()
+            return path.read_bytes()
+        except OSError:
+            return b""
 
 
 def locate_home(flag: str | None, *, environ: Mapping[str, str], cwd: Path) -> Home:

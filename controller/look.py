@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 from controller.decide.deploy import decide_git
 from controller.deciding import append_decided
+from controller.permitting import judged
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.rendering import Subject, candidate_for, candidate_of, shown_unchanged
+from controller.targets import Target
 from controller.tenures import tenure
 from controller.watching import fetch_tip, see
 from events.catalog import Failure
@@ -116,7 +118,7 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     if isinstance(candidate, Failure):
         await heal_deployed(context, sighting.project, name)
         return Outcome(environment=title, status="render-failed", failure=candidate)
-    decided = _decide(context, sighting, name, candidate=candidate, recorder=recorder)
+    decided = await _decide(context, sighting, name, candidate=candidate, recorder=recorder)
     active = context.environment(sighting.project, name).active
     if active is not None:
         # Place for a later issue: a newer sighting ends the health wait of this Release.
@@ -135,16 +137,18 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
 
 
-def _decide(
+async def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
     release = context.release_id(sighting.project, name)
+    target = Target(project=sighting.project, name=name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        return decide_git(state, candidate, release_id=release, now=context.clock.now())
+        offered = judged(context, candidate, target=target, state=state)
+        return decide_git(state, offered, release_id=release, now=context.clock.now())
 
-    return append_decided(context, f"{sighting.project}/{name}", decide, recorder=recorder)
+    return append_decided(context, str(target), decide, recorder=recorder)
 
 
 async def _candidate(

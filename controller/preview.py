@@ -7,10 +7,11 @@ as written and its service counts as changed. Everything is sorted; the same inp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import describe_change
+from controller.permitting import Permits
 from events.kernel.canonical import digest_of
 from events.kernel.errors import UserError, error_code
 from events.manifest import ImagePin
@@ -84,6 +85,11 @@ class Preview:
     changes: tuple[Change, ...]
     unpinned: tuple[str, ...]  # references that a deploy would resolve
     findings: tuple[str, ...]
+    host_variables: Mapping[str, tuple[str, ...] | None] = field(
+        default_factory=dict[str, "tuple[str, ...] | None"]
+    )
+    """Names that env files of this machine supply, by path; None: the file cannot be used."""
+    refused: tuple[str, ...] = ()  # what it asks for and is not allowed: a deploy would not begin
 
     @property
     def has_changes(self) -> bool:
@@ -104,6 +110,10 @@ class Preview:
             "changes": [change.as_json() for change in self.changes],
             "unpinned": list(self.unpinned),
             "findings": list(self.findings),
+            "host_variables": {
+                path: None if names is None else list(names) for path, names in self.host_variables.items()
+            },
+            "refused": list(self.refused),
         }
 
 
@@ -114,11 +124,13 @@ def preview(
     deployed: Manifest | None,
     revision: str,
     only: Sequence[str] = (),
+    permits: Permits | None = None,
+    host_variables: Mapping[str, tuple[str, ...] | None] | None = None,
 ) -> Preview:
     """Compare what `made` would run with what is deployed.
 
     `pins` may lack references that were never pinned here. `only` keeps the phases of these services.
-    Raises UserError `service-unknown`.
+    `host_variables` is what env files on this machine hold. Raises UserError `service-unknown`.
     """
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
@@ -137,6 +149,8 @@ def preview(
         changes=kept,
         unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
+        host_variables=host_variables or {},
+        refused=(permits or Permits()).refused(wanted, unset_variables=made.unset_variables),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.bootstrap import open_catalogue, open_log
@@ -25,6 +26,14 @@ HOST_UNKNOWN = error_code(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostDocument:
+    """What `config render` shows."""
+
+    document: dict[str, Any]
+    findings: tuple[str, ...]
+
+
 async def document_of(
     home: Home,
     tree: Tree,
@@ -34,24 +43,27 @@ async def document_of(
     revision: str,
     host: str | None,
     pinned: bool,
-) -> dict[str, Any]:
-    """The document with the host's own paths filled in.
+) -> HostDocument:
+    """The document with the host's own paths filled in, and the findings of the render.
 
     Raises UserError `host-unknown` and whatever rendering and, when `pinned`, resolving raise.
     """
     made = await draft(tree, config_path=config_path, environment=environment, version=revision)
     chosen = _choose(sorted(made.hosts), host)
+    findings = tuple(str(finding) for finding in made.findings)
     with open_log(home) as log:
         stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
         lineage = "" if log is None else log.lineage
     if not pinned:
         manifest = complete(made, stand_ins(unpinned(made, {})))
         app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
-        return _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
+        document = _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
+        return HostDocument(document=document, findings=findings)
     with open_catalogue(home) as catalogue:
         pins = await resolve_pins(unpinned(made, {}), sticky=fold(stored).pins, catalogue=catalogue)
     app = app_for(complete(made, pins), chosen, root=home.local, lineage=lineage)
-    return dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
+    document = dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
+    return HostDocument(document=document, findings=findings)
 
 
 def _without(document: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -120,4 +120,5 @@ async def _render(context: Context, subject: Subject, *, sticky: Mapping[str, Im
         services=manifest.service_hashes(),
         images=manifest.images(),
         findings=tuple(str(finding) for finding in made.findings),
+        unset_variables=made.unset_variables,
     )

@@ -12,5 +12,7 @@ SERVICE = "stagecraft.service"
 SERVICE_HASH = "stagecraft.service-hash"
 LOG = "stagecraft.log"  # the lineage of the log that made the container
 
+HOST_ENV = "stagecraft.host-env"  # keyed digest of the host's env files it was made with; not on all
+
 IDENTITY = (PROJECT, ENVIRONMENT, SERVICE, SERVICE_HASH, LOG)
 PREFIX = "stagecraft."

@@ -7,7 +7,7 @@ the same Draft on every machine. Pins come from outside and are put in by `gitop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,13 @@ from events.manifest import FileTree, Gate, Job, WaitCondition
 from gitops.compose.closure import Closure, close_over
 from gitops.compose.discover import Discovery, discover
 from gitops.compose.files import Collector
+from gitops.compose.needs import needs_of
 from gitops.compose.render import Rendered, Request, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
 from gitops.config.scalars import checked_version
-from gitops.findings import Finding
+from gitops.findings import Finding, FindingCode
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.settings import ServiceSettings, resolve_services, service_sections
 from gitops.source.paths import resolve, shown
@@ -65,6 +66,7 @@ class Draft:
     blobs: dict[str, bytes]  # mounted files by digest
     inputs: dict[str, str | None]
     renderer: str
+    unset_variables: tuple[str, ...]  # rendered blank, sorted
     findings: tuple[Finding, ...]
 
     @property
@@ -160,7 +162,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
     settings = resolve_services(configuration, rendered_services)
     collector = Collector(tree=tree, folder=configuration.folder)
-    services = rewrite(rendered, collector)
+    services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
     placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
     refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
@@ -183,6 +185,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
         blobs=dict(sorted(collector.blobs.items())),
         inputs=inputs_of(tree, paths),
         renderer=renderer(),
+        unset_variables=rendered.unset_variables,
         findings=(
             *configuration.findings,
             *prepared.discovery.findings,
@@ -190,8 +193,22 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
             *rendered.findings,
             *sorted(collector.findings, key=str),
             *placed.findings,
+            *_permissions(placed.documents.values()),
         ),
     )
+
+
+def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """What has to be allowed before it is deployed, once each."""
+    needs = {need for document in documents for need in needs_of(document)}
+    return [
+        Finding(
+            code=FindingCode.NEEDS_PERMISSION,
+            message=f"{need.message}; deployed only where controller.yml allows {need.narrow}",
+            key=need.key,
+        )
+        for need in sorted(needs)
+    ]
 
 
 def _host(

@@ -23,9 +23,11 @@ class FindingCode(StrEnum):
     COMPOSE_WARNING = "compose-warning"  # anything else Compose said
     MOUNT_READ_ONLY = "mount-read-only"  # a committed path is mounted read-only
     MOUNT_NOT_IN_COMMIT = "mount-not-in-commit"  # a relative path that becomes a folder kept on the host
+    MOUNT_IS_STATE = "mount-is-state"  # `mounts` makes it a writable folder kept on the host
     FILE_MODE_IGNORED = "file-mode-ignored"  # uid, gid or mode of a config or secret
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
+    NEEDS_PERMISSION = "needs-permission"  # deployed only where controller.yml allows it
     COMPOSE_VARIABLE_IGNORED = "compose-variable-ignored"  # COMPOSE_* in `.env`
     DESCRIPTOR_IGNORED = "descriptor-ignored"  # a file that looks like a descriptor and has another ending
     COMPOSE_UNREAD = "compose-unread"  # names of services are not compared with the Compose files

@@ -13,6 +13,7 @@ from typing import Any
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
+from gitops.compose.render import COMMIT_PREFIX
 from gitops.config.faults import ConfigInvalidError, Fault, unknown
 from gitops.config.load import Configuration
 from gitops.config.models import EnvironmentSection
@@ -20,6 +21,7 @@ from gitops.config.section import keys_of
 from gitops.config.services import GateSection, JobSection, ServiceSection
 from gitops.durations import parse_duration
 from gitops.findings import FindingCode
+from gitops.source.paths import resolve
 
 SERVICES_NONE = error_code(
     "services-none", "No service is left to deploy; nothing is ever removed because of that."
@@ -44,6 +46,7 @@ class ServiceSettings:
     job: Job | None
     gate: Gate
     paths: tuple[str, ...] | None  # what its image is built from; None: everything
+    state: frozenset[str]  # paths from the root of the tree that are mounted as folders of the host
 
 
 def service_sections(configuration: Configuration) -> dict[str, ServiceSection]:
@@ -73,6 +76,7 @@ def resolve_services(
     for name, service in services.items():
         section = sections.get(name, ServiceSection())
         role = section.role or DEFAULT_ROLE
+        faults += _unused_mounts(configuration, name, section, service)
         hosts = _hosts_of(configuration, role)
         if hosts is None:
             faults.append(_role_fault(configuration, name, role))
@@ -83,6 +87,7 @@ def resolve_services(
             job=_job(section.job, awaited=name in jobs),
             gate=_gate(configuration.environment.gate, section.gate, service.get("healthcheck")),
             paths=None if section.paths is None else tuple(section.paths),
+            state=frozenset(resolve(configuration.folder, path) for path in section.mounts),
         )
     if faults:
         raise ConfigInvalidError(faults)
@@ -90,10 +95,11 @@ def resolve_services(
 
 
 def _over(base: ServiceSection, over: ServiceSection) -> ServiceSection:
-    """`base` with what `over` says; what is said of both of a gate is joined key by key."""
+    """`base` with what `over` says; a gate and mounts that both speak of are joined key by key."""
     said = {name: getattr(over, name) for name in over.model_fields_set}
     chosen = {name: value for name, value in said.items() if value is not None}
-    return base.model_copy(update={**chosen, "gate": _gate_over(base.gate, over.gate)})
+    joined = {"gate": _gate_over(base.gate, over.gate), "mounts": {**base.mounts, **over.mounts}}
+    return base.model_copy(update={**chosen, **joined})
 
 
 def _gate_over(base: GateSection, over: GateSection) -> GateSection:
@@ -175,6 +181,27 @@ def unknown_roles(configuration: Configuration, names: Iterable[str]) -> list[Fa
         for name, role in roles.items()
         if _hosts_of(configuration, role) is None
     ]
+
+
+def _unused_mounts(
+    configuration: Configuration, name: str, section: ServiceSection, service: Mapping[str, Any]
+) -> list[Fault]:
+    """Entries of `mounts` for paths that the service does not mount from the repository."""
+    sources = (str(mount.get("source") or "") for mount in service.get("volumes") or ())
+    known = {
+        source.removeprefix(COMMIT_PREFIX).replace("$$", "$")
+        for source in sources
+        if source.startswith(COMMIT_PREFIX)
+    }
+    over = configuration.environment.services.get(name)
+    faults: list[Fault] = []
+    for path in section.mounts:
+        if resolve(configuration.folder, path) in known:
+            continue
+        in_environment = over is not None and path in over.mounts
+        fault = configuration.environment_fault if in_environment else configuration.project_document.fault
+        faults.append(fault(("services", name, "mounts", path), unknown("mount", path, known)))
+    return faults
 
 
 def _role_fault(configuration: Configuration, name: str, role: str) -> Fault:

@@ -50,6 +50,11 @@ def compose_documents(content: bytes, *, tags: Collection[str] = ()) -> list[Nod
 
     Raises YamlFaultError.
     """
+    return measured_documents(content, tags=tags)[0]
+
+
+def measured_documents(content: bytes, *, tags: Collection[str] = ()) -> tuple[list[Node], int]:
+    """As `compose_documents`, with the number of values that they expand to. Raises YamlFaultError."""
     try:
         _check_events(content, frozenset(tags))
         documents = list(yaml.compose_all(content, Loader=_LOADER))
@@ -57,9 +62,10 @@ def compose_documents(content: bytes, *, tags: Collection[str] = ()) -> list[Nod
         _fail(error)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise YamlFaultError(_safe(str(error).splitlines()[0])) from error
-    if sum(_weight(document, {}, set()) for document in documents) > MAX_NODES:
+    values = sum(_weight(document, {}, set()) for document in documents)
+    if values > MAX_NODES:
         raise YamlFaultError(f"its aliases expand to more than {MAX_NODES} values")
-    return documents
+    return documents, values
 
 
 def mapping_items(node: MappingNode) -> list[tuple[ScalarNode, Node]]:

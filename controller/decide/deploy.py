@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from controller.decide.holds import judge
 from events.catalog.environment import (
     DeployDeferred,
+    DeployRefused,
     DeployRequested,
     DeploySkipped,
     EnvironmentHeld,
@@ -23,7 +24,7 @@ from events.catalog.release import ReleaseSuperseded
 from events.kernel.errors import UserError, Where, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from controller.decide.state import EnvironmentState, Hold
     from events.catalog import Event
@@ -33,6 +34,7 @@ ENVIRONMENT_SUSPENDED = error_code(
     "environment-suspended", "The environment is suspended; nothing is deployed."
 )
 
+NOT_ALLOWED_RULE = "not-allowed"
 MAX_TRIES = 5
 FIRST_RETRY_DELAY = timedelta(seconds=10)  # doubles with each try
 
@@ -45,6 +47,7 @@ class Candidate:
     services: Mapping[str, Mapping[str, str]]  # {host: {service: hash}}
     revision: str
     version: str
+    refused: tuple[str, ...] = ()  # what it asks for and is not allowed, a line each
 
 
 def decide_git(
@@ -62,17 +65,21 @@ def decide_git(
         ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
     if candidate.digest == state.deployed_digest:
         return (*ending, *_already_there(candidate, ending=ending, news=news))
+    if candidate.refused:
+        return _refusal(state, candidate, news=news)
     if _in_hand(state, candidate, news=news, now=now):
         return ending
     return (*ending, *_superseded(state, by=release_id), _request(state, candidate, release_id=release_id))
 
 
-def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: str) -> tuple[Event, ...]:
-    """The events that follow from a person asking for `candidate`.
+def decide_person(
+    state: EnvironmentState, candidate: Candidate, *, release_id: str, allowed: Collection[str] = ()
+) -> tuple[Event, ...]:
+    """The events that follow from a person asking for `candidate`; `allowed` is what they give it.
 
     Every call makes a Release, also of what is deployed already. A Manifest other than the one Git shows is
-    held, so that the next look does not take it back. Raises UserError `environment-suspended` or
-    `environment-held`.
+    held, so that the next look does not take it back. What it may not ask for leads to `DeployRefused`
+    alone. Raises UserError `environment-suspended` or `environment-held`.
     """
     if state.suspended:
         raise UserError(ENVIRONMENT_SUSPENDED, "the environment is suspended", next="stagecraft resume")
@@ -89,6 +96,8 @@ def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: 
             )
         if verdict.clears == "fixed":
             events.append(HoldCleared(reason="fixed", revision=candidate.revision))
+    if candidate.refused:
+        return (refused(candidate),)
     events.extend(_superseded(state, by=release_id))
     events.append(
         DeployRequested(
@@ -98,6 +107,7 @@ def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: 
             revision=candidate.revision,
             previous=state.deployed,
             trigger="person",
+            allowed=tuple(sorted(set(allowed))),
         )
     )
     if state.git.digest not in (None, candidate.digest):
@@ -110,6 +120,24 @@ def decide_person(state: EnvironmentState, candidate: Candidate, *, release_id: 
             )
         )
     return tuple(events)
+
+
+def refused(candidate: Candidate) -> DeployRefused:
+    """What is recorded when a person asks for what is not allowed."""
+    return DeployRefused(
+        rule=NOT_ALLOWED_RULE,
+        digest=candidate.digest,
+        revision=candidate.revision,
+        detail="; ".join(candidate.refused),
+        needs=tuple(line.partition(" (")[0] for line in candidate.refused),
+    )
+
+
+def _refusal(state: EnvironmentState, candidate: Candidate, *, news: bool) -> tuple[Event, ...]:
+    """Say once for each Manifest that policy keeps it out; a hold that stands goes on."""
+    if not news and state.git.deferred == NOT_ALLOWED_RULE:
+        return ()
+    return (_deferral(candidate, rule=NOT_ALLOWED_RULE, detail="; ".join(candidate.refused)),)
 
 
 def _deferral(candidate: Candidate, *, rule: str, detail: str = "") -> DeployDeferred:

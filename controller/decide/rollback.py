@@ -14,6 +14,8 @@ from events.catalog.release import ReleaseSuperseded
 from events.kernel.errors import UserError, error_code
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from controller.decide.state import EnvironmentState, Release
     from events.catalog import Event
 
@@ -69,7 +71,12 @@ def find_target(state: EnvironmentState, target: RollbackTarget) -> Release:
 
 
 def decide_rollback(
-    state: EnvironmentState, target: Release, *, release_id: str, reason: str
+    state: EnvironmentState,
+    target: Release,
+    *,
+    release_id: str,
+    reason: str,
+    allowed: Collection[str] = (),
 ) -> tuple[Event, ...]:
     """Request the rollback and hold the environment at `target`.
 
@@ -92,6 +99,7 @@ def decide_rollback(
             target=target.id,
             reverts=None if current is None else current.id,
             reason=reason,
+            allowed=tuple(sorted(set(allowed))),
         ),
         EnvironmentHeld(
             target=target.digest,

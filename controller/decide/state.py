@@ -38,6 +38,7 @@ class Render:
     inputs: Mapping[str, str | None]
     renderer: str
     services: Mapping[str, Mapping[str, str]]  # {host: {service: hash}}
+    unset_variables: tuple[str, ...] = ()  # rendered blank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Release:
     status: Literal["pending", "running", "completed", "failed", "rolled_back", "superseded"] = "pending"
     failure: Failure | None = None
     ended: datetime | None = None
+    allowed: frozenset[str] = frozenset()  # permissions that a person gave to its Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,11 @@ class EnvironmentState:
         """The newest render of a Manifest."""
         return next((one for one in reversed(self.renders) if one.digest == digest), None)
 
+    def allowed_for(self, digest: str) -> frozenset[str]:
+        """What persons allowed a Manifest here; it stays allowed, so that a revert is let through."""
+        given = (one.allowed for one in self.releases.values() if one.digest == digest)
+        return frozenset[str]().union(*given)
+
     def completed(self) -> list[Release]:
         """Completed Releases, newest first."""
         return [one for one in reversed(self.releases.values()) if one.status == "completed"]
@@ -171,6 +178,7 @@ def _(event: env.ManifestRendered, state: EnvironmentState, _time: datetime) -> 
         inputs=event.inputs,
         renderer=event.renderer,
         services=event.services,
+        unset_variables=event.unset_variables,
     )
     pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
     return replace(state, renders=(*state.renders, render), pins=pins)
@@ -199,6 +207,7 @@ def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> E
         revision=event.revision,
         previous=event.previous,
         retry_of=event.retry_of,
+        allowed=frozenset(event.allowed),
     )
     requested = _request(state, release)
     if event.trigger == "git":
@@ -228,6 +237,7 @@ def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) ->
         version=event.version,
         revision=event.revision,
         previous=event.previous,
+        allowed=frozenset(event.allowed),
     )
     return _request(state, release)
 

@@ -26,6 +26,9 @@ class ManifestRendered(Event):
     services: dict[str, dict[str, str]] = Field(description="`{host: {service: service hash}}`.")
     images: dict[str, ImagePin] = Field(description="`{service: pin}`.")
     findings: tuple[str, ...] = Field(default=(), description="Warnings about the input, one line each.")
+    unset_variables: tuple[str, ...] = Field(
+        default=(), description="Variables that nothing sets and that rendered blank, sorted."
+    )
 
 
 @recorded("environment")
@@ -49,6 +52,9 @@ class DeployRequested(Event):
         description="`git`: the watched branch shows it; `person`: somebody named the commit."
     )
     retry_of: str | None = Field(default=None, description="The failed Release that this one repeats.")
+    allowed: tuple[str, ...] = Field(
+        default=(), description="Permissions that the person gave to this Manifest, sorted."
+    )
 
 
 @recorded("environment")
@@ -75,6 +81,9 @@ class RollbackRequested(Event):
     target: str = Field(description="The Release whose Manifest is wanted.")
     reverts: str | None = Field(description="The Release that is taken back.")
     reason: str = Field(default="", description="Why, in the person's words.")
+    allowed: tuple[str, ...] = Field(
+        default=(), description="Permissions that the person gave to this Manifest, sorted."
+    )
 
 
 @recorded("environment")
@@ -90,10 +99,23 @@ class DeploySkipped(Event):
 class DeployDeferred(Event):
     """A render waits until a rule lets it pass."""
 
-    rule: str = Field(description="Stable word: `contains-held-change`, `held`, `suspended`.")
+    rule: str = Field(description="Stable word: `contains-held-change`, `held`, `not-allowed`, `suspended`.")
     digest: str = Field(description="The Manifest that waits.")
     revision: str | None = Field(description="The commit.")
     detail: str = Field(default="", description="What the rule saw, such as the services at fault.")
+
+
+@recorded("environment")
+class DeployRefused(Event):
+    """A person asked for a Manifest and a rule did not let it pass; nothing was touched."""
+
+    rule: str = Field(description="Stable word: `not-allowed`.")
+    digest: str = Field(description="The Manifest.")
+    revision: str | None = Field(description="The commit; null when there is none.")
+    detail: str = Field(default="", description="What the rule saw, such as the services at fault.")
+    needs: tuple[str, ...] = Field(
+        default=(), description="The narrowest permissions that would let it pass."
+    )
 
 
 @recorded("environment")

@@ -96,3 +96,13 @@ class PhaseSkipped(Event):
 
     phase: Phase = Field(description="The phase.")
     reason: str = Field(description="The phase that failed.")
+
+
+@recorded("release")
+class HostVariablesBound(Event):
+    """A Release runs with what these env files of a host said at that moment; the values stay on the host."""
+
+    release: str = Field(description="The Release.")
+    host: str = Field(description="The host.")
+    files: dict[str, str] = Field(description="`{path: digest of the content under a key of this home}`.")
+    names: dict[str, tuple[str, ...]] = Field(description="`{path: names of its variables}`, sorted.")

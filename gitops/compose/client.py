@@ -2,8 +2,12 @@
 
 The files stand in a private folder, deep enough that a path of many `..` still ends inside it and is noticed
 instead of depending on where temporary folders are. The client has no variables but those it is given, limits
-on memory, output and time, and a home that is empty. Its output goes to a file, because that is where the
-system limits its size. It needs no engine and opens no socket.
+on memory, output and time, a home that is empty, and where the system allows it a wall around it
+(`gitops.compose.confine`). Its output goes to a file, because that is where the system limits its size. It
+needs no engine and opens no socket.
+
+Behind the wall the client sees other paths than stand on this machine; `root` is as the client sees it. The
+folder's own name stands in it either way, so that no text of a repository is ever taken for it.
 """
 
 from __future__ import annotations
@@ -19,18 +23,29 @@ from pathlib import Path
 from typing import Any
 
 from events.kernel.compose_client import compose_client, compose_environment
-from events.kernel.errors import UserError
+from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.process import Finished, run
 from events.kernel.redact import REDACT, printable
+from gitops.compose.confine import Wall, place
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
 
-DEADLINE_SECONDS = 10.0
-MAX_OUTPUT_BYTES = 32 * 1024 * 1024
-_MEMORY_BYTES = (
-    1024 * 1024 * 1024
-)  # of data: address space cannot be limited once the runtime has reserved it
-_DEPTH = 32
-_LIMITS = {resource.RLIMIT_DATA: _MEMORY_BYTES, resource.RLIMIT_FSIZE: MAX_OUTPUT_BYTES}
+COMPOSE_NOT_CONFINED = error_code(
+    "compose-not-confined", "The wall around the Compose client could not be built this time."
+)
+
+DEADLINE_SECONDS = 60.0  # a machine that is this slow is at fault, not the project
+_CPU_SECONDS = 10  # a large project needs one; whatever needs more is at fault itself
+MAX_OUTPUT_BYTES = 8 * 1024 * 1024  # as Python objects about ten times as much
+# Of data: address space cannot be limited once the runtime has reserved it. It takes memory in steps of
+# 64 MiB, so this lets it have two beside what it starts with: thousands of services.
+_MEMORY_BYTES = 192 * 1024 * 1024
+_RUNTIME = {"GOMEMLIMIT": "112MiB"}  # collect before the limit is met
+_INWARDS = (*(str(level % 10) for level in range(32)), "co")
+_LIMITS = {
+    resource.RLIMIT_DATA: _MEMORY_BYTES,
+    resource.RLIMIT_FSIZE: MAX_OUTPUT_BYTES,
+    resource.RLIMIT_CPU: _CPU_SECONDS,
+}
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
 _EXHAUSTED = ("file too large", "out of memory", "cannot allocate memory")
 
@@ -46,17 +61,23 @@ class Output:
 class Workshop:
     """The private folder with the materialised files; use it as a context manager's target."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._home = folder / "home"
-        self.root = folder.joinpath(*(str(level % 10) for level in range(_DEPTH)), "co")
+    def __init__(self, folder: Path, wall: Wall | None = None) -> None:
+        self._outer, self._wall = folder, wall
+        self._here = folder / folder.name
+        self._folder = self._here if wall is None else Path("/", folder.name)  # as the client sees it
+        self.home = self._folder / "home"
+        self._client = ""
+        self.root = self._folder.joinpath(*_INWARDS)
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write the files, which are named from the root of the tree."""
-        self._home.mkdir()
-        self.root.mkdir(parents=True)
+        """Write the files, which are named from the root of the tree, and make the client ready."""
+        self._client = str(compose_client())
+        if self._wall is not None:
+            self._client = place(compose_client(), self._outer)
+        (self._here / "home").mkdir(parents=True)
+        self._here.joinpath(*_INWARDS).mkdir(parents=True)
         for path, content in files.items():
-            target = self.root / path
+            target = self._here.joinpath(*_INWARDS, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
 
@@ -77,7 +98,7 @@ class Workshop:
 
     def at_home(self, text: str) -> bool:
         """Whether `text` holds the client's home."""
-        return _written(self._home) in text
+        return _written(self.home) in text
 
     async def config(
         self,
@@ -91,15 +112,16 @@ class Workshop:
         """Run `config`; `options` name files and profiles, `folder` is where they are named from.
 
         Raises UserError `compose-invalid` with the client's own words or `compose-too-large`, and
-        OutsideError `process-timed-out`.
+        OutsideError `process-timed-out` or `compose-not-confined`.
         """
-        out = self._folder / "out.json"
+        out = self._here / "out.json"
         here = self.root / folder
         given = ["--ansi", "never", "--project-name", project, "--project-directory", str(here)]
+        argv = [self._client, *given, *options, "--output", str(self._folder / "out.json")]
         finished = await run(
-            [str(compose_client()), *given, *options, "--output", str(out)],
-            env={**compose_environment(self._home), "COMPOSE_PROFILES": "", **variables},
-            cwd=here,
+            argv if self._wall is None else self._wall.around(self._outer, argv),
+            env={**compose_environment(self.home), **_RUNTIME, "COMPOSE_PROFILES": "", **variables},
+            cwd=self._here,
             stdin=stdin,
             deadline_seconds=DEADLINE_SECONDS,
             dies_with_parent=False,  # it changes nothing and ends by its deadline
@@ -107,7 +129,7 @@ class Workshop:
         )
         warnings, words = self._told(finished)
         if finished.code != 0:
-            raise _refusal(finished, words)
+            raise _not_confined(words) if words.startswith("unshare: ") else _refusal(finished, words)
         if out.stat().st_size > MAX_OUTPUT_BYTES:
             raise _too_large()
         return Output(document=await asyncio.to_thread(_parsed, out), warnings=warnings)
@@ -144,6 +166,15 @@ def _parsed(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
+def _not_confined(words: str) -> OutsideError:
+    return OutsideError(
+        COMPOSE_NOT_CONFINED,
+        "the Compose client could not be confined",
+        why=words[:4000],
+        next="stagecraft doctor",
+    )
+
+
 def _refusal(finished: Finished, words: str) -> UserError:
     """Why the client ended with an error."""
     if finished.code < 0 or any(sign in words for sign in _EXHAUSTED):
@@ -159,6 +190,6 @@ def _refusal(finished: Finished, words: str) -> UserError:
 def _too_large() -> UserError:
     return UserError(
         COMPOSE_TOO_LARGE,
-        f"the Compose files render to more than {MAX_OUTPUT_BYTES} bytes or need too much memory",
+        f"the Compose files render to more than {MAX_OUTPUT_BYTES} bytes, or need too much memory or time",
         next="split the project",
     )

@@ -20,6 +20,7 @@ from gitops.source.tree import Tree
 MAX_FILE_BYTES = 1024 * 1024
 MAX_FILES = 200
 MAX_TOTAL_BYTES = 8 * 1024 * 1024
+MAX_VALUES = 200_000  # in all Compose files together; a second or two of reading
 DOTENV = ".env"
 
 
@@ -31,6 +32,7 @@ class Closure:
     looked_for: tuple[str, ...]
     dotenv: str | None  # path of the `.env` beside the project's Compose file
     profiles: bool  # some service has profiles
+    host_env: bool  # some service takes an env file of its host
     findings: tuple[Finding, ...]
 
 
@@ -44,7 +46,19 @@ class _Walk:
     seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # file, project folder
     profiles: bool = False
+    host_env: bool = False
+    values: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
+
+    def count(self, file: str, values: int) -> None:
+        """Add up what the Compose files hold. Raises UserError `compose-too-large`."""
+        self.values += values
+        if self.values > MAX_VALUES:
+            raise UserError(
+                COMPOSE_TOO_LARGE,
+                f"the Compose files together hold more than {MAX_VALUES} values",
+                where=Where(file=shown(file)),
+            )
 
     def take(self, path: str) -> bytes | None:
         """Read a file once; None when it is absent. Raises as `Tree.read` and `compose-too-large`."""
@@ -77,8 +91,10 @@ def close_over(tree: Tree, compose_path: str) -> Closure:
             continue
         walk.seen.add((file, project_folder))
         found = scan(file, content)
+        walk.count(file, found.values)
         _follow(walk, file, project_folder, found)
         walk.profiles = walk.profiles or found.profiles
+        walk.host_env = walk.host_env or found.host_env
         if found.name is not None and file == compose_path:
             walk.findings.append(_name_ignored(file, found))
     dotenv = join(folder, DOTENV)
@@ -91,6 +107,7 @@ def close_over(tree: Tree, compose_path: str) -> Closure:
         looked_for=tuple(sorted(walk.looked_for)),
         dotenv=dotenv if top is not None else None,
         profiles=walk.profiles,
+        host_env=walk.host_env,
         findings=tuple(walk.findings),
     )
 

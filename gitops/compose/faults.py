@@ -30,9 +30,6 @@ COMPOSE_HOME_REFUSED = error_code(
 COMPOSE_TOO_LARGE = error_code(
     "compose-too-large", "The Compose files, or what they render to, are too large."
 )
-ENV_FILE_ON_HOST = error_code(
-    "env-file-on-host", "An env_file is an absolute path, so it is a file of the host."
-)
 VOLUME_AMBIGUOUS = error_code(
     "volume-ambiguous", "A volume with a name of one letter is taken for a Windows drive by Compose."
 )

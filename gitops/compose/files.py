@@ -42,12 +42,16 @@ class Collector:
     _sources: dict[str, str] = field(default_factory=dict[str, str])
     _total_bytes: int = 0
 
-    def mounted(self, path: str, *, key: str) -> tuple[str, bool]:
-        """The bind source for a path of the tree, and whether it is in the commit.
+    def mounted(self, path: str, *, key: str, state: bool = False) -> tuple[str, bool]:
+        """The bind source for a path of the tree, and whether it is mounted as it is in the commit.
 
+        `state` makes it a folder of the host whatever the commit has there, which is not copied into it.
         Raises UserError `path-is-link`, `path-is-submodule`, `path-not-text`, `file-too-large`,
         `tree-too-large` or `mounts-too-large`.
         """
+        if state:
+            self._find(FindingCode.MOUNT_IS_STATE, "it is a writable folder on the host", path, key)
+            return self._state(path), False
         self.looked_for.add(path)
         entry = self.tree.entry(path)
         if entry is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Literal
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -22,7 +23,6 @@ from gitops.compose.faults import (
     COMPOSE_PROGRAM_REFUSED,
     COMPOSE_REMOTE_REFUSED,
     COMPOSE_SOCKET_REFUSED,
-    ENV_FILE_ON_HOST,
     VOLUME_AMBIGUOUS,
     ComposeFault,
     compose_refused,
@@ -31,18 +31,19 @@ from gitops.source.paths import shown
 from gitops.yamlnodes import (
     Mark,
     YamlFaultError,
-    compose_documents,
     is_null,
     items_of,
     mapping_items,
     mark_of,
+    measured_documents,
 )
 
 ReferenceKind = Literal["include", "include-env", "extends", "env_file", "label_file"]
 TAGS = ("!reset", "!override")  # Compose's own, for merging
 _HOME = re.compile(r"\$\{?(?:HOME|DOCKER_CONFIG)(?![A-Za-z0-9_])")
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git@|oci:|git:|(?:www\.)?github\.com/")
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)|git@|oci:|git:|(?:www\.)?github\.com/")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_KERNEL = re.compile(r"/+(?:proc|sys|dev|run|var/run)(?:/|$)")  # no files that somebody wrote
 _FALSE = {"false", "no", "off", "n"}
 
 
@@ -74,13 +75,16 @@ class Scan:
     references: tuple[Reference, ...]  # extends, env_file, label_file
     profiles: bool  # some service has profiles
     name: Mark | None  # a top-level `name:`
+    values: int  # how many the file holds
+    host_env: bool  # some env_file is an absolute path: a file of the host
 
 
 def scan(file: str, content: bytes) -> Scan:
     """Look through one file. Raises UserError with the codes of `gitops.compose.faults`."""
     scanner = _Scanner(file)
     try:
-        for document in compose_documents(content, tags=TAGS):
+        documents, values = measured_documents(content, tags=TAGS)
+        for document in documents:
             scanner.document(document)
     except YamlFaultError as error:
         mark = error.mark or Mark(line=1, column=1)
@@ -95,6 +99,8 @@ def scan(file: str, content: bytes) -> Scan:
         references=tuple(scanner.references),
         profiles=scanner.profiles,
         name=scanner.name,
+        values=values,
+        host_env=scanner.host_env,
     )
 
 
@@ -106,6 +112,7 @@ class _Scanner:
         self.includes: list[Include] = []
         self.references: list[Reference] = []
         self.profiles = False
+        self.host_env = False
         self.name: Mark | None = None
         self.faults: list[ComposeFault] = []
 
@@ -180,14 +187,8 @@ class _Scanner:
             self._refuse(COMPOSE_PATH_REFUSED, why, node, key)
         elif path.startswith("~"):
             self._refuse(COMPOSE_HOME_REFUSED, f"{shown(path)!r} is in somebody's home folder", node, key)
-        elif path.startswith("/") and reference.kind == "env_file":
-            self._refuse(
-                ENV_FILE_ON_HOST,
-                f"{shown(path)!r} is a file of the host; env files on hosts are not supported yet",
-                node,
-                key,
-                "use a path in the repository, or set the values under environment:",
-            )
+        elif reference.kind == "env_file" and _of_host(path):
+            self.host_env = True
         elif path.startswith("/"):
             self._refuse(COMPOSE_PATH_REFUSED, f"{shown(path)!r} is outside the repository", node, key)
         else:
@@ -233,6 +234,11 @@ class _Scanner:
                 code=code, message=message, file=self._file, mark=mark_of(node), key=key, next=next_step
             )
         )
+
+
+def _of_host(path: str) -> bool:
+    """Whether `path` can be an env file that somebody keeps on a host."""
+    return path.startswith("/") and shown(path) == path and not _KERNEL.match(normpath(path))
 
 
 def _mapping(node: Node | None) -> dict[str, Node]:

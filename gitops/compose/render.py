@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, cast
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.client import Output, Workshop, temporary
 from gitops.compose.closure import Closure
+from gitops.compose.confine import find_wall
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.findings import Finding, FindingCode
 from gitops.source.paths import PATH_ESCAPES, parent
@@ -43,6 +45,12 @@ class Rendered:
     values: dict[str, str]  # of the variables that configs and secrets are taken from
     findings: tuple[Finding, ...]
 
+    @property
+    def unset_variables(self) -> tuple[str, ...]:
+        """The variables that nothing sets, which are blank in the document, sorted."""
+        unset = (one.key for one in self.findings if one.code is FindingCode.VARIABLE_UNSET)
+        return tuple(sorted({name for name in unset if name}))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -64,13 +72,17 @@ async def render(request: Request) -> Rendered:
     """Run the client.
 
     Raises UserError `compose-invalid`, `compose-too-large`, `compose-home-refused`, `path-escapes`,
-    `compose-path-unsupported` or `variable-missing`, and OutsideError `process-timed-out`.
+    `compose-path-unsupported` or `variable-missing`, and OutsideError `process-timed-out` or
+    `compose-not-confined`.
     """
     with temporary() as folder:
-        workshop = Workshop(Path(folder))
+        workshop = Workshop(Path(folder), await asyncio.to_thread(find_wall, os.defpath))
         await asyncio.to_thread(workshop.put, request.closure.files)
         profiles = await _profiles(workshop, request)
-        output = await _config(workshop, request, profiles)
+        if request.closure.host_env:
+            output = await _config_with_host_env(workshop, request, profiles)
+        else:
+            output = await _config(workshop, request, profiles)
         document = portable(workshop, output.document)
         values = await _values(workshop, request, document)
     return Rendered(document=document, values=values, findings=_findings(output.warnings))
@@ -95,6 +107,36 @@ async def _config(workshop: Workshop, request: Request, profiles: Sequence[str],
         options=[*options, "config", "--format", "json", *more],
         folder=parent(request.compose_path),
     )
+
+
+async def _config_with_host_env(workshop: Workshop, request: Request, profiles: Sequence[str]) -> Output:
+    """As `_config`, with the env files of hosts left in the document as they are written.
+
+    The client cannot leave out some env files and read the others, so it is run on its own output, from
+    which those of hosts were taken. What a file of the repository says wins over a host's.
+    """
+    first = await _config(workshop, request, profiles, "--no-env-resolution")
+    services: dict[str, dict[str, Any]] = first.document.get("services", {})
+    kept: dict[str, list[dict[str, Any]]] = {}
+    for name, service in services.items():
+        listed: list[dict[str, Any]] = service.pop("env_file", [])
+        ours = [entry for entry in listed if workshop.private(str(entry["path"]))]
+        kept[name] = [entry for entry in listed if entry not in ours]
+        if ours:
+            service["env_file"] = ours
+    active = [part for profile in profiles for part in ("--profile", profile)]
+    second = await workshop.config(
+        project=request.compose_project,
+        variables=request.variables,
+        options=["--file", "-", *_env_file(workshop, request), *active, "config", "--format", "json"],
+        folder=parent(request.compose_path),
+        stdin=json.dumps(first.document).encode(),
+    )
+    for name, entries in kept.items():
+        if entries:
+            second.document["services"][name]["env_file"] = entries
+    warnings = tuple(dict.fromkeys([*first.warnings, *second.warnings]))
+    return Output(document=second.document, warnings=warnings)
 
 
 def _env_file(workshop: Workshop, request: Request) -> list[str]:

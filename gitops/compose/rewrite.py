@@ -8,7 +8,7 @@ sections go too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 from events import labels
@@ -28,13 +28,17 @@ EXTERNAL_UNSUPPORTED = error_code(
 _SECCOMP = re.compile(r"seccomp[=:](?P<file>.*)", re.DOTALL)
 _SECCOMP_WORDS = ("unconfined", "builtin", "default")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_DROPPED = ("build", "develop", "env_file", "label_file", "profiles", "pull_policy", "configs", "secrets")
+# An `env_file` that is left is one of a host.
+_DROPPED = ("build", "develop", "label_file", "profiles", "pull_policy", "configs", "secrets")
 _SECRETS = "/run/secrets/"
 
 
-def rewrite(rendered: Rendered, collector: Collector) -> dict[str, dict[str, Any]]:
+def rewrite(
+    rendered: Rendered, collector: Collector, state: Mapping[str, Collection[str]] | None = None
+) -> dict[str, dict[str, Any]]:
     """The services of the document, rewritten, in the order of their names.
 
+    `state` has the paths of the tree that each service keeps on its host.
     Raises UserError `image-missing`, `label-reserved`, `volume-ambiguous`, and as `Collector` does.
     """
     document = rendered.document
@@ -44,7 +48,10 @@ def rewrite(rendered: Rendered, collector: Collector) -> dict[str, dict[str, Any
         kept = {
             key: value for key, value in service.items() if key not in _DROPPED and not key.startswith("x-")
         }
-        mounts = [_volume(volume, collector, name) for volume in service.get("volumes", ())]
+        mounts = [
+            _volume(volume, collector, name, (state or {}).get(name, ()))
+            for volume in service.get("volumes", ())
+        ]
         mounts += _files(rendered, collector, name, "configs")
         mounts += _files(rendered, collector, name, "secrets")
         if mounts:
@@ -94,7 +101,9 @@ def _check(name: str, service: dict[str, Any]) -> None:
             )
 
 
-def _volume(volume: dict[str, Any], collector: Collector, service: str) -> dict[str, Any]:
+def _volume(
+    volume: dict[str, Any], collector: Collector, service: str, state: Collection[str]
+) -> dict[str, Any]:
     """One mount; a path of the tree becomes a path on a host."""
     key = f"services.{service}.volumes"
     source = str(volume.get("source", ""))
@@ -103,7 +112,8 @@ def _volume(volume: dict[str, Any], collector: Collector, service: str) -> dict[
         raise UserError(VOLUME_AMBIGUOUS, f"{drive!r} would be a Windows drive", where=Where(key=key))
     if volume.get("type") != "bind" or not source.startswith(COMMIT_PREFIX):
         return volume
-    place, committed = collector.mounted(_path(source), key=key)
+    path = _path(source)
+    place, committed = collector.mounted(path, key=key, state=path in state)
     options = {**volume.get("bind", {}), "create_host_path": not committed}
     rewritten = {**volume, "source": _escaped(place), "bind": options}
     return {**rewritten, "read_only": True} if committed else rewritten

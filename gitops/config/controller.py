@@ -9,13 +9,8 @@ from pydantic import Field
 
 from events.kernel.errors import UserError, Where, error_code
 from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
-from gitops.config.operator import (
-    OperatorNetworkSection,
-    PolicySection,
-    PolicyTarget,
-    RepositorySection,
-    SshSection,
-)
+from gitops.config.operator import OperatorNetworkSection, RepositorySection, SshSection
+from gitops.config.policy import Policy
 from gitops.config.scalars import Duration, ListenAddress, WebAddress
 from gitops.config.schema import parse
 from gitops.config.section import UNUSED, Emptied, Section
@@ -72,8 +67,8 @@ class ControllerFile(Section):
     ssh: Annotated[Emptied[SshSection | None], UNUSED] = Field(
         default=None, description="How hosts are reached."
     )
-    policy: Annotated[dict[PolicyTarget, Emptied[PolicySection]], UNUSED] = Field(
-        default={}, description="What a project or an environment may do."
+    policy: Emptied[Policy] = Field(
+        default={}, description="By project, or by environment as `project/name`: what they may ask for."
     )
 
 

@@ -1,6 +1,6 @@
-"""The parts of `controller.yml` that speak of repositories, hosts and what a project may do.
+"""The parts of `controller.yml` that speak of repositories and hosts.
 
-Policy that guards a repository stands here and never in it. What is missing here is not allowed.
+What guards a repository stands here and never in it; `gitops.config.policy` has what a project may ask for.
 """
 
 from __future__ import annotations
@@ -80,28 +80,3 @@ class OperatorNetworkSection(Section):
 
     provider: Literal["static"] = Field(default="static", description="Who knows them.")
     static: Emptied[StaticNetworkSection | None] = Field(default=None, description="Listed ones.")
-
-
-Allowance = Literal[
-    "added-capabilities",
-    "devices",
-    "engine-socket",
-    "host-namespaces",
-    "host-paths",
-    "privileged",
-    "remote-build",
-    "remote-include",
-    "unset-variables",
-]
-
-
-class PolicySection(Section):
-    """`policy.<project>` or `policy.<project>/<environment>`: what it may do."""
-
-    allow: list[Allowance] = Field(default=[], description="What is refused unless it stands here.")
-    windows: list[Text] = Field(
-        default=[], description="When deploys may start, as in `mon-fri 09:00-17:00`."
-    )
-
-
-PolicyTarget = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}(/[a-z0-9][a-z0-9_-]{0,62})?$")]

@@ -52,9 +52,9 @@ class ServiceSection(Section):
     paths: list[str] | None = Field(
         default=None, description="What its image is built from; everything unless given."
     )
-    mounts: Annotated[dict[Text, Literal["state"]], UNUSED] = Field(
+    mounts: dict[Text, Literal["state"]] = Field(
         default={},
-        description="By committed path: `state` makes it a folder of the host that may be written.",
+        description="By path as the Compose file mounts it: `state` makes it a writable folder of the host.",
     )
     rollout: Emptied[ServiceRolloutSection | None] = Field(default=None, description="How it is replaced.")
     probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(

@@ -10,10 +10,12 @@ import os
 from typing import Final, Protocol
 
 from events.kernel.errors import UserError
-from gitops.source.paths import join
+from gitops.source.paths import PATH_ESCAPES, join, shown
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable, refused, too_many
 
 ID_DIGITS: Final = 40  # of an object's name
+MAX_LISTING_BYTES: Final = 4 * 1024 * 1024  # of one folder; a hundred thousand files with short names
+_NO_NAMES: Final = frozenset({b"", b".", b"..", b".git"})  # a tree made by hand may have them
 _KINDS: Final[dict[bytes, EntryKind]] = {
     b"40000": "folder",
     b"100644": "file",
@@ -51,7 +53,7 @@ class GitTree:
         for part in filter(None, path.split("/")):
             if kind in {"link", "submodule"}:
                 raise refused(done, Entry(kind=kind, object_id=object_id, size_bytes=0))
-            found = self._listing(object_id).get(part) if kind == "folder" else None
+            found = self._listing(object_id, done).get(part) if kind == "folder" else None
             if found is None:
                 return None
             kind, object_id = found
@@ -70,7 +72,7 @@ class GitTree:
         waiting = [(path, top.object_id)] if top is not None and top.kind == "folder" else []
         while waiting:
             folder, folder_id = waiting.pop()
-            for name, (kind, object_id) in self._listing(folder_id).items():
+            for name, (kind, object_id) in self._listing(folder_id, folder).items():
                 if kind == "folder":
                     waiting.append((join(folder, name), object_id))
                 else:
@@ -91,16 +93,22 @@ class GitTree:
         size = 0 if kind in {"folder", "submodule"} else self._objects.size_of(object_id)
         return Entry(kind=kind, object_id=object_id, size_bytes=size)
 
-    def _listing(self, object_id: str) -> dict[str, tuple[EntryKind, str]]:
+    def _listing(self, object_id: str, folder: str) -> dict[str, tuple[EntryKind, str]]:
+        """What a folder holds, measured before it is read. Raises UserError `tree-too-large`."""
         listing = self._listings.get(object_id)
         if listing is None:
+            if self._objects.size_of(object_id) > MAX_LISTING_BYTES:
+                raise too_many(folder, MAX_WALKED)
             content = self._objects.content_of(object_id)
             listing = self._listings[object_id] = _parse_tree(content)
         return listing
 
 
 def _parse_tree(content: bytes) -> dict[str, tuple[EntryKind, str]]:
-    """A raw tree object: rows of mode, space, name, NUL, binary id."""
+    """A raw tree object: rows of mode, space, name, NUL, binary id.
+
+    Raises UserError `path-escapes` for a name that would lead elsewhere.
+    """
     listing: dict[str, tuple[EntryKind, str]] = {}
     at = 0
     while at < len(content):
@@ -108,5 +116,13 @@ def _parse_tree(content: bytes) -> dict[str, tuple[EntryKind, str]]:
         end = content.index(b"\0", space)
         kind = _KINDS.get(content[at:space].lstrip(b"0"), "submodule")  # nothing of an unknown mode is read
         at = end + 1 + ID_DIGITS // 2
-        listing[os.fsdecode(content[space + 1 : end])] = (kind, content[end + 1 : at].hex())
+        name = content[space + 1 : end]
+        if name in _NO_NAMES or b"/" in name:
+            raise UserError(
+                PATH_ESCAPES,
+                f"a folder of the commit has an entry named {shown(os.fsdecode(name))!r}",
+                why="Git itself never writes such a tree",
+                next="git fsck",
+            )
+        listing[os.fsdecode(name)] = (kind, content[end + 1 : at].hex())
     return listing

@@ -46,7 +46,8 @@ class Tree(Protocol):
         """What stands at `path`, None when nothing does.
 
         Raises UserError `path-is-link` or `path-is-submodule` when a folder on the way is one; the last
-        part itself may be one and is answered as such.
+        part itself may be one and is answered as such. Raises `tree-too-large` for a folder on the way
+        that is too large to be looked through.
         """
         ...
 

@@ -16,6 +16,7 @@ from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.manifest import Manifest, kept_image_name
 from projections.converge.conflicts import refuse_conflicts
 from projections.converge.failures import PORT_TAKEN
+from projections.converge.hostenv import Bound, refuse_unbound
 from projections.converge.materialise import app_for, write_files
 from projections.converge.networks import refuse_strangers
 from projections.converge.operations import UP_KINDS, HostPlan
@@ -30,16 +31,26 @@ VOLUME_WOULD_BE_DELETED = error_code(
 )
 
 
-async def prepare(site: Site, manifest: Manifest, plan: HostPlan) -> App:
+async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound | None = None) -> App:
     """Make files and images of the changed services ready and answer the app.
 
-    Raises OutsideError `image-not-found`, `registry-unreachable`, `host-folder-failed`, `blob-missing` or
+    `bound` is what the host's env files say. Raises what is wrong with one that a changed service takes, and
+    OutsideError `image-not-found`, `registry-unreachable`, `host-folder-failed`, `blob-missing` or
     `blob-damaged`.
     """
     await site.pass_fence()
     changed = {operation.service for operation in plan.of("create", "replace", "run_job")}
+    if bound is not None:
+        refuse_unbound(site, bound, changed)
     images = await _ready_images(site, manifest, changed)
-    app = app_for(manifest, site.host, root=site.root, lineage=site.owner.log, images=images)
+    app = app_for(
+        manifest,
+        site.host,
+        root=site.root,
+        lineage=site.owner.log,
+        images=images,
+        bound=None if bound is None else bound.services,
+    )
     await asyncio.to_thread(_write, site, manifest, site.equipment.blobs)
     return app
 

@@ -10,6 +10,8 @@ A drift is reported when it is first seen and when it is another one, not at eve
 
 from __future__ import annotations
 
+import asyncio
+
 from events.catalog import decode
 from events.catalog.environment import DriftDetected, DriftHealed
 from events.kernel.errors import OutsideError, StagecraftError, UserError
@@ -17,6 +19,7 @@ from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from projections.converge.conflicts import CONTAINER_NOT_OURS
 from projections.converge.failures import FATAL, HOST_UNKNOWN
+from projections.converge.hostenv import bind
 from projections.converge.hosts import (
     is_known_reachable,
     look,
@@ -169,7 +172,10 @@ async def _asked(site: Site, content: HostManifest) -> HostObservation:
             raise
         store.mark(site.environment, site.host, reachable=False, reason=error.message)
         return next(one for one in store.load(site.environment) if one.host == site.host)
-    question = Question(host=site.host, owner=site.owner, compose_project=site.compose_project)
+    bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
+    question = Question(
+        host=site.host, owner=site.owner, compose_project=site.compose_project, bound=bound.services
+    )
     try:
         due = plan(content, containers, question)
     except UserError:

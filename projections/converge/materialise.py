@@ -26,6 +26,7 @@ from events.kernel.errors import InternalError, OutsideError, Where, error_code
 from events.kernel.files import write_atomically
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileTree, HostManifest, Manifest
 from projections.converge.readable import readable_yaml
+from projections.converge.statefolders import make_state_folder
 from projections.engine.port import App
 
 HOST_FOLDER_FAILED = error_code("host-folder-failed", "Files of an app could not be written on its host.")
@@ -45,16 +46,25 @@ def app_folder(root: Path, manifest: Manifest) -> Path:
 
 
 def app_for(
-    manifest: Manifest, host: str, *, root: Path, lineage: str, images: Mapping[str, str] | None = None
+    manifest: Manifest,
+    host: str,
+    *,
+    root: Path,
+    lineage: str,
+    images: Mapping[str, str] | None = None,
+    bound: Mapping[str, str] | None = None,
 ) -> App:
     """The document for one host's engine: paths filled in, every service labelled with the log's lineage.
 
-    `images` replaces the image text of some services. Raises InternalError `manifest-path-escapes`.
+    `images` replaces the image text of some services, `bound` has the keyed digest of what some take from env
+    files of the host. Raises InternalError `manifest-path-escapes`.
     """
     document: dict[str, Any] = copy.deepcopy(manifest.hosts[host].compose)
     folder = app_folder(root, manifest)
     for name, definition in document.get("services", {}).items():
         definition["labels"] = {**(definition.get("labels") or {}), labels.LOG: lineage}
+        if bound and name in bound:
+            definition["labels"][labels.HOST_ENV] = bound[name]
         if images and name in images:
             definition["image"] = images[name]
         for mount in definition.get("volumes") or ():
@@ -89,16 +99,15 @@ def _inside(path: str) -> str:
 def write_files(manifest: Manifest, host: str, *, root: Path, blobs: BlobStore) -> None:
     """Write the trees that are not there yet and make the state folders.
 
-    Raises OutsideError `host-folder-failed`, `blob-missing` or `blob-damaged`; trees written before stay.
+    Raises OutsideError `host-folder-failed`, `blob-missing` or `blob-damaged` and UserError `state-is-link`;
+    trees written before stay.
     """
     folder, content = app_folder(root, manifest), manifest.hosts[host]
     try:
         for digest, tree in sorted(content.files.items()):
             _write_tree(folder / "files", digest.removeprefix("sha256:"), tree=tree, blobs=blobs)
         for path in state_paths(content):
-            place = folder / "state" / path
-            if not place.exists():
-                place.mkdir(parents=True, exist_ok=True)
+            make_state_folder(folder / "state", path)
     except OSError as error:
         raise _folder_failed(folder, host, error) from error
 

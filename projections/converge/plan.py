@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import HostManifest, Service
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
@@ -27,6 +28,7 @@ MANIFEST_EMPTY = error_code(
     "manifest-empty", "A Manifest without any service asks for nothing; it never removes what runs."
 )
 
+HOST_ENV_CHANGED = "an env file of the host changed"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
@@ -45,6 +47,8 @@ class Question:
     known_services: frozenset[str] = frozenset()  # ran here before: absent means `missing`, not `new`
     going_back: bool = False  # jobs with `on_rollback` run again unless they are in `rerun_jobs`
     rerun_jobs: frozenset[JobKey] = frozenset()
+    bound: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Keyed digest of the host's env files, by service; a service that is not here is not compared."""
 
 
 def plan(content: HostManifest, containers: Iterable[Container], question: Question) -> HostPlan:
@@ -124,6 +128,9 @@ def _for_service(
     right = [c for c in present if c.service_hash == service.hash]
     if len(right) < len(present):
         return [_replacement(host, name, present, "changed")]
+    bound = question.bound.get(name)
+    if bound is not None and any(c.labels.get(labels.HOST_ENV) != bound for c in right):
+        return [_replacement(host, name, present, HOST_ENV_CHANGED)]
     if stuck := [c for c in right if c.state not in _RUNNING | _STARTABLE]:
         return [_replacement(host, name, stuck, stuck[0].state, removes_first=True)]
     # Running ones first, so that a surplus takes stopped ones away.

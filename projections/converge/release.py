@@ -85,6 +85,7 @@ class Converger:
         observed: ObservedStore,
         clock: Clock,
         progress: Progress = no_progress,
+        binding_key: bytes = b"",
     ) -> None:
         """`engines` and `roots` by host: what reaches it, and its folder that holds `apps/`."""
         self._equipment = Equipment(
@@ -95,6 +96,7 @@ class Converger:
             roots=roots,
             observed=observed,
             progress=progress,
+            binding_key=binding_key,
         )
 
     @property

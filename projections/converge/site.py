@@ -49,6 +49,7 @@ class Equipment:
     roots: Mapping[str, Path]  # by host: the folder that holds `apps/`
     observed: ObservedStore
     progress: Progress = no_progress
+    binding_key: bytes = b""  # of this home, 32 bytes; empty where no service takes an env file of its host
     hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
 

@@ -23,6 +23,7 @@ from projections.converge.failures import (
     failed_container,
     last_lines,
 )
+from projections.converge.hostenv import Bound, bind, record
 from projections.converge.hosts import show
 from projections.converge.materialise import write_compose
 from projections.converge.networks import renewing
@@ -45,12 +46,11 @@ class Planned:
     content: HostManifest
     containers: tuple[Container, ...]
     plan: HostPlan
+    bound: Bound  # what the host's env files say
 
     def only(self, services: frozenset[str]) -> Planned:
         """The same without the operations of other services."""
-        return Planned(
-            site=self.site, content=self.content, containers=self.containers, plan=self.plan.only(services)
-        )
+        return replace(self, plan=self.plan.only(services))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,6 +90,7 @@ class Undertaking:
         site, content = self.site(host), self.manifest.hosts[host]
         containers = await self.exchange(host).look_tidied()
         former = None if self.known is None else self.known.hosts.get(host)
+        bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
         question = Question(
             host=host,
             owner=site.owner,
@@ -98,12 +99,14 @@ class Undertaking:
             known_services=frozenset() if former is None else frozenset(former.services),
             going_back=self.going_back,
             rerun_jobs=frozenset(self.jobs_done),
+            bound=bound.services,
         )
         return Planned(
             site=site,
             content=content,
             containers=tuple(containers),
             plan=plan(content, containers, question),
+            bound=bound,
         )
 
     async def ready(self, planned: Planned, *, checked: bool = True) -> tuple[Planned, Applier]:
@@ -112,7 +115,8 @@ class Undertaking:
         Answers the plan as it will run: a network that has to be made anew takes its services along.
         """
         site = planned.site
-        app = await prepare(site, self.manifest, planned.plan)
+        app = await prepare(site, self.manifest, planned.plan, planned.bound)
+        record(site, self.recorder, self.release, planned.bound)
         if checked:
             await check(site, app, planned.plan)
         prediction = await predict(site, app, planned.plan)

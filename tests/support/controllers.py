@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controller.catalogue import EngineCatalogue
@@ -20,6 +21,7 @@ from events.actors import MemoryActorDirectory
 from events.blobs import MemoryBlobStore
 from events.envelope import Actor
 from events.memory import MemoryEventLog
+from gitops.config.policy import PolicySection
 from gitops.source.git import Repository as OpenRepository
 from projections.converge.release import Converger, Verdict
 from projections.engine.simulated import SimulatedEngine
@@ -101,7 +103,12 @@ class SimulatedController:
             )
         )
 
-    def deploy(self, *, rev: str = "HEAD", version: str | None = None) -> Verdict:
+    def allow(self, **policy: list[str]) -> None:
+        """The operator's policy from now on, by project."""
+        entries = {project: PolicySection(allow=words) for project, words in policy.items()}
+        self.context = replace(self.context, policy=entries)
+
+    def deploy(self, *, rev: str = "HEAD", version: str | None = None, allow: Sequence[str] = ()) -> Verdict:
         """A person deploys a commit."""
         with OpenRepository(self.repository.work) as opened:
             commit = opened.resolve(rev)
@@ -113,12 +120,12 @@ class SimulatedController:
                 environment="prod",
                 version=version,
             )
-            return asyncio.run(deploy(self.context, subject, actor=PERSON))
+            return asyncio.run(deploy(self.context, subject, actor=PERSON, allow=allow))
 
-    def rollback(self, to: RollbackTarget | None = None) -> Verdict:
+    def rollback(self, to: RollbackTarget | None = None, *, allow: Sequence[str] = ()) -> Verdict:
         """A person rolls back."""
         wanted = to or RollbackTarget(to_previous=True)
-        return asyncio.run(rollback(self.context, PROD, to=wanted, reason="", actor=PERSON))
+        return asyncio.run(rollback(self.context, PROD, to=wanted, reason="", actor=PERSON, allow=allow))
 
     def hold(self) -> None:
         """A person holds the environment."""

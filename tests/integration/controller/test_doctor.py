@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from docker.client import DockerClient
 
-from controller.diagnosis import check_clock, check_compose, check_engine, check_python, diagnose
+from controller.diagnosis import (
+    check_clock,
+    check_compose,
+    check_confine,
+    check_engine,
+    check_python,
+    diagnose,
+)
 from controller.home import Home
 from events.kernel.compose_client import COMPOSE_CLIENT_MISSING
 from events.kernel.errors import ExitCode, InternalError
@@ -22,7 +29,7 @@ from projections.engine.port import EngineIdentity
 from tests.support.cli import Outcome, Stagecraft
 from tests.unit.projections.views.history import History
 
-NAMES = ["python", "git", "setpriv", "compose", "engine", "home", "clock"]
+NAMES = ["python", "git", "setpriv", "compose", "confine", "engine", "home", "clock"]
 
 
 def path_with(folder: Path, *programs: str) -> Mapping[str, str]:
@@ -50,8 +57,8 @@ def machine(cli: Stagecraft, engine: DockerClient) -> Stagecraft:
 def test_a_machine_that_has_all_is_well(machine: Stagecraft) -> None:
     lines = machine.ok("doctor").stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", name] for name in NAMES]
-    assert "API 1." in lines[4]
-    assert lines[5].endswith("nothing recorded yet")
+    assert "API 1." in lines[5]
+    assert lines[6].endswith("nothing recorded yet")
     assert not (machine.cwd / "home").exists()
 
 
@@ -60,6 +67,11 @@ def test_without_git_it_fails_and_says_how_to_get_it(machine: Stagecraft, tmp_pa
     assert [line for line in outcome.stdout.splitlines() if line.startswith("FAIL")] == [
         "FAIL  git      not found on PATH; next: install it: `apt-get install git`"
     ]
+
+
+def test_without_a_wall_it_warns(tmp_path: Path) -> None:
+    found = check_confine(str(tmp_path))
+    assert (found.status, "unshare" in found.next or "util-linux" in found.next) == ("warn", True)
 
 
 def test_without_setpriv_it_warns(machine: Stagecraft, tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ import pytest
 from events import labels
 from events.kernel.canonical import sha256_digest
 from events.kernel.errors import InternalError, UserError
-from events.manifest import FILES_PREFIX, ImagePin, Manifest
+from events.manifest import FILES_PREFIX, STATE_PREFIX, ImagePin, Manifest
 from gitops.compose.rewrite import IMAGE_MISSING
 from gitops.manifest import IMAGE_UNPINNED, Draft, complete, draft, unpinned
 from gitops.pins import IMAGE_INVALID
 from gitops.renderkey import same_inputs
 from gitops.source.git import Repository as Opened
 from gitops.source.worktree import WorkTree
-from tests.integration.gitops.renders import completed, drafted, manifest_of, pins_of, refusal
+from tests.integration.gitops.renders import completed, drafted, manifest_of, pins_of, refusal, service_of
 from tests.support.repos import Repository
 
 FULL: dict[str, str | bytes] = {
@@ -329,3 +329,32 @@ def test_completing_leaves_the_draft_as_it_was(tmp_path: Path) -> None:
     before = repr(made)
     completed(made)
     assert repr(made) == before
+
+
+STATE = "project: {name: hello}\nservices: {web: {mounts: {./conf: state}}}\nenvironments: {prod: }\n"
+
+
+def test_a_committed_folder_that_is_declared_as_state_is_writable_and_no_input(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "stagecraft.yml": STATE,
+        "compose.yaml": "services: {web: {image: x, volumes: ['./conf:/conf', './more:/more']}}",
+        "conf/a": "a",
+        "more/b": "b",
+    }
+    made = drafted(tmp_path, files)
+    conf, more = service_of(made)["volumes"]
+    assert (conf["source"], conf.get("read_only")) == (f"{STATE_PREFIX}conf", None)
+    assert more["read_only"] is True
+    assert "conf" not in made.inputs
+    assert "more" in made.inputs
+
+
+def test_state_that_no_service_mounts_is_told_with_what_it_mounts(tmp_path: Path) -> None:
+    files = {
+        "stagecraft.yml": STATE,
+        "compose.yaml": "services: {web: {image: x, volumes: ['./config:/conf', '/srv:/srv', 'vol:/v']}}\n"
+        "volumes: {vol: {}}",
+    }
+    error = refusal(tmp_path, files)
+    assert (error.code, error.where.line) == ("config-invalid", 2)
+    assert "did you mean 'config'" in error.message

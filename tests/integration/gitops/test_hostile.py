@@ -18,7 +18,6 @@ from gitops.compose.faults import (
     COMPOSE_REMOTE_REFUSED,
     COMPOSE_SOCKET_REFUSED,
     COMPOSE_TOO_LARGE,
-    ENV_FILE_ON_HOST,
     VOLUME_AMBIGUOUS,
 )
 from gitops.config.faults import CONFIG_INVALID
@@ -141,7 +140,7 @@ def test_a_submodule_is_not_looked_into(repository: Repository) -> None:
 @pytest.mark.parametrize(
     ("compose", "code"),
     [
-        (WEB + ", env_file: /etc/passwd}}", ENV_FILE_ON_HOST),
+        (WEB + ", env_file: /proc/self/environ}}", COMPOSE_PATH_REFUSED),
         (WEB + ", env_file: '${D}/passwd'}}", COMPOSE_PATH_REFUSED),
         (WEB + ", env_file: ~/.bashrc}}", COMPOSE_HOME_REFUSED),
         (WEB + ", extends: {file: /etc/passwd, service: x}}}", COMPOSE_PATH_REFUSED),

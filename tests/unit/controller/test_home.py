@@ -47,3 +47,16 @@ def test_a_home_that_cannot_be_made_is_an_error_with_a_way_out(tmp_path: Path) -
         Home(tmp_path / "file" / "home").create()
     assert caught.value.code == "home-unusable"
     assert "--home" in caught.value.next
+
+
+def test_the_binding_key_is_made_once_and_private(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    first = home.binding_key()
+    assert (len(first), home.binding_key()) == (32, first)
+    (file,) = home.keys.iterdir()
+    assert (file.stat().st_mode & 0o777, home.keys.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_home_without_room_for_a_key_goes_on_without(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("")
+    assert Home(tmp_path).binding_key() == b""

@@ -75,6 +75,7 @@ def test_what_is_not_reported_is_what_counts() -> None:
         "services.shop.gate.settle",
         "services.shop.gate.deadline",
         "services.orders.role",
+        "services.orders.mounts../orders/archive",
         "services.schema.role",
         "services.schema.job.on_rollback",
         "environments.dev.hosts.gateway",

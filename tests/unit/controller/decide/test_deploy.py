@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from controller.decide.deploy import decide_person
 from controller.decide.hold import decide_hold, decide_resume
-from events.catalog.environment import EnvironmentResumed, EnvironmentSuspended, HoldCleared, RenderFailed
+from events.catalog.environment import (
+    DeployRefused,
+    EnvironmentResumed,
+    EnvironmentSuspended,
+    HoldCleared,
+    RenderFailed,
+)
 from events.kernel.errors import UserError
 from tests.support.environments import Story, failure
 
@@ -280,3 +289,45 @@ def test_an_expired_hold_counts_like_a_resumed_one(story: Story) -> None:
     story.rolls_back()
     story.append(HoldCleared(reason="expired"))
     assert story.look("c2", web="2") == ("DeployRequested",)
+
+
+def test_what_is_not_allowed_is_deferred_once_and_deployed_once_it_is(story: Story) -> None:
+    wanted = story.rendered("c1", web="1")
+    asking = replace(wanted, refused=("privileged (web)", "host-pid (web)"))
+    assert story.look_at(asking) == ("DeployDeferred",)
+    assert (story.state.git.deferred, story.state.active) == ("not-allowed", None)
+    assert story.look_at(asking) == ()
+    assert story.look_at(wanted) == ("DeployRequested",)
+
+
+def test_a_hold_stands_while_what_would_end_it_is_not_allowed(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.rolls_back()
+    fixed = replace(story.rendered("c3", web="3"), refused=("privileged (web)",))
+    assert story.look_at(fixed) == ("DeployDeferred",)
+    assert story.state.hold is not None
+
+
+def test_what_is_deployed_needs_no_permission_any_more(story: Story) -> None:
+    story.deploys("c1", web="1")
+    asking = replace(story.rendered("c1", web="1"), refused=("privileged (web)",))
+    assert story.look_at(asking) == ()
+
+
+def test_a_person_who_asks_for_what_is_not_allowed_is_refused_in_the_log(story: Story) -> None:
+    asking = replace(story.rendered("c1", web="1"), refused=("privileged (web)",))
+    (event,) = decide_person(story.state, asking, release_id="rel-1")
+    assert isinstance(event, DeployRefused)
+    assert (event.rule, event.detail) == ("not-allowed", "privileged (web)")
+    before = story.state
+    story.append(event)
+    assert replace(story.state, version=before.version) == before
+
+
+def test_what_a_person_allowed_stays_allowed_for_that_manifest_alone(story: Story) -> None:
+    first, second = story.rendered("c1", web="1"), story.rendered("c2", web="2")
+    decided = decide_person(story.state, first, release_id="rel-1", allowed=["privileged", "host-pid"])
+    story.append(*decided)
+    assert story.state.allowed_for(first.digest) == {"privileged", "host-pid"}
+    assert story.state.allowed_for(second.digest) == frozenset()

@@ -134,3 +134,10 @@ def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UserError) as caught:
         collector(tmp_path, {f"c/{number}": "" for number in range(3)}).mounted("c", key="k")
     assert caught.value.code == TREE_TOO_LARGE
+
+
+def test_what_is_declared_as_state_is_a_folder_of_the_host_whatever_is_committed(tmp_path: Path) -> None:
+    made = collector(tmp_path, {"app/data/x": "1"}, project="app")
+    assert made.mounted("app/data", key="k", state=True) == (f"{STATE_PREFIX}data", False)
+    assert [finding.code for finding in made.findings] == [FindingCode.MOUNT_IS_STATE]
+    assert (made.looked_for, made.trees) == (set(), {})

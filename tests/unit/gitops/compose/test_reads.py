@@ -13,7 +13,6 @@ from gitops.compose.faults import (
     COMPOSE_PROGRAM_REFUSED,
     COMPOSE_REMOTE_REFUSED,
     COMPOSE_SOCKET_REFUSED,
-    ENV_FILE_ON_HOST,
     VOLUME_AMBIGUOUS,
 )
 from gitops.compose.reads import Scan, scan
@@ -91,7 +90,9 @@ def test_profiles_and_a_name_are_noticed() -> None:
 @pytest.mark.parametrize(
     ("content", "code", "line", "key"),
     [
-        (service("env_file: /etc/platform/env"), ENV_FILE_ON_HOST, 4, "services.web.env_file"),
+        (service("env_file: /proc/1/environ"), COMPOSE_PATH_REFUSED, 4, "services.web.env_file"),
+        (service("env_file: /etc/../dev/stdin"), COMPOSE_PATH_REFUSED, 4, "services.web.env_file"),
+        (service("label_file: /etc/platform/env"), COMPOSE_PATH_REFUSED, 4, "services.web.label_file"),
         (service("env_file: ${D}/x.env"), COMPOSE_PATH_REFUSED, 4, "services.web.env_file"),
         (
             service("env_file: [{path: $D, required: false}]"),
@@ -170,15 +171,16 @@ def test_odd_shapes_are_left_to_compose(content: str) -> None:
 
 
 def test_all_refusals_of_a_file_are_named_at_once() -> None:
-    error = refusal(service("env_file: /etc/x\n    provider: {type: y}"))
+    error = refusal(service("env_file: ~/x\n    provider: {type: y}"))
     assert error.message.startswith("2 things in the Compose files are refused:")
-    assert error.code in {ENV_FILE_ON_HOST, COMPOSE_PROGRAM_REFUSED}
+    assert error.code in {COMPOSE_HOME_REFUSED, COMPOSE_PROGRAM_REFUSED}
 
 
-def test_an_env_file_of_the_host_is_explained() -> None:
-    error = refusal(service("env_file: /etc/platform/env"))
-    assert "not supported yet" in error.message
-    assert "environment:" in error.next
+def test_an_env_file_of_the_host_is_noted_and_is_no_file_of_the_commit() -> None:
+    found = scanned(service("env_file: [/etc/platform/env, own.env]"))
+    assert found.host_env
+    assert [reference.path for reference in found.references] == ["own.env"]
+    assert not scanned(service("env_file: own.env")).host_env
 
 
 def test_a_refused_text_cannot_drive_a_terminal() -> None:

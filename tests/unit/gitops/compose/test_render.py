@@ -8,14 +8,16 @@ import pytest
 
 from events.kernel.errors import UserError
 from gitops.compose.client import Workshop
+from gitops.compose.confine import Wall
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.compose.render import COMMIT_PREFIX, COMPOSE_PATH_UNSUPPORTED, portable
 from gitops.source.paths import PATH_ESCAPES
 
 
-@pytest.fixture(params=["plain", "with $ign"])
+@pytest.fixture(params=["plain", "with $ign", "walled"])
 def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path / str(request.param))
+    wall = Wall(("unshare",)) if request.param == "walled" else None
+    return Workshop(tmp_path / str(request.param), wall)
 
 
 def written(path: Path) -> str:
@@ -43,9 +45,9 @@ def test_what_cannot_be_carried_elsewhere_is_refused(workshop: Workshop) -> None
         assert str(root) not in str(caught.value)
 
 
-def test_the_clients_home_is_refused(tmp_path: Path) -> None:
-    workshop = Workshop(tmp_path)
-    for value in (str(tmp_path / "home"), f"x={tmp_path}/home/.ssh"):
+def test_the_clients_home_is_refused(workshop: Workshop) -> None:
+    home = written(workshop.home)
+    for value in (home, f"x={home}/.ssh"):
         with pytest.raises(UserError) as caught:
             portable(workshop, {"a": value})
         assert caught.value.code == COMPOSE_HOME_REFUSED

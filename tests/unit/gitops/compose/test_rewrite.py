@@ -41,9 +41,7 @@ def refusal(folder: Path, service: dict[str, Any], sections: dict[str, Any] | No
 
 
 def test_what_has_been_done_already_is_dropped(tmp_path: Path) -> None:
-    gone = dict.fromkeys(
-        ("build", "develop", "env_file", "label_file", "profiles", "pull_policy", "x-y"), "z"
-    )
+    gone = dict.fromkeys(("build", "develop", "label_file", "profiles", "pull_policy", "x-y"), "z")
     service, _ = rewritten(tmp_path, {**gone, "command": None, "depends_on": {"db": {}}})
     assert service == {"image": "x", "command": None, "depends_on": {"db": {}}}
 

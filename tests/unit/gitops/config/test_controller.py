@@ -8,6 +8,7 @@ import pytest
 
 from events.kernel.errors import UserError
 from gitops.config.controller import ControllerFile, load_controller_file
+from gitops.config.policy import allowed_by
 
 
 def _load(folder: Path, text: str) -> ControllerFile:
@@ -45,6 +46,23 @@ def test_all_keys_are_read(tmp_path: Path) -> None:
     assert found.notify.command == ["tell", "us"]
 
 
+def test_policy_of_an_environment_is_its_projects_and_its_own(tmp_path: Path) -> None:
+    policy = _load(
+        tmp_path,
+        "policy:\n"
+        "  shop: {allow: [host-network]}\n"
+        "  shop/prod: {allow: ['capabilities:NET_ADMIN']}\n"
+        "  blog:\n",
+    ).policy
+    assert allowed_by(policy, project="shop", environment="prod") == {
+        "host-network",
+        "capabilities:NET_ADMIN",
+    }
+    assert allowed_by(policy, project="shop", environment="test") == {"host-network"}
+    assert allowed_by(policy, project="blog", environment="prod") == frozenset()
+    assert allowed_by(policy, project="shop-2", environment="prod") == frozenset()
+
+
 def test_empty_sections_stand_for_their_defaults(tmp_path: Path) -> None:
     assert _load(tmp_path, "poll:\npass:\nnotify:\n") == ControllerFile()
 
@@ -57,6 +75,10 @@ def test_empty_sections_stand_for_their_defaults(tmp_path: Path) -> None:
         ("notify: {webhook: 'file:///etc/passwd'}", "http"),
         ("notify: {command: []}", "empty"),
         ("notify: {command: tell}", "list"),
+        ("policy: {shop: {allow: [everything]}}", "engine-socket"),
+        ("policy: {shop/prod/web: {}}", "project/name"),
+        ("policy: {../shop: {}}", "lower-case"),
+        ("policy: {shop: {alow: []}}", "allow"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:

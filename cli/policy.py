@@ -1,0 +1,46 @@
+"""The operator's policy for commands that deploy or show what a deploy would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cli.settings import Settings
+    from gitops.config.policy import PolicySection
+
+ControllerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--controller", metavar="FILE", help="The operator's settings; `controller.yml` in the home."
+    ),
+]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="PERMISSION",
+        help="Let this Manifest have what policy does not give it, as in `host-network`; it is recorded.",
+    ),
+]
+
+
+def policy_of(settings: Settings, controller_file: str | None) -> Mapping[str, PolicySection]:
+    """The policy of the named file, else of the home's. Raises UserError for a file that cannot be used."""
+    from gitops.config.controller import load_controller_file
+
+    named = settings.home.controller_file if controller_file is None else settings.cwd / controller_file
+    return load_controller_file(named, required=controller_file is not None).policy
+
+
+def permissions_of(words: list[str] | None) -> tuple[str, ...]:
+    """What `--allow` names, sorted. Raises typer.BadParameter for a word that is no permission."""
+    from gitops.permissions import checked_allowance
+
+    try:
+        return tuple(sorted({checked_allowance(word) for word in words or ()}))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--allow") from error

@@ -1,0 +1,61 @@
+"""`policy` of `controller.yml`: what the operator lets a repository ask for.
+
+It never stands in a repository: what is guarded must not hold the key. Without an entry nothing is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from gitops.config.scalars import MAX_NAME, Text, checked_name
+from gitops.config.section import UNUSED, Emptied, Section
+from gitops.permissions import Permission, checked_allowance
+
+_PATH = re.compile(r"(?P<project>[^/]+)(?:/(?P<environment>[^/]+))?")
+
+
+def _checked_path(text: str) -> str:
+    """A project, or an environment as `<project>/<name>`. Raises ValueError."""
+    match = _PATH.fullmatch(text)
+    if match is None:
+        raise ValueError("it names a project, or an environment as project/name")
+    for part in filter(None, match.groups()):
+        checked_name(part)
+    return text
+
+
+_PART = rf"[a-z0-9][a-z0-9_-]{{0,{MAX_NAME - 1}}}"
+_ALLOWANCE = rf"^({'|'.join(sorted(Permission))})(:.+)?$"
+
+PolicyTarget = Annotated[
+    str,
+    AfterValidator(_checked_path),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PART}(/{_PART})?$"}),
+]
+Allowance = Annotated[
+    str, AfterValidator(checked_allowance), WithJsonSchema({"type": "string", "pattern": _ALLOWANCE})
+]
+
+
+class PolicySection(Section):
+    """`policy.<project>` or `policy.<project>/<environment>`."""
+
+    allow: list[Allowance] = Field(
+        default=[], description="Permissions, each alone or as `name:value`; see below."
+    )
+    windows: Annotated[list[Text], UNUSED] = Field(
+        default=[], description="When deploys may start, as in `mon-fri 09:00-17:00`."
+    )
+
+
+Policy = dict[PolicyTarget, Emptied[PolicySection]]
+
+
+def allowed_by(policy: Mapping[str, PolicySection], *, project: str, environment: str) -> frozenset[str]:
+    """What `policy` allows an environment: its own entry and its project's together."""
+    entries = (policy.get(project), policy.get(f"{project}/{environment}"))
+    return frozenset(word for entry in entries if entry is not None for word in entry.allow)
