@@ -105,6 +105,7 @@ _WORDS = {
     "in-sync": "in sync",
     "completed": "completed",
     "deferred": "deferred",
+    "awaiting": "awaiting",
     "render-failed": "the commit could not be rendered; nothing was touched",
     "failed": "failed",
     "rolled_back": "failed and was rolled back: the former version runs",

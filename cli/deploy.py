@@ -19,8 +19,14 @@ def deploy(
         str | None,
         typer.Option("--version", metavar="TEXT", help="Name it; the full commit id unless given."),
     ] = None,
+    refresh_images: Annotated[
+        bool, typer.Option("--refresh-images", help="Look tags up again: run what they mean now.")
+    ] = False,
 ) -> int:
     """Deploy a commit of this repository and wait until it is up.
+
+    Images that CI has not pushed yet are waited for. A tag means what it meant when this environment used it
+    first, unless --refresh-images or the project's `images.refresh` has it looked up again.
 
     Exit codes: 0 it is up; 1 the commit, its services or a hold is at fault; 2 the engine, a registry or a
     host is. Whatever fails, the version before is left running or brought back.
@@ -51,5 +57,7 @@ def deploy(
             version=version,
         )
         with interruptible(context, Target(project=project, name=name)):
-            verdict = asyncio.run(run(context, subject, actor=person(context.actors)))
+            verdict = asyncio.run(
+                run(context, subject, actor=person(context.actors), refresh_images=refresh_images)
+            )
     return report(settings.console, f"{project}/{name}", verdict)

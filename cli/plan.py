@@ -106,7 +106,9 @@ async def previewed(
     pins = state.pins
     if live:
         with open_catalogue(settings.home) as catalogue:
-            pins = await resolve_pins(unpinned(made, {}), sticky=state.pins, catalogue=catalogue)
+            refs = unpinned(made, {})
+            resolved = await resolve_pins(refs, sticky=state.pins, catalogue=catalogue)
+            pins = resolved.or_raise()
     deployed = recorded_manifest(settings.home, state.deployed_digest)
     return preview(made, pins=pins, deployed=deployed, revision=revision, only=tuple(only))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
 from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import decide_person
 from controller.decide.hold import decide_hold, decide_resume
@@ -25,25 +26,49 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.decide.rollback import RollbackTarget
     from controller.decide.state import EnvironmentState, Release
-    from controller.rendering import Subject
+    from controller.rendering import RefreshCause, Subject
     from events.catalog import Event
+    from events.catalog.environment import ImageAwaited
     from events.envelope import Actor
     from events.log import EventLog
     from events.recorder import Recorder
     from projections.converge.release import Verdict
 
 
-async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict:
+async def deploy(
+    context: Context, subject: Subject, *, actor: Actor, refresh_images: bool = False
+) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
-    Raises UserError for a bad commit, a hold or a suspend, with nothing changed.
+    Images that CI has not pushed yet are waited for, without the lock. Raises UserError for a bad commit, a
+    hold or a suspend, and OutsideError `image-await-expired`, with nothing changed.
     """
+    recorder = context.recorder(actor)
+    wait: ImageAwaited | None = None
+    since = context.clock.now()
+    while True:
+        try:
+            return await _deploy(context, subject, recorder=recorder, refresh_images=refresh_images)
+        except ImagesMissingError as error:
+            now = context.clock.now()
+            if wait is None:
+                wait = begin_wait(error, revision=subject.revision, now=now, trigger="person")
+                recorder.append(environment_stream(subject.project, subject.environment), wait)
+                context.progress(f"{subject.project}/{subject.environment}: {error.message}")
+            if now >= wait.until:
+                raise expired(error.images, since=since, why=error.why) from error
+            await context.clock.sleep(rest_seconds(since=since, until=wait.until, now=now))
+
+
+async def _deploy(context: Context, subject: Subject, *, recorder: Recorder, refresh_images: bool) -> Verdict:
     target = Target(project=subject.project, name=subject.environment)
     async with _lock(context, target, purpose="deploy"):
         await finish_active(context, target.project, target.name)
-        recorder = context.recorder(actor)
         before = context.environment(target.project, target.name)
-        candidate = await candidate_for(context, subject, state=before, recorder=recorder)
+        refresh: RefreshCause | None = "person" if refresh_images else None
+        candidate = await candidate_for(
+            context, subject, state=before, recorder=recorder, refresh=refresh, by_person=True
+        )
         state = context.environment(target.project, target.name)
         release = context.ids.release_id()
         decided = decide_person(state, candidate, release_id=release)

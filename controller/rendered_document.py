@@ -49,8 +49,8 @@ async def document_of(
         app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
         return _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
     with open_catalogue(home) as catalogue:
-        pins = await resolve_pins(unpinned(made, {}), sticky=fold(stored).pins, catalogue=catalogue)
-    app = app_for(complete(made, pins), chosen, root=home.local, lineage=lineage)
+        found = await resolve_pins(unpinned(made, {}), sticky=fold(stored).pins, catalogue=catalogue)
+    app = app_for(complete(made, found.or_raise()), chosen, root=home.local, lineage=lineage)
     return dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
 
 

@@ -24,6 +24,7 @@ class FindingCode(StrEnum):
     FILE_MODE_IGNORED = "file-mode-ignored"  # uid, gid or mode of a config or secret
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
+    BUILD_OPTION_IGNORED = "build-option-ignored"  # an option of `build:` about caches and names
     COMPOSE_VARIABLE_IGNORED = "compose-variable-ignored"  # COMPOSE_* in `.env`
 
 

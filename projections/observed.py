@@ -28,7 +28,7 @@ OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
 )
 
-_LAYOUT = 3  # user_version of the file
+_LAYOUT = 4  # user_version of the file
 _BUSY_SECONDS = 5.0
 _NOT_OURS = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table of another shape
 _TABLES = (
@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS source (
     environment TEXT PRIMARY KEY, error TEXT NOT NULL, since TEXT NOT NULL
 ) WITHOUT ROWID
 """,
+    "CREATE TABLE IF NOT EXISTS images (environment TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
 )
 T = TypeVar("T")
 
@@ -177,6 +178,20 @@ class ObservedStore:
 
         return self._with_file(read)
 
+    def note_images_asked(self, environment: str, at: datetime) -> None:
+        """Registries were asked whether the environment's tags moved."""
+        row = (environment, format_utc(at))
+        self._with_file(lambda db: db.execute("INSERT OR REPLACE INTO images VALUES (?, ?)", row))
+
+    def images_asked_at(self, environment: str) -> datetime | None:
+        """When registries were asked so last, None for never. Raises OutsideError `observed-unavailable`."""
+
+        def read(db: sqlite3.Connection) -> datetime | None:
+            row = db.execute("SELECT at FROM images WHERE environment = ?", (environment,)).fetchone()
+            return None if row is None else parse_utc(row[0])
+
+        return self._with_file(read)
+
     def _with_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one transaction; a file that cannot be understood is made anew, once."""
         try:
@@ -208,6 +223,7 @@ class ObservedStore:
                     db.execute("DROP TABLE IF EXISTS host")
                     db.execute("DROP TABLE IF EXISTS look")
                     db.execute("DROP TABLE IF EXISTS source")
+                    db.execute("DROP TABLE IF EXISTS images")
                     db.execute(f"PRAGMA user_version = {_LAYOUT}")
                 for table in _TABLES:
                     db.execute(table)

@@ -60,6 +60,21 @@ class NotifySection(Section):
     deadline: Duration = Field(default=10.0, description="How long telling may take.")
 
 
+class RegistrySection(Section):
+    """`registries.<host[:port]>`: what is special about a registry."""
+
+    plain_http: bool = Field(
+        default=False, description="Speak plain HTTP with it, as with registries on this machine."
+    )
+
+
+class BuildsSection(Section):
+    """`builds`: building images from commits, which runs what a commit says on this machine's engine."""
+
+    allowed: bool = Field(default=False, description="Whether anything is built.")
+    deadline: Duration = Field(default=900.0, description="How long one build, or one push, may take.")
+
+
 class ControllerFile(Section):
     """`controller.yml`."""
 
@@ -71,6 +86,12 @@ class ControllerFile(Section):
     )
     notify: Annotated[NotifySection, BeforeValidator(_emptied)] = Field(
         default=NotifySection(), description="Who is told."
+    )
+    registries: Annotated[dict[str, RegistrySection], BeforeValidator(_emptied)] = Field(
+        default={}, description="By host and port, as image names begin."
+    )
+    builds: Annotated[BuildsSection, BeforeValidator(_emptied)] = Field(
+        default=BuildsSection(), description="Whether commits are built here."
     )
 
 

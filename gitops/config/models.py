@@ -8,7 +8,7 @@ secrets and routes join here as their issues come.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -21,6 +21,10 @@ _REGISTRY = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 MAX_NAME = 63  # a name becomes a label, a folder and part of a host name
 _MAX_HOST = 253
+NEVER: Literal["never"] = "never"
+ON_DEPLOY: Literal["on-deploy"] = "on-deploy"
+_NAMED_SECONDS = {"hourly": 3600.0, "daily": 86400.0, "weekly": 604800.0}
+_SHORTEST_REFRESH = 300.0
 
 
 def checked_name(text: str) -> str:
@@ -92,6 +96,31 @@ class ProjectSection(Section):
     )
 
 
+def _refresh(value: object) -> object:
+    """`never` and `on-deploy` stay words; `hourly`, `daily` and lengths of time become seconds."""
+    if value in (NEVER, ON_DEPLOY):
+        return value
+    seconds = _positive(_NAMED_SECONDS.get(str(value)) or _seconds(value))
+    if seconds < _SHORTEST_REFRESH:
+        raise ValueError("registries are not asked more often than every 5 minutes")
+    return seconds
+
+
+Refresh = Annotated[float | Literal["never", "on-deploy"], BeforeValidator(_refresh)]
+
+
+class ImagesSection(Section):
+    """`images`: what becomes of tags that move, and of images that are not there yet."""
+
+    refresh: Refresh | None = Field(
+        default=None,
+        description="When tags are looked up again: `never`, `on-deploy`, `daily`, or every `6h`.",
+    )
+    wait: Duration | None = Field(
+        default=None, description="How long an image that CI pushes is waited for; `15m` unless given."
+    )
+
+
 class JobSection(Section):
     """`services.<name>.job`: the service runs to its end before those that wait for it."""
 
@@ -135,6 +164,9 @@ class EnvironmentSection(Section):
     gate: Annotated[GateSection, BeforeValidator(_emptied)] = Field(
         default=GateSection(), description="For services that say nothing themselves."
     )
+    images: Annotated[ImagesSection, BeforeValidator(_emptied)] = Field(
+        default=ImagesSection(), description="Goes over the project's `images`, key by key."
+    )
     hosts: Hosts | None = Field(default=None, min_length=1, description="Instead of the project's hosts.")
     services: Annotated[dict[ServiceName, Service], BeforeValidator(_emptied)] = Field(
         default={}, description="Goes over the project's services, key by key."
@@ -150,6 +182,9 @@ class StagecraftFile(Section):
     project: ProjectSection
     hosts: Hosts | None = Field(
         default=None, min_length=1, description="`{role: [host names]}`; none: `local`."
+    )
+    images: Annotated[ImagesSection, BeforeValidator(_emptied)] = Field(
+        default=ImagesSection(), description="What becomes of tags that move and of images not there yet."
     )
     services: Annotated[dict[ServiceName, Service], BeforeValidator(_emptied)] = Field(
         default={}, description="By Compose service."

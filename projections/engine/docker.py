@@ -10,6 +10,7 @@ too, `_call`. Waiting for a container is asking again, not a request that hangs,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -28,6 +29,7 @@ from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
 from projections.engine.address import EngineAddress
 from projections.engine.api import DockerApi
+from projections.engine.building import BuildReader, check_push, timed_out
 from projections.engine.calls import BlockingCalls, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
@@ -37,6 +39,7 @@ from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
     image_from_inspection,
+    platform_of,
     stop_grace_seconds,
 )
 from projections.engine.port import (
@@ -46,6 +49,7 @@ from projections.engine.port import (
     EngineEvent,
     EngineIdentity,
     Image,
+    ImageRecipe,
     Prediction,
 )
 from projections.engine.registry import (
@@ -120,6 +124,7 @@ class DockerEngine:
             engine=str(info.get("ID") or ""),
             engine_version=str(version.get("Version") or ""),
             api_version=str(version.get("ApiVersion") or ""),
+            platform=platform_of(version),
         )
 
     async def containers(self, compose_project: str | None = None) -> list[Container]:
@@ -185,6 +190,63 @@ class DockerEngine:
         """Give an image a further `repository:tag` name."""
         repository, _, tag = name.rpartition(":")
         await self._call(f"tag {image_id} as {name}", lambda api: api.tag(image_id, repository, tag))
+
+    async def build(self, recipe: ImageRecipe, *, seconds: float, told: Callable[[str], None]) -> Image:
+        """Build an image with the engine's own builder; see `ImageBuilder.build`."""
+        with self._waited_for(seconds) as over:
+            reader = BuildReader(tag=recipe.tag, told=told, over=over, seconds=seconds)
+
+            def make(api: DockerApi) -> str:
+                with recipe.context.open("rb") as context:
+                    lines = api.build(
+                        fileobj=context,
+                        custom_context=True,
+                        tag=recipe.tag,
+                        dockerfile=recipe.dockerfile,
+                        buildargs=dict(recipe.args),
+                        labels=recipe.labels,
+                        target=recipe.target,
+                        platform=recipe.platform,
+                        rm=True,
+                        forcerm=True,
+                        decode=True,
+                    )
+                    return reader.read(lines)
+
+            image_id = await self._in_time(f"build {recipe.tag}", make, seconds=seconds)
+        built = await self.image(image_id)
+        if built is None:
+            raise engine_refused(f"keep the image {recipe.tag}", "it was built and is not there")
+        return built
+
+    async def push(self, ref: str, *, seconds: float) -> None:
+        """Push a tag to its registry; see `ImageBuilder.push`."""
+        with self._waited_for(seconds) as over:
+
+            def send(api: DockerApi) -> None:
+                repository, tag = pull_name(ref)
+                lines = api.push(repository, tag=tag, stream=True, decode=True)
+                check_push(ref, lines, over=over, seconds=seconds)
+
+            await self._in_time(f"push {ref}", send, seconds=seconds)
+
+    @contextlib.contextmanager
+    def _waited_for(self, seconds: float) -> Generator[Callable[[], bool]]:
+        """Tells a thread whether anybody still waits for what it reads."""
+        given_up = threading.Event()
+        deadline = self._clock.monotonic() + seconds
+        try:
+            yield lambda: given_up.is_set() or self._clock.monotonic() > deadline
+        finally:
+            given_up.set()
+
+    async def _in_time(self, what: str, call: Callable[[DockerApi], T], *, seconds: float) -> T:
+        """As `_call`, for one that may be silent for all of its time."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._call(what, call, seconds=seconds)
+        except TimeoutError as error:
+            raise timed_out(f"to {what}", seconds, ()) from error
 
     async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
         """The last lines of both streams, printable, credentials masked, at most 500 characters each.

@@ -41,6 +41,7 @@ class Environment:
     desired: Placed
     deployed: Placed
     render_failure: dict[str, Any] | None  # of the newest commit, with its `revision`; None: it renders
+    awaiting: dict[str, Any] | None  # revision, images, until, why; None: no image is waited for
     hold: dict[str, Any] | None  # target, bad, clears, reason, until, since, actor
     suspended: dict[str, Any] | None  # reason, since, actor
     active: ActiveRelease | None
@@ -64,6 +65,7 @@ def unseen(project: str, name: str) -> Environment:
         desired=NOTHING,
         deployed=NOTHING,
         render_failure=None,
+        awaiting=None,
         hold=None,
         suspended=None,
         active=None,
@@ -96,6 +98,7 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         desired=_newest_release(tables, digest, place=(project, name)),
         deployed=deployed,
         render_failure=_render_failure(row),
+        awaiting=_parsed(row["awaiting"]),
         hold=hold,
         suspended=_parsed(row["suspended"]),
         active=_active(tables, row["active_release"], place=(project, name)),

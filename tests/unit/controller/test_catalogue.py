@@ -10,6 +10,7 @@ import pytest
 from controller.catalogue import EngineCatalogue
 from events.kernel.errors import OutsideError
 from events.manifest import ImagePin
+from gitops.pins import Lookup
 from projections.engine.port import Image
 from tests.support.engine_simulated import SimulatedEngine
 from tests.support.time import FakeClock
@@ -30,7 +31,7 @@ class SimulatedEngineWithPulls(SimulatedEngine):
 
 
 def resolve(engine: SimulatedEngine, ref: str, *, pull_policy: str | None = None) -> ImagePin:
-    return asyncio.run(EngineCatalogue(engine).resolve(ref, pull_policy=pull_policy))
+    return asyncio.run(EngineCatalogue(engine).resolve(ref, Lookup(pull_policy=pull_policy)))
 
 
 def test_an_image_made_on_the_host_is_pinned_by_id_without_asking_a_registry() -> None:
