@@ -66,12 +66,17 @@ class BuildReader:
     def _failure(self, words: str) -> UserError | OutsideError:
         if self._base is not None:
             return image_unavailable(self._base, words)
-        return UserError(
-            BUILD_FAILED,
-            f"the build of {self.tag} failed",
-            why="\n".join([*self._last, shown(words)]),
-            next="build it by hand with `docker build` to see more",
-        )
+        return build_failed(self.tag, "\n".join([*self._last, shown(words)]))
+
+
+def build_failed(tag: str, words: str) -> UserError:
+    """`build-failed` with what the builder said last."""
+    return UserError(
+        BUILD_FAILED,
+        f"the build of {tag} failed",
+        why=words,
+        next="build it by hand with `docker build` to see more",
+    )
 
 
 def check_push(ref: str, lines: Iterable[Answer], *, over: Callable[[], bool], seconds: float) -> None:

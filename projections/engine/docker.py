@@ -15,6 +15,7 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,12 +30,13 @@ from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
 from projections.engine.address import EngineAddress
 from projections.engine.api import DockerApi
-from projections.engine.building import BuildReader, check_push, timed_out
+from projections.engine.building import BuildReader, build_failed, check_push, timed_out
 from projections.engine.calls import BlockingCalls, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, lines_of
+from projections.engine.listening import Listening, note_response
 from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
@@ -193,27 +195,26 @@ class DockerEngine:
 
     async def build(self, recipe: ImageRecipe, *, seconds: float, told: Callable[[str], None]) -> Image:
         """Build an image with the engine's own builder; see `ImageBuilder.build`."""
-        with self._waited_for(seconds) as over:
+
+        def make(api: DockerApi, over: Callable[[], bool]) -> str:
             reader = BuildReader(tag=recipe.tag, told=told, over=over, seconds=seconds)
+            with recipe.context.open("rb") as context, _build_errors(recipe.tag):
+                lines = api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=recipe.tag,
+                    dockerfile=recipe.dockerfile,
+                    buildargs=dict(recipe.args),
+                    labels=recipe.labels,
+                    target=recipe.target,
+                    platform=recipe.platform,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                )
+                return reader.read(lines)
 
-            def make(api: DockerApi) -> str:
-                with recipe.context.open("rb") as context:
-                    lines = api.build(
-                        fileobj=context,
-                        custom_context=True,
-                        tag=recipe.tag,
-                        dockerfile=recipe.dockerfile,
-                        buildargs=dict(recipe.args),
-                        labels=recipe.labels,
-                        target=recipe.target,
-                        platform=recipe.platform,
-                        rm=True,
-                        forcerm=True,
-                        decode=True,
-                    )
-                    return reader.read(lines)
-
-            image_id = await self._in_time(f"build {recipe.tag}", make, seconds=seconds)
+        image_id = await self._in_time(f"build {recipe.tag}", make, seconds=seconds)
         built = await self.image(image_id)
         if built is None:
             raise engine_refused(f"keep the image {recipe.tag}", "it was built and is not there")
@@ -221,32 +222,36 @@ class DockerEngine:
 
     async def push(self, ref: str, *, seconds: float) -> None:
         """Push a tag to its registry; see `ImageBuilder.push`."""
-        with self._waited_for(seconds) as over:
 
-            def send(api: DockerApi) -> None:
-                repository, tag = pull_name(ref)
-                lines = api.push(repository, tag=tag, stream=True, decode=True)
-                check_push(ref, lines, over=over, seconds=seconds)
+        def send(api: DockerApi, over: Callable[[], bool]) -> None:
+            repository, tag = pull_name(ref)
+            lines = api.push(repository, tag=tag, stream=True, decode=True)
+            check_push(ref, lines, over=over, seconds=seconds)
 
-            await self._in_time(f"push {ref}", send, seconds=seconds)
+        await self._in_time(f"push {ref}", send, seconds=seconds)
 
-    @contextlib.contextmanager
-    def _waited_for(self, seconds: float) -> Generator[Callable[[], bool]]:
-        """Tells a thread whether anybody still waits for what it reads."""
-        given_up = threading.Event()
+    async def _in_time(
+        self, what: str, call: Callable[[DockerApi, Callable[[], bool]], T], *, seconds: float
+    ) -> T:
+        """As `_call`, for one that answers bit by bit and may be silent for all of its time.
+
+        When it is over or given up the connection is cut: the engine ends what it does for nobody, and no
+        thread goes on listening. `call` gets a question: whether anybody still waits.
+        """
+        listening = Listening()
         deadline = self._clock.monotonic() + seconds
-        try:
-            yield lambda: given_up.is_set() or self._clock.monotonic() > deadline
-        finally:
-            given_up.set()
 
-    async def _in_time(self, what: str, call: Callable[[DockerApi], T], *, seconds: float) -> T:
-        """As `_call`, for one that may be silent for all of its time."""
+        def attend(api: DockerApi) -> T:
+            with listening:
+                return call(api, lambda: listening.cut_off or self._clock.monotonic() > deadline)
+
         try:
             async with asyncio.timeout(seconds):
-                return await self._call(what, call, seconds=seconds)
+                return await self._call(what, attend, seconds=seconds)
         except TimeoutError as error:
             raise timed_out(f"to {what}", seconds, ()) from error
+        finally:
+            listening.cut()
 
     async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
         """The last lines of both streams, printable, credentials masked, at most 500 characters each.
@@ -448,7 +453,9 @@ class _PatientClient(APIClient):
     ) -> requests.Response:
         """One request of whatever method of the SDK."""
         kwargs["timeout"] = patience_seconds()
-        return super().request(method, url, *args, **kwargs)
+        response = super().request(method, url, *args, **kwargs)
+        note_response(response)
+        return response
 
 
 def _words(error: APIError) -> str:
@@ -466,3 +473,14 @@ def _image_errors(ref: str) -> Generator[None]:
         raise image_unavailable(ref, _words(error)) from error
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise no_answer(ref, f"nothing was heard for {patience_seconds():g} s") from error
+
+
+@contextlib.contextmanager
+def _build_errors(tag: str) -> Generator[None]:
+    """What the engine refuses before it begins is about the Dockerfile and its options."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        raise build_failed(tag, _words(error)) from error
