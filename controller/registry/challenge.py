@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
@@ -31,8 +32,9 @@ def challenges(headers: Iterable[str]) -> list[Challenge]:
     """What the `WWW-Authenticate` headers offer, tokens first; other schemes are passed over."""
     found: list[Challenge] = []
     for header in headers:
-        marks = list(_CHALLENGE.finditer(header))
-        for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        for mark, following in pairwise([*_CHALLENGE.finditer(header), None]):
+            if mark is None:
+                continue
             text = header[mark.end() : following.start() if following else len(header)]
             fields = _fields(text)
             scheme: Literal["basic", "bearer"] = "bearer" if mark["scheme"].lower() == "bearer" else "basic"

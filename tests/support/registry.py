@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -18,6 +20,9 @@ from docker.errors import ImageNotFound
 from tests.support.processes import free_port, wait_until
 
 STOP_SECONDS = 10
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 USER, PASSWORD = "robot", "correct-horse"
 _PASSWORD_HASH = "$2y$05$UotQuEI4wAAy25z9rC4s5eGGFse/cNf2QRuHCloKuTSOgb.51Mpw6"  # noqa: S105  # bcrypt of PASSWORD
 
@@ -90,6 +95,42 @@ def put(address: str, path: str, body: bytes, media_type: str) -> str:
     request = Request(url, data=body, method="PUT", headers={"Content-Type": media_type})  # noqa: S310  # as above
     with urlopen(request, timeout=10):  # noqa: S310  # as above
         return digest
+
+
+def put_image(address: str, name: str, tag: str, *, config: Mapping[str, str]) -> str:
+    """An image of one platform with no layers; answers the digest of its manifest."""
+    content = json.dumps({**config, "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+    digest = put(address, f"{name}/blobs/uploads/", content, "application/octet-stream")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": len(content),
+            "digest": digest,
+        },
+        "layers": list[Any](),
+    }
+    return put(address, f"{name}/manifests/{tag}", json.dumps(manifest).encode(), MANIFEST)
+
+
+def put_index(address: str, name: str, tag: str, *, images: Mapping[str, str], oci: bool = True) -> str:
+    """An index over images that are there: `{platform: digest}`; answers its digest."""
+    media_type = OCI_INDEX if oci else MANIFEST_LIST
+    index = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "manifests": [
+            {
+                "mediaType": MANIFEST,
+                "size": 300,
+                "digest": digest,
+                "platform": dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False)),
+            }
+            for platform, digest in images.items()
+        ],
+    }
+    return put(address, f"{name}/manifests/{tag}", json.dumps(index).encode(), media_type)
 
 
 def _answers(port: int) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,7 @@ import pytest
 
 from controller.registry.client import Found, RegistryClient
 from controller.registry.credentials import DockerCredentials
-from controller.registry.manifests import INDEXES, MANIFESTS
 from events.kernel.errors import OutsideError
-from tests.support.registry import put
 from tests.support.time import FakeClock
 
 
@@ -69,39 +66,3 @@ class Asker:
 @pytest.fixture
 def asker(isolated_home: Path) -> Asker:
     return Asker(isolated_home)
-
-
-def put_image(address: str, name: str, tag: str, *, config: Mapping[str, str]) -> str:
-    """An image of one platform with no layers; answers the digest of its manifest."""
-    content = json.dumps({**config, "rootfs": {"type": "layers", "diff_ids": []}}).encode()
-    digest = put(address, f"{name}/blobs/uploads/", content, "application/octet-stream")
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFESTS[1],
-        "config": {
-            "mediaType": "application/vnd.docker.container.image.v1+json",
-            "size": len(content),
-            "digest": digest,
-        },
-        "layers": list[Any](),
-    }
-    return put(address, f"{name}/manifests/{tag}", json.dumps(manifest).encode(), MANIFESTS[1])
-
-
-def put_index(address: str, name: str, tag: str, *, images: Mapping[str, str], oci: bool = True) -> str:
-    """An index over images that are there: `{platform: digest}`; answers its digest."""
-    media_type = INDEXES[0] if oci else INDEXES[1]
-    index = {
-        "schemaVersion": 2,
-        "mediaType": media_type,
-        "manifests": [
-            {
-                "mediaType": MANIFESTS[1],
-                "size": 300,
-                "digest": digest,
-                "platform": dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False)),
-            }
-            for platform, digest in images.items()
-        ],
-    }
-    return put(address, f"{name}/manifests/{tag}", json.dumps(index).encode(), media_type)

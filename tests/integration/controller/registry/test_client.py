@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from controller.registry.client import Found
-from tests.integration.controller.registry.conftest import Asker, put_image, put_index
-from tests.support.registry import PASSWORD, USER, Registry, password_auth, running_registry
+from tests.integration.controller.registry.conftest import Asker
+from tests.support.registry import (
+    PASSWORD,
+    USER,
+    Registry,
+    password_auth,
+    put_image,
+    put_index,
+    running_registry,
+)
 
 AMD64 = {"os": "linux", "architecture": "amd64"}
 ARM64 = {"os": "linux", "architecture": "arm64"}
