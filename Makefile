@@ -16,13 +16,16 @@ CORE_ROOMS := events/*,gitops/*,projections/*,controller/*
 # What a test run needs beside the virtual environment.
 LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-server git
 REFERENCE := docs/reference
+# How long `make soak` goes on, and which script it plays; a seed is drawn unless given.
+SECONDS ?= 3600
+SEED ?=
 # Arguments for pytest, as in `make test TESTS="tests/unit -k lock"`.
 TESTS ?=
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lab check test test-full docs bench lock clean
+.PHONY: help setup lab check test test-full demo docs bench soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +56,17 @@ test: lab check ## all but the slow tests, with checks and coverage
 test-full: lab check ## all tests, and a search for new examples
 	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
 
+demo: setup ## a team's day on this machine in half a minute; leaves nothing
+	@tests/lab/demo.sh $(BIN)
+
 docs: setup ## regenerate docs/reference
 	$(BIN)/python -P -m cli.docs $(REFERENCE)
 
 bench: setup lab ## the benchmarks
 	$(BIN)/python -m pytest tests/benchmarks
+
+soak: setup lab ## an hour of pushes, kills and engine restarts, and the report in docs/soak.md
+	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --report docs/soak.md
 
 lock: setup ## pin all requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

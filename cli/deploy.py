@@ -28,13 +28,17 @@ def deploy(
     Images that CI has not pushed yet are waited for. A tag means what it meant when this environment used it
     first, unless --refresh-images or the project's `images.refresh` has it looked up again.
 
+    When another process works on the environment, the Release is asked for at once and followed until it
+    is up, whoever does the work. Whatever fails, the version before is left running or brought back.
+
     Exit codes: 0 it is up; 1 the commit, its services or a hold is at fault; 2 the engine, a registry or a
-    host is. Whatever fails, the version before is left running or brought back.
+    host is, or another process took the environment over; 130 after Ctrl-C, 143 after SIGTERM: what was
+    begun stays until a controller or the next deploy goes on with it. A second Ctrl-C ends at once.
     """
     from cli.actors import person
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
+    from cli.interrupts import run_to_verdict
     from cli.plan import as_text, previewed
-    from cli.verdicts import interruptible, report
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
     from controller.rendering import Subject
@@ -56,8 +60,6 @@ def deploy(
             environment=name,
             version=version,
         )
-        with interruptible(context, Target(project=project, name=name)):
-            verdict = asyncio.run(
-                run(context, subject, actor=person(context.actors), refresh_images=refresh_images)
-            )
-    return report(settings.console, f"{project}/{name}", verdict)
+        target = Target(project=project, name=name)
+        work = run(context, subject, actor=person(context.actors), refresh_images=refresh_images)
+        return run_to_verdict(settings.console, context, target, work)

@@ -42,7 +42,7 @@ def resume(
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
 ) -> None:
-    """End a hold. The next look at the branch deploys what Git shows.
+    """End a hold, and the rest of healing that did not last. The next look deploys what Git shows.
 
     Exit codes: 0 ended; 1 there is none, or the environment is unknown.
     """
@@ -59,4 +59,4 @@ def resume(
         return
     with open_context(settings.home, progress=settings.console.progress) as context:
         asyncio.run(run(context, target, reason=reason, actor=person(context.actors)))
-    settings.console.line(f"{target} is no longer held; the next look deploys what Git shows")
+    settings.console.line(f"{target} is resumed; the next look deploys what Git shows and heals")

@@ -28,7 +28,8 @@ def show(
 ) -> None:
     """Show who holds the lock of each environment, or of the one named with --env.
 
-    A lock that nobody holds is free, whatever became of its last holder.
+    A lock that nobody holds is free, whatever became of its last holder. The token counts who took the
+    environment over; a holder that has written nothing yet has none.
 
     Exit codes: 0 held or free; 1 no such environment; 2 the log cannot be read.
     """
@@ -51,7 +52,7 @@ def show(
         return
     rows = [(str(target), *_cells(holder)) for target, holder in found]
     if rows:
-        settings.console.table(("ENVIRONMENT", "LOCK", "PID", "STATE", "SINCE", "PURPOSE"), rows)
+        settings.console.table(("ENVIRONMENT", "LOCK", "PID", "STATE", "TOKEN", "SINCE", "PURPOSE"), rows)
     else:
         settings.console.line("No environments found")
 
@@ -117,5 +118,6 @@ def _target(settings: Settings, log: EventLog | None, named: str) -> Target:
 
 def _cells(holder: Holder | None) -> tuple[str, ...]:
     if holder is None:
-        return ("free", "", "", "", "")
-    return ("held", str(holder.pid or "?"), holder.state, holder.since, holder.purpose)
+        return ("free", "", "", "", "", "")
+    token = "" if holder.token is None else str(holder.token)
+    return ("held", str(holder.pid or "?"), holder.state, token, holder.since, holder.purpose)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -31,10 +30,11 @@ def rollback(
     Git does not bring the bad version back: a merge passes again once it fixes what was bad. Going back
     twice goes further back. Databases are not migrated down.
 
-    Exit codes: 0 it runs; 1 no such target, or its services do not come up; 2 the engine is at fault.
+    Exit codes: 0 it runs; 1 no such target, or its services do not come up; 2 the engine is at fault, or
+    another process took the environment over; 130 after Ctrl-C, 143 after SIGTERM, as in `deploy`.
     """
     from cli.actors import person
-    from cli.verdicts import interruptible, report
+    from cli.interrupts import run_to_verdict
     from controller.bootstrap import open_context, open_log
     from controller.commands import preview_rollback
     from controller.commands import rollback as run
@@ -52,9 +52,6 @@ def rollback(
                 f"Commit: {release.revision or 'N/A'}\nManifest: {release.digest}"
             )
             return 0
-    with (
-        open_context(settings.home, progress=settings.console.progress) as context,
-        interruptible(context, target),
-    ):
-        verdict = asyncio.run(run(context, target, to=wanted, reason=reason, actor=person(context.actors)))
-    return report(settings.console, str(target), verdict)
+    with open_context(settings.home, progress=settings.console.progress) as context:
+        work = run(context, target, to=wanted, reason=reason, actor=person(context.actors))
+        return run_to_verdict(settings.console, context, target, work)

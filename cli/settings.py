@@ -230,10 +230,7 @@ def with_settings(
         @wraps(function)
         def command(**values: Any) -> R:  # noqa: ANN401  # options of any type, checked by the parser
             context: typer.Context = values.pop("context")
-            flags = _taken(values).over(context.obj)
-            settings = resolve(flags, environ=dict(os.environ), cwd=Path.cwd())
-            with settings.console.explained():
-                return function(settings, **values)
+            return _called(function, _taken(values).over(context.obj), values)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         _with_signature(command, own, shown=shown)
@@ -242,8 +239,22 @@ def with_settings(
     return decorate
 
 
-def group(help_text: str, *, root: bool = False) -> typer.Typer:
-    """A group of commands that takes the global flags and, called without a command, shows its help."""
+def _called(
+    function: Callable[Concatenate[Settings, ...], R], flags: GlobalFlags, values: Mapping[str, Any]
+) -> R:
+    settings = resolve(flags, environ=dict(os.environ), cwd=Path.cwd())
+    with settings.console.explained():
+        return function(settings, **values)
+
+
+def group(
+    help_text: str, *, root: bool = False, alone: Callable[Concatenate[Settings, ...], Any] | None = None
+) -> typer.Typer:
+    """A group of commands that takes the global flags.
+
+    Called without a command it does what `alone` does, with the options that `alone` declares, or shows its
+    help.
+    """
     made = typer.Typer(
         help=help_text,
         add_completion=root,
@@ -252,12 +263,16 @@ def group(help_text: str, *, root: bool = False) -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
 
-    def remember(**values: Any) -> None:  # noqa: ANN401  # options of any type, checked by the parser
+    def remember(**values: Any) -> Any:  # noqa: ANN401  # options of any type, checked by the parser
         context: typer.Context = values.pop("context")
         context.obj = _taken(values).over(context.obj)
-        if context.invoked_subcommand is None:
-            Console().text(context.get_help())
+        if context.invoked_subcommand is not None:
+            return None
+        if alone is not None:
+            return _called(alone, context.obj, values)
+        return Console().text(context.get_help())
 
-    _with_signature(remember, [], shown=tuple(_SHAPES) if root else ())
+    own = [] if alone is None else list(inspect.signature(alone, eval_str=True).parameters.values())[1:]
+    _with_signature(remember, own, shown=tuple(_SHAPES) if root else ())
     made.callback(invoke_without_command=True, help=help_text)(remember)
     return made

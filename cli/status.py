@@ -138,11 +138,20 @@ def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
             one.sync,
             one.health,
             one.environment.deployed.release or "-",
-            "held" if one.environment.hold else "suspended" if one.environment.suspended else "",
+            _note(one.environment),
         )
         for one in every
     ]
     settings.console.table(("ENVIRONMENT", "SYNC", "HEALTH", "DEPLOYED", "NOTE"), rows)
+
+
+def _note(known: Environment) -> str:
+    """The one word for what is out of the ordinary."""
+    if known.hold is not None:
+        return "held"
+    if known.suspended is not None:
+        return "suspended"
+    return "healing rests" if known.breaker is not None else ""
 
 
 def status_lines(shown: Status) -> list[str]:
@@ -185,6 +194,10 @@ def _notes(known: Environment) -> Iterable[str]:
         yield f"  held      {_said(known.hold)}{until}; `stagecraft resume` ends it"
     if known.suspended is not None:
         yield f"  suspended {_said(known.suspended)}"
+    if known.breaker is not None:
+        rest = f"{known.breaker['attempts']} attempts, until {known.breaker['until']}"
+        yield f"  rests     healing: {known.breaker['reason']} (since {known.breaker['since']}; {rest})"
+        yield f"            next: stagecraft resume --env {known}, or push a commit that mends it"
     if known.render_failure is not None:
         failure = known.render_failure
         yield f"  render    {failure['revision'][:_SHORT_ID]} failed: {failure['code']}: {failure['message']}"

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from events.kernel.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from cli.console import Console
-    from controller.context import Context
-    from controller.targets import Target
     from events.catalog import Failure
     from projections.converge.release import Verdict
 
@@ -57,24 +52,6 @@ def _at(label: str, value: str | None) -> str:
 def _short(text: str) -> str:
     """At most three lines, the further ones indented."""
     return "\n    ".join(text.strip().splitlines()[:3])
-
-
-@contextmanager
-def interruptible(context: Context, target: Target) -> Generator[None]:
-    """Say what a Ctrl-C leaves behind, then let it go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        active = context.environment(target.project, target.name).active
-        if active is None:
-            context.progress(f"{target}: interrupted; nothing is under way")
-        else:
-            context.progress(
-                f"{target}: interrupted; {active.id} is {active.status} and stays so until a controller, or "
-                f"the next `stagecraft deploy`, goes on with it\n"
-                f"  next: stagecraft releases show {active.id}"
-            )
-        raise
 
 
 def report(console: Console, title: str, verdict: Verdict) -> ExitCode:

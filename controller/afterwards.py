@@ -13,17 +13,20 @@ from controller.backoff import Backoff
 from controller.breaker import Attempts, decide_breaker
 from controller.context import Context
 from controller.decide.deploy import FIRST_RETRY_DELAY
+from controller.decide.state import EnvironmentState
 from controller.locks import LOCKED
 from controller.look import Outcome
 from controller.notify import Notice, Subject
 from controller.queues import WorkQueues
+from events.catalog import Failure
+from events.kernel.errors import StagecraftError
 from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE, VERSION_CONFLICT
 from events.streams import environment_stream
-from projections.converge.failures import HOST_UNKNOWN
+from projections.converge.failures import HOST_UNKNOWN, TAKEN_OVER
 
 _LONGEST_RETRY_SECONDS = 300.0
 _LATE = 1.05  # a retry that comes a little early would find that it is not due
-_NO_ATTEMPT = HOST_UNKNOWN | {LOCKED, LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT}
+_NO_ATTEMPT = HOST_UNKNOWN | TAKEN_OVER | {LOCKED, LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT}
 """With these nothing was tried on a host, so the breaker does not count them."""
 
 
@@ -50,6 +53,15 @@ class Afterwards:
     say: Callable[[str], None]
     tell: Callable[[Notice], None]
     _memories: dict[str, _Memory] = field(default_factory=dict[str, _Memory])
+
+    def remember(self, title: str) -> None:
+        """Before the first look: what is not well by the log was told by the run before this one.
+
+        So it is not told again, and its end is.
+        """
+        if title not in self._memories:
+            project, _, name = title.partition("/")
+            self._memory(title).told = not_well(self.context.environment(project, name))
 
     def see_to(self, outcome: Outcome, *, started: float) -> None:
         """After a look that ended in an outcome; `started` is when it began, monotonic."""
@@ -81,6 +93,12 @@ class Afterwards:
         if outcome.release is not None or outcome.status == "render-failed":
             self._tell_failure(outcome, memory, failure.message)
 
+    def unusable(self, title: str, error: StagecraftError) -> None:
+        """The newest commit cannot be used for any environment; the source itself has said so."""
+        failure = Failure.from_error(error)
+        outcome = Outcome(environment=title, status="render-failed", failure=failure)
+        self._tell_failure(outcome, self._memory(title), failure.message)
+
     def _memory(self, title: str) -> _Memory:
         return self._memories.setdefault(title, _Memory())
 
@@ -98,7 +116,8 @@ class Afterwards:
         project, _, name = outcome.environment.partition("/")
         state = self.context.environment(project, name)
         rests = state.breaker_open(self.context.clock.now())
-        return outcome.status in {"completed", "in-sync"} and state.hold is None and not rests
+        passes = state.hold is None and state.git.failure is None and not rests
+        return outcome.status in {"completed", "in-sync"} and passes
 
     def _count(self, outcome: Outcome, *, started: float) -> None:
         """Count heals that do not last; too many open the breaker."""
@@ -120,9 +139,10 @@ class Afterwards:
             self.context.recorder().append(environment_stream(project, name), opened)
             self.attempts.forget(title)
             seconds = (opened.until - self.context.clock.now()).total_seconds()
-            self.say(f"{title}: healing rests for {seconds:.0f} s after {attempts} attempts: {reason}")
+            rest = f"healing rests for {seconds:.0f} s after {opened.attempts} attempts"
+            self.say(f"{title}: {rest}: {opened.reason}; `stagecraft resume --env {title}` ends the rest")
             self.queues.wake_later(title, "breaker", seconds=seconds * _LATE)
-            self._tell_failure(outcome, self._memory(title), f"healing rests: {reason}")
+            self._tell_failure(outcome, self._memory(title), f"healing rests: {opened.reason}")
 
     def _tell_failure(self, outcome: Outcome, memory: _Memory, message: str) -> None:
         if message != memory.told:
@@ -140,3 +160,15 @@ class Afterwards:
                 time=self.context.clock.now(),
             )
         )
+
+
+def not_well(state: EnvironmentState) -> str:
+    """The failure that stands between an environment and what Git shows, by the log; empty when none does."""
+    if state.git.failure is not None:
+        return state.git.failure.message
+    if state.breaker_until is not None:
+        return "healing rests"
+    failures = [one.failure.message for one in state.releases.values() if one.failure is not None]
+    behind = state.git.digest not in {None, state.deployed_digest}
+    held = state.hold is not None and state.hold.failed_release is not None
+    return failures[-1] if failures and (behind or held) else ""

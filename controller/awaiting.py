@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from controller.deciding import append_decided
 from events.catalog import Failure
 from events.catalog.environment import ImageAwaited, RenderFailed
 from events.kernel.clock import format_utc
 from events.kernel.errors import OutsideError, error_code
-from events.streams import environment_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,11 +96,13 @@ def record_wait(
     context: Context, subject: Subject, error: ImagesMissingError, *, recorder: Recorder
 ) -> Failure | Awaited:
     """Record what follows for the commit that Git shows; answers the wait, or the failure that ended it."""
-    before = context.environment(subject.project, subject.environment)
-    decided = decide_await(before, error, revision=subject.revision, now=context.clock.now())
-    if decided:
-        stream = environment_stream(subject.project, subject.environment)
-        recorder.append(stream, *decided, expected=before.version)
+    now = context.clock.now()
+    append_decided(
+        context,
+        f"{subject.project}/{subject.environment}",
+        lambda state: decide_await(state, error, revision=subject.revision, now=now),
+        recorder=recorder,
+    )
     state = context.environment(subject.project, subject.environment)
     failed = state.git.failure if state.git.failed_revision == subject.revision else None
     if failed is not None or state.awaited is None:

@@ -2,11 +2,12 @@
 
 A heal lasted when what it brought back stayed for `STAYED_SECONDS`; a heal that had to be done again before
 that, or that failed, did not. After the first such heal the next ones wait, longer each time; after
-`ATTEMPTS` in a row the breaker opens, with an event, so that a restart keeps it. It closes by a new Release
-or by time, and each further opening lasts twice as long.
+`ATTEMPTS` in a row the breaker opens, with an event, so that a restart keeps it. What ends more slowly than
+that, again and again, is seen by its rate: `MOST_HEALS` drifts that ended within `RATE_WINDOW`. The breaker
+closes by a new Release, by a person's `resume` or by time, and each further opening lasts twice as long.
 
-What is counted is memory: a controller that starts anew counts anew, and never heals more often for it than
-`ATTEMPTS` times a start.
+Heals in a row are counted in memory: a controller that starts anew counts anew, and never heals more often
+for it than `ATTEMPTS` times a start. The rate is counted in the log, so a restart does not hide it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from controller.decide.state import MOST_HEALS
 from events.catalog.environment import BreakerOpened
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 STAYED_SECONDS = 10.0
+RATE_WINDOW = timedelta(minutes=10)
 FIRST_COOL_DOWN = timedelta(minutes=5)
 LONGEST_COOL_DOWN = timedelta(hours=1)
 
@@ -68,8 +71,16 @@ class Attempts:
 def decide_breaker(
     state: EnvironmentState, *, attempts: int, now: datetime, reason: str
 ) -> tuple[BreakerOpened, ...]:
-    """Open the breaker after too many heals; nothing while it is open or when nothing is deployed."""
-    if attempts < ATTEMPTS or state.deployed is None or state.breaker_open(now):
+    """Open the breaker after too many heals; nothing while it is open or when nothing is deployed.
+
+    `attempts` are the heals in a row that did not last, and `reason` is what the last one showed.
+    """
+    if state.deployed is None or state.breaker_open(now):
         return ()
+    if attempts < ATTEMPTS:
+        attempts = len([moment for moment in state.heals if abs(now - moment) <= RATE_WINDOW])
+        if attempts < MOST_HEALS:
+            return ()
+        reason = f"{attempts} heals in {RATE_WINDOW.total_seconds() / 60:.0f} minutes: {reason}"
     cool_down: timedelta = min(LONGEST_COOL_DOWN, FIRST_COOL_DOWN * 2 ** min(state.breaker_openings, 8))
     return (BreakerOpened(attempts=attempts, until=now + cool_down, reason=reason),)

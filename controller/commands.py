@@ -6,23 +6,26 @@ Release follows, does the work in the foreground with the code the controller us
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
-from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import decide_person
 from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.state import fold
-from controller.locks import locked
+from controller.deciding import append_decided
+from controller.following import follow
+from controller.locks import LOCKED
 from controller.releasing import finish, finish_active
 from controller.rendering import candidate_for
 from controller.targets import Target
+from controller.tenures import tenure
+from events.kernel.errors import OutsideError
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from controller.context import Context
     from controller.decide.rollback import RollbackTarget
     from controller.decide.state import EnvironmentState, Release
@@ -40,56 +43,88 @@ async def deploy(
 ) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
-    Images that CI has not pushed yet are waited for, without the lock. Raises UserError for a bad commit, a
-    hold or a suspend, and OutsideError `image-await-expired`, with nothing changed.
+    Images that CI has not pushed yet are waited for, without the lock. When another process works on the
+    environment, the Release is asked for at once and followed: whoever gets the lock next, this process
+    included, brings it to its verdict.
+
+    Raises UserError for a bad commit, a hold or a suspend, and OutsideError `image-await-expired`, with
+    nothing changed.
     """
-    recorder = context.recorder(actor)
+    title = f"{subject.project}/{subject.environment}"
     wait: ImageAwaited | None = None
     since = context.clock.now()
     while True:
         try:
-            return await _deploy(context, subject, recorder=recorder, refresh_images=refresh_images)
+            return await _deploy(context, subject, actor=actor, refresh_images=refresh_images)
         except ImagesMissingError as error:
             now = context.clock.now()
             if wait is None:
                 wait = begin_wait(error, revision=subject.revision, now=now, trigger="person")
-                recorder.append(environment_stream(subject.project, subject.environment), wait)
-                context.progress(f"{subject.project}/{subject.environment}: {error.message}")
+                append_decided(context, title, partial(_told, wait), recorder=context.recorder(actor))
+                context.progress(f"{title}: {error.message}")
             if now >= wait.until:
                 raise expired(error.images, since=since, why=error.why) from error
             await context.clock.sleep(rest_seconds(since=since, until=wait.until, now=now))
 
 
-async def _deploy(context: Context, subject: Subject, *, recorder: Recorder, refresh_images: bool) -> Verdict:
-    target = Target(project=subject.project, name=subject.environment)
-    async with _lock(context, target, purpose="deploy"):
-        await finish_active(context, target.project, target.name)
-        before = context.environment(target.project, target.name)
-        refresh: RefreshCause | None = "person" if refresh_images else None
-        candidate = await candidate_for(
-            context, subject, state=before, recorder=recorder, refresh=refresh, by_person=True
-        )
-        state = context.environment(target.project, target.name)
-        release = context.ids.release_id()
-        decided = decide_person(state, candidate, release_id=release)
-        return await _release(
-            context, target, state=state, release=release, decided=decided, recorder=recorder
-        )
+def _told(event: Event, _state: EnvironmentState) -> tuple[Event, ...]:
+    return (event,)
+
+
+async def _deploy(context: Context, subject: Subject, *, actor: Actor, refresh_images: bool) -> Verdict:
+    """One try; raises ImagesMissingError while CI has not pushed what the commit names."""
+    title = f"{subject.project}/{subject.environment}"
+    async with AsyncExitStack() as stack:
+        try:
+            held = await stack.enter_async_context(
+                tenure(context, title, purpose="deploy", draw=True, deadline_seconds=0)
+            )
+        except OutsideError as error:
+            if error.code != LOCKED:
+                raise
+            context.progress(f"{title}: {error.why}")
+        else:
+            await finish_active(held, subject.project, subject.environment)
+            recorder = held.recorder(actor)
+            release = await request(held, subject, recorder=recorder, refresh_images=refresh_images)
+            return await finish(
+                held, subject.project, subject.environment, release=release, recorder=recorder
+            )
+    release = await request(context, subject, recorder=context.recorder(actor), refresh_images=refresh_images)
+    return await follow(context, Target(project=subject.project, name=subject.environment), release)
+
+
+async def request(
+    context: Context, subject: Subject, *, recorder: Recorder, refresh_images: bool = False
+) -> str:
+    """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
+    before = context.environment(subject.project, subject.environment)
+    refresh: RefreshCause | None = "person" if refresh_images else None
+    candidate = await candidate_for(
+        context, subject, state=before, recorder=recorder, refresh=refresh, by_person=True
+    )
+    release = context.ids.release_id()
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
+        return decide_person(state, candidate, release_id=release)
+
+    append_decided(context, f"{subject.project}/{subject.environment}", decide, recorder=recorder)
+    return release
 
 
 async def rollback(
     context: Context, target: Target, *, to: RollbackTarget, reason: str, actor: Actor
 ) -> Verdict:
     """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed."""
-    async with _lock(context, target, purpose="rollback"):
-        state = context.environment(target.project, target.name)
-        wanted = find_target(state, to)
-        release = context.ids.release_id()
-        decided = decide_rollback(state, wanted, release_id=release, reason=reason)
-        recorder = context.recorder(actor)
-        return await _release(
-            context, target, state=state, release=release, decided=decided, recorder=recorder
-        )
+    release = context.ids.release_id()
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
+        return decide_rollback(state, find_target(state, to), release_id=release, reason=reason)
+
+    async with tenure(context, str(target), purpose="rollback", draw=True) as held:
+        recorder = held.recorder(actor)
+        append_decided(held, str(target), decide, recorder=recorder)
+        return await finish(held, target.project, target.name, release=release, recorder=recorder)
 
 
 def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:
@@ -99,45 +134,18 @@ def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Re
 
 async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
     """Pin the environment to what is deployed until `resume`."""
-    async with _lock(context, target, purpose="hold"):
-        state = context.environment(target.project, target.name)
-        _append(context, target, state=state, decided=decide_hold(state, reason=reason), actor=actor)
+    async with tenure(context, str(target), purpose="hold", draw=True) as held:
+        append_decided(
+            held, str(target), lambda state: decide_hold(state, reason=reason), recorder=held.recorder(actor)
+        )
 
 
 async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
-    """End the hold; the next look deploys what Git shows."""
-    async with _lock(context, target, purpose="resume"):
-        state = context.environment(target.project, target.name)
-        _append(context, target, state=state, decided=decide_resume(state, reason=reason), actor=actor)
-
-
-def _lock(context: Context, target: Target, *, purpose: str) -> AbstractAsyncContextManager[None]:
-    return locked(
-        context.home.run,
-        str(target),
-        clock=context.clock,
-        purpose=purpose,
-        deadline_seconds=LOCK_DEADLINE_SECONDS,
-        waiting=context.progress,
-    )
-
-
-async def _release(
-    context: Context,
-    target: Target,
-    *,
-    state: EnvironmentState,
-    release: str,
-    decided: tuple[Event, ...],
-    recorder: Recorder,
-) -> Verdict:
-    """Append a decision that requests `release`, and finish that Release."""
-    recorder.append(environment_stream(target.project, target.name), *decided, expected=state.version)
-    return await finish(context, target.project, target.name, release=release, recorder=recorder)
-
-
-def _append(
-    context: Context, target: Target, *, state: EnvironmentState, decided: tuple[Event, ...], actor: Actor
-) -> None:
-    stream = environment_stream(target.project, target.name)
-    context.recorder(actor).append(stream, *decided, expected=state.version)
+    """End the hold or the rest of healing; the next look deploys what Git shows."""
+    async with tenure(context, str(target), purpose="resume", draw=True) as held:
+        append_decided(
+            held,
+            str(target),
+            lambda state: decide_resume(state, reason=reason),
+            recorder=held.recorder(actor),
+        )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from events.kernel.clock import Clock
     from events.kernel.ids import Ids
     from events.log import EventLog
+    from events.tokens import Tenure
     from gitops.pins import ImageCatalogue
     from projections.converge.release import Converger
     from projections.engine.port import EngineWatch
@@ -49,11 +50,15 @@ class Context:
     workshop: BuildWorkshop | None = None  # None: nothing is built here
     lookups: Lookups = field(default_factory=Lookups)
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
+    tenure: Tenure | None = None  # set while the lock of an environment is held: see `tenures.py`
 
     def recorder(
         self, actor: Actor = CONTROLLER, *, correlation: UUID | None = None, causation: UUID | None = None
     ) -> Recorder:
-        """A recorder for an undertaking of `actor`; without a correlation its first event begins one."""
+        """A recorder for an undertaking of `actor`; without a correlation its first event begins one.
+
+        While a lock is held the recorder appends nothing once somebody else has taken the lock over.
+        """
         return Recorder(
             log=self.log,
             ids=self.ids,
@@ -61,6 +66,7 @@ class Context:
             actor=actor,
             correlation=correlation,
             causation=causation,
+            tenure=self.tenure,
         )
 
     def environment(self, project: str, name: str) -> EnvironmentState:

@@ -23,6 +23,7 @@ from controller.breaker import Attempts
 from controller.context import Context
 from controller.locks import LOCKED, locked
 from controller.look import Outcome, consider, keep
+from controller.neighbours import Neighbours
 from controller.notify import Notice, Notifier
 from controller.queues import WorkQueues
 from controller.schedule import Schedule
@@ -33,6 +34,9 @@ from events.kernel.errors import InternalError, OutsideError, error_code
 from gitops.config.controller import ControllerFile
 from projections.engine.port import EngineEvent
 
+CONTROLLER_RUNNING = error_code(
+    "controller-running", "Another process watches the same repository for the same home already."
+)
 WORK_BROKE = error_code("work-broke", "A bug of Stagecraft ended the work on one environment.")
 
 _POLL = "poll"
@@ -57,6 +61,7 @@ class Daemon:
     queues: WorkQueues = field(init=False)
     notifier: Notifier = field(init=False)
     _afterwards: Afterwards = field(init=False)
+    _neighbours: Neighbours = field(init=False)
     _attempts: Attempts = field(default_factory=Attempts)
     _schedule: Schedule = field(default_factory=Schedule)
     _look_wanted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,6 +69,7 @@ class Daemon:
     _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     _failing_since: float | None = None  # monotonic; the source does not answer
     _stale: bool = False
+    _was_stale: bool = False  # when the run before this one ended
     _looked: bool = False
     _said_of_source: str = ""
 
@@ -76,6 +82,12 @@ class Daemon:
         )
         jitter = min(poll.jitter, poll.interval / 2)
         self._schedule.every(_POLL, poll.interval, self._poll, jitter_seconds=jitter)
+        self._neighbours = Neighbours(
+            context=self.context,
+            working=lambda: self.queues.working,
+            known=self.source.titles,
+            wake=self.queues.wake,
+        )
         self._afterwards = Afterwards(
             context=self.context,
             queues=self.queues,
@@ -87,7 +99,8 @@ class Daemon:
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep the environments until `stopping` is set, then finish what is under way.
 
-        Raises what a broken loop raised: the process should end and be started again.
+        Raises OutsideError `controller-running` before it does anything, and what a broken loop raised: the
+        process should end and be started again.
         """
         async with AsyncExitStack() as stack:
             await self._present(stack)
@@ -136,25 +149,36 @@ class Daemon:
             self._refs(),
             self._heartbeat(),
             self.notifier.run(),
+            self._neighbours.run(),
             *(listener.run() for listener in listeners),
         ]
 
     async def _present(self, stack: AsyncExitStack) -> None:
-        """Say who else works on this home. Two daemons share it: each environment has its lock."""
+        """Be the only one that watches this repository for this home; several repositories may be watched.
+
+        Two would do no harm, each environment has its lock; they would do everything twice and say half of
+        it each. Raises OutsideError `controller-running`.
+        """
+        slug = self.source.watched.slug
         try:
             await stack.enter_async_context(
                 locked(
                     self.context.home.run,
-                    "controller",
+                    f"controller-{slug}",
                     clock=self.context.clock,
-                    purpose=f"controller run of {self.source.watched.slug}",
+                    purpose=f"controller run of {slug}",
                     deadline_seconds=0,
                 )
             )
         except OutsideError as error:
             if error.code != LOCKED:
                 raise
-            self.say(f"another controller works on this home, {error.why}; each waits for the other's locks")
+            raise OutsideError(
+                CONTROLLER_RUNNING,
+                f"another controller watches {slug} for the home {self.context.home.root}",
+                why=error.why,
+                next="end that one first, or name another home with --home DIR",
+            ) from error
 
     async def _end(self, loops: list[asyncio.Task[None]]) -> None:
         """Take no new work, finish the work under way within the grace, then leave the rest to the log."""
@@ -211,6 +235,8 @@ class Daemon:
 
     async def look(self) -> None:
         """Look at the branch once and wake what it concerns."""
+        if not self._looked:
+            self._remember()
         found = await self.source.look()
         first, self._looked = not self._looked, True
         if found.status == "unreachable":
@@ -223,16 +249,31 @@ class Daemon:
         elif first:
             self._wake_all("start")
 
+    def _remember(self) -> None:
+        """Go on from the failures that the run before this one saw, so that their end is told too."""
+        store, clock = self.context.observed, self.context.clock
+        titles = self.source.titles()
+        for title in titles:
+            self._afterwards.remember(title)
+        failures = [failure for title in titles if (failure := store.source_failure(title))]
+        if failures:
+            age = (clock.now() - min(failure.since for failure in failures)).total_seconds()
+            self._failing_since = clock.monotonic() - max(0.0, age)
+            self._was_stale = age >= self.settings.poll.stale_after
+
     def _answered(self, found: SourceLook) -> None:
         if self._poll_backoff.failures:
             self._poll_backoff.succeeded()
             self._schedule.as_usual(_POLL)
             self.say("the repository answers again")
         self._failing_since = None
-        if self._stale:
-            self._stale = False
+        if self._stale or self._was_stale:
+            self._stale = self._was_stale = False
             self._tell_source("recovered", "the repository answers again")
         self._say_of_source("" if found.error is None else str(found.error))
+        if found.status == "unusable" and found.error is not None:
+            for title in self.source.titles():
+                self._afterwards.unusable(title, found.error)
 
     def _not_answered(self, found: SourceLook) -> None:
         """Keep it for status, wait longer each time."""
@@ -275,6 +316,7 @@ class Daemon:
         self.whisper(f"{title}: considered: {', '.join(reasons)}")
         started = self.context.clock.monotonic()
         try:
+            self._afterwards.remember(title)
             outcome = await self._consider(title)
             self._afterwards.see_to(outcome, started=started)
             settling = [] if outcome.healed else self._settling.pop(title, [])
@@ -286,6 +328,8 @@ class Daemon:
             broke = InternalError(WORK_BROKE, f"the work on {title} broke", why=words)
             failure = Failure.from_error(broke)
             self._afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
+        finally:
+            self._neighbours.worked(title)
 
     async def _consider(self, title: str) -> Outcome:
         project, _, name = title.partition("/")

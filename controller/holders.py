@@ -67,6 +67,7 @@ class Holder:
     boot: str | None = None
     since: str = ""
     purpose: str = ""
+    token: int | None = None  # None: it has written nothing yet
 
     @property
     def identity(self) -> Identity | None:
@@ -95,6 +96,7 @@ class Holder:
             "boot": self.boot,
             "since": self.since,
             "purpose": self.purpose,
+            "token": self.token,
             "alive": self.alive,
             "state": self.state,
         }
@@ -110,14 +112,39 @@ class Ended:
 
     def survivors(self) -> tuple[int, ...]:
         """The ids of those children that have not died with it; gives them a moment to do so."""
-        _wait(lambda: not any(map(_lives, self.children)), seconds=_CHILDREN_SECONDS)
-        return tuple(child.pid for child in self.children if _lives(child))
+        _wait(lambda: not any(map(lives, self.children)), seconds=_CHILDREN_SECONDS)
+        return tuple(child.pid for child in self.children if lives(child))
 
 
 def this_process() -> dict[str, object]:
     """The running process as a lock's file names it."""
     found = _stat(os.getpid())
     return {"pid": os.getpid(), "start": found and found.start, "boot": _boot()}
+
+
+def identify(pid: int) -> Identity | None:
+    """The process that has this id now, None when there is none."""
+    found = _stat(pid)
+    return None if found is None else Identity(pid=pid, start=found.start, boot=_boot())
+
+
+def lives(identity: Identity) -> bool:
+    """Whether this very process is there; one that has ended and waits for its parent is not."""
+    return _state_of(identity) not in {"gone", "ended"}
+
+
+def signal_process(identity: Identity, number: signal.Signals) -> None:
+    """A signal to this very process; one that has ended is as good. Raises PermissionError."""
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if lives(identity):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
 
 
 def holder_of(file: Path) -> Holder | None:
@@ -177,14 +204,7 @@ def _unknown(holder: Holder, *, file: Path, name: str) -> OutsideError:
 def _kill(identity: Identity, *, name: str) -> None:
     """SIGKILL to this very process; one that has ended meanwhile is as good."""
     try:
-        descriptor = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if _lives(identity):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+        signal_process(identity, signal.SIGKILL)
     except PermissionError as error:
         raise OutsideError(
             LOCK_HOLDER_STAYS,
@@ -193,8 +213,6 @@ def _kill(identity: Identity, *, name: str) -> None:
             why=str(error),
             next="run it as root, or as the user who started that process",
         ) from error
-    finally:
-        os.close(descriptor)
 
 
 def _described(text: str) -> Holder:
@@ -206,6 +224,7 @@ def _described(text: str) -> Holder:
             boot=found.get("boot"),
             since=str(found.get("since", "")),
             purpose=str(found.get("purpose", "")),
+            token=_number(found.get("token")),
         )
     except (ValueError, AttributeError):
         return Holder()
@@ -246,10 +265,6 @@ def _state_of(identity: Identity) -> ProcessState:
     if identity.boot != _boot() or found is None or found.start != identity.start:
         return "gone"
     return _STATES.get(found.state, "running")
-
-
-def _lives(identity: Identity) -> bool:
-    return _state_of(identity) not in {"gone", "ended"}
 
 
 def _descendants(pid: int) -> list[Identity]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -41,18 +40,19 @@ async def locked(
     purpose: str,
     deadline_seconds: float,
     waiting: Callable[[str], None] | None = None,
-) -> AsyncGenerator[None]:
+) -> AsyncGenerator[Callable[[int], None]]:
     """Hold the lock `name` (such as `hello/prod`) for the duration of the block.
 
-    Waits for another holder up to the deadline; `waiting` is told once who that is. Raises OutsideError
-    `environment-locked`, naming the holder.
+    Waits for another holder up to the deadline; `waiting` is told once who that is. Yields what makes the
+    file say the holder's token. Raises OutsideError `environment-locked`, naming the holder.
     """
     with _open(folder, name) as file:
         deadline = clock.monotonic() + deadline_seconds
         await _acquire(file, name, clock=clock, deadline=deadline, waiting=waiting)
-        _describe(file, {"pid": os.getpid(), "since": format_utc(clock.now()), "purpose": purpose})
+        holder: dict[str, object] = {"since": format_utc(clock.now()), "purpose": purpose, **this_process()}
+        _describe(file, holder)
         try:
-            yield
+            yield lambda token: _describe(file, {**holder, "token": token})
         finally:
             _describe(file, None)
 
@@ -96,7 +96,7 @@ def _describe(file: TextIOWrapper, holder: dict[str, object] | None) -> None:
     file.seek(0)
     file.truncate()
     if holder is not None:
-        json.dump({**holder, **this_process()}, file)
+        json.dump(holder, file)
     file.flush()
 
 

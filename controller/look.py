@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from controller.awaiting import ImagesMissingError, record_wait, rest_seconds, words
-from controller.context import LOCK_DEADLINE_SECONDS
 from controller.decide.deploy import decide_git
 from controller.decide.state import Awaited
-from controller.locks import locked
+from controller.deciding import append_decided
 from controller.refreshing import refresh_due
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
+from controller.tenures import tenure
 from controller.watching import fetch_tip, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred, RenderFailed
 from events.kernel.errors import StagecraftError
-from events.streams import environment_stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
+    from controller.decide.state import EnvironmentState
     from controller.repositories import Watched
     from controller.watching import Sighting
     from events.catalog import Event
@@ -83,34 +83,27 @@ def note_looks(context: Context, sighting: Sighting) -> None:
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     """Decide for one environment under its lock, run the Release that follows, or heal."""
     title = f"{sighting.project}/{name}"
-    return await _under_lock(context, title, lambda: _consider(context, sighting, name))
+    return await _under_lock(context, title, lambda held: _consider(held, sighting, name))
 
 
 async def keep(context: Context, project: str, name: str) -> Outcome:
     """As `consider` without an answer of Git: finish what was decided, then heal."""
     title = f"{project}/{name}"
 
-    async def work() -> Outcome:
-        finished = await finish_active(context, project, name)
+    async def work(held: Context) -> Outcome:
+        finished = await finish_active(held, project, name)
         if finished is not None:
             return _ended(title, finished)
-        healed = await heal_deployed(context, project, name)
+        healed = await heal_deployed(held, project, name)
         return Outcome(environment=title, status="in-sync", healed=healed, detail="healed" if healed else "")
 
     return await _under_lock(context, title, work)
 
 
-async def _under_lock(context: Context, title: str, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _under_lock(context: Context, title: str, work: Callable[[Context], Awaitable[Outcome]]) -> Outcome:
     try:
-        async with locked(
-            context.home.run,
-            title,
-            clock=context.clock,
-            purpose="a look at the watched branch",
-            deadline_seconds=LOCK_DEADLINE_SECONDS,
-            waiting=context.progress,
-        ):
-            return await work()
+        async with tenure(context, title, purpose="a look at the watched branch") as held:
+            return await work(held)
     except StagecraftError as error:
         return Outcome(environment=title, status="failed", failure=Failure.from_error(error))
 
@@ -155,11 +148,12 @@ def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
-    state = context.environment(sighting.project, name)
-    decided = decide_git(state, candidate, release_id=context.ids.release_id(), now=context.clock.now())
-    if decided:
-        recorder.append(environment_stream(sighting.project, name), *decided, expected=state.version)
-    return decided
+    release = context.ids.release_id()
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
+        return decide_git(state, candidate, release_id=release, now=context.clock.now())
+
+    return append_decided(context, f"{sighting.project}/{name}", decide, recorder=recorder)
 
 
 def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -> Outcome:
@@ -203,6 +197,6 @@ async def _candidate(
             return record_wait(context, subject, error, recorder=recorder)
         failure = Failure.from_error(error)
         if failure != failed:
-            stream = environment_stream(sighting.project, name)
-            recorder.append(stream, RenderFailed(revision=sighting.revision, failure=failure))
+            event = RenderFailed(revision=sighting.revision, failure=failure)
+            append_decided(context, f"{sighting.project}/{name}", lambda _: (event,), recorder=recorder)
         return failure

@@ -74,6 +74,14 @@ class Notifier:
         except asyncio.QueueFull:
             self._report(f"{_MAX_WAITING} notices wait already; one was dropped")
 
+    def waiting(self) -> list[Notice]:
+        """Take out what was not sent yet, oldest first."""
+        taken: list[Notice] = []
+        while not self._waiting.empty():
+            taken.append(self._waiting.get_nowait())
+            self._waiting.task_done()
+        return taken
+
     async def run(self) -> None:
         """Send what waits, for ever."""
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.deciding import append_decided
 from events.catalog.environment import BreakerClosed
 from events.streams import environment_stream
 from projections.converge.release import ReleaseWork
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 
 async def finish_active(context: Context, project: str, name: str) -> Verdict | None:
-    """Bring the environment's waiting or interrupted Release to its verdict; None when there is none.
+    """Bring what waits or was interrupted to its verdict, oldest first; answers the last, None without any.
 
-    Raises OutsideError when the host cannot be reached: the Release then stays as it is, for the next look.
+    Each Release gets its own verdict: one that a crash left half done is finished before the one that was
+    asked for meanwhile. Raises OutsideError when the host cannot be reached: the Release then stays as it
+    is, for the next look.
     """
-    active = context.environment(project, name).active
-    return None if active is None else await finish(context, project, name, release=active.id)
+    verdict: Verdict | None = None
+    for release in context.environment(project, name).unfinished:
+        verdict = await finish(context, project, name, release=release.id)
+    return verdict
 
 
 async def finish(
@@ -58,7 +63,7 @@ async def heal_deployed(context: Context, project: str, name: str) -> bool:
         return False
     if state.breaker_until is not None:
         closed = BreakerClosed(reason="cool-down")
-        context.recorder().append(environment_stream(project, name), closed, expected=state.version)
+        append_decided(context, f"{project}/{name}", lambda _: (closed,), recorder=context.recorder())
     return await context.converger.heal(
         context.manifest(release.digest),
         release=release.id,

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 from controller.awaiting import ImagesMissingError
 from controller.building import pin_of_build
 from controller.decide.deploy import Candidate
+from controller.deciding import append_decided
 from events.catalog.environment import ImageBuilt, ImagesRefreshed, ManifestRendered, MovedImage
-from events.streams import environment_stream
 from gitops.config.models import ON_DEPLOY
 from gitops.manifest import complete, draft, unpinned
 from gitops.pins import keep_pins, resolve_pins
@@ -117,12 +117,10 @@ class _Rendering:
     recorder: Recorder
     refresh: RefreshCause | None
     known: Render | None  # the newest render of this very tree
-    version: int = 0  # of the stream, for the next append
 
     async def run(self) -> Candidate:
         """Render, pin, store and record, unless the outcome is known."""
         subject = self.subject
-        self.version = self.state.version
         self.context.progress(f"{self._title}: rendering {subject.revision[:12]}")
         made = await draft(
             subject.tree,
@@ -220,8 +218,8 @@ class _Rendering:
         self._record(built)
 
     def _record(self, *events: Event) -> None:
-        stream = environment_stream(self.subject.project, self.subject.environment)
-        self.version = self.recorder.append(stream, *events, expected=self.version)[-1].version
+        """A render depends on the tree and on the pins it was given, which only another render could move."""
+        append_decided(self.context, self._title, lambda _: events, recorder=self.recorder)
 
 
 def _raise_failures(made: Draft, found: Resolution) -> None:

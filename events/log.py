@@ -5,6 +5,7 @@ Promises of every adapter (one contract suite proves them):
 - Positions are dense and in the order of commits: whoever has read up to N has missed nothing up to N.
 - An append is all or nothing, across the streams it names, and is durable when the call returns.
 - Each part states what it expects of its stream's version; one that does not hold refuses the whole append.
+  So does a part's token when a newer one was drawn (`events/tokens.py`).
 - An append id makes a repeat harmless: the same events again answer the first positions, other events under
   the same id are refused. What counts is streams, types and data; event ids and times may be new.
 - An event id stands in the log once.
@@ -18,6 +19,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from events.kernel.errors import InternalError, OutsideError, error_code
+from events.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from events.envelope import ProposedEvent, StoredEvent
     from events.streams import StreamName
+    from events.tokens import Token
 
 VERSION_CONFLICT = error_code(
     "version-conflict",
@@ -51,6 +54,7 @@ class StreamAppend:
     stream: StreamName
     events: tuple[ProposedEvent, ...]  # at least one
     expected: int | Expect = Expect.ANY
+    token: Token | None = None  # must be the newest of its name; None: whoever appends needs no lock
 
 
 class VersionConflictError(OutsideError):
@@ -77,8 +81,8 @@ class EventIdReusedError(InternalError):
         super().__init__(EVENT_ID_REUSED, f"event {event_id} stands in the log already")
 
 
-class EventLog(Protocol):
-    """An append-only log of events."""
+class EventLog(Tokens, Protocol):
+    """An append-only log of events, with the tokens of those who may append and act."""
 
     @property
     def lineage(self) -> str:
@@ -90,7 +94,8 @@ class EventLog(Protocol):
     ) -> tuple[StoredEvent, ...]:
         """Append all parts, each stream at most once, and answer the stored events in order.
 
-        Raises VersionConflictError, AppendIdReusedError and EventIdReusedError, having written nothing;
+        Raises VersionConflictError, LockLostError, AppendIdReusedError and EventIdReusedError, having
+        written nothing;
         ValueError for a request that names a stream or an event twice or has no events; OutsideError
         `log-unavailable` when the store fails.
         """

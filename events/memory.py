@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from events.appending import check_expectation, check_limit, check_shape, fingerprint, placed
 from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE, AppendIdReusedError, EventIdReusedError
+from events.tokens import LockLostError, Token, refuse_stale
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -34,6 +35,7 @@ class MemoryEventLog:
         self._streams: dict[StreamName, list[StoredEvent]] = {}
         self._ids: set[UUID] = set()
         self._appends: dict[UUID, tuple[bytes, tuple[StoredEvent, ...]]] = {}
+        self._tokens: dict[str, int] = {}
         self._closed = False
         self._changed = threading.Condition()
 
@@ -68,6 +70,8 @@ class MemoryEventLog:
         """All parts in their places, every expectation checked; changes nothing."""
         stored: list[StoredEvent] = []
         for part in parts:
+            if part.token is not None:
+                refuse_stale(part.token, self._tokens.get(part.token.name, 0))
             version = len(self._streams.get(part.stream, ()))
             check_expectation(part, version)
             stored += placed(part, position=len(self._events) + len(stored), version=version)
@@ -75,6 +79,20 @@ class MemoryEventLog:
             if event.id in self._ids:
                 raise EventIdReusedError(event.id)
         return tuple(stored)
+
+    def newest_token(self, name: str) -> int:
+        """The number of the newest token, 0 when none was ever drawn."""
+        with self._open():
+            return self._tokens.get(name, 0)
+
+    def draw_token(self, name: str, *, after: int) -> Token:
+        """The token that follows `after`; see `Tokens.draw_token`."""
+        with self._open():
+            newest = self._tokens.get(name, 0)
+            if newest != after:
+                raise LockLostError(name, mine=after, newest=newest)
+            self._tokens[name] = after + 1
+            return Token(name=name, number=after + 1)
 
     def head(self) -> int:
         """The position of the newest event, 0 for an empty log."""

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from events.kernel.ids import Ids
     from events.log import EventLog
     from events.streams import StreamName
+    from events.tokens import Tenure
 
 
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """Appends events of one undertaking. `correlation` None: the first event begins it."""
+    """Appends events of one undertaking. `correlation` None: the first event begins it.
+
+    With a `tenure` nothing is appended once somebody else has taken the environment over.
+    """
 
     log: EventLog
     ids: Ids
@@ -34,6 +38,7 @@ class Recorder:
     actor: Actor
     correlation: UUID | None = None
     causation: UUID | None = None
+    tenure: Tenure | None = None
 
     def append(
         self, stream: StreamName, *events: Event, expected: int | Expect = Expect.ANY
@@ -57,6 +62,8 @@ class Recorder:
                 raise ValueError(f"{one.type} belongs to {event.STREAM} streams, not to {stream}")
             correlation, causation = one.correlation, one.id
             proposed.append(one)
-        stored = self.log.append([StreamAppend(stream=stream, events=tuple(proposed), expected=expected)])
+        token = None if self.tenure is None else self.tenure.token()
+        part = StreamAppend(stream=stream, events=tuple(proposed), expected=expected, token=token)
+        stored = self.log.append([part])
         self.correlation, self.causation = correlation, causation
         return stored

@@ -21,6 +21,8 @@ from events.envelope import Actor, StoredEvent
 from events.log import AppendIdReusedError, EventIdReusedError
 from events.sqlite_file import SqliteFile
 from events.sqlite_schema import EVENT_LOG
+from events.sqlite_tokens import draw, newest
+from events.tokens import refuse_stale
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from events.log import StreamAppend
     from events.streams import StreamName
+    from events.tokens import Token
 
 POLL_SECONDS = 0.05  # how late a waiter sees what another process appended; one look costs microseconds
 
@@ -105,6 +108,16 @@ class SqliteEventLog:
         with self._appended:
             self._appended.notify_all()
         return stored
+
+    def newest_token(self, name: str) -> int:
+        """The number of the newest token, 0 when none was ever drawn."""
+        with self._file.reading() as connection:
+            return newest(connection, name)
+
+    def draw_token(self, name: str, *, after: int) -> Token:
+        """The token that follows `after`, durably; see `Tokens.draw_token`."""
+        with self._file.writing() as connection:
+            return draw(connection, name, after=after)
 
     def head(self) -> int:
         """The position of the newest event, 0 for an empty log."""
@@ -184,10 +197,12 @@ def _answer(connection: sqlite3.Connection, append_id: UUID, mark: bytes) -> tup
 
 
 def _write(connection: sqlite3.Connection, parts: Sequence[StreamAppend]) -> tuple[StoredEvent, ...]:
-    """Number and insert all parts. Raises VersionConflictError and EventIdReusedError."""
+    """Number and insert all parts. Raises VersionConflictError, LockLostError and EventIdReusedError."""
     head = _head(connection)
     stored: list[StoredEvent] = []
     for part in parts:
+        if part.token is not None:
+            refuse_stale(part.token, newest(connection, part.token.name))
         stream_no, version = _stream(connection, part.stream)
         check_expectation(part, version)
         events = placed(part, position=head + len(stored), version=version)

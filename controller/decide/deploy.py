@@ -134,8 +134,9 @@ def _in_hand(state: EnvironmentState, candidate: Candidate, *, news: bool, now: 
 
 
 def _superseded(state: EnvironmentState, *, by: str) -> tuple[Event, ...]:
-    """A newer decision makes the waiting Release needless."""
-    return () if state.active is None else (ReleaseSuperseded(release=state.active.id, by=by),)
+    """A newer decision makes the Releases that wait needless; one that runs goes on to its verdict."""
+    waiting = [one for one in state.unfinished if one.status == "pending"]
+    return tuple(ReleaseSuperseded(release=one.id, by=by) for one in waiting)
 
 
 def _request(
@@ -183,4 +184,4 @@ def _retry_due(state: EnvironmentState, digest: str, *, now: datetime) -> bool:
     if last.failure is None or last.failure.cause != "outside" or last.ended is None:
         return False
     delay: timedelta = FIRST_RETRY_DELAY * 2 ** (len(attempts) - 1)
-    return now >= last.ended + delay
+    return now >= last.ended + delay or now < last.ended  # the clock was set back: no reason to wait longer

@@ -80,12 +80,9 @@ def decide_rollback(
     already_bad = frozenset[str]() if state.hold is None else state.hold.bad
     leaving = frozenset[str]() if current is None else frozenset({current.digest})
     bad = (already_bad | leaving) - {target.digest}
-    superseded: tuple[Event, ...] = ()
-    if state.active is not None:
-        superseded = (ReleaseSuperseded(release=state.active.id, by=release_id),)
-        bad |= {state.active.digest} - {target.digest}
+    bad |= {one.digest for one in state.unfinished} - {target.digest}
     return (
-        *superseded,
+        *(ReleaseSuperseded(release=one.id, by=release_id) for one in state.unfinished),
         RollbackRequested(
             release=release_id,
             digest=target.digest,

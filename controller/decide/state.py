@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from events.manifest import ImagePin
 
 
+MOST_HEALS = 10  # as many as a decision may ask for
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Render:
     """A recorded render: one Manifest and what it was made from."""
@@ -104,18 +107,26 @@ class EnvironmentState:
     hold: Hold | None = None
     suspended: bool = False
     jobs: frozenset[tuple[str, str, str]] = frozenset()  # (host, service, hash) that succeeded
+    breaker_since: datetime | None = None  # set together with `breaker_until`
     breaker_until: datetime | None = None  # healing rests until then
-    breaker_openings: int = 0  # since the newest Release was asked for
+    breaker_openings: int = 0  # since the newest Release was asked for, or a person resumed
+    heals: tuple[datetime, ...] = ()  # the newest drifts that ended since then or since the breaker closed
 
     def breaker_open(self, now: datetime) -> bool:
-        """Whether healing rests."""
-        return self.breaker_until is not None and now < self.breaker_until
+        """Whether healing rests. A clock that was set back to before the opening does not prolong it."""
+        if self.breaker_since is None or self.breaker_until is None:
+            return False
+        return self.breaker_since <= now < self.breaker_until
+
+    @property
+    def unfinished(self) -> tuple[Release, ...]:
+        """The Releases without a verdict, oldest first."""
+        return tuple(one for one in self.releases.values() if one.status in ("pending", "running"))
 
     @property
     def active(self) -> Release | None:
         """The newest Release without a verdict."""
-        waiting = [one for one in self.releases.values() if one.status in ("pending", "running")]
-        return waiting[-1] if waiting else None
+        return self.unfinished[-1] if self.unfinished else None
 
     @property
     def deployed_release(self) -> Release | None:
@@ -211,7 +222,9 @@ def _(event: env.RenderFailed, state: EnvironmentState, _time: datetime) -> Envi
 def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
     """A new Release closes the breaker: what did not last before may last now."""
     releases = {**state.releases, release.id: release}
-    return replace(state, releases=releases, breaker_until=None, breaker_openings=0)
+    return replace(
+        state, releases=releases, breaker_since=None, breaker_until=None, breaker_openings=0, heals=()
+    )
 
 
 @_apply.register
@@ -347,10 +360,17 @@ def _(event: svc.JobCompleted, state: EnvironmentState, _time: datetime) -> Envi
 
 
 @_apply.register
-def _(event: env.BreakerOpened, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, breaker_until=event.until, breaker_openings=state.breaker_openings + 1)
+def _(_event: env.DriftHealed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return replace(state, heals=(*state.heals, time)[-MOST_HEALS:])
 
 
 @_apply.register
-def _(_event: env.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, breaker_until=None)
+def _(event: env.BreakerOpened, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    openings = state.breaker_openings + 1
+    return replace(state, breaker_since=time, breaker_until=event.until, breaker_openings=openings, heals=())
+
+
+@_apply.register
+def _(event: env.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    openings = 0 if event.reason == "resumed" else state.breaker_openings
+    return replace(state, breaker_since=None, breaker_until=None, breaker_openings=openings, heals=())

@@ -214,9 +214,9 @@ class DriftHealed(Event):
 
 @recorded("environment")
 class BreakerOpened(Event):
-    """Healing did not last; it rests until then, unless a new Release comes first."""
+    """Healing did not last; it rests until then, unless a new Release or a person comes first."""
 
-    attempts: int = Field(description="Heals in a row that did not last or could not be done.")
+    attempts: int = Field(description="Heals that did not last or could not be done.")
     until: datetime = Field(description="When healing is tried again.")
     reason: str = Field(description="What the last attempt showed.")
 
@@ -225,4 +225,5 @@ class BreakerOpened(Event):
 class BreakerClosed(Event):
     """Healing is on again."""
 
-    reason: Literal["cool-down"] = Field(description="What ended the rest: its time was over.")
+    reason: Literal["cool-down", "resumed"] = Field(description="What ended the rest: its time, a person.")
+    detail: str = Field(default="", description="A person's words.")

@@ -36,6 +36,7 @@ async def prepare(site: Site, manifest: Manifest, plan: HostPlan) -> App:
     Raises OutsideError `image-not-found`, `registry-unreachable`, `host-folder-failed`, `blob-missing` or
     `blob-damaged`.
     """
+    await site.pass_fence()
     changed = {operation.service for operation in plan.of("create", "replace", "run_job")}
     images = await _ready_images(site, manifest, changed)
     app = app_for(manifest, site.host, root=site.root, lineage=site.owner.log, images=images)

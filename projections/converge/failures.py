@@ -13,6 +13,8 @@ import re
 from events.catalog import Failure
 from events.kernel.errors import OutsideError, StagecraftError, UserError, Where, error_code
 from events.log import APPEND_ID_REUSED, LOG_TOO_NEW, LOG_UNAVAILABLE, VERSION_CONFLICT
+from events.tokens import LOCK_LOST
+from projections.converge.fence import FENCED_OFF
 from projections.engine.errors import ENGINE_UNREACHABLE, shown
 from projections.engine.port import ContainerDetail, Engine
 
@@ -52,8 +54,11 @@ _EVIDENCE_NEXT = "mend it in the repository and push; the container's last lines
 HOST_UNKNOWN = frozenset({ENGINE_UNREACHABLE, HOST_IS_ANOTHER_MACHINE})
 """With these, what runs is unknown: nothing is decided, undone or pruned."""
 
-FATAL = HOST_UNKNOWN | {LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT, APPEND_ID_REUSED}
-"""With these no verdict is given: the host is unknown, or the verdict could not be recorded."""
+TAKEN_OVER = frozenset({LOCK_LOST, FENCED_OFF})
+"""With these somebody else works on the environment, and the verdict is theirs."""
+
+FATAL = HOST_UNKNOWN | TAKEN_OVER | {LOG_UNAVAILABLE, LOG_TOO_NEW, VERSION_CONFLICT, APPEND_ID_REUSED}
+"""With these no verdict is given: the host is unknown, or the verdict is not ours or cannot be recorded."""
 
 _PORT_TAKEN = re.compile(
     r"port is already allocated|address already in use|ports are not available", re.IGNORECASE

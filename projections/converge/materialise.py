@@ -2,6 +2,7 @@
 
     <root>/apps/<project>/<environment>/
         compose.yml        what runs now, for people; never read back
+        fence              who may change this environment here (`fence.py`)
         files/<64 hex>/    a tree of the commit, named by its digest, complete or absent, never changed
         state/<path>       what the app keeps on this host
 

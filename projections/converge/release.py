@@ -100,10 +100,10 @@ class Converger:
     async def run_release(self, work: ReleaseWork, *, recorder: Recorder) -> Verdict:
         """Bring a Release to its verdict; events are the controller's, caused by what `recorder` did last.
 
-        Raises OutsideError `engine-unreachable` or `host-is-another-machine`, and the log's errors, without
-        a verdict: call again with `started` set to go on.
+        Raises what is in `failures.FATAL` without a verdict: an unknown host, an error of the log, an
+        environment that somebody else has taken over. Call again with `started` set to go on.
         """
-        return await _ReleaseRun(self._equipment, work, _as_controller(recorder)).run()
+        return await _ReleaseRun(self._equipped(recorder), work, _as_controller(recorder)).run()
 
     async def heal(self, manifest: Manifest, *, release: str, recorder: Recorder) -> bool:
         """Make what runs agree with what is deployed; True when something had to be mended.
@@ -111,7 +111,12 @@ class Converger:
         `release` is the deployed Release. Appends nothing and starts no Compose when all is as it should
         be. Raises what went wrong on the first host that could not be mended, after all were tried.
         """
-        return await heal(self._equipment, manifest, release=release, recorder=_as_controller(recorder))
+        equipment = self._equipped(recorder)
+        return await heal(equipment, manifest, release=release, recorder=_as_controller(recorder))
+
+    def _equipped(self, recorder: Recorder) -> Equipment:
+        """The equipment behind the fence of the lock that the recorder appends under."""
+        return replace(self._equipment, tenure=recorder.tenure)
 
     async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:
         """Ask every host now, change nothing and record nothing but `observed.db`."""

@@ -17,6 +17,8 @@ from events.kernel.errors import StagecraftError, UserError, Where, error_code
 from events.log import EventLog
 from events.manifest import Manifest
 from events.streams import StreamName, environment_stream
+from events.tokens import Tenure
+from projections.converge.fence import Fence, FencedEngine
 from projections.engine.port import Engine
 from projections.engine.sweep import Owner
 from projections.observed import ObservedStore
@@ -48,6 +50,7 @@ class Equipment:
     observed: ObservedStore
     progress: Progress = no_progress
     hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
+    tenure: Tenure | None = None  # of the environment's lock; None: only for looking
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""
@@ -59,7 +62,7 @@ class Equipment:
                 next="give the role to `local`, the only host this version deploys to",
             )
         owner = Owner(project=manifest.project, environment=manifest.environment, log=self.log.lineage)
-        return Site(
+        site = Site(
             host=host,
             engine=self.engines[host],
             root=self.roots[host],
@@ -67,6 +70,7 @@ class Equipment:
             compose_project=manifest.compose_project,
             equipment=self,
         )
+        return site if self.tenure is None else site.fenced(self.tenure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,24 @@ class Site:
     owner: Owner
     compose_project: str
     equipment: Equipment
+    fence: Fence | None = None  # what every change passes first
+
+    def fenced(self, tenure: Tenure) -> Site:
+        """The same behind the environment's fence."""
+        fence = Fence(
+            path=self.root.absolute() / "apps" / self.owner.project / self.owner.environment / "fence",
+            host=self.host,
+            owner=self.owner,
+            engine=self.engine,
+            tenure=tenure,
+            tell=self.tell,
+        )
+        return replace(self, engine=FencedEngine(engine=self.engine, fence=fence), fence=fence)
+
+    async def pass_fence(self) -> None:
+        """To be awaited before something is written on the host; raises what `Fence.check` raises."""
+        if self.fence is not None:
+            await self.fence.check()
 
     @property
     def clock(self) -> Clock:

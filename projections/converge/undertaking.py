@@ -130,6 +130,7 @@ class Undertaking:
     async def run(self, planned: Planned, applier: Applier, *, also_gate: Collection[str] = ()) -> None:
         """Write `compose.yml` and apply; errors are those of `Applier.apply`."""
         site = planned.site
+        await site.pass_fence()
         await asyncio.to_thread(write_compose, applier.app, self.manifest, host=site.host, root=site.root)
         with site.errors_here():
             await applier.apply(planned.plan, also_gate=also_gate)

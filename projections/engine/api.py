@@ -6,7 +6,7 @@ one place instead of at each call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
 Answer = Mapping[str, Any]  # one JSON object of the engine
@@ -105,6 +105,34 @@ class DockerApi(Protocol):
 
     def tag(self, image: str, repository: str, tag: str) -> bool:
         """`POST /images/<name>/tag`."""
+        ...
+
+    def load_image(self, data: Iterable[bytes]) -> Iterator[Answer]:
+        """`POST /images/load`: lines of progress, errors among them."""
+        ...
+
+    def images(self, *, all: bool, filters: Mapping[str, str]) -> list[Answer]:  # noqa: A002  # the SDK's word
+        """`GET /images/json`."""
+        ...
+
+    def remove_image(self, image: str, *, force: bool) -> object:
+        """`DELETE /images/<name>`."""
+        ...
+
+    def networks(self, *, filters: Mapping[str, str]) -> list[Answer]:
+        """`GET /networks`."""
+        ...
+
+    def remove_network(self, net_id: str) -> None:
+        """`DELETE /networks/<id>`."""
+        ...
+
+    def volumes(self, *, filters: Mapping[str, str]) -> Answer:
+        """`GET /volumes`."""
+        ...
+
+    def remove_volume(self, name: str) -> None:
+        """`DELETE /volumes/<name>`."""
         ...
 
     def events(self, *, since: str, filters: Mapping[str, Sequence[str]], decode: bool) -> EventAnswers:

@@ -61,9 +61,8 @@ from projections.engine.registry import (
     pull_name,
     registry_digest,
 )
+from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
 from projections.engine.waiting import until
-
-COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
 
 _ENDED = frozenset({"exited", "dead"})
 
@@ -113,6 +112,11 @@ class DockerEngine:
     def local(self) -> bool:
         """Whether it runs on this machine: then its ports are this machine's."""
         return self._address.local
+
+    @property
+    def stock(self) -> EngineStock:
+        """What it holds beside containers."""
+        return EngineStock(self._find)
 
     def close(self) -> None:
         """Give back connections and threads. A call that is still under way ends with its own deadline."""

@@ -35,6 +35,7 @@ _TABLES = {
             active_release TEXT,
             hold TEXT,
             suspended TEXT,
+            breaker TEXT,
             PRIMARY KEY (project, name)
         ) WITHOUT ROWID
     """,
@@ -163,7 +164,7 @@ def _requested(told: _Told) -> None:
         "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending')",
         (*told.place, data["release"], told.event.position, data["digest"], data["revision"]),
     )
-    told.set(active_release=data["release"])
+    told.set(active_release=data["release"], breaker=None)
     if told.event.type == "RollbackRequested" or data.get("trigger") == "person":
         told.set(asked_digest=data["digest"])
     else:
@@ -217,6 +218,14 @@ def _resumed(told: _Told) -> None:
     told.set(suspended=None)
 
 
+def _breaker_opened(told: _Told) -> None:
+    told.set(breaker=json.dumps({"since": format_utc(told.event.time), **told.data}))
+
+
+def _breaker_closed(told: _Told) -> None:
+    told.set(breaker=None)
+
+
 def _job_completed(told: _Told) -> None:
     told.tables.execute(
         "INSERT OR IGNORE INTO environment_jobs VALUES (?, ?, ?, ?, ?)",
@@ -243,6 +252,8 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
     "HoldCleared": _hold_cleared,
     "EnvironmentSuspended": _suspended,
     "EnvironmentResumed": _resumed,
+    "BreakerOpened": _breaker_opened,
+    "BreakerClosed": _breaker_closed,
     "JobCompleted": _job_completed,
 }
 _OBSERVED = "RevisionObserved"

@@ -44,6 +44,7 @@ class Environment:
     awaiting: dict[str, Any] | None  # revision, images, until, why; None: no image is waited for
     hold: dict[str, Any] | None  # target, bad, clears, reason, until, since, actor
     suspended: dict[str, Any] | None  # reason, since, actor
+    breaker: dict[str, Any] | None  # healing rests: attempts, until, reason, since; None: it does not
     active: ActiveRelease | None
     services: dict[str, dict[str, str]]  # {host: {service: hash}} of what is deployed, or else desired
     finished_jobs: frozenset[tuple[str, str]]  # (host, service) of these that ran and have no container
@@ -68,6 +69,7 @@ def unseen(project: str, name: str) -> Environment:
         awaiting=None,
         hold=None,
         suspended=None,
+        breaker=None,
         active=None,
         services={},
         finished_jobs=frozenset(),
@@ -101,6 +103,7 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         awaiting=_parsed(row["awaiting"]),
         hold=hold,
         suspended=_parsed(row["suspended"]),
+        breaker=_parsed(row["breaker"]),
         active=_active(tables, row["active_release"], place=(project, name)),
         services=services,
         finished_jobs=_finished_jobs(tables, services, place=(project, name)),

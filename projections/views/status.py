@@ -102,6 +102,7 @@ class Status:
                 "revision": known.deployed.revision,
             },
             "hold": known.hold,
+            "breaker": known.breaker,
             "as_of": format_utc(self.as_of),
             "hosts": [_host_json(host) for host in self.hosts],
             "freshness": {

@@ -105,19 +105,17 @@ def test_a_source_that_goes_is_shown_and_told_and_so_is_its_return(team: Team) -
     assert set(told[0]) == {"event", "environment", "release", "status", "message", "time"}
 
 
-def test_two_daemons_of_one_home_share_the_work(team: Team, images: TestImages) -> None:
+def test_a_second_daemon_of_one_home_is_refused_and_the_first_goes_on(team: Team, images: TestImages) -> None:
     team.merge()
-    with _daemon(team) as first, _daemon(team, name="second") as second:
-        second.says("another controller works on this home")
-        wait_until("the first Release", lambda: team.answer() == "web v1", seconds=20)
+    with _daemon(team) as first:
+        second = team.cli.run(
+            "controller", "run", "--repo", str(team.repository.origin), "--branch", "main"
+        ).expect(2)
+        assert "controller-running" in second.stderr
+        assert f"process {first.process.pid}" in second.stderr
         team.merge(web=images.web("v2"))
-        wait_until("the second Release", lambda: team.answer() == "web v2", seconds=20)
-        first.says("main is at", times=2)
-        second.says("main is at", times=2)
+        wait_until("the Release", lambda: team.answer() == "web v2", seconds=20)
         assert first.end() == 0
-        assert second.end() == 0
-    assert [release["status"] for release in team.releases()] == ["completed", "completed"]
-    assert team.types().count("RevisionObserved") == 2
 
 
 def test_a_deploy_by_hand_beside_a_daemon_just_takes_the_lock(team: Team) -> None:

@@ -22,8 +22,8 @@ from events.envelope import Actor
 from events.memory import MemoryEventLog
 from gitops.source.git import Repository as OpenRepository
 from projections.converge.release import Converger, Verdict
+from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
-from tests.support.engine_simulated import SimulatedEngine
 from tests.support.repos import Repository
 from tests.support.time import CountingIds, FakeClock
 
@@ -85,7 +85,7 @@ class SimulatedController:
         """Commit a project whose services have these images; they are in the engine."""
         services = "".join(f"  {name}: {{image: '{image}'}}\n" for name, image in images.items())
         for image in images.values():
-            self.engine.images.setdefault(image, _image_id(image))
+            self.engine.world.images.setdefault(image, _image_id(image))
         return self.repository.commit({"stagecraft.yml": project, "compose.yaml": f"services:\n{services}"})
 
     def look(self, *environments: str, branch: str = "main") -> list[Outcome]:

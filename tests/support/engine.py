@@ -7,6 +7,7 @@ neither is possible the tests fail and say what is missing; they are never skipp
 engine proves nothing about this product.
 
 A developer who runs tests often keeps one up beside them: `python -m tests.support.engine`, until Ctrl-C.
+With a command behind it, it keeps one up while that command runs: so does `make demo`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from docker.client import DockerClient
@@ -51,14 +53,19 @@ def connect() -> DockerClient:
 
 
 def answers() -> bool:
-    """Whether an engine is behind the default socket.
+    """Whether an engine is behind the default socket."""
+    return socket_answers(SOCKET)
+
+
+def socket_answers(path: Path) -> bool:
+    """Whether an engine is behind a socket.
 
     Asked by hand, because the SDK's client leaks its socket when its first question is not answered.
     """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(ANSWER_SECONDS)
         try:
-            probe.connect(str(SOCKET))
+            probe.connect(str(path))
             probe.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
             return b" 200 " in probe.recv(64)
         except OSError:
@@ -134,7 +141,7 @@ def _started_engine(dockerd: str) -> Generator[None]:
         finally:
             _stop(process)
     finally:
-        _release_mounts(folder)
+        release_mounts(folder)
         for path in (folder, *strays):
             shutil.rmtree(path, ignore_errors=path != folder)
         network.restore()
@@ -187,15 +194,29 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     SOCKET.unlink(missing_ok=True)
 
 
-def _release_mounts(folder: Path) -> None:
+def release_mounts(folder: Path) -> None:
     """Unmount what an engine that was killed left under its folder, innermost first."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), key=len, reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=True, capture_output=True)
 
 
-def main() -> None:
-    """Keep an engine up until SIGINT or SIGTERM."""
+def main(argv: Sequence[str]) -> int:
+    """Keep an engine up while the command that `argv` names runs, or without one until SIGINT or SIGTERM.
+
+    Answers the command's exit code; 2 when there can be no engine. `--answers` only asks for one: 0 or 1.
+    """
+    if list(argv) == ["--answers"]:
+        return 0 if answers() else 1
+    try:
+        with running_engine():
+            return _run(argv) if argv else _wait()
+    except EngineUnavailableError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def _wait() -> int:
     stopped = threading.Event()
 
     def stop(_number: int, _frame: object) -> None:
@@ -203,10 +224,19 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    with running_engine():
-        print(f"an engine answers at {SOCKET}; Ctrl-C ends it if it was started here", flush=True)  # noqa: T201
-        stopped.wait()
+    print(f"an engine answers at {SOCKET}; Ctrl-C ends it if it was started here", flush=True)  # noqa: T201
+    stopped.wait()
+    return 0
+
+
+def _run(argv: Sequence[str]) -> int:
+    """The command ends first, whatever the signal: Ctrl-C reaches it from the terminal, SIGTERM from here."""
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    with subprocess.Popen(argv) as process:
+        signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
+        code = process.wait()
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

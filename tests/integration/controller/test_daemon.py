@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.daemon import Daemon
+from controller.notify import Notice
 from controller.repositories import watched
 from controller.source import Source
 from events.catalog.environment import BreakerOpened
@@ -21,6 +22,7 @@ from projections.engine.port import EngineEvent
 from tests.support.controllers import SimulatedController
 from tests.support.repos import Repository
 
+_TOLD = ControllerFile.model_validate({"notify": {"command": ["true"]}})
 _ENVIRONMENTS = "project: {name: shop}\nenvironments: {prod: {}, staging: {}}\n"
 
 
@@ -61,6 +63,10 @@ class _Scene:
             say=self.said.append,
             whisper=self.whispered.append,
         )
+
+    def notices(self, daemon: Daemon) -> list[Notice]:
+        """What the daemon has queued to be told."""
+        return daemon.notifier.waiting()
 
     async def looked(self, daemon: Daemon) -> None:
         """One look and all the work that follows."""
@@ -126,10 +132,10 @@ def test_what_is_deployed_is_healed_although_git_does_not_answer(scene: _Scene) 
     controller = scene.controller
     controller.merge(web="web:1")
     controller.look()
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     controller.repository.origin.rename(controller.repository.origin.with_name("away.git"))
     _run(lambda: scene.looked(scene.daemon()))
-    assert controller.engine.named("shop-prod-web-1").stopped is None
+    assert controller.engine.world.named("shop-prod-web-1").stopped is None
     failure = controller.context.observed.source_failure("shop/prod")
     assert failure is not None
     assert "DriftHealed" in controller.types
@@ -173,14 +179,14 @@ def test_an_event_of_the_engine_heals(scene: _Scene) -> None:
         stopping = asyncio.Event()
         running = asyncio.create_task(daemon.run(stopping))
         await _until(lambda: "ReleaseCompleted" in controller.types)
-        controller.engine.alive.clear()
+        controller.engine.world.containers.clear()
         script.events.put_nowait(EngineEvent(environment="shop/prod", service="web", action="die"))
         await _until(lambda: "DriftHealed" in controller.types)
         stopping.set()
         await running
 
     _run(story)
-    assert controller.engine.named("shop-prod-web-1").stopped is None
+    assert controller.engine.world.named("shop-prod-web-1").stopped is None
 
 
 def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
@@ -192,7 +198,7 @@ def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
         await scene.looked(daemon)
         for _ in range(5):
             assert "BreakerOpened" not in controller.types
-            controller.engine.alive.clear()
+            controller.engine.world.containers.clear()
             daemon.queues.wake("shop/prod", "test")
             await daemon.queues.finished()
         await daemon.queues.cancel()
@@ -203,12 +209,93 @@ def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
     assert any("healing rests for 300 s" in line for line in scene.said)
 
 
+def test_a_container_that_ends_every_quarter_of_a_minute_opens_the_breaker(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+
+    async def dies(daemon: Daemon) -> None:
+        controller.clock.advance(15)
+        controller.engine.world.containers.clear()
+        daemon.queues.wake("shop/prod", "test")
+        await daemon.queues.finished()
+
+    async def story() -> None:
+        daemon = scene.daemon()
+        await scene.looked(daemon)
+        for _ in range(5):
+            await dies(daemon)
+        daemon = scene.daemon()  # a restart hides nothing
+        await daemon.look()
+        for _ in range(5):
+            assert "BreakerOpened" not in controller.types
+            await dies(daemon)
+        assert "BreakerOpened" in controller.types
+        await daemon.queues.cancel()
+
+    _run(story)
+    assert any("10 heals in 10 minutes" in line and "stagecraft resume" in line for line in scene.said)
+
+
+def test_a_person_ends_the_rest_of_healing(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    controller.look()
+    _open_breaker(controller)
+    controller.engine.world.containers.clear()
+    assert not controller.look()[0].healed
+    controller.resume()
+    assert controller.types[-1] == "BreakerClosed"
+    assert controller.look()[0].healed
+
+
+def test_a_recovery_is_told_although_the_daemon_was_started_anew(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    controller.look()
+    controller.merge(project="project: [", web="web:2")
+
+    async def story() -> None:
+        await scene.looked(scene.daemon(settings=_TOLD))
+        again = scene.daemon(settings=_TOLD)
+        await scene.looked(again)
+        assert scene.notices(again) == []
+        controller.merge(web="web:3")
+        await scene.looked(again)
+        assert [notice.event for notice in scene.notices(again)] == ["recovered"]
+        third = scene.daemon(settings=_TOLD)
+        await scene.looked(third)
+        assert scene.notices(third) == []
+
+    _run(story)
+
+
+def test_the_end_of_a_staleness_is_told_although_the_daemon_was_started_anew(scene: _Scene) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    controller.look()
+    origin, away = controller.repository.origin, controller.repository.origin.with_name("away.git")
+    origin.rename(away)
+
+    async def story() -> None:
+        await scene.looked(scene.daemon(settings=_TOLD))
+        controller.clock.advance(601)
+        stale = scene.daemon(settings=_TOLD)
+        await scene.looked(stale)
+        assert [notice.event for notice in scene.notices(stale)] == ["stale"]
+        away.rename(origin)
+        again = scene.daemon(settings=_TOLD)
+        await scene.looked(again)
+        assert [notice.event for notice in scene.notices(again)] == ["recovered"]
+
+    _run(story)
+
+
 def test_an_open_breaker_rests_until_its_time_is_over(scene: _Scene) -> None:
     controller = scene.controller
     controller.merge(web="web:1")
     controller.look()
     _open_breaker(controller)
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     (rests,) = controller.look()
     assert not rests.healed
     assert controller.types[-1] == "BreakerOpened"
@@ -228,7 +315,7 @@ def test_a_new_release_closes_the_breaker(scene: _Scene) -> None:
     controller.merge(web="web:2")
     (outcome,) = controller.look()
     assert outcome.status == "completed"
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     assert controller.look()[0].healed
 
 

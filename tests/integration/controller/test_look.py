@@ -8,8 +8,8 @@ import pytest
 
 from controller.decide.rollback import RollbackTarget
 from events.kernel.errors import OutsideError, UserError
+from projections.engine.simulated_world import Life
 from tests.support.controllers import SimulatedController
-from tests.support.engine_simulated import Life
 from tests.support.repos import Repository, git
 
 
@@ -66,7 +66,7 @@ def test_a_rewritten_branch_is_told_and_followed(controller: SimulatedController
     git("push", "--quiet", "--force", "origin", "other:main", cwd=controller.repository.work)
     controller.look()
     assert "HistoryRewritten" in controller.types
-    assert controller.engine.named("shop-prod-web-1").image == controller.engine.images["web:2"]
+    assert controller.engine.world.named("shop-prod-web-1").image == controller.engine.world.images["web:2"]
 
 
 def test_a_broken_project_file_is_rejected_once_and_marks_the_environment(
@@ -98,7 +98,7 @@ def test_a_missing_image_is_looked_for_again_and_said_once(controller: Simulated
     controller.merge(web="web:1")
     controller.look()
     controller.merge(web="127.0.0.1:9/web:2")
-    del controller.engine.images["127.0.0.1:9/web:2"]
+    del controller.engine.world.images["127.0.0.1:9/web:2"]
     controller.engine.before = _refusing_registry
     (outcome,) = controller.look()
     assert outcome.status == "render-failed"
@@ -109,7 +109,7 @@ def test_a_missing_image_is_looked_for_again_and_said_once(controller: Simulated
     assert again.status == "render-failed"
     assert controller.types == before
     controller.engine.before = None
-    controller.engine.images["127.0.0.1:9/web:2"] = f"sha256:{'a' * 64}"
+    controller.engine.world.images["127.0.0.1:9/web:2"] = f"sha256:{'a' * 64}"
     (fixed,) = controller.look()
     assert fixed.status == "completed"
 
@@ -124,7 +124,7 @@ def test_an_unreachable_engine_leaves_the_release_for_the_next_look(controller: 
 
     def vanish(call: str, _argument: str) -> None:
         if call == "up":
-            controller.engine.reachable = False
+            controller.engine.world.reachable = False
 
     controller.engine.before = vanish
     (outcome,) = controller.look()
@@ -132,7 +132,7 @@ def test_an_unreachable_engine_leaves_the_release_for_the_next_look(controller: 
     assert outcome.failure is not None
     assert outcome.failure.cause == "outside"
     assert controller.state.active is not None
-    controller.engine.before, controller.engine.reachable = None, True
+    controller.engine.before, controller.engine.world.reachable = None, True
     (again,) = controller.look()
     assert again.status == "in-sync"
     assert controller.state.deployed_digest is not None
@@ -145,7 +145,7 @@ def test_a_failure_is_held_and_a_retry_after_an_outside_one_is_due_later(
     controller.merge(web="web:1")
     controller.look()
     controller.merge(web="web:2")
-    controller.engine.lives[_id(controller, "web:2")] = Life(exits_after=0.1, exit_code=3)
+    controller.engine.world.lives[_id(controller, "web:2")] = Life(exits_after=0.1, exit_code=3)
     (outcome,) = controller.look()
     assert outcome.status == "rolled_back"
     (idle,) = controller.look()
@@ -168,7 +168,7 @@ def test_a_merge_under_a_hold_is_deferred(controller: SimulatedController) -> No
 def test_a_person_deploys_ahead_of_the_branch_and_is_held(controller: SimulatedController) -> None:
     controller.merge(web="web:1")
     controller.look()
-    controller.engine.images["web:2"] = f"sha256:{'b' * 64}"
+    controller.engine.world.images["web:2"] = f"sha256:{'b' * 64}"
     controller.repository.commit({"compose.yaml": "services: {web: {image: 'web:2'}}\n"}, push=False)
     assert controller.deploy().status == "completed"
     before = controller.types
@@ -207,7 +207,7 @@ def test_environments_are_looked_at_by_name(controller: SimulatedController) -> 
 def test_a_container_that_vanished_comes_back(controller: SimulatedController) -> None:
     controller.merge(web="web:1")
     controller.look()
-    controller.engine.alive.clear()
+    controller.engine.world.containers.clear()
     (outcome,) = controller.look()
     assert (outcome.status, outcome.detail) == ("in-sync", "healed")
 
@@ -216,8 +216,8 @@ def test_the_same_text_keeps_its_pin_after_the_tag_moved(controller: SimulatedCo
     controller.merge(web="web:1", worker="worker:1")
     controller.look()
     pinned = controller.state.pins["web:1"]
-    controller.engine.images["web:1"] = f"sha256:{'c' * 64}"
-    controller.engine.images["worker:2"] = f"sha256:{'d' * 64}"
+    controller.engine.world.images["web:1"] = f"sha256:{'c' * 64}"
+    controller.engine.world.images["worker:2"] = f"sha256:{'d' * 64}"
     controller.repository.commit(
         {"compose.yaml": "services: {web: {image: 'web:1'}, worker: {image: 'worker:2'}}\n"}
     )
@@ -227,7 +227,7 @@ def test_the_same_text_keeps_its_pin_after_the_tag_moved(controller: SimulatedCo
 
 
 def _id(controller: SimulatedController, image: str) -> str:
-    return controller.engine.images[image]
+    return controller.engine.world.images[image]
 
 
 def test_a_look_that_finds_nothing_leaves_its_time_and_no_event(controller: SimulatedController) -> None:

@@ -102,6 +102,9 @@ def test_a_silent_build_is_cut_off_and_leaves_nothing_running(
         return any("sleep 471" in " ".join(one.attrs["Config"]["Cmd"] or []) for one in running)
 
     wait_until("the end of the build's container", lambda: not sleeping(), seconds=60)
-    threads = lambda: [one for one in threading.enumerate() if one.name.startswith("engine")]  # noqa: E731  # read anew
     docker.close()
-    wait_until("the end of the build's thread", lambda: not threads(), seconds=30)
+    wait_until("the end of the build's thread", lambda: not _engine_threads(), seconds=30)
+
+
+def _engine_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("engine")]

@@ -40,7 +40,8 @@ def test_show_tells_held_from_free(call: Call, history: History, holder: subproc
     assert held["holder"].pop("start") > 0
     assert len(held["holder"].pop("boot")) == 36
     assert held["holder"].pop("since").endswith("Z")
-    assert held["holder"] == {"pid": holder.pid, "purpose": "deploy", "alive": True, "state": "running"}
+    told = {"pid": holder.pid, "purpose": "deploy", "token": None, "alive": True, "state": "running"}
+    assert held["holder"] == told
     lines = call("lock", "show").out.splitlines()
     assert lines[1].split() == ["shop/dev", "free"]
     assert lines[2].split()[:4] == ["shop/prod", "held", str(holder.pid), "running"]

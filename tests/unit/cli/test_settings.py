@@ -188,3 +188,29 @@ def test_help_names_the_flags_that_a_command_shows_and_the_root_all(
     probe.app([], standalone_mode=False)
     root = capsys.readouterr().out
     assert all(flag in root for flag in ("--home", "--config", "--env", "--verbose", "--quiet", "--dry-run"))
+
+
+def test_a_group_can_do_something_alone_with_options_of_its_own(folder: Path, home: Path) -> None:
+    del folder, home
+    seen: list[tuple[bool, bool]] = []
+
+    def alone(settings: Settings, *, keep: bool = typer.Option(False, "--keep")) -> int:
+        seen.append((keep, settings.dry_run))
+        return 5
+
+    @with_settings()
+    def down(settings: Settings) -> int:
+        return 6 if settings.dry_run else 4
+
+    app = group("Probe.", root=True)
+    inner = group("Inner.", alone=alone)
+    inner.command("down")(down)
+    app.add_typer(inner, name="inner")
+
+    def run(*argv: str) -> object:
+        return app(normalised(argv), prog_name="probe", standalone_mode=False)
+
+    assert run("inner", "--keep", "--dry-run") == 5
+    assert run("--dry-run", "inner") == 5
+    assert run("inner", "--dry-run", "down") == 6
+    assert seen == [(True, True), (False, True)]

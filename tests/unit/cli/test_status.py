@@ -53,6 +53,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "desired": {"release": release, "digest": digest("a")},
         "deployed": {"release": release, "digest": digest("a"), "revision": "c1"},
         "hold": None,
+        "breaker": None,
         "hosts": [
             {
                 "name": "local",
@@ -153,6 +154,21 @@ def test_the_text_is_a_glance(history: History, home: Path, tmp_path: Path) -> N
         "    web  healthy      web:1  ffffffffffff running healthy",
         "  hosts last answered (3 min ago)",
     ]
+
+
+def test_a_rest_of_healing_says_what_to_do(call: Call, history: History, home: Path, tmp_path: Path) -> None:
+    history.deployed("a", revision="c1")
+    history.breaker_opened()
+    seen = observe(home, at=history.clock.now())
+    since, until = "2026-01-02T03:04:09.000Z", "2026-01-02T03:09:09Z"
+    assert text(history, tmp_path, seen)[4:6] == [
+        f"  rests     healing: it ends (since {since}; 5 attempts, until {until})",
+        "            next: stagecraft resume --env shop/prod, or push a commit that mends it",
+    ]
+    assert call("status", "--env", "prod", "--json").out.count('"breaker": {') == 1
+    history.environment = "dev"
+    history.deployed("a")
+    assert "healing rests" in call("status").out
 
 
 def test_the_text_says_what_is_out_of_the_ordinary(history: History, home: Path, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from controller.backoff import Backoff
-from controller.breaker import ATTEMPTS, Attempts, decide_breaker
-from controller.decide.state import EnvironmentState
+from controller.breaker import ATTEMPTS, RATE_WINDOW, Attempts, decide_breaker
+from controller.decide.state import MOST_HEALS, EnvironmentState
 from events.catalog.environment import BreakerOpened
 from tests.support.time import START
 
@@ -57,8 +58,26 @@ def test_the_breaker_opens_after_the_limit_and_each_time_for_longer() -> None:
 
 def test_the_breaker_stays_shut_without_a_deployment_and_open_while_it_is() -> None:
     assert _open(EnvironmentState(), 99) == ()
-    rests = EnvironmentState(deployed="rel-1", breaker_until=START + timedelta(seconds=1))
+    later = START + timedelta(seconds=1)
+    rests = EnvironmentState(deployed="rel-1", breaker_since=START, breaker_until=later)
     assert _open(rests, 99) == ()
+
+
+def test_many_heals_that_lasted_a_little_open_the_breaker_too() -> None:
+    step = RATE_WINDOW / MOST_HEALS
+    often = replace(_DEPLOYED, heals=tuple(START - step * number for number in range(MOST_HEALS)))
+    (opened,) = _open(often, 1)
+    assert (opened.attempts, opened.reason) == (MOST_HEALS, "10 heals in 10 minutes: it ends")
+    rarer = replace(_DEPLOYED, heals=tuple(START - step * 1.2 * number for number in range(MOST_HEALS)))
+    assert _open(rarer, 1) == ()
+
+
+def test_a_clock_that_was_set_back_does_not_prolong_the_rest() -> None:
+    later = START + timedelta(minutes=5)
+    rests = EnvironmentState(deployed="rel-1", breaker_since=START, breaker_until=later)
+    assert rests.breaker_open(START)
+    assert not rests.breaker_open(START - timedelta(hours=1))
+    assert not rests.breaker_open(later)
 
 
 def test_waits_double_up_to_a_limit_and_start_over_with_a_success() -> None:

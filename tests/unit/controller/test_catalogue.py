@@ -11,23 +11,17 @@ from controller.catalogue import EngineCatalogue
 from events.kernel.errors import OutsideError
 from events.manifest import ImagePin
 from gitops.pins import Lookup
-from projections.engine.port import Image
-from tests.support.engine_simulated import SimulatedEngine
+from projections.engine.simulated import SimulatedEngine
+from projections.engine.simulated_world import World
 from tests.support.time import FakeClock
 
 ID, DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
 
-class SimulatedEngineWithPulls(SimulatedEngine):
-    """An engine whose images may have come from a registry."""
-
-    def __init__(self, images: Mapping[str, str], digests: Mapping[str, tuple[str, ...]]) -> None:
-        super().__init__(clock=FakeClock(), images=dict(images))
-        self.digests = digests
-
-    async def image(self, ref: str) -> Image | None:
-        found = await super().image(ref)
-        return None if found is None else Image(id=found.id, repo_digests=self.digests.get(ref, ()))
+def engine_with(images: Mapping[str, str], digests: Mapping[str, tuple[str, ...]]) -> SimulatedEngine:
+    """An engine whose images may have come from a registry; `digests` by reference."""
+    by_id = {images[ref]: list(found) for ref, found in digests.items()}
+    return SimulatedEngine(clock=FakeClock(), world=World(images=dict(images), repo_digests=by_id))
 
 
 def resolve(engine: SimulatedEngine, ref: str, *, pull_policy: str | None = None) -> ImagePin:
@@ -35,51 +29,51 @@ def resolve(engine: SimulatedEngine, ref: str, *, pull_policy: str | None = None
 
 
 def test_an_image_made_on_the_host_is_pinned_by_id_without_asking_a_registry() -> None:
-    engine = SimulatedEngineWithPulls({"web:1": ID}, {})
+    engine = engine_with({"web:1": ID}, {})
     assert resolve(engine, "web:1") == ImagePin(ref="web:1", pin=ID, pin_kind="image-id")
     assert engine.count("registry_digest") == 0
 
 
 def test_the_registry_decides_although_the_engine_has_a_copy() -> None:
-    engine = SimulatedEngineWithPulls({"reg:5000/web:1": ID}, {"reg:5000/web:1": (f"reg:5000/web@{ID}",)})
-    engine.registry["reg:5000/web:1"] = DIGEST
+    engine = engine_with({"reg:5000/web:1": ID}, {"reg:5000/web:1": (f"reg:5000/web@{ID}",)})
+    engine.world.registry["reg:5000/web:1"] = DIGEST
     assert resolve(engine, "reg:5000/web:1") == ImagePin(
         ref="reg:5000/web:1", pin=DIGEST, pin_kind="repo-digest"
     )
 
 
 def test_an_image_that_was_pulled_from_elsewhere_and_tagged_here_counts_as_made_here() -> None:
-    engine = SimulatedEngineWithPulls({"web:1": ID}, {"web:1": (f"reg:5000/other@{DIGEST}",)})
+    engine = engine_with({"web:1": ID}, {"web:1": (f"reg:5000/other@{DIGEST}",)})
     assert resolve(engine, "web:1").pin_kind == "image-id"
 
 
 @pytest.mark.parametrize("ref", ["nginx", "nginx:1", "docker.io/nginx:1", "docker.io/library/nginx:1"])
 def test_all_names_of_one_public_repository_are_one(ref: str) -> None:
-    engine = SimulatedEngineWithPulls({ref: ID}, {ref: (f"nginx@{DIGEST}",)})
-    engine.registry[ref] = DIGEST
+    engine = engine_with({ref: ID}, {ref: (f"nginx@{DIGEST}",)})
+    engine.world.registry[ref] = DIGEST
     assert resolve(engine, ref).pin_kind == "repo-digest"
 
 
 def test_pull_policy_never_takes_what_the_engine_has() -> None:
-    engine = SimulatedEngineWithPulls({"nginx:1": ID}, {"nginx:1": (f"nginx@{DIGEST}",)})
+    engine = engine_with({"nginx:1": ID}, {"nginx:1": (f"nginx@{DIGEST}",)})
     assert resolve(engine, "nginx:1", pull_policy="never").pin == ID
 
 
 def test_pull_policy_never_and_no_image_is_not_found() -> None:
     with pytest.raises(OutsideError) as caught:
-        resolve(SimulatedEngineWithPulls({}, {}), "nginx:1", pull_policy="never")
+        resolve(engine_with({}, {}), "nginx:1", pull_policy="never")
     assert caught.value.code == "image-not-found"
 
 
 def test_what_is_pinned_and_here_gets_a_tag_of_ours() -> None:
-    engine = SimulatedEngineWithPulls({"web:1": ID}, {})
+    engine = engine_with({"web:1": ID}, {})
     pin = ImagePin(ref="web:1", pin=ID, pin_kind="image-id")
     asyncio.run(EngineCatalogue(engine).keep(pin, project="shop", service="web"))
-    assert engine.images["stagecraft.local/shop/web:1111111111111111"] == ID
+    assert engine.world.images["stagecraft.local/shop/web:1111111111111111"] == ID
 
 
 def test_what_is_not_here_yet_gets_no_tag() -> None:
-    engine = SimulatedEngineWithPulls({}, {})
+    engine = engine_with({}, {})
     pin = ImagePin(ref="reg:5000/web:1", pin=DIGEST, pin_kind="repo-digest")
     asyncio.run(EngineCatalogue(engine).keep(pin, project="shop", service="web"))
-    assert engine.images == {}
+    assert engine.world.images == {}

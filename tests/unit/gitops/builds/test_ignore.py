@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import PurePosixPath
 
 import pytest
 from docker.utils.build import PatternMatcher
@@ -71,7 +72,7 @@ def _by_docker(patterns: list[str], path: str) -> bool:
     for pattern in patterns:
         body = pattern.removeprefix("!")
         top = "/".join(path.split("/")[: body.count("/") + 1])
-        if top.count("/") == body.count("/") and PatternMatcher([body]).matches(top):
+        if top.count("/") == body.count("/") and PatternMatcher([body]).matches(PurePosixPath(top)):
             out = not pattern.startswith("!")
     return out
 

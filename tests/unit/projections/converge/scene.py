@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,14 @@ from events.manifest import FileTree, Gate, HostManifest, ImagePin, Job, Manifes
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import environment_stream, host_stream, release_stream
+from projections.converge.conflicts import COMPOSE_PROJECT as COMPOSE_PROJECT_LABEL
+from projections.converge.conflicts import COMPOSE_SERVICE
 from projections.converge.release import Converger, ReleaseWork, Verdict
 from projections.converge.site import Equipment, Site
+from projections.engine.port import EngineIdentity
+from projections.engine.simulated import SimulatedEngine
+from projections.engine.simulated_world import IDENTITY
 from projections.observed import ObservedStore
-from tests.support.engine_simulated import SimulatedEngine
 from tests.support.time import CountingIds, FakeClock
 
 PROJECT, ENVIRONMENT, HOST, LINEAGE = "hello", "prod", "local", "lineage-1"
@@ -84,6 +88,24 @@ def manifest_of(*, trees: Sequence[FileTree] = (), **specs: Spec) -> Manifest:
     )
 
 
+def identity_labels(project: str, environment: str, service: str, **more: str) -> dict[str, str]:
+    """Labels of a container of ours; `service_hash` and `log` by keyword."""
+    return {
+        labels.PROJECT: project,
+        labels.ENVIRONMENT: environment,
+        labels.SERVICE: service,
+        labels.SERVICE_HASH: more.get("service_hash", "h1"),
+        labels.LOG: more.get("log", LINEAGE),
+        COMPOSE_PROJECT_LABEL: more.get("compose_project", f"{project}-{environment}"),
+        COMPOSE_SERVICE: service,
+    }
+
+
+def another_machine() -> EngineIdentity:
+    """An identity that no host was bound to."""
+    return replace(IDENTITY, engine="engine-2")
+
+
 @dataclass
 class Scene:
     """Everything a converger is given, and short ways to use it."""
@@ -104,7 +126,7 @@ class Scene:
     def have(self, *refs: str) -> None:
         """The engine has these images."""
         for ref in refs:
-            self.engine.images[ref] = image_id(ref)
+            self.engine.world.images[ref] = image_id(ref)
 
     @property
     def equipment(self) -> Equipment:

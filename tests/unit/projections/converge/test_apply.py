@@ -10,7 +10,7 @@ from events.kernel.errors import OutsideError, UserError
 from events.manifest import Gate
 from projections.converge.release import Verdict
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable
-from tests.support.engine_simulated import Life
+from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import Scene, Spec, image_id, manifest_of
 
 PORT = {"ports": [{"target": 80, "published": "8080", "protocol": "tcp"}]}
@@ -26,14 +26,14 @@ def ups(scene: Scene) -> list[str]:
 
 
 def test_services_that_wait_for_health_come_in_a_second_call(scene: Scene) -> None:
-    scene.engine.lives[image_id("db:1")] = Life(healthy_after=4.0)
+    scene.engine.world.lives[image_id("db:1")] = Life(healthy_after=4.0)
     manifest = manifest_of(web=Spec(waits_for={"db": "service_healthy"}), db=Spec(image="db:1"), a=Spec())
     assert scene.deploy(manifest).status == "completed"
     assert ups(scene) == ["a db", "web"]
 
 
 def test_dependents_of_a_service_that_never_turns_healthy_are_not_touched(scene: Scene) -> None:
-    scene.engine.lives[image_id("db:1")] = Life(unhealthy_after=1.0)
+    scene.engine.world.lives[image_id("db:1")] = Life(unhealthy_after=1.0)
     manifest = manifest_of(web=Spec(waits_for={"db": "service_healthy"}), db=Spec(image="db:1"))
     verdict = scene.deploy(manifest)
     assert failure_of(verdict).service == "db"
@@ -41,24 +41,24 @@ def test_dependents_of_a_service_that_never_turns_healthy_are_not_touched(scene:
 
 
 def test_unchanged_dependency_must_be_healthy_before_its_dependent_changes(scene: Scene) -> None:
-    scene.engine.lives[image_id("db:1")] = Life(healthy_after=0.1, unhealthy_after=50.0)
+    scene.engine.world.lives[image_id("db:1")] = Life(healthy_after=0.1, unhealthy_after=50.0)
     first = manifest_of(web=Spec(waits_for={"db": "service_healthy"}), db=Spec(image="db:1"))
     scene.deploy(first)
-    web = scene.engine.ids("web")
+    web = scene.engine.world.ids("web")
     scene.clock.advance(100)
     second = manifest_of(web=Spec(image="web:2", waits_for={"db": "service_healthy"}), db=Spec(image="db:1"))
     verdict = scene.deploy(second, first)
     assert (failure_of(verdict).code, failure_of(verdict).service) == ("container-unhealthy", "db")
-    assert scene.engine.ids("web") == web
+    assert scene.engine.world.ids("web") == web
 
 
 def test_restarts_of_an_unchanged_dependency_from_before_are_excused(scene: Scene) -> None:
-    scene.engine.lives[image_id("db:1")] = Life(healthy_after=0.1)
+    scene.engine.world.lives[image_id("db:1")] = Life(healthy_after=0.1)
     first = manifest_of(web=Spec(waits_for={"db": "service_healthy"}), db=Spec(image="db:1"))
     scene.deploy(first)
     restarted = Life(healthy_after=0.1, exits_after=0.0, restarts=True)
-    scene.engine.named("hello-prod-db-1").life = restarted
-    scene.engine.show_restarting_as_running = True
+    scene.engine.world.named("hello-prod-db-1").life = restarted
+    scene.engine.world.show_restarting_as_running = True
     scene.clock.advance(0.5)
     second = manifest_of(web=Spec(image="web:2", waits_for={"db": "service_healthy"}), db=Spec(image="db:1"))
     assert scene.deploy(second, first).status == "completed"
@@ -69,15 +69,15 @@ LOOPS = Life(exits_after=0.0, exit_code=6, restarts=True)
 
 
 def test_a_restart_before_the_first_look_at_a_new_container_is_not_excused(scene: Scene) -> None:
-    scene.engine.lives[image_id("web:2")] = LOOPS
-    scene.engine.show_restarting_as_running = True
+    scene.engine.world.lives[image_id("web:2")] = LOOPS
+    scene.engine.world.show_restarting_as_running = True
     verdict = scene.deploy(manifest_of(web=Spec(image="web:2", gate=QUICK)))
     assert failure_of(verdict).code == "container-restarting"
 
 
 def test_nor_is_it_excused_after_a_crash_of_the_controller(scene: Scene) -> None:
-    scene.engine.lives[image_id("web:2")] = LOOPS
-    scene.engine.show_restarting_as_running = True
+    scene.engine.world.lives[image_id("web:2")] = LOOPS
+    scene.engine.world.show_restarting_as_running = True
 
     def lose(name: str, _argument: str) -> None:
         if name == "inspect":
@@ -94,7 +94,7 @@ def test_nor_is_it_excused_after_a_crash_of_the_controller(scene: Scene) -> None
 
 
 def test_compose_that_says_yes_and_does_nothing_is_not_believed(scene: Scene) -> None:
-    scene.engine.ignores_up = True
+    scene.engine.world.ignores_up = True
     verdict = scene.deploy(manifest_of(web=Spec()))
     assert (failure_of(verdict).code, failure_of(verdict).service) == ("service-not-replaced", "web")
     assert "0 of 1" in failure_of(verdict).message
@@ -104,11 +104,11 @@ def test_port_taken_in_between_is_told_by_the_engines_words_and_recorded(scene: 
     def take(name: str, _argument: str) -> None:
         if name == "predict":
             other = scene.engine.add("somebody")
-            scene.engine.alive[other].ports = held
+            scene.engine.world.containers[other].ports = held
 
     first = manifest_of(web=Spec(more=PORT))
     scene.deploy(first)
-    held = scene.engine.named("hello-prod-web-1").ports
+    held = scene.engine.world.named("hello-prod-web-1").ports
     scene.engine.before = take
     verdict = scene.deploy(manifest_of(web=Spec(image="web:2", more=PORT)), first)
     failure = failure_of(verdict)
@@ -121,14 +121,16 @@ def test_port_taken_in_between_is_told_by_the_engines_words_and_recorded(scene: 
 
 def test_bad_command_is_the_repositorys_fault(scene: Scene) -> None:
     words = "OCI runtime create failed: exec: no such file or directory"
-    scene.engine.lives[image_id("web:2")] = Life(start_error=words)
+    scene.engine.world.lives[image_id("web:2")] = Life(start_error=words)
     failure = failure_of(scene.deploy(manifest_of(web=Spec(image="web:2"))))
     assert (failure.code, failure.cause, failure.service) == ("container-not-started", "repository", "web")
     assert failure.why == words
 
 
 def test_words_that_nobody_knows_are_read_from_the_container(scene: Scene) -> None:
-    scene.engine.lives[image_id("web:2")] = Life(start_error="cannot mount the moon", log=("last words",))
+    scene.engine.world.lives[image_id("web:2")] = Life(
+        start_error="cannot mount the moon", log=("last words",)
+    )
     failure = failure_of(scene.deploy(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1"))))
     assert (failure.code, failure.service) == ("container-not-started", "web")
     assert failure.why == "cannot mount the moon"
@@ -157,7 +159,7 @@ def test_a_failure_that_no_container_explains_stays_as_compose_told_it(scene: Sc
 def test_stopped_container_that_cannot_be_started_is_a_failure_with_the_engines_words(scene: Scene) -> None:
     manifest = manifest_of(web=Spec())
     scene.deploy(manifest)
-    scene.engine.named("hello-prod-web-1").stopped = "exited"
+    scene.engine.world.named("hello-prod-web-1").stopped = "exited"
 
     def refuse(name: str, _argument: str) -> None:
         if name == "start":
@@ -171,21 +173,21 @@ def test_stopped_container_that_cannot_be_started_is_a_failure_with_the_engines_
 def test_paused_container_is_taken_away_and_made_again(scene: Scene) -> None:
     manifest = manifest_of(web=Spec())
     scene.deploy(manifest)
-    old = scene.engine.ids("web")
-    scene.engine.named("hello-prod-web-1").stopped = "paused"
+    old = scene.engine.world.ids("web")
+    scene.engine.world.named("hello-prod-web-1").stopped = "paused"
     assert scene.heal(manifest) is True
-    assert scene.engine.ids("web") != old
+    assert scene.engine.world.ids("web") != old
 
 
 def test_surplus_replica_goes_by_id_and_the_rest_stays(scene: Scene) -> None:
     manifest = manifest_of(web=Spec(more={"scale": 2}))
     scene.deploy(manifest)
-    ids = scene.engine.ids("web")
-    one = scene.engine.alive[ids[0]]
+    ids = scene.engine.world.ids("web")
+    one = scene.engine.world.containers[ids[0]]
     extra = scene.engine.add("hello-prod-web-3", image=one.image, found=one.labels)
     assert scene.heal(manifest) is True
-    assert scene.engine.ids("web") == ids
-    assert extra not in scene.engine.alive
+    assert scene.engine.world.ids("web") == ids
+    assert extra not in scene.engine.world.containers
 
 
 def test_a_document_that_compose_refuses_only_when_it_matters_is_the_repositorys_fault(scene: Scene) -> None:

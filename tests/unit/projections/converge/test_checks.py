@@ -11,8 +11,15 @@ from events.manifest import ImagePin, Job, Manifest, kept_image_name
 from projections.converge.checks import check, check_prediction, predict, prepare
 from projections.converge.plan import Question, plan
 from projections.engine.port import App
-from tests.support.engine_simulated import identity_labels
-from tests.unit.projections.converge.scene import COMPOSE_PROJECT, HOST, Scene, Spec, image_id, manifest_of
+from tests.unit.projections.converge.scene import (
+    COMPOSE_PROJECT,
+    HOST,
+    Scene,
+    Spec,
+    identity_labels,
+    image_id,
+    manifest_of,
+)
 
 PORT = {"ports": [{"target": 80, "published": "8080", "protocol": "tcp"}]}
 DIGEST = "sha256:" + "d" * 64
@@ -61,7 +68,7 @@ KEPT = kept_image_name(
 def test_image_that_is_there_gets_our_tag_and_is_not_pulled(scene: Scene) -> None:
     ready(scene, manifest_of(web=Spec()))
     kept = f"stagecraft.local/hello/web:{image_id('web:1').removeprefix('sha256:')[:16]}"
-    assert scene.engine.images[kept] == image_id("web:1")
+    assert scene.engine.world.images[kept] == image_id("web:1")
     assert scene.engine.count("pull") == 0
 
 
@@ -69,10 +76,10 @@ def test_tag_that_is_right_is_not_given_again_and_one_that_moved_is(scene: Scene
     ready(scene, manifest_of(web=Spec()))
     ready(scene, manifest_of(web=Spec()))
     assert scene.engine.count("tag") == 1
-    kept = next(name for name in scene.engine.images if name.startswith("stagecraft.local"))
-    scene.engine.images[kept] = image_id("db:1")
+    kept = next(name for name in scene.engine.world.images if name.startswith("stagecraft.local"))
+    scene.engine.world.images[kept] = image_id("db:1")
     ready(scene, manifest_of(web=Spec()))
-    assert scene.engine.images[kept] == image_id("web:1")
+    assert scene.engine.world.images[kept] == image_id("web:1")
 
 
 def test_image_by_id_that_is_gone_is_an_outside_failure(scene: Scene) -> None:
@@ -84,16 +91,16 @@ def test_image_by_id_that_is_gone_is_an_outside_failure(scene: Scene) -> None:
 
 
 def test_image_by_digest_is_pulled_by_its_pin_and_kept(scene: Scene) -> None:
-    scene.engine.registry[f"web:9@{DIGEST}"] = "sha256:pulled"
+    scene.engine.world.registry[f"web:9@{DIGEST}"] = "sha256:pulled"
     app = ready(scene, with_digest())
     assert ("pull", f"web:9@{DIGEST}") in scene.engine.calls
-    assert scene.engine.images[KEPT] == "sha256:pulled"
+    assert scene.engine.world.images[KEPT] == "sha256:pulled"
     assert app.document["services"]["web"]["image"] == f"web:9@{DIGEST}"
     assert any("pull" in line for line in scene.told)
 
 
 def test_image_by_digest_that_only_our_tag_keeps_is_used_by_id(scene: Scene) -> None:
-    scene.engine.images[KEPT] = "sha256:kept"
+    scene.engine.world.images[KEPT] = "sha256:kept"
     app = ready(scene, with_digest())
     assert app.document["services"]["web"]["image"] == "sha256:kept"
     assert scene.engine.count("pull") == 0
@@ -107,7 +114,7 @@ def test_image_that_no_registry_has_is_refused_with_its_place(scene: Scene) -> N
 def test_unchanged_services_need_no_image(scene: Scene) -> None:
     manifest = manifest_of(web=Spec())
     scene.deploy(manifest)
-    scene.engine.images.clear()
+    scene.engine.world.images.clear()
     scene.engine.calls.clear()
     ready(scene, manifest)
     assert {name for name, _ in scene.engine.calls} == {"containers"}
@@ -120,7 +127,7 @@ def test_jobs_need_their_image_too(scene: Scene) -> None:
 def test_port_of_another_container_is_taken(scene: Scene) -> None:
     other = manifest_of(x=Spec(more=PORT))
     scene.deploy(other)
-    for one in scene.engine.alive.values():
+    for one in scene.engine.world.containers.values():
         one.labels = {"com.docker.compose.project": "elsewhere"}
         one.name = "somebody"
     scene.engine.calls.clear()
@@ -146,9 +153,9 @@ def test_port_of_our_container_that_stays_is_taken(scene: Scene) -> None:
 def test_port_for_a_container_that_is_only_started_is_checked(scene: Scene) -> None:
     manifest = manifest_of(web=Spec(more=PORT))
     scene.deploy(manifest)
-    scene.engine.named("hello-prod-web-1").stopped = "exited"
+    scene.engine.world.named("hello-prod-web-1").stopped = "exited"
     other = scene.engine.add("somebody", image="db:1")
-    scene.engine.alive[other].ports = scene.engine.named("hello-prod-web-1").ports
+    scene.engine.world.containers[other].ports = scene.engine.world.named("hello-prod-web-1").ports
     scene.engine.calls.clear()
     error = refused_without_start(scene, manifest)
     assert error.code == "port-taken"
@@ -174,7 +181,7 @@ def test_other_environments_in_their_own_project_are_no_conflict(scene: Scene) -
 
 
 def test_composes_question_for_a_volumes_data_is_the_repositorys_fault(scene: Scene) -> None:
-    scene.engine.volume_question = (
+    scene.engine.world.volume_question = (
         "Volume hello-prod_data exists but doesn't match. Recreate (data will be lost)?"
     )
     error = refused(scene, manifest_of(web=Spec()))

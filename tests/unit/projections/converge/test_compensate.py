@@ -11,7 +11,8 @@ from events.kernel.errors import OutsideError
 from events.manifest import Job, Manifest, WaitCondition
 from projections.converge.release import Converger, ReleaseWork
 from projections.engine.errors import engine_refused, engine_unreachable
-from tests.support.engine_simulated import ENDS_WELL, Life, SimulatedEngine
+from projections.engine.simulated import SimulatedEngine
+from projections.engine.simulated_world import ENDS_WELL, Life
 from tests.unit.projections.converge.scene import HOST, STREAM, Scene, Spec, image_id, manifest_of
 
 BAD = Life(exits_after=0.5, exit_code=3)
@@ -23,7 +24,7 @@ class TwoHosts:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.second = SimulatedEngine(clock=scene.clock)
-        self.second.images.update(scene.engine.images)
+        self.second.world.images.update(scene.engine.world.images)
 
     def deploy(self, manifest: Manifest, previous: Manifest | None = None) -> tuple[str, str]:
         equipment = self.scene.equipment
@@ -55,9 +56,9 @@ def on(**hosts: Manifest) -> Manifest:
 def test_a_host_that_left_the_manifest_is_emptied_at_the_end(two: TwoHosts) -> None:
     both = on(local=manifest_of(web=Spec()), n2=manifest_of(db=Spec(image="db:1")))
     assert two.deploy(both)[0] == "completed"
-    assert len(two.second.ids("db")) == 1
+    assert len(two.second.world.ids("db")) == 1
     assert two.deploy(on(local=manifest_of(web=Spec())), both)[0] == "completed"
-    assert two.second.alive == {}
+    assert two.second.world.containers == {}
     seen = {one.host: one.services for one in two.scene.observed.load("hello/prod")}
     assert seen["n2"] == ()
 
@@ -65,11 +66,11 @@ def test_a_host_that_left_the_manifest_is_emptied_at_the_end(two: TwoHosts) -> N
 def test_a_host_that_only_the_failed_manifest_used_is_emptied_again(two: TwoHosts) -> None:
     first = on(local=manifest_of(web=Spec()))
     two.deploy(first)
-    two.second.lives[image_id("web:2")] = BAD
+    two.second.world.lives[image_id("web:2")] = BAD
     both = on(local=manifest_of(web=Spec()), n2=manifest_of(web=Spec(image="web:2")))
     status, release = two.deploy(both, first)
     assert status == "rolled_back"
-    assert two.second.alive == {}
+    assert two.second.world.containers == {}
     replaced = [e for e in two.scene.of_release(release) if isinstance(e, ServiceReplaced)]
     assert [(e.host, e.reason) for e in replaced] == [("n2", "new"), ("n2", "restored")]
 
@@ -77,7 +78,7 @@ def test_a_host_that_only_the_failed_manifest_used_is_emptied_again(two: TwoHost
 def test_engine_lost_on_the_way_back_gives_no_verdict_and_the_next_run_goes_on(scene: Scene) -> None:
     first, second = manifest_of(web=Spec()), manifest_of(web=Spec(image="web:2"))
     scene.deploy(first)
-    scene.engine.lives[image_id("web:2")] = BAD
+    scene.engine.world.lives[image_id("web:2")] = BAD
     times = [0]
 
     def lose(name: str, _argument: str) -> None:
@@ -101,11 +102,11 @@ def test_engine_lost_on_the_way_back_gives_no_verdict_and_the_next_run_goes_on(s
 def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> None:
     first = manifest_of(web=Spec(), db=Spec(image="db:1"))
     scene.deploy(first)
-    scene.engine.lives[image_id("web:2")] = BAD
+    scene.engine.world.lives[image_id("web:2")] = BAD
 
     def stop_by_hand(name: str, _argument: str) -> None:
         if name == "up":
-            scene.engine.named("hello-prod-db-1").stopped = "exited"
+            scene.engine.world.named("hello-prod-db-1").stopped = "exited"
 
     scene.engine.before = stop_by_hand
     verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1")), first)
@@ -116,18 +117,18 @@ def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> No
 def test_the_way_back_asks_compose_nothing(scene: Scene) -> None:
     first = manifest_of(web=Spec())
     scene.deploy(first)
-    scene.engine.lives[image_id("web:2")] = BAD
+    scene.engine.world.lives[image_id("web:2")] = BAD
 
     def ask(name: str, _argument: str) -> None:
         if name == "up":
-            scene.engine.volume_question = "Recreate (data will be lost)?"
+            scene.engine.world.volume_question = "Recreate (data will be lost)?"
 
     scene.engine.before = ask
     assert scene.deploy(manifest_of(web=Spec(image="web:2")), first).status == "rolled_back"
 
 
 def test_a_job_that_asks_for_rollbacks_runs_once_in_a_rollback_that_was_interrupted(scene: Scene) -> None:
-    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    scene.engine.world.lives[image_id("job:1")] = ENDS_WELL
     job = Spec(image="job:1", job=Job(on_rollback=True))
     needs: dict[str, WaitCondition] = {"migrate": "service_completed_successfully"}
     first = manifest_of(web=Spec(waits_for=needs), migrate=job)
@@ -151,7 +152,7 @@ def test_a_job_that_asks_for_rollbacks_runs_once_in_a_rollback_that_was_interrup
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_stopping_after_a_failed_first_release_may_fail_too(scene: Scene, *, lost: bool) -> None:
-    scene.engine.lives[image_id("web:2")] = BAD
+    scene.engine.world.lives[image_id("web:2")] = BAD
 
     def fail(name: str, _argument: str) -> None:
         if name == "stop":

@@ -9,7 +9,8 @@ import pytest
 from events.catalog import Failure
 from events.manifest import Gate
 from projections.converge.gates import MARGIN_SECONDS, SAMPLE_SECONDS, Watched, watch
-from tests.support.engine_simulated import Life, SimulatedEngine
+from projections.engine.simulated import SimulatedEngine
+from projections.engine.simulated_world import Life
 from tests.support.time import FakeClock
 
 GATE = Gate(settle_seconds=2.0, deadline_seconds=30.0)
@@ -21,8 +22,7 @@ class Stage:
         self.engine = SimulatedEngine(clock=self.clock)
 
     def add(self, name: str, life: Life, *, started: bool = True) -> str:
-        more: dict[str, object] = {} if started else {"started_at": None}
-        return self.engine.add(name, image="web", found=None, life=life, **more)
+        return self.engine.add(name, image="web", life=life, started=started)
 
     def watch(
         self, *containers: str, gate: Gate = GATE, restarts: dict[str, int] | None = None
@@ -116,7 +116,7 @@ def test_restarting_is_the_end(stage: Stage) -> None:
 
 def test_a_grown_restart_count_is_the_end_although_it_runs(stage: Stage) -> None:
     one = stage.add("web", Life(exits_after=0.0, restarts=True))
-    stage.engine.show_restarting_as_running = True
+    stage.engine.world.show_restarting_as_running = True
     failure = stage.watch(one, restarts={one: 0})
     assert failure is not None
     assert failure.code == "container-restarting"
@@ -124,7 +124,7 @@ def test_a_grown_restart_count_is_the_end_although_it_runs(stage: Stage) -> None
 
 def test_restarts_from_before_are_excused(stage: Stage) -> None:
     one = stage.add("web", Life(exits_after=0.0, restarts=True))
-    stage.engine.show_restarting_as_running = True
+    stage.engine.world.show_restarting_as_running = True
     assert stage.watch(one, gate=Gate(settle_seconds=0.0, deadline_seconds=9.0), restarts={one: 5}) is None
 
 
@@ -149,11 +149,11 @@ def test_created_and_never_started_ends_at_the_deadline(stage: Stage) -> None:
 
 def test_paused_does_not_count_as_running(stage: Stage) -> None:
     one = stage.add("web", Life())
-    stage.engine.named("web").stopped = "paused"
+    stage.engine.world.named("web").stopped = "paused"
 
     def go_on(call: str, _argument: str) -> None:
         if call == "inspect" and stage.clock.monotonic() >= 5.0:
-            stage.engine.named("web").stopped = None
+            stage.engine.world.named("web").stopped = None
 
     stage.engine.before = go_on
     assert stage.watch(one) is None
@@ -166,7 +166,7 @@ def test_a_pause_begins_the_settle_time_anew(stage: Stage) -> None:
     def pause(call: str, _argument: str) -> None:
         paused = 1.0 <= stage.clock.monotonic() < 1.5
         if call == "inspect":
-            stage.engine.named("web").stopped = "paused" if paused else None
+            stage.engine.world.named("web").stopped = "paused" if paused else None
 
     stage.engine.before = pause
     assert stage.watch(one) is None

@@ -13,13 +13,15 @@ from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError, UserError
 from events.log import LOG_UNAVAILABLE
 from events.manifest import Job, Manifest
-from tests.support.engine_simulated import Life, another_machine, identity_labels
+from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import (
     HOST,
     HOST_STREAM,
     STREAM,
     Scene,
     Spec,
+    another_machine,
+    identity_labels,
     image_id,
     manifest_of,
 )
@@ -46,10 +48,10 @@ def test_idle_pass_lists_once_appends_nothing_and_starts_no_compose(scene: Scene
 
 
 def test_stopped_container_is_started_and_keeps_its_id(scene: Scene, deployed: Manifest) -> None:
-    before = scene.engine.ids("db")
-    scene.engine.named("hello-prod-db-1").stopped = "exited"
+    before = scene.engine.world.ids("db")
+    scene.engine.world.named("hello-prod-db-1").stopped = "exited"
     assert scene.heal(deployed) is True
-    assert scene.engine.ids("db") == before
+    assert scene.engine.world.ids("db") == before
     assert scene.engine.count("up") == scene.engine.count("predict") == 0
     assert drift_events(scene) == [
         DriftDetected(host=HOST, services={"db": "stopped"}),
@@ -60,11 +62,11 @@ def test_stopped_container_is_started_and_keeps_its_id(scene: Scene, deployed: M
 
 
 def test_missing_container_is_made_again_and_others_stay(scene: Scene, deployed: Manifest) -> None:
-    web, db = scene.engine.ids("web"), scene.engine.ids("db")
-    del scene.engine.alive[db[0]]
+    web, db = scene.engine.world.ids("web"), scene.engine.world.ids("db")
+    del scene.engine.world.containers[db[0]]
     assert scene.heal(deployed) is True
-    assert scene.engine.ids("web") == web
-    assert len(scene.engine.ids("db")) == 1
+    assert scene.engine.world.ids("web") == web
+    assert len(scene.engine.world.ids("db")) == 1
     assert [call for call in scene.engine.calls if call[0] == "up"] == [("up", "db")]
     assert drift_events(scene)[0] == DriftDetected(host=HOST, services={"db": "missing"})
 
@@ -72,19 +74,19 @@ def test_missing_container_is_made_again_and_others_stay(scene: Scene, deployed:
 def test_container_that_shares_anothers_namespace_is_brought_up_with_it(
     scene: Scene, deployed: Manifest
 ) -> None:
-    web = scene.engine.ids("web")
-    del scene.engine.alive[scene.engine.ids("side")[0]]
+    web = scene.engine.world.ids("web")
+    del scene.engine.world.containers[scene.engine.world.ids("side")[0]]
     assert scene.heal(deployed) is True
     assert [call for call in scene.engine.calls if call[0] == "up"] == [("up", "side web")]
-    assert scene.engine.ids("web") == web
+    assert scene.engine.world.ids("web") == web
 
 
 def test_edited_container_is_replaced_and_an_extra_one_of_ours_goes(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.named("hello-prod-db-1").labels[labels.SERVICE_HASH] = "edited"
-    scene.engine.named("hello-prod-db-1").labels["simulated.definition"] = "edited"
+    scene.engine.world.named("hello-prod-db-1").labels[labels.SERVICE_HASH] = "edited"
+    scene.engine.world.named("hello-prod-db-1").labels["com.docker.compose.config-hash"] = "edited"
     extra = scene.engine.add("extra", found=identity_labels("hello", "prod", "extra"))
     assert scene.heal(deployed) is True
-    assert extra not in scene.engine.alive
+    assert extra not in scene.engine.world.containers
     assert drift_events(scene)[0] == DriftDetected(host=HOST, services={"db": "changed", "extra": "orphan"})
     (seen,) = scene.observed.load("hello/prod")
     assert [service.name for service in seen.services] == ["db", "side", "web"]
@@ -100,8 +102,8 @@ def test_jobs_are_never_run_by_healing(scene: Scene) -> None:
 def test_drift_that_cannot_be_mended_is_reported_once_and_raised_each_time(
     scene: Scene, deployed: Manifest
 ) -> None:
-    scene.engine.lives[image_id("db:1")] = Life(exits_after=0.1, exit_code=5)
-    scene.engine.named("hello-prod-db-1").life = Life(exits_after=0.1, exit_code=5)
+    scene.engine.world.lives[image_id("db:1")] = Life(exits_after=0.1, exit_code=5)
+    scene.engine.world.named("hello-prod-db-1").life = Life(exits_after=0.1, exit_code=5)
     for _ in range(2):
         scene.clock.advance(10)
         with pytest.raises(UserError, match="container-exited"):
@@ -122,7 +124,7 @@ def test_drift_that_a_person_mended_is_closed_at_the_next_look(scene: Scene, dep
 def test_container_of_another_log_is_reported_once_and_never_touched(
     scene: Scene, deployed: Manifest
 ) -> None:
-    one = scene.engine.named("hello-prod-db-1")
+    one = scene.engine.world.named("hello-prod-db-1")
     one.labels[labels.LOG] = "lineage-2"
     for _ in range(2):
         with pytest.raises(UserError, match="container-not-ours"):
@@ -134,7 +136,7 @@ def test_container_of_another_log_is_reported_once_and_never_touched(
 
 
 def test_unreachable_host_is_recorded_once_and_so_is_its_return(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.reachable = False
+    scene.engine.world.reachable = False
     for _ in range(3):
         with pytest.raises(OutsideError, match="engine-unreachable"):
             scene.heal(deployed)
@@ -142,7 +144,7 @@ def test_unreachable_host_is_recorded_once_and_so_is_its_return(scene: Scene, de
     assert seen.reachable is False
     assert "connection refused" in seen.reason
     assert len(seen.services) == 3
-    scene.engine.reachable = True
+    scene.engine.world.reachable = True
     for _ in range(2):
         assert scene.heal(deployed) is False
     assert [type(event) for event in scene.events(HOST_STREAM)] == [HostReached, HostUnreachable, HostReached]
@@ -151,8 +153,8 @@ def test_unreachable_host_is_recorded_once_and_so_is_its_return(scene: Scene, de
 
 
 def test_another_machine_with_nothing_on_it_is_not_filled(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.identity_now = another_machine()
-    scene.engine.alive.clear()
+    scene.engine.world.identity = another_machine()
+    scene.engine.world.containers.clear()
     with pytest.raises(OutsideError, match="host-is-another-machine") as raised:
         scene.heal(deployed)
     assert "engine-2" in raised.value.why
@@ -165,15 +167,15 @@ def test_another_machine_with_nothing_on_it_is_not_filled(scene: Scene, deployed
 def test_half_made_container_of_a_killed_run_is_swept_and_recorded(scene: Scene, deployed: Manifest) -> None:
     name = f"{'a' * 12}_hello-prod-db-1"
     found = identity_labels("hello", "prod", "db", service_hash=deployed.hosts[HOST].services["db"].hash)
-    half = scene.engine.add(name, found=found, started_at=None)
+    half = scene.engine.add(name, found=found, started=False)
     assert scene.heal(deployed) is False
-    assert half not in scene.engine.alive
+    assert half not in scene.engine.world.containers
     (replaced,) = [event for event in scene.of_release("rel-1") if isinstance(event, ServiceReplaced)]
     assert (replaced.service, replaced.old_ids) == ("db", (half,))
 
 
 def test_container_that_took_a_place_and_not_its_name_is_renamed(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.named("hello-prod-db-1").name = f"{'a' * 12}_hello-prod-db-1"
+    scene.engine.world.named("hello-prod-db-1").name = f"{'a' * 12}_hello-prod-db-1"
     head = scene.log.head()
     assert scene.heal(deployed) is False
     assert ("rename", "hello-prod-db-1") in scene.engine.calls
@@ -182,14 +184,14 @@ def test_container_that_took_a_place_and_not_its_name_is_renamed(scene: Scene, d
 
 def test_all_hosts_are_tried_and_the_first_error_is_raised(scene: Scene, deployed: Manifest) -> None:
     two = deployed.model_copy(update={"hosts": {"a-host": deployed.hosts[HOST], HOST: deployed.hosts[HOST]}})
-    scene.engine.named("hello-prod-db-1").stopped = "exited"
+    scene.engine.world.named("hello-prod-db-1").stopped = "exited"
     with pytest.raises(UserError, match="host-not-supported"):
         scene.heal(two)
-    assert scene.engine.named("hello-prod-db-1").stopped is None
+    assert scene.engine.world.named("hello-prod-db-1").stopped is None
 
 
 def test_a_log_that_cannot_be_written_ends_the_pass_at_once(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.named("hello-prod-db-1").stopped = "exited"
+    scene.engine.world.named("hello-prod-db-1").stopped = "exited"
 
     def close(name: str, _argument: str) -> None:
         if name == "identity":
@@ -203,7 +205,7 @@ def test_a_log_that_cannot_be_written_ends_the_pass_at_once(scene: Scene, deploy
 
 
 def test_observe_asks_and_records_nothing(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.named("hello-prod-db-1").stopped = "exited"
+    scene.engine.world.named("hello-prod-db-1").stopped = "exited"
     head = scene.log.head()
     (seen,) = asyncio.run(scene.converger.observe(deployed))
     assert {service.name: service.drift for service in seen.services} == {
@@ -217,7 +219,7 @@ def test_observe_asks_and_records_nothing(scene: Scene, deployed: Manifest) -> N
 
 
 def test_observe_shows_an_unreachable_host_and_does_not_raise(scene: Scene, deployed: Manifest) -> None:
-    scene.engine.reachable = False
+    scene.engine.world.reachable = False
     (seen,) = asyncio.run(scene.converger.observe(deployed))
     assert seen.reachable is False
     assert len(seen.services) == 3
@@ -226,7 +228,7 @@ def test_observe_shows_an_unreachable_host_and_does_not_raise(scene: Scene, depl
 def test_observe_shows_what_it_can_beside_a_container_of_somebody_else(
     scene: Scene, deployed: Manifest
 ) -> None:
-    scene.engine.named("hello-prod-db-1").labels[labels.LOG] = "lineage-2"
+    scene.engine.world.named("hello-prod-db-1").labels[labels.LOG] = "lineage-2"
     (seen,) = asyncio.run(scene.converger.observe(deployed))
     assert seen.reachable is True
     assert [len(service.containers) for service in seen.services] == [0, 1, 1]

@@ -13,8 +13,17 @@ from projections.converge.failures import ServiceFailedError
 from projections.converge.jobs import JobRunner, remove_finished
 from projections.converge.materialise import app_for
 from projections.engine.errors import engine_unreachable
-from tests.support.engine_simulated import ENDS_WELL, ONE_OFF, Life, identity_labels
-from tests.unit.projections.converge.scene import HOST, LINEAGE, STREAM, Scene, Spec, image_id, manifest_of
+from projections.engine.simulated_world import ENDS_WELL, ONE_OFF, Life
+from tests.unit.projections.converge.scene import (
+    HOST,
+    LINEAGE,
+    STREAM,
+    Scene,
+    Spec,
+    identity_labels,
+    image_id,
+    manifest_of,
+)
 
 GATE = Gate(settle_seconds=2.0, deadline_seconds=20.0)
 MANIFEST = manifest_of(migrate=Spec(image="job:1", job=Job(), gate=GATE))
@@ -34,19 +43,19 @@ def fails(scene: Scene, *, release: str = "rel-1") -> ServiceFailedError:
 
 
 def runs(scene: Scene) -> list[str]:
-    return [one.id for one in scene.engine.alive.values() if one.labels.get(ONE_OFF) == "True"]
+    return [one.id for one in scene.engine.world.containers.values() if one.labels.get(ONE_OFF) == "True"]
 
 
-def left_behind(scene: Scene, *, life: Life = ENDS_WELL, **more: str | None) -> str:
+def left_behind(scene: Scene, *, life: Life = ENDS_WELL, started: bool = True) -> str:
     """A run of the job that a killed controller left."""
     found = {**identity_labels("hello", "prod", "migrate", service_hash=SERVICE.hash), ONE_OFF: "True"}
     return scene.engine.add(
-        "hello-prod-migrate-run-x", image=image_id("job:1"), found=found, life=life, **more
+        "hello-prod-migrate-run-x", image=image_id("job:1"), found=found, life=life, started=started
     )
 
 
 def lives(scene: Scene, life: Life) -> None:
-    scene.engine.lives[image_id("job:1")] = life
+    scene.engine.world.lives[image_id("job:1")] = life
 
 
 def test_success_is_recorded_and_its_container_goes(scene: Scene) -> None:
@@ -123,10 +132,10 @@ def test_a_run_that_ended_without_a_record_is_read(scene: Scene) -> None:
 
 def test_a_run_that_never_began_is_made_anew(scene: Scene) -> None:
     lives(scene, ENDS_WELL)
-    left = left_behind(scene, started_at=None)
+    left = left_behind(scene, started=False)
     run(scene)
     assert scene.engine.count("run_job") == 1
-    assert left not in scene.engine.alive
+    assert left not in scene.engine.world.containers
 
 
 def test_the_failure_of_this_release_is_not_tried_again(scene: Scene) -> None:
@@ -146,7 +155,7 @@ def test_a_persons_own_run_is_neither_taken_up_nor_removed_when_it_is_another_ha
 
 
 def test_what_compose_cannot_start_is_told_apart(scene: Scene) -> None:
-    del scene.engine.images["job:1"]
+    del scene.engine.world.images["job:1"]
     with pytest.raises(OutsideError, match="compose-failed") as raised:
         run(scene)
     assert raised.value.where.service == "migrate"
@@ -170,7 +179,7 @@ def test_a_container_removed_meanwhile_is_an_outside_failure(scene: Scene) -> No
 
     def remove(name: str, argument: str) -> None:
         if name == "wait":
-            scene.engine.alive.pop(argument)
+            scene.engine.world.containers.pop(argument)
 
     scene.engine.before = remove
     failure = fails(scene).failure

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from events import labels
 from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE
-from tests.support.engine_simulated import Life
+from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import COMPOSE_PROJECT as APP
 from tests.unit.projections.converge.scene import (
     ENVIRONMENT,
@@ -54,13 +54,13 @@ def test_no_release_and_no_healing_touches_what_is_not_ours(
         if before:
             scene.deploy(first)
         if fails:
-            scene.engine.lives[image_id("web:2")] = Life(exits_after=0.1, exit_code=1)
+            scene.engine.world.lives[image_id("web:2")] = Life(exits_after=0.1, exit_code=1)
         owner = scene.site.owner
         foreign: dict[str, str | None] = {}
         for name, found in others.items():
-            if any(one.name == name for one in scene.engine.alive.values()):
+            if any(one.name == name for one in scene.engine.world.containers.values()):
                 continue
-            made = scene.engine.alive[scene.engine.add(name, found=found)]
+            made = scene.engine.world.containers[scene.engine.add(name, found=found)]
             made.stopped = "exited" if stopped else None
             if not all(label in found for label in labels.IDENTITY) or (
                 (found[labels.PROJECT], found[labels.ENVIRONMENT], found[labels.LOG])
@@ -71,4 +71,4 @@ def test_no_release_and_no_healing_touches_what_is_not_ours(
         verdict = scene.deploy(second, first if before else None)
         if verdict.status == "completed":
             scene.heal(second)
-        assert {one: scene.engine.alive[one].stopped for one in foreign} == foreign
+        assert {one: scene.engine.world.containers[one].stopped for one in foreign} == foreign

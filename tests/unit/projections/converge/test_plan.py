@@ -18,8 +18,8 @@ from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE
 from projections.converge.operations import HostPlan
 from projections.converge.plan import Question, plan, plan_removal, shared_with
 from projections.engine.port import Container, ContainerState, PublishedPort
+from projections.engine.simulated_world import ONE_OFF
 from projections.engine.sweep import Owner
-from tests.support.engine_simulated import ONE_OFF
 from tests.unit.projections.converge.scene import COMPOSE_PROJECT as APP
 from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, LINEAGE, PROJECT, Spec, host_manifest
 

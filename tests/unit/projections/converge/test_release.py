@@ -26,13 +26,14 @@ from events.kernel.errors import OutsideError
 from events.log import EventLog, StreamAppend
 from events.manifest import Job, WaitCondition
 from events.memory import MemoryEventLog
-from tests.support.engine_simulated import ENDS_WELL, Life, another_machine
+from projections.engine.simulated_world import ENDS_WELL, Life
 from tests.unit.projections.converge.scene import (
     HOST,
     HOST_STREAM,
     STREAM,
     Scene,
     Spec,
+    another_machine,
     image_id,
     manifest_of,
 )
@@ -65,7 +66,7 @@ def as_proposed(stored: StoredEvent) -> ProposedEvent:
 
 
 def make_bad(scene: Scene, life: Life = CRASHES, ref: str = "web:2") -> None:
-    scene.engine.lives[image_id(ref)] = life
+    scene.engine.world.lives[image_id(ref)] = life
 
 
 def replaced(scene: Scene, release: str) -> list[tuple[str, str]]:
@@ -105,16 +106,16 @@ def test_events_are_the_controllers_and_in_one_undertaking(scene: Scene) -> None
 def test_unchanged_services_keep_their_containers(scene: Scene) -> None:
     first = manifest_of(web=Spec(), db=Spec(image="db:1"), other=Spec())
     scene.deploy(first)
-    before = {name: scene.engine.ids(name) for name in ("web", "db", "other")}
+    before = {name: scene.engine.world.ids(name) for name in ("web", "db", "other")}
     verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1"), other=Spec()), first)
     assert verdict.status == "completed"
-    assert scene.engine.ids("db") == before["db"]
-    assert scene.engine.ids("other") == before["other"]
-    assert scene.engine.ids("web") != before["web"]
+    assert scene.engine.world.ids("db") == before["db"]
+    assert scene.engine.world.ids("other") == before["other"]
+    assert scene.engine.world.ids("web") != before["web"]
     (event,) = [e for e in scene.of_release(verdict.release) if isinstance(e, ServiceReplaced)]
     assert (event.service, event.reason) == ("web", "changed")
     assert list(event.old_ids) == before["web"]
-    assert list(event.new_ids) == scene.engine.ids("web")
+    assert list(event.new_ids) == scene.engine.world.ids("web")
 
 
 def test_failed_first_release_stops_and_keeps_what_it_made(scene: Scene) -> None:
@@ -127,8 +128,8 @@ def test_failed_first_release_stops_and_keeps_what_it_made(scene: Scene) -> None
     assert failure.log_tail == ("cannot open the database",)
     assert failure.cause == "repository"
     assert scene.types(STREAM) == ["ReleaseStarted", "ReleaseFailed"]
-    assert len(scene.engine.ids("db")) == len(scene.engine.ids("web")) == 1
-    assert scene.engine.named("hello-prod-db-1").stopped == "exited"
+    assert len(scene.engine.world.ids("db")) == len(scene.engine.world.ids("web")) == 1
+    assert scene.engine.world.named("hello-prod-db-1").stopped == "exited"
     last = scene.events(STREAM)[-1]
     assert isinstance(last, ReleaseFailed)
     assert last.touched == ("local/db", "local/web")
@@ -137,13 +138,13 @@ def test_failed_first_release_stops_and_keeps_what_it_made(scene: Scene) -> None
 def test_failed_release_goes_back_and_holds(scene: Scene) -> None:
     first = manifest_of(web=Spec(), db=Spec(image="db:1"))
     scene.deploy(first)
-    db = scene.engine.ids("db")
+    db = scene.engine.world.ids("db")
     make_bad(scene)
     second = manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1"))
     verdict = scene.deploy(second, first, held_bad=frozenset({"sha256:older"}))
     assert verdict.status == "rolled_back"
-    assert scene.engine.ids("db") == db
-    assert scene.engine.named("hello-prod-web-1").image == image_id("web:1")
+    assert scene.engine.world.ids("db") == db
+    assert scene.engine.world.named("hello-prod-web-1").image == image_id("web:1")
     rolled, held = scene.events(STREAM)[-2:]
     assert isinstance(rolled, ReleaseRolledBack)
     assert isinstance(held, EnvironmentHeld)
@@ -219,7 +220,7 @@ def test_new_service_of_a_failed_release_goes_again(scene: Scene) -> None:
     make_bad(scene)
     verdict = scene.deploy(manifest_of(web=Spec(), extra=Spec(image="web:2")), first)
     assert verdict.status == "rolled_back"
-    assert scene.engine.ids("extra") == []
+    assert scene.engine.world.ids("extra") == []
     assert replaced(scene, verdict.release) == [("extra", "new"), ("extra", "restored")]
 
 
@@ -227,7 +228,7 @@ def test_same_manifest_again_that_fails_has_no_way_back(scene: Scene) -> None:
     first = manifest_of(web=Spec(), db=Spec(image="db:1"))
     scene.deploy(first)
     make_bad(scene, ref="web:1")
-    scene.engine.alive.clear()
+    scene.engine.world.containers.clear()
     verdict = scene.deploy(first, first)
     assert verdict.status == "failed"
     assert scene.types(STREAM)[-1] == "ReleaseFailed"
@@ -237,10 +238,10 @@ def test_same_manifest_again_that_fails_has_no_way_back(scene: Scene) -> None:
 def test_orphans_go_in_the_last_phase(scene: Scene) -> None:
     first = manifest_of(web=Spec(), db=Spec(image="db:1"))
     scene.deploy(first)
-    old = scene.engine.ids("db")
+    old = scene.engine.world.ids("db")
     verdict = scene.deploy(manifest_of(web=Spec()), first)
     assert verdict.status == "completed"
-    assert scene.engine.ids("db") == []
+    assert scene.engine.world.ids("db") == []
     assert [("remove", old[0])] == [call for call in scene.engine.calls if call[0] == "remove"]
     assert replaced(scene, verdict.release) == [("db", "orphan")]
     details = {e.phase: e.detail for e in scene.of_release(verdict.release) if isinstance(e, PhaseCompleted)}
@@ -254,12 +255,12 @@ def test_renamed_service_takes_over_the_port_and_gives_it_back(scene: Scene) -> 
     scene.deploy(first)
     renamed = manifest_of(new=Spec(more=port))
     assert scene.deploy(renamed, first).status == "completed"
-    assert scene.engine.ids("old") == []
+    assert scene.engine.world.ids("old") == []
     make_bad(scene)
     verdict = scene.deploy(manifest_of(third=Spec(image="web:2", more=port)), renamed)
     assert verdict.status == "rolled_back"
-    assert len(scene.engine.ids("new")) == 1
-    assert scene.engine.ids("third") == []
+    assert len(scene.engine.world.ids("new")) == 1
+    assert scene.engine.world.ids("third") == []
 
 
 def test_container_that_dies_before_the_last_look_fails_the_release(scene: Scene) -> None:
@@ -267,7 +268,7 @@ def test_container_that_dies_before_the_last_look_fails_the_release(scene: Scene
     dies_later = manifest_of(
         a=Spec(image="web:2"), b=Spec(image="db:1", waits_for={"c": "service_healthy"}), c=Spec()
     )
-    scene.engine.lives[image_id("web:1")] = Life(healthy_after=0.1)
+    scene.engine.world.lives[image_id("web:1")] = Life(healthy_after=0.1)
     verdict = scene.deploy(dies_later)
     assert verdict.status == "failed"
     assert verdict.failure is not None
@@ -276,7 +277,7 @@ def test_container_that_dies_before_the_last_look_fails_the_release(scene: Scene
 
 
 def test_unreachable_engine_at_the_start_starts_nothing(scene: Scene) -> None:
-    scene.engine.reachable = False
+    scene.engine.world.reachable = False
     with pytest.raises(OutsideError, match="engine-unreachable"):
         scene.deploy(manifest_of(web=Spec()))
     assert scene.types(STREAM) == []
@@ -291,7 +292,7 @@ def test_engine_lost_in_the_middle_gives_no_verdict_and_the_next_run_goes_on(sce
 
     def lose(name: str, _argument: str) -> None:
         if name == "up-done":
-            scene.engine.reachable = False
+            scene.engine.world.reachable = False
 
     scene.engine.before = lose
     second = manifest_of(web=Spec(image="web:2"))
@@ -300,7 +301,7 @@ def test_engine_lost_in_the_middle_gives_no_verdict_and_the_next_run_goes_on(sce
         scene.run(work)
     assert scene.types(STREAM)[-1] == "ReleaseStarted"
     assert "PhaseFailed" not in scene.types(f"release/{work.release}")
-    scene.engine.before, scene.engine.reachable = None, True
+    scene.engine.before, scene.engine.world.reachable = None, True
     again = scene.work(second, first, release=work.release, started=True)
     assert scene.run(again).status == "completed"
     assert scene.types(HOST_STREAM) == ["HostReached", "HostUnreachable", "HostReached"]
@@ -310,7 +311,7 @@ def test_engine_lost_in_the_middle_gives_no_verdict_and_the_next_run_goes_on(sce
 def test_another_machine_is_refused_before_anything(scene: Scene) -> None:
     first = manifest_of(web=Spec())
     scene.deploy(first)
-    scene.engine.identity_now = another_machine()
+    scene.engine.world.identity = another_machine()
     scene.engine.calls.clear()
     with pytest.raises(OutsideError, match="host-is-another-machine"):
         scene.deploy(manifest_of(web=Spec(image="web:2")), first)
@@ -333,16 +334,16 @@ def test_unknown_host_fails_the_release(scene: Scene) -> None:
 def test_empty_manifest_never_prunes(scene: Scene, hosts: dict[str, object]) -> None:
     first = manifest_of(web=Spec())
     scene.deploy(first)
-    ids = scene.engine.ids("web")
+    ids = scene.engine.world.ids("web")
     empty = type(first).model_validate({**first.model_dump(), "hosts": hosts})
     verdict = scene.deploy(empty, first)
     assert verdict.failure is not None
     assert verdict.failure.code == "manifest-empty"
-    assert scene.engine.ids("web") == ids
+    assert scene.engine.world.ids("web") == ids
 
 
 def test_job_runs_once_for_its_hash_before_its_dependent(scene: Scene) -> None:
-    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    scene.engine.world.lives[image_id("job:1")] = ENDS_WELL
     first = manifest_of(web=Spec(waits_for={"migrate": "service_completed_successfully"}), migrate=JOB)
     assert scene.deploy(first).status == "completed"
     order = [name for name, _ in scene.engine.calls if name in {"run_job", "up"}]
@@ -357,11 +358,11 @@ def test_job_runs_once_for_its_hash_before_its_dependent(scene: Scene) -> None:
 
 def test_failing_job_leaves_its_dependent_untouched(scene: Scene) -> None:
     needs: Mapping[str, WaitCondition] = {"migrate": "service_completed_successfully"}
-    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    scene.engine.world.lives[image_id("job:1")] = ENDS_WELL
     first = manifest_of(web=Spec(waits_for=needs), migrate=JOB)
     scene.deploy(first)
-    web = scene.engine.ids("web")
-    scene.engine.lives[image_id("job:2")] = Life(exits_after=0.0, exit_code=4, log=("no such table",))
+    web = scene.engine.world.ids("web")
+    scene.engine.world.lives[image_id("job:2")] = Life(exits_after=0.0, exit_code=4, log=("no such table",))
     second = manifest_of(
         web=Spec(image="web:2", waits_for=needs),
         migrate=Spec(image="job:2", job=Job()),
@@ -370,7 +371,7 @@ def test_failing_job_leaves_its_dependent_untouched(scene: Scene) -> None:
     assert verdict.status == "rolled_back"
     assert verdict.failure is not None
     assert (verdict.failure.code, verdict.failure.exit_code) == ("job-failed", 4)
-    assert scene.engine.ids("web") == web
+    assert scene.engine.world.ids("web") == web
     assert "JobFailed" in scene.types(STREAM)
     assert scene.engine.count("run_job") == 2
 
@@ -380,7 +381,7 @@ def test_former_job_runs_again_on_the_way_back_only_when_it_asks(
     scene: Scene, *, on_rollback: bool, runs: int
 ) -> None:
     for ref in ("job:1", "job:2"):
-        scene.engine.lives[image_id(ref)] = ENDS_WELL
+        scene.engine.world.lives[image_id(ref)] = ENDS_WELL
     first = manifest_of(web=Spec(), migrate=Spec(image="job:1", job=Job(on_rollback=on_rollback)))
     scene.deploy(first)
     make_bad(scene)
@@ -393,7 +394,7 @@ def test_former_job_runs_again_on_the_way_back_only_when_it_asks(
 
 
 def test_rollback_runs_a_job_that_asks_for_it(scene: Scene) -> None:
-    scene.engine.lives[image_id("job:1")] = ENDS_WELL
+    scene.engine.world.lives[image_id("job:1")] = ENDS_WELL
     first = manifest_of(web=Spec(), migrate=Spec(image="job:1", job=Job(on_rollback=True)))
     second = manifest_of(web=Spec(image="web:2"), migrate=Spec(image="job:1", job=Job(on_rollback=True)))
     scene.deploy(first)

@@ -17,7 +17,7 @@ from events.log import StreamAppend
 from events.manifest import Job, Manifest
 from events.memory import MemoryEventLog
 from projections.converge.release import ReleaseWork, Verdict
-from tests.support.engine_simulated import ENDS_WELL, ONE_OFF, Life
+from projections.engine.simulated_world import ENDS_WELL, ONE_OFF, Life
 from tests.unit.projections.converge.scene import LINEAGE, STREAM, Scene, Spec, image_id, manifest_of
 
 REFS = ("web:1", "web:2", "bad:1", "db:1", "db:2", "job:1", "job:2")
@@ -57,8 +57,8 @@ class Play:
         self.scene = Scene(root=folder, log=self.log)
         self.scene.have(*REFS)
         for ref in ("job:1", "job:2"):
-            self.scene.engine.lives[image_id(ref)] = ENDS_WELL
-        self.scene.engine.lives[image_id("bad:1")] = Life(exits_after=0.3, exit_code=3)
+            self.scene.engine.world.lives[image_id(ref)] = ENDS_WELL
+        self.scene.engine.world.lives[image_id("bad:1")] = Life(exits_after=0.3, exit_code=3)
         self.first = old_manifest()
         assert self.scene.deploy(self.first).status == "completed"
         self.second = second
@@ -124,7 +124,7 @@ def bad_manifest() -> Manifest:
 def running(scene: Scene) -> dict[str, list[str]]:
     """Images of what runs, by service; every service once."""
     found: dict[str, list[str]] = {}
-    for one in scene.engine.alive.values():
+    for one in scene.engine.world.containers.values():
         if one.labels.get(ONE_OFF) != "True":
             found.setdefault(one.labels["stagecraft.service"], []).append(one.image)
     return found
@@ -139,7 +139,7 @@ def check_end(play: Play, verdict: Verdict, *, good: bool) -> None:
     scene = play.scene
     assert verdict.status == ("completed" if good else "rolled_back")
     assert running(scene) == expected(play.second if good else play.first)
-    assert not [one for one in scene.engine.alive.values() if one.labels.get(ONE_OFF) == "True"]
+    assert not [one for one in scene.engine.world.containers.values() if one.labels.get(ONE_OFF) == "True"]
     ends = Counter(scene.types(STREAM))
     assert ends["ReleaseStarted"] == 2
     assert ends["ReleaseCompleted"] == (2 if good else 1)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from events.catalog import Event, Failure
 from events.catalog.environment import (
+    BreakerClosed,
+    BreakerOpened,
     DeployDeferred,
     DeployRequested,
     DeploySkipped,
@@ -104,6 +107,13 @@ class History:
                 },
             ),
         )
+
+    def breaker_opened(self) -> None:
+        until = self.clock.now() + timedelta(minutes=5)
+        self.append("environment", BreakerOpened(attempts=5, until=until, reason="it ends"))
+
+    def breaker_closed(self) -> None:
+        self.append("environment", BreakerClosed(reason="cool-down"))
 
     def render_failed(self, revision: str) -> None:
         self.append("environment", RenderFailed(revision=revision, failure=FAILURE))

@@ -184,6 +184,22 @@ def test_under_a_hold_its_target_is_desired(history: History, views: Path) -> No
     }
 
 
+def test_a_rest_of_healing_is_shown_until_it_ends_or_a_release_comes(history: History, views: Path) -> None:
+    history.deployed("a")
+    history.breaker_opened()
+    assert known(history, views).breaker == {
+        "attempts": 5,
+        "until": "2026-01-02T03:09:09Z",
+        "reason": "it ends",
+        "since": "2026-01-02T03:04:09.000Z",
+    }
+    history.breaker_closed()
+    assert known(history, views).breaker is None
+    history.breaker_opened()
+    history.requested("b", revision="c2")
+    assert known(history, views).breaker is None
+
+
 def test_a_resumed_hold_gives_way_to_what_git_shows(history: History, views: Path) -> None:
     first = history.deployed("a")
     second = history.deployed("b", revision="c2", previous=first)

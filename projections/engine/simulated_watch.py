@@ -1,0 +1,48 @@
+"""What a watch of a simulated engine tells: the differences between one look and the next.
+
+Containers of a world live by the clock and not by themselves, so nobody is there to say that one ended; and
+a world in a file is changed by others. Looking again finds all of it. What came and went between two looks
+is missed, as hints may be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from events import labels
+from events.kernel.clock import Clock
+from projections.engine import simulated_answers as answers
+from projections.engine.events import event_of
+from projections.engine.port import EngineEvent
+from projections.engine.simulated_world import SimulatedContainer, World
+
+_PAUSE_SECONDS = 0.2  # between two looks
+_WORDS = {"running": "start", "exited": "die", "restarting": "die", "paused": "pause"}
+
+States = Mapping[str, tuple[str, SimulatedContainer]]  # state and container by id
+
+
+def states(world: World, now: float) -> States:
+    """Of the containers that the filter by label, which the product sets, lets through."""
+    return {
+        key: (world.moment(one, now).state, one)
+        for key, one in world.containers.items()
+        if labels.PROJECT in one.labels
+    }
+
+
+async def changes(look: Callable[[], States], *, clock: Clock) -> AsyncGenerator[EngineEvent]:
+    """What changes from now on; the first item says that it is looked for. Raises what `look` raises."""
+    before = look()
+    yield EngineEvent()
+    while True:
+        await clock.sleep(_PAUSE_SECONDS)
+        now = look()
+        for key in sorted({*before, *now}):
+            was, one = before.get(key, ("", None))
+            becomes, one = now.get(key, ("", one))
+            action = "" if was == becomes else _WORDS.get(becomes, "") if becomes else "destroy"
+            if action and one is not None:
+                yield event_of(json.loads(answers.event(action, one)))
+        before = now

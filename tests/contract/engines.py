@@ -1,0 +1,163 @@
+"""The engines behind the port, each with what the suite needs around it.
+
+That is images that behave in a known way, a Compose project of the test's own, a clock that moves the
+engine's time, and an engine of the same kind that does not answer. The suite is all `test_engine_*` modules
+here and asks through the port alone; an adapter is done when it passes what the others pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events import labels
+from events.kernel.clock import Clock, SystemClock
+from events.kernel.errors import StagecraftError
+from projections.engine.docker import DockerEngine
+from projections.engine.port import App, Container, Engine, EngineWatch
+from projections.engine.simulated import SimulatedEngine
+from projections.engine.simulated_world import Life, World
+from tests.support.images import HEALTHY, TestImages
+from tests.support.time import FakeClock
+
+GONE = "0" * 64
+WAIT_SECONDS = 15.0
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """An engine under test and the world around it."""
+
+    engine: Engine
+    watch: EngineWatch  # the same one
+    silent: Engine  # of the same kind, does not answer
+    silent_watch: EngineWatch
+    clock: Clock
+    compose_project: str
+    steady: str  # image: runs until it is stopped, and ends at once then; has sh, cat, echo
+    steady_id: str
+    healthy: str  # the same, with a health check that succeeds
+    sick: str  # the same, with one that never does
+    failing: str  # prints "cannot open the database" and ends with 4
+    succeeding: str  # prints "job v1 ran" and ends with 0
+    absent: str  # no engine has it and nobody listens at its registry
+
+    def app(self, **services: Document) -> App:
+        """A document of these services, each a steady one with our labels unless it says otherwise."""
+        complete = {
+            name: {"image": self.steady, "labels": ours(name), **service}
+            for name, service in services.items()
+        }
+        return App(compose_project=self.compose_project, document={"services": complete})
+
+    async def found(self) -> dict[str, Container]:
+        """The project's containers by name, without the project's part of it."""
+        containers = await self.engine.containers(self.compose_project)
+        return {found.name.removeprefix(f"{self.compose_project}-"): found for found in containers}
+
+    async def only(self) -> Container:
+        """The project's only container."""
+        (container,) = await self.engine.containers(self.compose_project)
+        return container
+
+    async def eventually(self, what: str, look: Callable[[], Awaitable[bool]]) -> None:
+        """Return when `look` says yes."""
+        deadline = self.clock.monotonic() + WAIT_SECONDS
+        while not await look():
+            assert self.clock.monotonic() < deadline, f"waited in vain: {what}"
+            await self.clock.sleep(0.05)
+
+
+def ours(service: str) -> dict[str, str]:
+    """The labels of a container of ours."""
+    return {
+        labels.PROJECT: "shop",
+        labels.ENVIRONMENT: "prod",
+        labels.SERVICE: service,
+        labels.SERVICE_HASH: f"hash-of-{service}",
+        labels.LOG: "log-1",
+    }
+
+
+async def raised(kind: type[StagecraftError], call: Awaitable[object]) -> StagecraftError:
+    """The error that `call` ends with."""
+    with pytest.raises(kind) as caught:
+        await call
+    return caught.value
+
+
+def docker(project: str, images: TestImages, folder: Path) -> Generator[Adapter]:
+    """The engine of this machine."""
+    steady = images.web()
+    engine = DockerEngine(None, folder / "run")
+    silent = DockerEngine(f"unix://{folder}/nobody.sock", folder / "run")
+    try:
+        yield Adapter(
+            engine=engine,
+            watch=engine,
+            silent=silent,
+            silent_watch=silent,
+            clock=SystemClock(),
+            compose_project=f"{project}-prod",
+            steady=steady,
+            steady_id=images.image_id(steady),
+            healthy=images.web(name="healthy", health=HEALTHY),
+            sick=images.sick(name="sick"),
+            failing=images.crashing(name="failing", code=4),
+            succeeding=images.job(),
+            absent=images.absent(),
+        )
+    finally:
+        engine.close()
+        silent.close()
+
+
+def simulated(path: Path | None) -> Adapter:
+    """A simulated engine; with `path` its world is in that file."""
+    clock = FakeClock()
+    engine = SimulatedEngine(clock=clock, path=path)
+    silent = SimulatedEngine(clock=clock, world=World(reachable=False))
+    names = ("steady", "healthy", "sick", "failing", "succeeding")
+    with engine.turn() as world:
+        world.images.update({f"test/{name}:v1": f"sha256:{name.encode().hex():0>64}" for name in names})
+        world.silent_registries.append("127.0.0.1:9")
+        world.lives.update(_LIVES)
+        steady_id = world.images["test/steady:v1"]
+    return Adapter(
+        engine=engine,
+        watch=engine,
+        silent=silent,
+        silent_watch=silent,
+        clock=clock,
+        compose_project="shop-prod",
+        steady="test/steady:v1",
+        steady_id=steady_id,
+        healthy="test/healthy:v1",
+        sick="test/sick:v1",
+        failing="test/failing:v1",
+        succeeding="test/succeeding:v1",
+        absent="127.0.0.1:9/test/absent:v1",
+    )
+
+
+# What the real images and commands do, said in words.
+_LIVES = {
+    "test/healthy:v1": Life(healthy_after=0.2),
+    "test/sick:v1": Life(
+        unhealthy_after=0.6, health_output="the database does not answer\n", health_budget_seconds=6.6
+    ),
+    "test/failing:v1": Life(exits_after=0.05, exit_code=4, log=("cannot open the database",)),
+    "test/succeeding:v1": Life(exits_after=0.05, log=("job v1 ran",)),
+    "test/steady:v1 sh -c echo one; echo two; echo three >&2": Life(
+        exits_after=0.05, log=("one", "two", "three")
+    ),
+    "test/steady:v1 cat": Life(exits_after=0.05),
+    "test/steady:v1 /bin/nothing": Life(
+        start_error='exec: "/bin/nothing": stat /bin/nothing: no such file or directory'
+    ),
+}

@@ -1,0 +1,79 @@
+"""The soak by itself, as `make soak` runs it: `python -m tests.soak --seconds N --seed N --report FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.conftest import FOREIGN_PREFIXES, GIT_IDENTITY
+from tests.soak.report import page
+from tests.soak.run import soak
+
+_DEFAULT_SECONDS = 3600.0
+_FAILED = 1
+_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run it and write the report; exit code 1 when anything was not as it should be."""
+    asked = _parsed()
+    seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1_000_000)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix="stagecraft-soak-"))
+    _isolate(folder)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)  # noqa: T201  # a program of its own
+
+    tell(f"seed {seed}, {asked.seconds:g} s")
+    try:
+        result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        tell("interrupted; nothing is kept")
+        return _INTERRUPTED
+    if asked.report is not None:
+        asked.report.write_text(page(result))
+    for fault in result.faults:
+        tell(f"FAULT: {fault}")
+    if result.faults:
+        tell(f"what was said and recorded is kept in {folder}")
+        return _FAILED
+    shutil.rmtree(folder)
+    tell("it ended in sync")
+    return 0
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser.add_argument("--seconds", type=float, default=_DEFAULT_SECONDS)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--report", type=Path)
+    return parser.parse_args()
+
+
+def _isolate(folder: Path) -> None:
+    """An empty HOME with a Git identity; nothing of the person who runs it shines through."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
+        del os.environ[name]
+    configuration = folder / "gitconfig"
+    configuration.write_text(GIT_IDENTITY)
+    os.environ |= {
+        "HOME": str(folder),
+        "GIT_CONFIG_GLOBAL": str(configuration),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
