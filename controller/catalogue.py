@@ -14,7 +14,7 @@ image of the same name in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from controller.registry.manifests import lacking
 from controller.registry.names import image_name
@@ -25,7 +25,7 @@ from projections.engine.errors import IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.registry.client import RegistryClient
+    from controller.registry.client import Found
     from gitops.pins import Lookup
     from projections.engine.port import Engine, Image
 
@@ -34,12 +34,20 @@ IMAGE_PLATFORM_MISSING = error_code(
 )
 
 
+class Registries(Protocol):
+    """Whoever asks registries; see `controller.registry.client`."""
+
+    async def find(self, ref: str, *, known: str | None = None) -> Found:
+        """What `ref` means now."""
+        ...
+
+
 @dataclass(slots=True)
 class EngineCatalogue:
     """The images of one engine and of all registries."""
 
     engine: Engine
-    registry: RegistryClient | None = None  # None: the engine asks registries
+    registry: Registries | None = None  # None: the engine asks registries
     _platform: str | None = None  # of the engine; None: not asked yet
 
     async def resolve(self, ref: str, lookup: Lookup, *, known: str | None = None) -> ImagePin:

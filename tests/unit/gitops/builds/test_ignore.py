@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import PurePosixPath
+from typing import Any, cast
 
 import pytest
 from docker.utils.build import PatternMatcher
@@ -72,7 +72,7 @@ def _by_docker(patterns: list[str], path: str) -> bool:
     for pattern in patterns:
         body = pattern.removeprefix("!")
         top = "/".join(path.split("/")[: body.count("/") + 1])
-        if top.count("/") == body.count("/") and PatternMatcher([body]).matches(PurePosixPath(top)):
+        if top.count("/") == body.count("/") and cast("Any", PatternMatcher([body])).matches(top):
             out = not pattern.startswith("!")
     return out
 
