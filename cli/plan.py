@@ -85,6 +85,7 @@ async def previewed(
 ) -> Preview:
     """The plan of a commit against what the home's log says is deployed."""
     from controller.bootstrap import open_catalogue, open_log
+    from controller.building import pins_of_builds
     from controller.decide.state import fold
     from controller.preview import preview
     from controller.recorded import recorded_manifest
@@ -106,9 +107,10 @@ async def previewed(
     pins = state.pins
     if live:
         with open_catalogue(settings.home) as catalogue:
-            refs = unpinned(made, {})
+            built = await pins_of_builds(catalogue, made.builds.values())
+            refs = {ref: how for ref, how in unpinned(made, built).items() if ref not in made.built_refs}
             resolved = await resolve_pins(refs, sticky=state.pins, catalogue=catalogue)
-            pins = resolved.or_raise()
+            pins = {**built, **pins, **resolved.or_raise()}
     deployed = recorded_manifest(settings.home, state.deployed_digest)
     return preview(made, pins=pins, deployed=deployed, revision=revision, only=tuple(only))
 

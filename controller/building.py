@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from events.catalog.environment import ImageBuilt
-from events.kernel.errors import OutsideError, StagecraftError, Where, error_code
-from events.manifest import ImagePin
+from events.kernel.errors import OutsideError, UserError, Where, error_code
 from gitops.builds.archive import write_archive
-from projections.engine.errors import IMAGE_NOT_FOUND
+from projections.engine.building import push_failed
 from projections.engine.port import ImageRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from controller.context import Context
+    from events.manifest import ImagePin
     from gitops.builds.spec import Build
+    from gitops.pins import ImageCatalogue
     from gitops.source.tree import Tree
     from projections.engine.port import Image, ImageBuilder
 
@@ -61,29 +62,10 @@ async def pin_of_build(
     `registry-unreachable` or `engine-unreachable`, UserError `build-failed`, all with the service.
     """
     try:
-        found = await _existing(context, build)
-        if found is not None:
-            return found
-        built = await _build(context, build, tree=tree, title=title)
-        began, image = built
-        if build.pushed:
-            context.progress(f"{title}: push {build.ref}")
-            await _workshop(context, build).builder.push(build.ref, seconds=_workshop(context, build).seconds)
-        seconds = round(context.clock.monotonic() - began, 3)
-        record(
-            ImageBuilt(
-                service=build.service,
-                revision=revision,
-                ref=build.ref,
-                image_id=image.id,
-                pushed=build.pushed,
-                seconds=seconds,
-            )
-        )
-        if build.pushed:
-            return await context.catalogue.pushed(build.ref)
-        return ImagePin(ref=build.ref, pin=image.id, pin_kind="image-id")
-    except StagecraftError as error:
+        return await _pin(context, build, tree=tree, revision=revision, title=title, record=record)
+    except (UserError, OutsideError) as error:
+        if type(error) not in (UserError, OutsideError):
+            raise  # a special one, which its catcher knows by its class
         raise type(error)(
             error.code,
             error.message,
@@ -93,18 +75,43 @@ async def pin_of_build(
         ) from error
 
 
-async def _existing(context: Context, build: Build) -> ImagePin | None:
-    """What was built from the same before, by whomever."""
+async def _pin(
+    context: Context,
+    build: Build,
+    *,
+    tree: Tree,
+    revision: str,
+    title: str,
+    record: Callable[[ImageBuilt], None],
+) -> ImagePin:
+    found = await context.catalogue.built(build.ref, pushed=build.pushed)
+    if found is not None:
+        return found
+    began, image = await _build(context, build, tree=tree, title=title)
     if build.pushed:
-        try:
-            return await context.catalogue.pushed(build.ref)
-        except OutsideError as error:
-            if error.code != IMAGE_NOT_FOUND:
-                raise
-            return None
-    workshop = _workshop(context, build)
-    held = await workshop.builder.image(build.ref)
-    return None if held is None else ImagePin(ref=build.ref, pin=held.id, pin_kind="image-id")
+        context.progress(f"{title}: push {build.ref}")
+        workshop = _workshop(context, build)
+        await workshop.builder.push(build.ref, seconds=workshop.seconds)
+    record(
+        ImageBuilt(
+            service=build.service,
+            revision=revision,
+            ref=build.ref,
+            image_id=image.id,
+            pushed=build.pushed,
+            seconds=round(context.clock.monotonic() - began, 3),
+        )
+    )
+    pin = await context.catalogue.built(build.ref, pushed=build.pushed)
+    if pin is None:
+        raise push_failed(build.ref, "the registry does not have it")
+    return pin
+
+
+async def pins_of_builds(catalogue: ImageCatalogue, builds: Iterable[Build]) -> dict[str, ImagePin]:
+    """The pins of those images that are built already; nothing is built."""
+    found = [await catalogue.built(build.ref, pushed=build.pushed) for build in builds]
+    return {pin.ref: pin for pin in found if pin is not None}
 
 
 async def _build(context: Context, build: Build, *, tree: Tree, title: str) -> tuple[float, Image]:

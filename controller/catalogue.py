@@ -71,12 +71,20 @@ class EngineCatalogue:
         digest = await self._registry_digest(ref, lookup, known=known)
         return ImagePin(ref=ref, pin=digest, pin_kind="repo-digest")
 
-    async def pushed(self, ref: str) -> ImagePin:
-        """The pin of `ref` by its registry alone, for an image whose name says what it is made from.
+    async def built(self, ref: str, *, pushed: bool) -> ImagePin | None:
+        """The image whose name says what it was built from: by its registry if it is pushed, else by id.
 
-        Raises as `resolve`.
+        None when it is not built. Raises as `resolve`.
         """
-        digest = await self._registry_digest(ref, None, known=None)
+        if not pushed:
+            held = await self.engine.image(ref)
+            return None if held is None else ImagePin(ref=ref, pin=held.id, pin_kind="image-id")
+        try:
+            digest = await self._registry_digest(ref, None, known=None)
+        except OutsideError as error:
+            if error.code != IMAGE_NOT_FOUND:
+                raise
+            return None
         return ImagePin(ref=ref, pin=digest, pin_kind="repo-digest")
 
     async def keep(self, pin: ImagePin, *, project: str, service: str) -> None:

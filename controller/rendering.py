@@ -153,7 +153,7 @@ class _Rendering:
 
     async def _pins(self, made: Draft) -> dict[str, ImagePin]:
         """A pin for each reference: sticky ones first, then what registries say, then what is built."""
-        built = {build.ref for build in made.builds.values()}
+        built = made.built_refs
         kept = {None: set(self.state.pins), "policy": built, "person": set[str]()}[self.refresh]
         sticky = {ref: pin for ref, pin in self.state.pins.items() if ref in kept}
         wanted = {ref: how for ref, how in unpinned(made, sticky).items() if ref not in built}

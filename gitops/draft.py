@@ -75,6 +75,11 @@ class Draft:
     findings: tuple[Finding, ...]
 
     @property
+    def built_refs(self) -> frozenset[str]:
+        """The references of images that are built here."""
+        return frozenset(build.ref for build in self.builds.values())
+
+    @property
     def render_key(self) -> str:
         """The name of this render."""
         return render_key(self.inputs, self.renderer)

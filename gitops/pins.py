@@ -60,8 +60,8 @@ class ImageCatalogue(Protocol):
         """
         ...
 
-    async def pushed(self, ref: str) -> ImagePin:
-        """What `ref` means by its registry alone. Raises as `resolve`."""
+    async def built(self, ref: str, *, pushed: bool) -> ImagePin | None:
+        """The image whose name says what it was built from, None when it is not built; else as `resolve`."""
         ...
 
     async def keep(self, pin: ImagePin, *, project: str, service: str) -> None:

@@ -166,3 +166,17 @@ def test_with_a_registry_it_is_pushed_and_pinned_by_what_the_registry_says(
         pin = builders.team.release(builders.team.releases()[0]["id"])["images"]["web"]
         assert pin["pin_kind"] == "repo-digest"
         registry.forget(builders.engine)
+
+
+def test_a_plan_and_a_rendering_build_nothing_and_know_what_is_built(builders: Builders) -> None:
+    builders.merge()
+    work, cli = builders.team.repository.work, builders.team.cli
+    plan = cli.run("plan", "--env", "prod", "--live", cwd=work).expect(0)
+    assert "Images resolved at deploy: stagecraft.local/" in plan.stdout
+    refused = cli.run("config", "render", "--env", "prod", cwd=work).expect(1)
+    assert "image-not-built" in refused.stderr
+    builders.team.look().expect(0)
+    assert "nothing changes" in cli.run("plan", "--env", "prod", "--live", cwd=work).expect(0).stdout
+    document = cli.run("config", "render", "--env", "prod", "--json", cwd=work).expect(0).json()
+    (built,) = builders.built()
+    assert document["services"]["web"]["image"] == built["image_id"]

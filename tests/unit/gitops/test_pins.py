@@ -31,8 +31,8 @@ class FakeCatalogue:
             raise OutsideError(IMAGE_NOT_FOUND, f"no {ref}")
         return ImagePin(ref=ref, pin=DIGEST, pin_kind="repo-digest")
 
-    async def pushed(self, ref: str) -> ImagePin:
-        return await self.resolve(ref, Lookup())
+    async def built(self, ref: str, *, pushed: bool) -> ImagePin | None:
+        raise AssertionError(f"{ref} is not built here, pushed={pushed}")
 
     async def keep(self, pin: ImagePin, *, project: str, service: str) -> None:
         self.asked.append((f"{project}/{service}", pin.ref))
