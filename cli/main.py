@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import config, controller, demo, events, lock, releases
+from cli import config, controller, demo, events, hosts, lock, releases
 from cli.console import Console, ReaderGoneError, internal_error
 from cli.deploy import deploy
 from cli.doctor import doctor
@@ -57,6 +57,7 @@ app.add_typer(events.app, name="events")
 controller.app.command("unit")(unit)
 app.add_typer(controller.app, name="controller")
 app.add_typer(lock.app, name="lock")
+app.add_typer(hosts.app, name="hosts")
 app.add_typer(config.app, name="config")
 app.add_typer(demo.app, name="demo")
 app.command("doctor")(doctor)

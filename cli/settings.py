@@ -38,6 +38,8 @@ ENVIRONMENT_NOT_SINGLE = error_code(
     "environment-not-single", "The command works on one environment and several were named."
 )
 
+REASON_REQUIRED = error_code("reason-required", "The command is recorded with a reason and none was given.")
+
 DEFAULT_CONFIG = "stagecraft.yml"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -142,6 +144,13 @@ def _switch(flag: bool | None, variable: str, *, environ: Mapping[str, str]) -> 
         why=f"its value is {written!r}",
         next=f"set {variable} to true or false, or unset it",
     )
+
+
+def required_reason(reason: str, what: str) -> str:
+    """`reason`, which must say something. Raises UserError `reason-required`."""
+    if not reason.strip():
+        raise UserError(REASON_REQUIRED, f"{what} with a reason", next="add --reason TEXT")
+    return reason
 
 
 def normalised(argv: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from events.kernel.errors import UserError, error_code
@@ -50,11 +51,22 @@ def find_environment(log: EventLog | None, named: str) -> Target:
             next="name it as PROJECT/ENVIRONMENT",
         )
     if not found:
-        listed = ", ".join(map(str, known)) or "none: nothing was deployed from this home yet"
-        raise UserError(
-            ENVIRONMENT_UNKNOWN, f"unknown environment {named!r}", why=f"known environments: {listed}"
-        )
+        raise unknown_environment(named, known)
     return found[0]
+
+
+def unknown_environment(named: str, known: Sequence[Target]) -> UserError:
+    """The error `environment-unknown`: it lists the known ones and proposes one that is spelled alike."""
+    listed = ", ".join(map(str, known)) or "none: nothing was deployed from this home yet"
+    near = get_close_matches(named, [*(one.name for one in known), *map(str, known)], n=1)
+    return UserError(
+        ENVIRONMENT_UNKNOWN,
+        f"unknown environment {named!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        why=f"known environments: {listed}",
+        next="stagecraft status"
+        if known
+        else "stagecraft deploy --env NAME, or name the home with --home DIR",
+    )
 
 
 def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project: str) -> tuple[str, ...]:
@@ -64,9 +76,12 @@ def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project:
     """
     chosen = {one.removeprefix(f"{project}/") for one in wanted} or set(known)
     for name in sorted(chosen - set(known)):
+        near = get_close_matches(name, sorted(known), n=1)
         raise UserError(
             ENVIRONMENT_UNKNOWN,
-            f"project {project!r} has no environment {name!r}",
+            f"project {project!r} has no environment {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else ""),
             why=f"known environments: {', '.join(sorted(known))}",
+            next="name one of them with --env, or add it to stagecraft.yml",
         )
     return tuple(sorted(chosen))
