@@ -144,3 +144,18 @@ def test_what_is_no_address_of_a_registry_is_not_asked(asker: Asker, address: st
     error = asker.fails(f"{address}/web:v1")
     assert error.code == "registry-unreachable"
     assert "no address of a registry" in error.why
+
+
+def test_a_configuration_that_is_not_the_one_named_is_no_answer(asker: Asker, server: WebServer) -> None:
+    config = b'{"os":"linux","architecture":"amd64"}'
+    named = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    manifest = f'{{"schemaVersion":2,"config":{{"digest":"{named}"}}}}'.encode()
+    given = config
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(body=given if "/blobs/" in asked.path else manifest)
+
+    server.answer = answer
+    assert asker.find(f"{server.address}/web:v1").platforms == ("linux/amd64",)
+    given = config + b" "
+    assert "does not have the digest" in asker.fails(f"{server.address}/web:v1").why
