@@ -52,13 +52,13 @@ def run(
         from cli.daemon import run_for_ever
 
         return run_for_ever(settings, repo, branch=branch, grace_seconds=grace, controller_file=controller)
-    from cli.policy import policy_of
+    from cli.policy import operator_settings
     from controller.bootstrap import open_context
     from controller.look import look
     from controller.repositories import watched
 
-    policy = policy_of(settings, controller)
-    with open_context(settings.home, progress=settings.console.progress, policy=policy) as context:
+    operator = operator_settings(settings, controller)
+    with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         repository = watched(settings.home, repo, cwd=settings.cwd)
         outcomes = asyncio.run(
             look(
@@ -75,7 +75,7 @@ def run(
 
 def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: str | None) -> int:
     from cli.plan import as_text
-    from cli.policy import policy_of
+    from cli.policy import operator_settings
     from controller.branch_preview import preview_branch
 
     shown = asyncio.run(
@@ -86,7 +86,7 @@ def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: s
             environments=settings.environments,
             config_path=settings.config,
             cwd=settings.cwd,
-            policy=policy_of(settings, controller_file),
+            policy=operator_settings(settings, controller_file).policy,
         )
     )
     settings.console.line("\n\n".join(as_text(one) for one in shown))
@@ -107,6 +107,7 @@ _WORDS = {
     "in-sync": "in sync",
     "completed": "completed",
     "deferred": "deferred",
+    "awaiting": "awaiting",
     "render-failed": "the commit could not be rendered; nothing was touched",
     "failed": "failed",
     "rolled_back": "failed and was rolled back: the former version runs",

@@ -29,7 +29,7 @@ def run_for_ever(
 
     named = settings.home.controller_file if controller_file is None else settings.cwd / controller_file
     file = load_controller_file(named, required=controller_file is not None)
-    with open_context(settings.home, progress=_timed(settings), policy=file.policy) as context:
+    with open_context(settings.home, progress=_timed(settings), settings=file) as context:
         repository = watched(settings.home, repo, cwd=settings.cwd)
         source = Source(
             context=context,

@@ -22,11 +22,17 @@ def deploy(
     ] = None,
     allow: AllowOption = None,
     controller: ControllerOption = None,
+    refresh_images: Annotated[
+        bool, typer.Option("--refresh-images", help="Look tags up again: run what they mean now.")
+    ] = False,
 ) -> int:
     """Deploy a commit of this repository and wait until it is up.
 
     What the Compose files may ask of a host is said in `controller.yml`; --allow adds to that for this very
     Manifest in this environment.
+
+    Images that CI has not pushed yet are waited for. A tag means what it meant when this environment used it
+    first, unless --refresh-images or the project's `images.refresh` has it looked up again.
 
     When another process works on the environment, the Release is asked for at once and followed until it
     is up, whoever does the work. Whatever fails, the version before is left running or brought back.
@@ -39,7 +45,7 @@ def deploy(
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.interrupts import run_to_verdict
     from cli.plan import as_text, previewed
-    from cli.policy import permissions_of, policy_of
+    from cli.policy import operator_settings, permissions_of
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
     from controller.rendering import Subject
@@ -48,14 +54,14 @@ def deploy(
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
     project, name = environment_of(settings, found)
-    policy, given = policy_of(settings, controller), permissions_of(allow)
+    operator, given = operator_settings(settings, controller), permissions_of(allow)
     if settings.dry_run:
         shown = asyncio.run(
-            previewed(settings, found, environment=name, version=version, policy=policy, given=given)
+            previewed(settings, found, environment=name, version=version, policy=operator.policy, given=given)
         )
         settings.console.line(as_text(shown))
         return 0
-    with open_context(settings.home, progress=settings.console.progress, policy=policy) as context:
+    with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         subject = Subject(
             tree=found.tree,
             revision=found.commit.revision,
@@ -65,5 +71,5 @@ def deploy(
             version=version,
         )
         target = Target(project=project, name=name)
-        work = run(context, subject, actor=person(context.actors), allow=given)
+        work = run(context, subject, actor=person(context.actors), allow=given, refresh_images=refresh_images)
         return run_to_verdict(settings.console, context, target, work)

@@ -60,7 +60,7 @@ def plan(
     Exit codes: 0; 10 with --exit-code when there are changes; 1 the commit, a name or a flag is wrong.
     """
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
-    from cli.policy import policy_of
+    from cli.policy import operator_settings
 
     found = enclosing(settings, rev=rev, worktree=worktree)
     if not worktree:
@@ -73,7 +73,7 @@ def plan(
             found,
             environment=name,
             version=version,
-            policy=policy_of(settings, controller),
+            policy=operator_settings(settings, controller).policy,
             only=only,
             live=live,
             worktree=worktree,
@@ -100,6 +100,7 @@ async def previewed(
 ) -> Preview:
     """The plan of a commit against what the home's log says is deployed; `given` is allowed beside policy."""
     from controller.bootstrap import open_catalogue, open_log
+    from controller.building import pins_of_builds
     from controller.decide.state import fold
     from controller.host_names import host_names
     from controller.permitting import Permits
@@ -124,7 +125,10 @@ async def previewed(
     pins = state.pins
     if live:
         with open_catalogue(settings.home) as catalogue:
-            pins = await resolve_pins(unpinned(made, {}), sticky=state.pins, catalogue=catalogue)
+            built = await pins_of_builds(catalogue, made.builds.values())
+            refs = {ref: how for ref, how in unpinned(made, built).items() if ref not in made.built_refs}
+            resolved = await resolve_pins(refs, sticky=state.pins, catalogue=catalogue)
+            pins = {**built, **pins, **resolved.or_raise()}
     deployed = recorded_manifest(settings.home, state.deployed_digest)
     return preview(
         made,

@@ -1,4 +1,4 @@
-"""The operator's policy for commands that deploy or show what a deploy would do."""
+"""The operator's settings for commands that deploy or show what a deploy would do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cli.settings import Settings
-    from gitops.config.policy import PolicySection
+    from gitops.config.controller import ControllerFile
 
 ControllerOption = Annotated[
     str | None,
@@ -28,12 +26,12 @@ AllowOption = Annotated[
 ]
 
 
-def policy_of(settings: Settings, controller_file: str | None) -> Mapping[str, PolicySection]:
-    """The policy of the named file, else of the home's. Raises UserError for a file that cannot be used."""
+def operator_settings(settings: Settings, controller_file: str | None) -> ControllerFile:
+    """The named file, else the home's. Raises UserError for a file that cannot be used."""
     from gitops.config.controller import load_controller_file
 
     named = settings.home.controller_file if controller_file is None else settings.cwd / controller_file
-    return load_controller_file(named, required=controller_file is not None).policy
+    return load_controller_file(named, required=controller_file is not None)
 
 
 def permissions_of(words: list[str] | None) -> tuple[str, ...]:

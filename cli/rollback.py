@@ -38,7 +38,7 @@ def rollback(
     """
     from cli.actors import person
     from cli.interrupts import run_to_verdict
-    from cli.policy import permissions_of, policy_of
+    from cli.policy import operator_settings, permissions_of
     from controller.bootstrap import open_context, open_log
     from controller.commands import preview_rollback
     from controller.commands import rollback as run
@@ -47,7 +47,7 @@ def rollback(
 
     wanted = RollbackTarget(to_previous=to_previous, to_release=to_release, to_version=to_version)
     named = settings.required_environment()
-    policy, given = policy_of(settings, controller), permissions_of(allow)
+    operator, given = operator_settings(settings, controller), permissions_of(allow)
     with open_log(settings.home) as log:
         target = find_environment(log, named)
         if log is not None and settings.dry_run:
@@ -57,6 +57,6 @@ def rollback(
                 f"Commit: {release.revision or 'N/A'}\nManifest: {release.digest}"
             )
             return 0
-    with open_context(settings.home, progress=settings.console.progress, policy=policy) as context:
+    with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         work = run(context, target, to=wanted, reason=reason, actor=person(context.actors), allow=given)
         return run_to_verdict(settings.console, context, target, work)

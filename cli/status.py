@@ -188,6 +188,10 @@ def _notes(known: Environment) -> Iterable[str]:
     """What is out of the ordinary by the log."""
     if known.active is not None:
         yield f"  active    {known.active.id} {known.active.status}"
+    if known.awaiting is not None:
+        awaiting = known.awaiting
+        images = ", ".join(awaiting["images"])
+        yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
     if known.hold is not None:
         until = f", until {known.hold['until']}" if known.hold["until"] else ""
         yield f"  held      {_said(known.hold)}{until}; `stagecraft resume` ends it"

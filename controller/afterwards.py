@@ -71,6 +71,8 @@ class Afterwards:
             return
         memory = self._memory(outcome.environment)
         memory.retries.succeeded()
+        if outcome.again_seconds is not None:
+            self.queues.wake_later(outcome.environment, "image", seconds=outcome.again_seconds * _LATE)
         if outcome.status == "completed" or (outcome.status == "in-sync" and not outcome.detail):
             memory.words = ""  # nothing to say, or the Release said it itself
         else:

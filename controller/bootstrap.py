@@ -6,6 +6,7 @@ without them.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
     from controller.home import Home
+    from controller.registry.client import RegistryClient
+    from events.kernel.clock import Clock
     from events.log import EventLog
-    from gitops.config.policy import PolicySection
+    from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
 
 LOCAL_HOST = "local"
@@ -39,14 +42,15 @@ def open_log(home: Home) -> Generator[EventLog | None]:
 
 
 @contextmanager
-def open_catalogue(home: Home) -> Generator[EngineCatalogue]:
+def open_catalogue(home: Home, *, settings: ControllerFile | None = None) -> Generator[EngineCatalogue]:
     """The image catalogue of this machine's engine, without a log: it changes nothing."""
     from controller.catalogue import EngineCatalogue
+    from events.kernel.clock import SystemClock
     from projections.engine.docker import DockerEngine
 
     engine = DockerEngine(None, home.run)
     try:
-        yield EngineCatalogue(engine)
+        yield EngineCatalogue(engine, _registry(settings or _settings(home), SystemClock()))
     finally:
         engine.close()
 
@@ -65,15 +69,13 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 @contextmanager
 def open_context(
-    home: Home,
-    *,
-    progress: Callable[[str], None],
-    policy: Mapping[str, PolicySection] | None = None,
+    home: Home, *, progress: Callable[[str], None], settings: ControllerFile | None = None
 ) -> Generator[Context]:
     """Everything wired for one home, which is made when it is missing.
 
-    Without a policy a repository may ask for nothing special.
+    Without `settings` they are read from the home. Raises UserError when they cannot be used.
     """
+    from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
     from events.actors import SqliteActorDirectory
@@ -84,6 +86,7 @@ def open_context(
     from projections.engine.docker import DockerEngine
     from projections.observed import ObservedStore
 
+    settings = settings or _settings(home)
     home.create()
     clock = SystemClock()
     reserve = Reserve(home.reserve)
@@ -111,14 +114,40 @@ def open_context(
             actors=actors,
             clock=clock,
             ids=SystemIds(clock),
-            catalogue=EngineCatalogue(engine),
+            catalogue=EngineCatalogue(engine, _registry(settings, clock)),
             converger=converger,
             observed=observed,
             progress=progress,
             watches={LOCAL_HOST: engine},
-            policy=policy or {},
+            policy=settings.policy,
+            workshop=BuildWorkshop(
+                builder=engine,
+                allowed=settings.builds.allowed,
+                seconds=settings.builds.deadline,
+                scratch=home.run,
+            ),
         )
     finally:
         engine.close()
         actors.close()
         log.close()
+
+
+def _settings(home: Home) -> ControllerFile:
+    """The operator's settings in the home; the defaults when there are none."""
+    from gitops.config.controller import load_controller_file
+
+    return load_controller_file(home.controller_file, required=False)
+
+
+def _registry(settings: ControllerFile, clock: Clock) -> RegistryClient:
+    """Whoever asks registries, with the credentials of the person or service that we run as."""
+    from controller.registry.client import RegistryClient
+    from controller.registry.credentials import DockerCredentials
+
+    plain = {host.lower(): one.plain_http for host, one in settings.registries.items()}
+    return RegistryClient(
+        credentials=DockerCredentials(environment=dict(os.environ), clock=clock),
+        clock=clock,
+        plain_http=plain,
+    )

@@ -7,8 +7,10 @@ Release follows, does the work in the foreground with the code the controller us
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
+from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
 from controller.decide.deploy import Candidate, decide_person, refused
 from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import decide_rollback, find_target
@@ -30,23 +32,58 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.decide.rollback import RollbackTarget
     from controller.decide.state import EnvironmentState, Release
-    from controller.rendering import Subject
+    from controller.rendering import RefreshCause, Subject
     from events.catalog import Event
+    from events.catalog.environment import ImageAwaited
     from events.envelope import Actor
     from events.log import EventLog
     from events.recorder import Recorder
     from projections.converge.release import Verdict
 
 
-async def deploy(context: Context, subject: Subject, *, actor: Actor, allow: Collection[str] = ()) -> Verdict:
+async def deploy(
+    context: Context,
+    subject: Subject,
+    *,
+    actor: Actor,
+    allow: Collection[str] = (),
+    refresh_images: bool = False,
+) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
-    When another process works on the environment, the Release is asked for at once and followed: whoever
-    gets the lock next, this process included, brings it to its verdict.
+    Images that CI has not pushed yet are waited for, without the lock. When another process works on the
+    environment, the Release is asked for at once and followed: whoever gets the lock next, this process
+    included, brings it to its verdict.
 
     `allow` names permissions that the person gives to what this commit renders to. Raises UserError for a
-    bad commit, a hold or a suspend, and `not-allowed` after recording it, with nothing changed.
+    bad commit, a hold or a suspend, and `not-allowed` after recording it, and OutsideError
+    `image-await-expired`; nothing is changed then.
     """
+    title = f"{subject.project}/{subject.environment}"
+    wait: ImageAwaited | None = None
+    since = context.clock.now()
+    while True:
+        try:
+            return await _deploy(context, subject, actor=actor, allow=allow, refresh_images=refresh_images)
+        except ImagesMissingError as error:
+            now = context.clock.now()
+            if wait is None:
+                wait = begin_wait(error, revision=subject.revision, now=now, trigger="person")
+                append_decided(context, title, partial(_told, wait), recorder=context.recorder(actor))
+                context.progress(f"{title}: {error.message}")
+            if now >= wait.until:
+                raise expired(error.images, since=since, why=error.why) from error
+            await context.clock.sleep(rest_seconds(since=since, until=wait.until, now=now))
+
+
+def _told(event: Event, _state: EnvironmentState) -> tuple[Event, ...]:
+    return (event,)
+
+
+async def _deploy(
+    context: Context, subject: Subject, *, actor: Actor, allow: Collection[str], refresh_images: bool
+) -> Verdict:
+    """One try; raises ImagesMissingError while CI has not pushed what the commit names."""
     title = f"{subject.project}/{subject.environment}"
     async with AsyncExitStack() as stack:
         try:
@@ -60,20 +97,32 @@ async def deploy(context: Context, subject: Subject, *, actor: Actor, allow: Col
         else:
             await finish_active(held, subject.project, subject.environment)
             recorder = held.recorder(actor)
-            release = await request(held, subject, recorder=recorder, allow=allow)
+            release = await request(
+                held, subject, recorder=recorder, allow=allow, refresh_images=refresh_images
+            )
             return await finish(
                 held, subject.project, subject.environment, release=release, recorder=recorder
             )
-    release = await request(context, subject, recorder=context.recorder(actor), allow=allow)
+    release = await request(
+        context, subject, recorder=context.recorder(actor), allow=allow, refresh_images=refresh_images
+    )
     return await follow(context, Target(project=subject.project, name=subject.environment), release)
 
 
 async def request(
-    context: Context, subject: Subject, *, recorder: Recorder, allow: Collection[str] = ()
+    context: Context,
+    subject: Subject,
+    *,
+    recorder: Recorder,
+    allow: Collection[str] = (),
+    refresh_images: bool = False,
 ) -> str:
     """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
     before = context.environment(subject.project, subject.environment)
-    candidate = await candidate_for(context, subject, state=before, recorder=recorder)
+    refresh: RefreshCause | None = "person" if refresh_images else None
+    candidate = await candidate_for(
+        context, subject, state=before, recorder=recorder, refresh=refresh, by_person=True
+    )
     target = Target(project=subject.project, name=subject.environment)
     release = context.release_id(subject.project, subject.environment)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.decide.state import EnvironmentState, fold
+from controller.lookups import Lookups
 from events.envelope import CONTROLLER
 from events.manifest import Manifest
 from events.recorder import Recorder
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
+    from controller.building import BuildWorkshop
     from controller.home import Home
     from events.actors import ActorDirectory
     from events.blobs import BlobStore
@@ -46,6 +48,8 @@ class Context:
     converger: Converger
     observed: ObservedStore
     progress: Callable[[str], None]  # one line for whoever watches
+    workshop: BuildWorkshop | None = None  # None: nothing is built here
+    lookups: Lookups = field(default_factory=Lookups)
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""

@@ -11,11 +11,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from controller.awaiting import ImagesMissingError, record_wait, rest_seconds, words
 from controller.decide.deploy import decide_git
+from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.permitting import judged
+from controller.refreshing import refresh_due
 from controller.releasing import finish, finish_active, heal_deployed
-from controller.rendering import Subject, candidate_for, candidate_of, shown_unchanged
+from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
 from controller.tenures import tenure
 from controller.watching import fetch_tip, see
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from events.recorder import Recorder
     from projections.converge.release import Verdict
 
-OutcomeStatus = Literal["in-sync", "completed", "deferred", "render-failed", "failed", "rolled_back"]
+OutcomeStatus = Literal[
+    "in-sync", "completed", "deferred", "awaiting", "render-failed", "failed", "rolled_back"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Outcome:
     detail: str = ""
     failure: Failure | None = None
     healed: bool = False  # something that ran was not what is deployed, and is again
+    again_seconds: float | None = None  # when to look again though nothing happened; None: no need
 
 
 async def look(
@@ -118,6 +124,9 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     if isinstance(candidate, Failure):
         await heal_deployed(context, sighting.project, name)
         return Outcome(environment=title, status="render-failed", failure=candidate)
+    if isinstance(candidate, Awaited):
+        healed = await heal_deployed(context, sighting.project, name)
+        return _awaiting(context, title, candidate, healed=healed)
     decided = await _decide(context, sighting, name, candidate=candidate, recorder=recorder)
     active = context.environment(sighting.project, name).active
     if active is not None:
@@ -151,20 +160,28 @@ async def _decide(
     return append_decided(context, str(target), decide, recorder=recorder)
 
 
+def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -> Outcome:
+    rest = rest_seconds(since=awaited.since, until=awaited.until, now=context.clock.now())
+    return Outcome(
+        environment=title, status="awaiting", detail=words(awaited), healed=healed, again_seconds=rest
+    )
+
+
 async def _candidate(
     context: Context, sighting: Sighting, name: str, *, recorder: Recorder
-) -> Candidate | Failure:
+) -> Candidate | Failure | Awaited:
     """What Git shows for the environment: unchanged, a known tree, or a new render.
 
+    A failure to look tags up again leaves the pins as they are until they are due again.
     A commit that failed because of what is in it is not rendered again; one that failed because of
     something outside is, and only a different failure is recorded.
     """
     state = context.environment(sighting.project, name)
     shown = await asyncio.to_thread(shown_unchanged, state, sighting.tree)
-    if shown is not None:
+    if shown is not None and not refresh_due(context, sighting.project, name, render=shown):
         return candidate_of(shown, revision=state.git.revision or sighting.revision)
     failed = state.git.failure if state.git.failed_revision == sighting.revision else None
-    if failed is not None and failed.cause == "repository":
+    if shown is None and failed is not None and failed.cause == "repository":
         return failed
     subject = Subject(
         tree=sighting.tree,
@@ -173,9 +190,15 @@ async def _candidate(
         project=sighting.project,
         environment=name,
     )
+    refresh: RefreshCause | None = None if shown is None else "policy"
     try:
-        return await candidate_for(context, subject, state=state, recorder=recorder)
+        return await candidate_for(context, subject, state=state, recorder=recorder, refresh=refresh)
     except StagecraftError as error:
+        if shown is not None:
+            context.progress(f"{sighting.project}/{name}: tags were not looked up again: {error.message}")
+            return candidate_of(shown, revision=state.git.revision or sighting.revision)
+        if isinstance(error, ImagesMissingError):
+            return record_wait(context, subject, error, recorder=recorder)
         failure = Failure.from_error(error)
         if failure != failed:
             event = RenderFailed(revision=sighting.revision, failure=failure)

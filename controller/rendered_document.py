@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.bootstrap import open_catalogue, open_log
+from controller.building import pins_of_builds
 from controller.decide.state import fold
 from controller.preview import stand_ins
 from events import labels
-from events.kernel.errors import UserError, error_code
+from events.kernel.errors import UserError, Where, error_code
 from events.streams import environment_stream
 from gitops.manifest import complete, draft, unpinned
 from gitops.pins import resolve_pins
 from projections.converge.materialise import app_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from controller.home import Home
+    from events.manifest import ImagePin
+    from gitops.manifest import Draft
     from gitops.source.tree import Tree
 
+IMAGE_NOT_BUILT = error_code("image-not-built", "An image that is built from the commit is not built yet.")
 HOST_UNKNOWN = error_code(
     "host-unknown", "The environment has no host of this name, or several and none was named."
 )
@@ -60,10 +64,23 @@ async def document_of(
         document = _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
         return HostDocument(document=document, findings=findings)
     with open_catalogue(home) as catalogue:
-        pins = await resolve_pins(unpinned(made, {}), sticky=fold(stored).pins, catalogue=catalogue)
-    app = app_for(complete(made, pins), chosen, root=home.local, lineage=lineage)
+        pins = {**await pins_of_builds(catalogue, made.builds.values()), **fold(stored).pins}
+        _refuse_not_built(made, pins)
+        found = await resolve_pins(unpinned(made, {}), sticky=pins, catalogue=catalogue)
+    app = app_for(complete(made, found.or_raise()), chosen, root=home.local, lineage=lineage)
     document = dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
     return HostDocument(document=document, findings=findings)
+
+
+def _refuse_not_built(made: Draft, pins: Mapping[str, ImagePin]) -> None:
+    for build in made.builds.values():
+        if build.ref not in pins:
+            raise UserError(
+                IMAGE_NOT_BUILT,
+                f"the image of service {build.service!r} is not built yet",
+                where=Where(service=build.service),
+                next="a deploy builds it; --no-pin shows the document without pins",
+            )
 
 
 def _without(document: dict[str, Any], *names: str) -> dict[str, Any]:

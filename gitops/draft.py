@@ -13,6 +13,7 @@ from typing import Any
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import FileTree, Gate, Job, WaitCondition
+from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
 from gitops.compose.closure import Closure, close_over
 from gitops.compose.discover import Discovery, discover
 from gitops.compose.files import Collector
@@ -24,7 +25,13 @@ from gitops.config.load import DEFAULT_CONFIG, Configuration, load
 from gitops.config.scalars import checked_version
 from gitops.findings import Finding, FindingCode
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
-from gitops.settings import ServiceSettings, resolve_services, service_sections
+from gitops.settings import (
+    ImagePolicy,
+    ServiceSettings,
+    image_policy,
+    resolve_services,
+    service_sections,
+)
 from gitops.source.paths import resolve, shown
 from gitops.source.tree import Tree
 
@@ -63,11 +70,20 @@ class Draft:
     hosts: dict[str, DraftHost]
     images: dict[str, str]  # {service: reference as written}
     pull_policies: dict[str, str | None]  # {service: what Compose says of pulling}
+    platforms: dict[str, str | None]  # {service: the platform it asks for}
+    builds: dict[str, Build]  # {service: what is built for it}, by services without image:
+    awaited: frozenset[str]  # references that the project's CI pushes
+    image_policy: ImagePolicy
     blobs: dict[str, bytes]  # mounted files by digest
     inputs: dict[str, str | None]
     renderer: str
     unset_variables: tuple[str, ...]  # rendered blank, sorted
     findings: tuple[Finding, ...]
+
+    @property
+    def built_refs(self) -> frozenset[str]:
+        """The references of images that are built here."""
+        return frozenset(build.ref for build in self.builds.values())
 
     @property
     def render_key(self) -> str:
@@ -161,6 +177,9 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
     configuration = prepared.configuration
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
     settings = resolve_services(configuration, rendered_services)
+    builds = _builds(tree, configuration, rendered_services, settings)
+    for name, build in builds.items():
+        rendered_services[name]["image"] = build.ref
     collector = Collector(tree=tree, folder=configuration.folder)
     services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
     placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
@@ -172,7 +191,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
         *prepared.closure.looked_for,
         *collector.looked_for,
         *_version_inputs(prepared),
-        *_build_inputs(configuration, rendered_services, settings),
+        *_build_inputs(configuration, rendered_services, settings, builds),
     }
     return Draft(
         project=configuration.project.project.name,
@@ -182,6 +201,10 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
         hosts=hosts,
         images={name: service["image"] for name, service in services.items()},
         pull_policies={name: rendered_services[name].get("pull_policy") for name in services},
+        platforms={name: rendered_services[name].get("platform") for name in services},
+        builds=builds,
+        awaited=_awaited(configuration, rendered_services, builds),
+        image_policy=image_policy(configuration),
         blobs=dict(sorted(collector.blobs.items())),
         inputs=inputs_of(tree, paths),
         renderer=renderer(),
@@ -193,6 +216,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
             *rendered.findings,
             *sorted(collector.findings, key=str),
             *placed.findings,
+            *(one for name in builds for one in ignored_options(name, rendered_services[name])),
             *_permissions(placed.documents.values()),
         ),
     )
@@ -244,17 +268,63 @@ def _version_inputs(prepared: _Prepared) -> set[str]:
     return {ROOT} if any(name in text for text in texts for name in _VERSION_VARIABLES) else set()
 
 
+def _builds(
+    tree: Tree,
+    configuration: Configuration,
+    services: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, ServiceSettings],
+) -> dict[str, Build]:
+    """What is built for the services that have `build:` and no `image:`."""
+    project = Project(
+        tree=tree,
+        folder=configuration.folder,
+        name=configuration.project.project.name,
+        registry=configuration.project.project.registry,
+    )
+    return {
+        name: plan_build(project, name, service, paths=settings[name].paths)
+        for name, service in sorted(services.items())
+        if is_built(service)
+    }
+
+
+def _awaited(
+    configuration: Configuration, services: Mapping[str, Mapping[str, Any]], builds: Mapping[str, Build]
+) -> frozenset[str]:
+    """The references of images that CI builds: with `build:` beside them, or in the project's registry."""
+    registry = configuration.project.project.registry
+    return frozenset(
+        str(service["image"])
+        for name, service in services.items()
+        if name not in builds
+        and service.get("image")
+        and ("build" in service or (registry is not None and _is_under(registry, str(service["image"]))))
+    )
+
+
+def _is_under(registry: str, ref: str) -> bool:
+    return ref.startswith((f"{registry}/", f"{registry}:"))
+
+
 def _build_inputs(
     configuration: Configuration,
     services: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, ServiceSettings],
+    builds: Mapping[str, Build],
 ) -> set[str]:
-    """What images that the project builds are made from."""
+    """What images that the project builds are made from.
+
+    Of an image that is built here that is known: what the builder is sent. Of one that CI builds it is not.
+    """
     paths: set[str] = set()
     for name, service in services.items():
-        if "build" in service:
-            declared = settings[name].paths
-            paths |= (
-                {ROOT} if declared is None else {resolve(configuration.folder, path) for path in declared}
-            )
+        if "build" not in service:
+            continue
+        declared = settings[name].paths
+        if name in builds:
+            paths |= builds[name].inputs
+        elif declared is None:
+            paths.add(ROOT)
+        else:
+            paths |= {resolve(configuration.folder, path) for path in declared}
     return paths

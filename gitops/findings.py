@@ -28,6 +28,7 @@ class FindingCode(StrEnum):
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
     NEEDS_PERMISSION = "needs-permission"  # deployed only where controller.yml allows it
+    BUILD_OPTION_IGNORED = "build-option-ignored"  # an option of `build:` about caches and names
     COMPOSE_VARIABLE_IGNORED = "compose-variable-ignored"  # COMPOSE_* in `.env`
     DESCRIPTOR_IGNORED = "descriptor-ignored"  # a file that looks like a descriptor and has another ending
     COMPOSE_UNREAD = "compose-unread"  # names of services are not compared with the Compose files

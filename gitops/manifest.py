@@ -18,7 +18,7 @@ from events.kernel.errors import InternalError, error_code
 from events.manifest import HostManifest, ImagePin, Manifest, Service
 from gitops.config.load import list_environments
 from gitops.draft import Draft, DraftHost, DraftService, draft
-from gitops.pins import own_pin, wanted
+from gitops.pins import Lookup, own_pin, wanted
 from gitops.servicehash import service_hash
 
 __all__ = ["Draft", "DraftHost", "DraftService", "complete", "draft", "list_environments", "unpinned"]
@@ -26,14 +26,13 @@ __all__ = ["Draft", "DraftHost", "DraftService", "complete", "draft", "list_envi
 IMAGE_UNPINNED = error_code("image-unpinned", "A Manifest was to be made without the pin of an image.")
 
 
-def unpinned(draft: Draft, pins: Mapping[str, ImagePin]) -> dict[str, str | None]:
-    """`{reference: pull policy}` of what neither carries a digest nor is in `pins`.
+def unpinned(draft: Draft, pins: Mapping[str, ImagePin]) -> dict[str, Lookup]:
+    """`{reference: how it is looked up}` of what neither carries a digest nor is in `pins`.
 
     Raises UserError `image-invalid`.
     """
-    return {
-        ref: policy for ref, policy in wanted(draft.images, draft.pull_policies).items() if ref not in pins
-    }
+    refs = wanted(draft.images, draft.pull_policies, draft.platforms)
+    return {ref: lookup for ref, lookup in refs.items() if ref not in pins}
 
 
 def complete(draft: Draft, pins: Mapping[str, ImagePin]) -> Manifest:

@@ -7,11 +7,13 @@ however many services use it. Where it is looked up is not known here: the catal
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from events.kernel.errors import UserError, Where, error_code
+from events.kernel.errors import StagecraftError, UserError, Where, error_code
 from events.manifest import ImagePin, Manifest
 from gitops.source.paths import shown
 
@@ -23,17 +25,43 @@ _REFERENCE = re.compile(
 )
 _IMAGE_ID = re.compile(r"(?:sha256:)?(?P<id>[0-9a-f]{64})")
 _MAX_LENGTH = 512
+_AT_ONCE = 8  # questions to registries side by side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """How a reference is looked up, by what its services say together."""
+
+    pull_policy: str | None = None  # `always`, `never`, `missing`, …; None: nothing is said
+    platforms: frozenset[str] = frozenset()  # that services name; empty: the hosts' own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What became of a number of references; each is in one of the two."""
+
+    pins: dict[str, ImagePin]
+    failures: dict[str, StagecraftError]
+
+    def or_raise(self) -> dict[str, ImagePin]:
+        """The pins. Raises the failure of the first reference in the alphabet."""
+        for _ref, failure in sorted(self.failures.items()):
+            raise failure
+        return self.pins
 
 
 class ImageCatalogue(Protocol):
     """Where references are looked up: engines first or registries first, as the pull policy asks."""
 
-    async def resolve(self, ref: str, *, pull_policy: str | None) -> ImagePin:
-        """What `ref` means now.
+    async def resolve(self, ref: str, lookup: Lookup, *, known: str | None = None) -> ImagePin:
+        """What `ref` means now; `known` is the digest that it had when it was last looked up.
 
-        `pull_policy` is what Compose goes by (`always`, `never`, `missing`, …), None when nothing is said.
-        Raises OutsideError `image-not-found` or `registry-unreachable`.
+        Raises OutsideError `image-not-found`, `image-platform-missing` or `registry-unreachable`.
         """
+        ...
+
+    async def built(self, ref: str, *, pushed: bool) -> ImagePin | None:
+        """The image whose name says what it was built from, None when it is not built; else as `resolve`."""
         ...
 
     async def keep(self, pin: ImagePin, *, project: str, service: str) -> None:
@@ -58,13 +86,17 @@ def own_pin(ref: str) -> ImagePin | None:
     return ImagePin(ref=ref, pin=parts["digest"], pin_kind="repo-digest") if parts["digest"] else None
 
 
-def wanted(images: Mapping[str, str], pull_policies: Mapping[str, str | None]) -> dict[str, str | None]:
-    """`{ref: pull policy}` of all references that carry no digest, sorted.
+def wanted(
+    images: Mapping[str, str],
+    pull_policies: Mapping[str, str | None],
+    platforms: Mapping[str, str | None] | None = None,
+) -> dict[str, Lookup]:
+    """`{ref: how it is looked up}` of all references that carry no digest, sorted; all maps are by service.
 
     When services of one image differ in their policy, `always` wins, then the first in the alphabet.
     Raises UserError `image-invalid` with the service.
     """
-    refs: dict[str, str | None] = {}
+    refs: dict[str, Lookup] = {}
     for service, ref in sorted(images.items()):
         try:
             carried = own_pin(ref)
@@ -73,21 +105,46 @@ def wanted(images: Mapping[str, str], pull_policies: Mapping[str, str | None]) -
                 error.code, error.message, where=Where(service=service), next=error.next
             ) from error
         if carried is None:
-            refs[ref] = _stricter(refs.get(ref), pull_policies.get(service))
+            before = refs.get(ref, Lookup())
+            platform = (platforms or {}).get(service)
+            refs[ref] = Lookup(
+                pull_policy=_stricter(before.pull_policy, pull_policies.get(service)),
+                platforms=before.platforms | ({platform} if platform else frozenset[str]()),
+            )
     return dict(sorted(refs.items()))
 
 
 async def resolve_pins(
-    refs: Mapping[str, str | None], *, sticky: Mapping[str, ImagePin], catalogue: ImageCatalogue
-) -> dict[str, ImagePin]:
-    """The pin of each of `refs`, which come with their pull policy; `sticky` are the environment's own.
+    refs: Mapping[str, Lookup],
+    *,
+    sticky: Mapping[str, ImagePin],
+    catalogue: ImageCatalogue,
+    known: Mapping[str, ImagePin] | None = None,
+) -> Resolution:
+    """Each of `refs` pinned by what it carries, by `sticky`, or by the catalogue, several at a time.
 
-    Raises UserError `image-invalid`, and as the catalogue does.
+    `known` pins are no answer, only what a look-up may compare with. Raises UserError `image-invalid`;
+    what the catalogue raises is in the answer.
     """
-    return {
-        ref: own_pin(ref) or sticky.get(ref) or await catalogue.resolve(ref, pull_policy=policy)
-        for ref, policy in sorted(refs.items())
-    }
+    room = asyncio.Semaphore(_AT_ONCE)
+    pins: dict[str, ImagePin] = {}
+    failures: dict[str, StagecraftError] = {}
+
+    async def look_up(ref: str, lookup: Lookup) -> None:
+        former = (known or {}).get(ref)
+        async with room:
+            try:
+                pins[ref] = await catalogue.resolve(ref, lookup, known=None if former is None else former.pin)
+            except StagecraftError as error:
+                failures[ref] = error
+
+    given = {ref: own_pin(ref) or sticky.get(ref) for ref in refs}
+    pins.update({ref: pin for ref, pin in given.items() if pin is not None})
+    async with asyncio.TaskGroup() as group:
+        for ref, lookup in refs.items():
+            if ref not in pins:
+                group.create_task(look_up(ref, lookup))
+    return Resolution(pins=dict(sorted(pins.items())), failures=failures)
 
 
 async def keep_pins(manifest: Manifest, catalogue: ImageCatalogue) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
 from gitops.compose.render import COMMIT_PREFIX
 from gitops.config.faults import ConfigInvalidError, Fault, unknown
+from gitops.config.images import NEVER
 from gitops.config.load import Configuration
 from gitops.config.models import EnvironmentSection
 from gitops.config.section import keys_of
@@ -31,10 +32,28 @@ LOCAL_HOST = "local"
 DEFAULT_ROLE = "app"
 SETTLE_SECONDS = 2.0
 DEADLINE_SECONDS = 120.0
+IMAGE_WAIT_SECONDS = 900.0
 _CHECK_MARGIN_SECONDS = 10.0
 _COMPLETED = "service_completed_successfully"
 # The engine's own defaults for a health check that says nothing.
 _INTERVAL_SECONDS, _TIMEOUT_SECONDS, _RETRIES = 30.0, 30.0, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePolicy:
+    """What becomes of tags that move and of images that are not there yet."""
+
+    refresh: float | Literal["never", "on-deploy"]  # a number: every so many seconds
+    wait_seconds: float  # for an image that CI pushes
+
+
+def image_policy(configuration: Configuration) -> ImagePolicy:
+    """The project's `images` with those of the environment over them."""
+    project, over = configuration.project.images, configuration.environment.images
+    return ImagePolicy(
+        refresh=over.refresh or project.refresh or NEVER,
+        wait_seconds=over.wait or project.wait or IMAGE_WAIT_SECONDS,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

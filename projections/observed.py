@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS source (
     environment TEXT PRIMARY KEY, error TEXT NOT NULL, since TEXT NOT NULL
 ) WITHOUT ROWID
 """,
+    "CREATE TABLE IF NOT EXISTS images (environment TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
 )
 T = TypeVar("T")
 
@@ -182,6 +183,20 @@ class ObservedStore:
 
         return self._with_file(read)
 
+    def note_images_asked(self, environment: str, at: datetime) -> None:
+        """Registries were asked whether the environment's tags moved."""
+        row = (environment, format_utc(at))
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO images VALUES (?, ?)", row))
+
+    def images_asked_at(self, environment: str) -> datetime | None:
+        """When registries were asked so last, None for never. Raises OutsideError `observed-unavailable`."""
+
+        def read(db: sqlite3.Connection) -> datetime | None:
+            row = db.execute("SELECT at FROM images WHERE environment = ?", (environment,)).fetchone()
+            return None if row is None else parse_utc(row[0])
+
+        return self._with_file(read)
+
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Run `work` in one transaction, or leave it where nothing can be written."""
         try:
@@ -222,6 +237,7 @@ class ObservedStore:
                     db.execute("DROP TABLE IF EXISTS host")
                     db.execute("DROP TABLE IF EXISTS look")
                     db.execute("DROP TABLE IF EXISTS source")
+                    db.execute("DROP TABLE IF EXISTS images")
                     db.execute(f"PRAGMA user_version = {_LAYOUT}")
                 for table in _TABLES:
                     db.execute(table)

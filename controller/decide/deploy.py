@@ -54,7 +54,8 @@ def decide_git(
     state: EnvironmentState, candidate: Candidate, *, release_id: str, now: datetime
 ) -> tuple[Event, ...]:
     """The events that follow from Git showing `candidate`; none when nothing is new."""
-    news = candidate.digest != state.git.digest or state.git.failure is not None
+    git = state.git
+    news = candidate.digest != git.digest or git.failure is not None or state.awaited is not None
     if state.suspended:
         return (_deferral(candidate, rule="suspended"),) if news else ()
     ending: tuple[Event, ...] = ()

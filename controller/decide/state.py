@@ -39,6 +39,18 @@ class Render:
     renderer: str
     services: Mapping[str, Mapping[str, str]]  # {host: {service: hash}}
     unset_variables: tuple[str, ...] = ()  # rendered blank
+    refresh: float | Literal["never", "on-deploy"] = "never"  # a number: every so many seconds
+    at: datetime | None = None  # when it was recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """The wait of the newest commit for images that CI pushes."""
+
+    revision: str
+    images: tuple[str, ...]
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +105,7 @@ class EnvironmentState:
     releases: dict[str, Release] = field(default_factory=dict[str, Release])  # in order of request
     deployed: str | None = None  # release id
     git: GitState = field(default_factory=GitState)
+    awaited: Awaited | None = None  # images that the commit Git shows waits for
     hold: Hold | None = None
     suspended: bool = False
     jobs: frozenset[tuple[str, str, str]] = frozenset()  # (host, service, hash) that succeeded
@@ -170,7 +183,7 @@ def _apply(_event: Event, state: EnvironmentState, _time: datetime) -> Environme
 
 
 @_apply.register
-def _(event: env.ManifestRendered, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+def _(event: env.ManifestRendered, state: EnvironmentState, time: datetime) -> EnvironmentState:
     render = Render(
         digest=event.digest,
         revision=event.revision,
@@ -179,9 +192,34 @@ def _(event: env.ManifestRendered, state: EnvironmentState, _time: datetime) -> 
         renderer=event.renderer,
         services=event.services,
         unset_variables=event.unset_variables,
+        refresh=event.refresh,
+        at=time,
     )
     pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
-    return replace(state, renders=(*state.renders, render), pins=pins)
+    over = state.awaited is not None and state.awaited.revision == event.revision
+    awaited = None if over else state.awaited
+    return replace(state, renders=(*state.renders, render), pins=pins, awaited=awaited)
+
+
+@_apply.register
+def _(event: env.ImagesRefreshed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """What a person had looked up again is what Git shows from then on, if it is the same commit."""
+    if event.cause == "policy" or event.replaces is None or event.replaces != state.git.digest:
+        return state
+    return replace(state, git=replace(state.git, digest=event.digest))
+
+
+@_apply.register
+def _(event: env.ImageAwaited, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    if event.trigger == "person":
+        return state
+    before = state.awaited
+    since = before.since if before is not None and before.revision == event.revision else time
+    git = state.git
+    if git.failed_revision == event.revision:
+        git = replace(git, failed_revision=None, failure=None)
+    awaited = Awaited(revision=event.revision, images=event.images, since=since, until=event.until)
+    return replace(state, git=git, awaited=awaited)
 
 
 @_apply.register
@@ -211,7 +249,7 @@ def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> E
     )
     requested = _request(state, release)
     if event.trigger == "git":
-        return replace(requested, git=GitState(revision=event.revision, digest=event.digest))
+        return replace(requested, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
     return requested
 
 
@@ -225,7 +263,8 @@ def _(event: env.RevertDetected, state: EnvironmentState, _time: datetime) -> En
         revision=event.revision,
         previous=event.previous,
     )
-    return replace(_request(state, release), git=GitState(revision=event.revision, digest=event.digest))
+    git = GitState(revision=event.revision, digest=event.digest)
+    return replace(_request(state, release), git=git, awaited=None)
 
 
 @_apply.register
@@ -244,12 +283,13 @@ def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) ->
 
 @_apply.register
 def _(event: env.DeploySkipped, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, git=GitState(revision=event.revision, digest=event.digest))
+    return replace(state, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
 
 
 @_apply.register
 def _(event: env.DeployDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, git=GitState(revision=event.revision, digest=event.digest, deferred=event.rule))
+    git = GitState(revision=event.revision, digest=event.digest, deferred=event.rule)
+    return replace(state, git=git, awaited=None)
 
 
 @_apply.register

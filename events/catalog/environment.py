@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.catalog.base import Event, Failure, recorded
 from events.manifest import ImagePin
@@ -29,6 +29,56 @@ class ManifestRendered(Event):
     unset_variables: tuple[str, ...] = Field(
         default=(), description="Variables that nothing sets and that rendered blank, sorted."
     )
+    refresh: float | Literal["never", "on-deploy"] = Field(
+        default="never", description="When its tags are looked up again; a number: every so many seconds."
+    )
+
+
+class MovedImage(BaseModel):
+    """A reference that means another image than before."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    ref: str = Field(description="As written.")
+    before: str = Field(description="The digest or image id that it was pinned to.")
+    now: str = Field(description="The one that it is pinned to from now on.")
+
+
+@recorded("environment")
+class ImagesRefreshed(Event):
+    """Tags were looked up again, and some mean other images than before; the pins were moved."""
+
+    digest: str = Field(description="The Manifest with the new pins.")
+    replaces: str | None = Field(
+        description="The Manifest that is the same but for these pins; null: the commit is another one too."
+    )
+    moved: tuple[MovedImage, ...] = Field(description="What moved, sorted by reference.")
+    cause: Literal["person", "policy"] = Field(description="Who wanted them looked up again.")
+
+
+@recorded("environment")
+class ImageAwaited(Event):
+    """Images that the project's CI pushes are not in their registry yet; the commit waits for them."""
+
+    revision: str = Field(description="The commit.")
+    images: tuple[str, ...] = Field(description="The references, sorted.")
+    until: datetime = Field(description="When the wait is given up.")
+    why: str = Field(default="", description="The registry's words about the first of them.")
+    trigger: Literal["git", "person"] = Field(
+        description="`git`: the watched branch shows the commit; `person`: somebody deploys it and waits."
+    )
+
+
+@recorded("environment")
+class ImageBuilt(Event):
+    """An image was built from the files of a commit."""
+
+    service: str = Field(description="The service.")
+    revision: str = Field(description="The commit.")
+    ref: str = Field(description="What the image is called; its tag says what it was made from.")
+    image_id: str = Field(description="Its id on the engine that built it.")
+    pushed: bool = Field(description="Whether it was pushed to the project's registry.")
+    seconds: float = Field(description="How long it took.")
 
 
 @recorded("environment")

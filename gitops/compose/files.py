@@ -95,12 +95,12 @@ class Collector:
                 raise refused(below, found)
             name = inside(path, below) or ""
             blob = self._blob(self._read(below))
-            entries.append(FileEntry(path=_text(name), executable=found.kind == "executable", blob=blob))
+            entries.append(FileEntry(path=text_name(name), executable=found.kind == "executable", blob=blob))
         entries.sort(key=lambda file: file.path)
         return f"{FILES_PREFIX}{self._tree(FileTree(entries=tuple(entries)))}"
 
     def _single(self, name: str, content: bytes, *, executable: bool) -> str:
-        entry = FileEntry(path=_text(name), executable=executable, blob=self._blob(content))
+        entry = FileEntry(path=text_name(name), executable=executable, blob=self._blob(content))
         return f"{FILES_PREFIX}{self._tree(FileTree(entries=(entry,)))}/{name}"
 
     def _tree(self, tree: FileTree) -> str:
@@ -129,13 +129,13 @@ class Collector:
     def _state(self, path: str) -> str:
         """Where data of the app stays; the same when the project's folder moves within the repository."""
         within = inside(self.folder, path)
-        return f"{STATE_PREFIX}{_text(within if within is not None else f'{_OUTSIDE_PROJECT}/{path}')}"
+        return f"{STATE_PREFIX}{text_name(within if within is not None else f'{_OUTSIDE_PROJECT}/{path}')}"
 
     def _find(self, code: FindingCode, message: str, path: str, key: str) -> None:
         self.findings.add(Finding(code=code, message=f"{shown(path) or '.'}: {message}", key=key))
 
 
-def _text(name: str) -> str:
+def text_name(name: str) -> str:
     """`name`, when it can be recorded. Raises UserError `path-not-text`."""
     try:
         name.encode()

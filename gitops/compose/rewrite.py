@@ -18,7 +18,7 @@ from gitops.compose.files import Collector
 from gitops.compose.render import COMMIT_PREFIX, Rendered, path_unsupported
 from gitops.findings import Finding, FindingCode
 
-IMAGE_MISSING = error_code("image-missing", "A service has no image:, and building is not supported yet.")
+IMAGE_MISSING = error_code("image-missing", "A service has nothing to run: no image: and no build:.")
 LABEL_RESERVED = error_code("label-reserved", "A service sets a label that Stagecraft gives by itself.")
 
 EXTERNAL_UNSUPPORTED = error_code(
@@ -79,9 +79,9 @@ def _check(name: str, service: dict[str, Any]) -> None:
     if not service.get("image"):
         raise UserError(
             IMAGE_MISSING,
-            f"service {name!r} has build: and no image:, and building is not supported yet",
+            f"service {name!r} has no image:",
             where=Where(service=name, key=f"services.{name}.image"),
-            next=f"give services.{name} an image: that CI builds and pushes",
+            next=f"give services.{name} an image:",
         )
     for option in service.get("security_opt", ()):
         profile = _SECCOMP.match(str(option))

@@ -11,7 +11,7 @@ from events.kernel.errors import UserError, Where, error_code
 from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
 from gitops.config.operator import OperatorNetworkSection, RepositorySection, SshSection
 from gitops.config.policy import Policy
-from gitops.config.scalars import Duration, ListenAddress, WebAddress
+from gitops.config.scalars import Duration, ListenAddress, Text, WebAddress
 from gitops.config.schema import parse
 from gitops.config.section import UNUSED, Emptied, Section
 
@@ -49,6 +49,21 @@ class NotifySection(Section):
     deadline: Duration = Field(default=10.0, description="How long telling may take.")
 
 
+class RegistrySection(Section):
+    """`registries.<host[:port]>`: what is special about a registry."""
+
+    plain_http: bool = Field(
+        default=False, description="Speak plain HTTP with it, as with registries on this machine."
+    )
+
+
+class BuildsSection(Section):
+    """`builds`: building images from commits, which runs what a commit says on this machine's engine."""
+
+    allowed: bool = Field(default=False, description="Whether anything is built.")
+    deadline: Duration = Field(default=900.0, description="How long one build, or one push, may take.")
+
+
 class ControllerFile(Section):
     """`controller.yml`."""
 
@@ -69,6 +84,12 @@ class ControllerFile(Section):
     )
     policy: Emptied[Policy] = Field(
         default={}, description="By project, or by environment as `project/name`: what they may ask for."
+    )
+    registries: Emptied[dict[Text, Emptied[RegistrySection]]] = Field(
+        default={}, description="By host and port, as image names begin."
+    )
+    builds: Emptied[BuildsSection] = Field(
+        default=BuildsSection(), description="Whether commits are built here."
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from gitops.config.databases import DatabaseSection, MigrationsSection
+from gitops.config.images import ImagesSection
 from gitops.config.infrastructure import DevSection, InfraSection, TenantsSection, TunnelsSection
 from gitops.config.providers import DevelopedSection, ProviderSection
 from gitops.config.rollout import ProbeSection, RolloutSection, RouteSection, TraefikSection
@@ -39,7 +40,7 @@ class ProjectSection(Section):
     """`project`: what the app is called."""
 
     name: Name = Field(description="Name of the project, also the start of every container's name.")
-    registry: Annotated[Registry | None, UNUSED] = Field(
+    registry: Registry | None = Field(
         default=None, description="Where images that the project builds are pushed."
     )
 
@@ -84,6 +85,9 @@ class EnvironmentSection(StagedSection, Gathering):
     version: Version | None = Field(default=None, description="Version to deploy; the commit unless given.")
     gate: Emptied[GateSection] = Field(
         default=GateSection(), description="For services that say nothing themselves."
+    )
+    images: Emptied[ImagesSection] = Field(
+        default=ImagesSection(), description="Goes over the project's `images`, key by key."
     )
     hosts: Hosts | None = Field(default=None, min_length=1, description="Instead of the project's hosts.")
     services: Emptied[dict[ServiceName, Service]] = Field(
@@ -145,6 +149,9 @@ class StagecraftFile(StagedSection):
     project: ProjectSection
     hosts: Hosts | None = Field(
         default=None, min_length=1, description="`{role: [host names]}`; none: `local`."
+    )
+    images: Emptied[ImagesSection] = Field(
+        default=ImagesSection(), description="What becomes of tags that move and of images not there yet."
     )
     services: Emptied[dict[ServiceName, Service]] = Field(default={}, description="By Compose service.")
     environments: Emptied[dict[Name, Environment]] = Field(

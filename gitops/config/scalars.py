@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REGISTRY = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 _PUBLISH = r"|(?:[0-9.]+:|\[[0-9a-fA-F:]+\]:)?(?:\d{1,5}(?:-\d{1,5})?:)?\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp))?"
-_DURATION = r"^(\d+(\.\d+)?(ms|us|µs|ns|h|m|s))+$"
+DURATION_PATTERN = r"^(\d+(\.\d+)?(ms|us|µs|ns|h|m|s))+$"
 MAX_NAME = 63  # a name becomes a label, a folder and part of a host name
 _MAX_HOST = 253
 _MAX_TEXT = 4096
@@ -158,6 +158,6 @@ Duration = Annotated[
     BeforeValidator(_seconds),
     AfterValidator(_positive),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["2s", "500ms", "1m30s"]}),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["2s", "500ms", "1m30s"]}),
 ]
 Hosts = dict[Name, Annotated[list[HostName], Field(min_length=1)]]

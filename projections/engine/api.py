@@ -7,7 +7,7 @@ one place instead of at each call.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 Answer = Mapping[str, Any]  # one JSON object of the engine
 
@@ -79,6 +79,28 @@ class DockerApi(Protocol):
 
     def pull(self, repository: str, *, tag: str, stream: bool, decode: bool) -> Iterator[Answer]:
         """`POST /images/create`: lines of progress, errors among them."""
+        ...
+
+    def build(  # noqa: PLR0913  # the SDK's call has as many
+        self,
+        *,
+        fileobj: BinaryIO,
+        custom_context: bool,
+        tag: str,
+        dockerfile: str,
+        buildargs: Mapping[str, str],
+        labels: Mapping[str, str],
+        target: str | None,
+        platform: str | None,
+        rm: bool,
+        forcerm: bool,
+        decode: bool,
+    ) -> Iterator[Answer]:
+        """`POST /build`: lines of what the builder says, errors among them."""
+        ...
+
+    def push(self, repository: str, *, tag: str, stream: bool, decode: bool) -> Iterator[Answer]:
+        """`POST /images/<name>/push`: lines of progress, errors among them."""
         ...
 
     def tag(self, image: str, repository: str, tag: str) -> bool:

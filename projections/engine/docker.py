@@ -10,11 +10,13 @@ too, `_call`. Waiting for a container is asking again, not a request that hangs,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,15 +31,18 @@ from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
 from projections.engine.address import EngineAddress
 from projections.engine.api import DockerApi
+from projections.engine.building import BuildReader, build_failed, check_push, timed_out
 from projections.engine.calls import BlockingCalls, at_most, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, lines_of
+from projections.engine.listening import Listening, note_response
 from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
     image_from_inspection,
+    platform_of,
     stop_grace_seconds,
 )
 from projections.engine.port import (
@@ -47,6 +52,7 @@ from projections.engine.port import (
     EngineEvent,
     EngineIdentity,
     Image,
+    ImageRecipe,
     Prediction,
 )
 from projections.engine.registry import (
@@ -130,6 +136,7 @@ class DockerEngine:
             engine=str(info.get("ID") or ""),
             engine_version=str(version.get("Version") or ""),
             api_version=str(version.get("ApiVersion") or ""),
+            platform=platform_of(version),
         )
 
     async def containers(self, compose_project: str | None = None) -> list[Container]:
@@ -201,6 +208,66 @@ class DockerEngine:
         """Give an image a further `repository:tag` name."""
         repository, _, tag = name.rpartition(":")
         await self._call(f"tag {image_id} as {name}", lambda api: api.tag(image_id, repository, tag))
+
+    async def build(self, recipe: ImageRecipe, *, seconds: float, told: Callable[[str], None]) -> Image:
+        """Build an image with the engine's own builder; see `ImageBuilder.build`."""
+
+        def make(api: DockerApi, over: Callable[[], bool]) -> str:
+            reader = BuildReader(tag=recipe.tag, told=told, over=over, seconds=seconds)
+            with recipe.context.open("rb") as context, _build_errors(recipe.tag):
+                lines = api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=recipe.tag,
+                    dockerfile=recipe.dockerfile,
+                    buildargs=dict(recipe.args),
+                    labels=recipe.labels,
+                    target=recipe.target,
+                    platform=recipe.platform,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                )
+                return reader.read(lines)
+
+        image_id = await self._in_time(f"build {recipe.tag}", make, seconds=seconds)
+        built = await self.image(image_id)
+        if built is None:
+            raise engine_refused(f"keep the image {recipe.tag}", "it was built and is not there")
+        return built
+
+    async def push(self, ref: str, *, seconds: float) -> None:
+        """Push a tag to its registry; see `ImageBuilder.push`."""
+
+        def send(api: DockerApi, over: Callable[[], bool]) -> None:
+            repository, tag = pull_name(ref)
+            lines = api.push(repository, tag=tag, stream=True, decode=True)
+            check_push(ref, lines, over=over, seconds=seconds)
+
+        await self._in_time(f"push {ref}", send, seconds=seconds)
+
+    async def _in_time(
+        self, what: str, call: Callable[[DockerApi, Callable[[], bool]], T], *, seconds: float
+    ) -> T:
+        """As `_call`, for one that answers bit by bit and may be silent for all of its time.
+
+        When it is over or given up the connection is cut: the engine ends what it does for nobody, and no
+        thread goes on listening. `call` gets a question: whether anybody still waits.
+        """
+        listening = Listening()
+        deadline = self._clock.monotonic() + seconds
+
+        def attend(api: DockerApi) -> T:
+            with listening:
+                return call(api, lambda: listening.cut_off or self._clock.monotonic() > deadline)
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._call(what, attend, seconds=seconds)
+        except TimeoutError as error:
+            raise timed_out(f"to {what}", seconds, ()) from error
+        finally:
+            listening.cut()
 
     async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
         """The last lines of both streams, printable, credentials masked, at most 500 characters each.
@@ -406,7 +473,9 @@ class _PatientClient(APIClient):
     ) -> requests.Response:
         """One request of whatever method of the SDK."""
         kwargs["timeout"] = patience_seconds()
-        return super().request(method, url, *args, **kwargs)
+        response = super().request(method, url, *args, **kwargs)
+        note_response(response)
+        return response
 
 
 def _silence(error: BaseException) -> str:
@@ -435,3 +504,14 @@ def _image_errors(ref: str) -> Generator[None]:
         raise image_unavailable(ref, _words(error)) from error
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise no_answer(ref, f"nothing was heard for {patience_seconds():g} s") from error
+
+
+@contextlib.contextmanager
+def _build_errors(tag: str) -> Generator[None]:
+    """What the engine refuses before it begins is about the Dockerfile and its options."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        raise build_failed(tag, _words(error)) from error

@@ -13,6 +13,9 @@ ENGINE_UNREACHABLE = error_code("engine-unreachable", "The container engine of a
 ENGINE_REFUSED = error_code("engine-refused", "The container engine answered, but did not do what was asked.")
 IMAGE_NOT_FOUND = error_code("image-not-found", "Neither the engine nor the registry has the image.")
 REGISTRY_UNREACHABLE = error_code("registry-unreachable", "The registry of an image gives no usable answer.")
+BUILD_FAILED = error_code("build-failed", "An image could not be built from the commit.")
+BUILD_TIMED_OUT = error_code("build-timed-out", "The build or the push of an image was not over in time.")
+PUSH_FAILED = error_code("push-failed", "An image that was built could not be pushed to its registry.")
 COMPOSE_REFUSED = error_code("compose-refused", "Compose does not accept the document.")
 COMPOSE_FAILED = error_code("compose-failed", "Compose accepted the document and could not make it run.")
 

@@ -89,6 +89,12 @@ def image_from_inspection(answer: Answer) -> Image:
     return Image(id=_id(answer), repo_digests=tuple(str(digest) for digest in _list(answer, "RepoDigests")))
 
 
+def platform_of(version: Answer) -> str:
+    """What an engine runs, from `GET /version`; empty when it does not say."""
+    system, architecture = version.get("Os"), version.get("Arch")
+    return f"{system}/{architecture}" if system and architecture else ""
+
+
 def health_budget_seconds(declared: Answer) -> float:
     """How long the engine itself gives a check until it says unhealthy, 0 without a check.
 

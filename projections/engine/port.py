@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from events import labels
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from pathlib import Path
 
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 Health = Literal["none", "starting", "healthy", "unhealthy"]
@@ -28,6 +29,7 @@ class EngineIdentity:
     engine: str  # the engine's own id
     engine_version: str
     api_version: str
+    platform: str = ""  # `os/architecture` of what it runs; empty: it does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,4 +212,37 @@ class EngineWatch(Protocol):
 
         Raises OutsideError `engine-unreachable` when it cannot listen (any more); whoever calls tries again.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecipe:
+    """What an image is built from."""
+
+    tag: str  # `repository:tag` that it gets
+    context: Path  # a tar archive on this machine
+    dockerfile: str  # its name in the archive
+    args: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    target: str | None = None  # None: the last stage
+    platform: str | None = None  # None: the engine's own
+
+
+class ImageBuilder(Protocol):
+    """An engine that builds and pushes images; apart from `Engine`, because convergers do neither."""
+
+    async def image(self, ref: str) -> Image | None:
+        """An image the engine has, by tag, digest or id; None when it has none."""
+        ...
+
+    async def build(self, recipe: ImageRecipe, *, seconds: float, told: Callable[[str], None]) -> Image:
+        """Build an image; `told` gets each line that the builder says, printable, from another thread.
+
+        Raises UserError `build-failed` with the last lines, OutsideError `image-not-found` or
+        `registry-unreachable` for a base image, `build-timed-out`, `engine-unreachable`.
+        """
+        ...
+
+    async def push(self, ref: str, *, seconds: float) -> None:
+        """Push a tag to its registry. Raises OutsideError `push-failed` or `engine-unreachable`."""
         ...

@@ -30,6 +30,7 @@ _TABLES = {
             asked_digest TEXT,
             failed_revision TEXT,
             render_failure TEXT,
+            awaiting TEXT,
             deployed_release TEXT,
             active_release TEXT,
             hold TEXT,
@@ -86,13 +87,21 @@ class _Told:
 
     def git_shows(self, digest: str, revision: str | None) -> None:
         """The watched branch leads to this Manifest, so its newest commit renders."""
-        self.set(git_digest=digest, failed_revision=None, render_failure=None)
+        self.set(git_digest=digest, failed_revision=None, render_failure=None, awaiting=None)
         self.sees(revision)
 
     def sees(self, revision: str | None) -> None:
         """Git, or who renders without watching it, came to this commit; None: no commit."""
         if revision is not None:
             self.set(revision=revision, revision_at=format_utc(self.event.time))
+
+    def ends_wait(self, revision: str) -> None:
+        """Nothing is waited for any more if it was for this commit."""
+        row = self.tables.execute(
+            "SELECT awaiting FROM environments WHERE project = ? AND name = ?", self.place
+        ).fetchone()
+        if row["awaiting"] is not None and json.loads(row["awaiting"])["revision"] == revision:
+            self.set(awaiting=None)
 
     def is_watched(self) -> bool:
         """Whether a watched branch ever showed a commit that concerns the environment."""
@@ -115,6 +124,7 @@ class _Told:
 
 def _rendered(told: _Told) -> None:
     told.set(failed_revision=None, render_failure=None)
+    told.ends_wait(told.data["revision"])
     if not told.is_watched():
         told.sees(told.data["revision"])
     told.tables.execute(
@@ -126,7 +136,26 @@ def _rendered(told: _Told) -> None:
 def _render_failed(told: _Told) -> None:
     revision = told.data["revision"]
     told.sees(revision)
-    told.set(failed_revision=revision, render_failure=json.dumps(told.data["failure"]))
+    told.set(failed_revision=revision, render_failure=json.dumps(told.data["failure"]), awaiting=None)
+
+
+def _awaited(told: _Told) -> None:
+    """A person who waits does so before their own screen."""
+    if told.data["trigger"] == "person":
+        return
+    told.sees(told.data["revision"])
+    awaiting = {key: told.data[key] for key in ("revision", "images", "until", "why")}
+    told.set(failed_revision=None, render_failure=None, awaiting=json.dumps(awaiting))
+
+
+def _refreshed(told: _Told) -> None:
+    """What a person had looked up again is what Git shows from then on, if it is the same commit."""
+    data = told.data
+    if data["cause"] == "person" and data["replaces"] is not None:
+        told.tables.execute(
+            "UPDATE environments SET git_digest = ? WHERE project = ? AND name = ? AND git_digest = ?",
+            (data["digest"], *told.place, data["replaces"]),
+        )
 
 
 def _requested(told: _Told) -> None:
@@ -207,6 +236,8 @@ def _job_completed(told: _Told) -> None:
 _HANDLERS: dict[str, Callable[[_Told], None]] = {
     "ManifestRendered": _rendered,
     "RenderFailed": _render_failed,
+    "ImageAwaited": _awaited,
+    "ImagesRefreshed": _refreshed,
     "DeployRequested": _requested,
     "RevertDetected": _requested,
     "RollbackRequested": _requested,

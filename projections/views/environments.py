@@ -41,6 +41,7 @@ class Environment:
     desired: Placed
     deployed: Placed
     render_failure: dict[str, Any] | None  # of the newest commit, with its `revision`; None: it renders
+    awaiting: dict[str, Any] | None  # revision, images, until, why; None: no image is waited for
     hold: dict[str, Any] | None  # target, bad, clears, reason, until, since, actor
     suspended: dict[str, Any] | None  # reason, since, actor
     breaker: dict[str, Any] | None  # healing rests: attempts, until, reason, since; None: it does not
@@ -65,6 +66,7 @@ def unseen(project: str, name: str) -> Environment:
         desired=NOTHING,
         deployed=NOTHING,
         render_failure=None,
+        awaiting=None,
         hold=None,
         suspended=None,
         breaker=None,
@@ -98,6 +100,7 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         desired=_newest_release(tables, digest, place=(project, name)),
         deployed=deployed,
         render_failure=_render_failure(row),
+        awaiting=_parsed(row["awaiting"]),
         hold=hold,
         suspended=_parsed(row["suspended"]),
         breaker=_parsed(row["breaker"]),

@@ -1,7 +1,8 @@
 """Status: what the log says of an environment joined with what its hosts answered, as a pure function.
 
 *Sync* compares desired, deployed and running. It is unknown while a host that should run something is not
-reachable or was never seen, and while the newest commit does not render: then nobody can say what differs.
+reachable or was never seen, and while the newest commit does not render, or waits for its images: then
+nobody can say what differs.
 *Health* is the worst of all containers, in the order healthy, suspended, progressing, missing, degraded,
 unknown. A host that does not answer is unknown, never missing: what it ran may still run. A suspended
 environment is at best suspended.
@@ -188,7 +189,8 @@ def _container_health(container: ObservedContainer) -> Health:
 
 
 def _sync(environment: Environment, hosts: Sequence[HostStatus]) -> Sync:
-    if environment.render_failure is not None or any(host.reachable is not True for host in hosts):
+    not_rendered = environment.render_failure is not None or environment.awaiting is not None
+    if not_rendered or any(host.reachable is not True for host in hosts):
         return "unknown"
     if environment.desired.digest is None and environment.deployed.digest is None:
         return "unknown"

@@ -59,6 +59,7 @@ class Team:
     worker: str
     migrate: str
     greeting: str = "hello"
+    extra: str = ""  # YAML at the end of the project file
     port: int = field(default_factory=free_port)
 
     def merge(self, message: str = "change", **changes: str) -> str:
@@ -69,7 +70,11 @@ class Team:
             web=self.web, worker=self.worker, migrate=self.migrate, greeting=self.greeting, port=self.port
         )
         return self.repository.commit(
-            {"stagecraft.yml": PROJECT_FILE.format(name=self.project.name), "compose.yaml": compose}, message
+            {
+                "stagecraft.yml": PROJECT_FILE.format(name=self.project.name) + self.extra,
+                "compose.yaml": compose,
+            },
+            message,
         )
 
     def look(self) -> Outcome:

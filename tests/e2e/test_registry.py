@@ -10,7 +10,7 @@ from docker.client import DockerClient
 
 from tests.e2e.team import Team
 from tests.support.images import TestImages
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry, put_image, running_registry
 
 
 @pytest.fixture
@@ -76,4 +76,63 @@ def test_a_registry_that_does_not_answer_touches_nothing(pulling: Team, registry
     outcome = pulling.look()
     assert outcome.code == 2, outcome.stderr
     assert "registry-unreachable" in outcome.stderr
+    assert pulling.answer() == "web v1"
+
+
+def test_refreshing_takes_what_the_tags_mean_now_and_git_shows_it_from_then_on(
+    pulling: Team, engine: DockerClient, images: TestImages, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    before = pulling.project.ids()
+    registry.push(engine, images.web("v2"), "web", "v1")
+    deploy = ("deploy", "--env", "prod", "--refresh-images")
+    pulling.cli.run(*deploy, cwd=pulling.repository.work, seconds=90).expect(0)
+    assert pulling.answer() == "web v2"
+    assert pulling.project.ids()["worker"] == before["worker"]
+    (refreshed,) = [one["data"] for one in pulling.events() if one["type"] == "ImagesRefreshed"]
+    assert refreshed["cause"] == "person"
+    assert [one["ref"] for one in refreshed["moved"]] == [pulling.web]
+    assert pulling.status()["hold"] is None
+    known = len(pulling.types())
+    pulling.look().expect(0)
+    assert len(pulling.types()) == known
+    pulling.deploys("elsewhere", greeting="good evening")
+    assert pulling.answer() == "web v2"
+
+
+def test_a_revert_brings_back_what_ran_and_not_what_the_tag_means_now(
+    pulling: Team, engine: DockerClient, images: TestImages, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    pulling.deploys("second", greeting="good evening")
+    registry.push(engine, images.web("v2"), "web", "v1")
+    pulling.repository.revert()
+    pulling.look().expect(0)
+    assert pulling.answer() == "web v1"
+
+
+def test_with_on_deploy_each_new_commit_looks_its_tags_up_again(
+    pulling: Team, engine: DockerClient, images: TestImages, registry: Registry
+) -> None:
+    pulling.extra = "images: {refresh: on-deploy}\n"
+    pulling.deploys("first")
+    registry.push(engine, images.web("v2"), "web", "v1")
+    pulling.look().expect(0)
+    assert pulling.answer() == "web v1"
+    pulling.deploys("second", greeting="good evening")
+    assert pulling.answer() == "web v2"
+    (refreshed,) = [one["data"] for one in pulling.events() if one["type"] == "ImagesRefreshed"]
+    assert (refreshed["cause"], refreshed["replaces"]) == ("policy", None)
+
+
+def test_an_image_for_another_platform_is_refused_before_anything_is_touched(
+    pulling: Team, registry: Registry
+) -> None:
+    pulling.deploys("first")
+    put_image(registry.address, "foreign", "v1", config={"os": "linux", "architecture": "s390x"})
+    pulling.merge("second", web=f"{registry.address}/foreign:v1")
+    outcome = pulling.look()
+    assert outcome.code == 2, outcome.stderr
+    assert "image-platform-missing" in outcome.stderr
+    assert "it is there for linux/s390x" in outcome.stderr
     assert pulling.answer() == "web v1"

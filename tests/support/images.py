@@ -16,12 +16,14 @@ What each one does:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 from docker.client import DockerClient
+from docker.errors import APIError
 
 from controller.demo.archive import Image, Layer, archive
 
@@ -30,6 +32,7 @@ APPLETS = ("cat", "env", "false", "httpd", "kill", "ls", "nc", "ps", "sh", "slee
 LABEL = "stagecraft-test.session"
 PORT = 8080
 NANOSECOND = 1_000_000_000
+_MOST_PARENTS = 20  # how deep images may be built on each other
 
 _SERVE = """#!/bin/sh
 trap 'exit 0' TERM INT
@@ -169,9 +172,15 @@ class TestImages:
         self._client.images.remove(reference)
 
     def remove_all(self) -> None:
-        """Take away everything that carries this session's label, under any tag."""
-        for image in self._client.images.list(all=True, filters={"label": f"{LABEL}={self._session}"}):
-            self._client.images.remove(image.id or "", force=True)
+        """Take away everything that carries this session's label, under any tag, built ones too."""
+        for _ in range(_MOST_PARENTS):
+            left = self._client.images.list(all=True, filters={"label": f"{LABEL}={self._session}"})
+            for image in left:
+                with contextlib.suppress(APIError):  # others were built on it, and go before it
+                    self._client.images.remove(image.id or "", force=True)
+            if not left:
+                return
+        raise AssertionError("images were built on each other deeper than any test does")
 
 
 def _is_amd64() -> bool:

@@ -14,9 +14,8 @@ from events import labels
 from events.kernel.canonical import sha256_digest
 from events.kernel.errors import InternalError, UserError
 from events.manifest import FILES_PREFIX, STATE_PREFIX, ImagePin, Manifest
-from gitops.compose.rewrite import IMAGE_MISSING
 from gitops.manifest import IMAGE_UNPINNED, Draft, complete, draft, unpinned
-from gitops.pins import IMAGE_INVALID
+from gitops.pins import IMAGE_INVALID, Lookup
 from gitops.renderkey import same_inputs
 from gitops.source.git import Repository as Opened
 from gitops.source.worktree import WorkTree
@@ -282,15 +281,10 @@ def test_what_an_image_is_built_from_is_an_input(tmp_path: Path, paths: str, inp
     assert ("" in made.inputs) == ("" in inputs)
 
 
-def test_a_service_that_has_only_a_build_is_refused_for_now(tmp_path: Path) -> None:
-    error = refusal(tmp_path, {"compose.yaml": "services: {web: {build: .}}"})
-    assert (error.code, error.where.service) == (IMAGE_MISSING, "web")
-
-
 def test_pull_policies_are_told_but_not_run(tmp_path: Path) -> None:
     made = drafted(tmp_path, {"compose.yaml": "services: {web: {image: web:1, pull_policy: never}}"})
     assert made.pull_policies == {"web": "never"}
-    assert unpinned(made, {}) == {"web:1": "never"}
+    assert unpinned(made, {}) == {"web:1": Lookup(pull_policy="never")}
     assert "pull_policy" not in made.hosts["local"].document["services"]["web"]
 
 

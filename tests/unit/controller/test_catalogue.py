@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from controller.catalogue import EngineCatalogue
+from controller.catalogue import IMAGE_PLATFORM_MISSING, EngineCatalogue
+from controller.registry.client import Found, unusable
 from events.kernel.errors import OutsideError
 from events.manifest import ImagePin
+from gitops.pins import Lookup
+from projections.engine.errors import IMAGE_NOT_FOUND
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import World
 from tests.support.time import FakeClock
@@ -24,7 +28,7 @@ def engine_with(images: Mapping[str, str], digests: Mapping[str, tuple[str, ...]
 
 
 def resolve(engine: SimulatedEngine, ref: str, *, pull_policy: str | None = None) -> ImagePin:
-    return asyncio.run(EngineCatalogue(engine).resolve(ref, pull_policy=pull_policy))
+    return asyncio.run(EngineCatalogue(engine).resolve(ref, Lookup(pull_policy=pull_policy)))
 
 
 def test_an_image_made_on_the_host_is_pinned_by_id_without_asking_a_registry() -> None:
@@ -76,3 +80,88 @@ def test_what_is_not_here_yet_gets_no_tag() -> None:
     pin = ImagePin(ref="reg:5000/web:1", pin=DIGEST, pin_kind="repo-digest")
     asyncio.run(EngineCatalogue(engine).keep(pin, project="shop", service="web"))
     assert engine.world.images == {}
+
+
+@dataclass
+class Registries:
+    """Stands for the client of registries: says what a test lets it say."""
+
+    found: Found | None = None
+    error: OutsideError | None = None
+    asked: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
+
+    async def find(self, ref: str, *, known: str | None = None) -> Found:
+        self.asked.append((ref, known))
+        if self.error is not None:
+            raise self.error
+        assert self.found is not None
+        return self.found
+
+
+REF = "reg.example/web:1"
+
+
+def catalogue(engine: SimulatedEngine, registries: Registries) -> EngineCatalogue:
+    return EngineCatalogue(engine, registries)
+
+
+def test_the_registry_is_asked_before_the_engine_asks_it() -> None:
+    engine = engine_with({}, {})
+    registries = Registries(found=Found(digest=DIGEST, platforms=()))
+    pin = asyncio.run(catalogue(engine, registries).resolve(REF, Lookup(), known=ID))
+    assert pin == ImagePin(ref=REF, pin=DIGEST, pin_kind="repo-digest")
+    assert registries.asked == [(REF, ID)]
+    assert engine.count("registry_digest") == 0
+
+
+def test_where_we_get_no_answer_the_engine_may_get_one() -> None:
+    engine = engine_with({}, {})
+    engine.world.registry[REF] = DIGEST
+    registries = Registries(error=unusable(REF, "certificate verify failed"))
+    assert asyncio.run(catalogue(engine, registries).resolve(REF, Lookup())).pin == DIGEST
+
+
+def test_an_image_that_the_registry_does_not_have_is_not_asked_for_twice() -> None:
+    engine = engine_with({}, {})
+    engine.world.registry[REF] = DIGEST
+    registries = Registries(error=OutsideError(IMAGE_NOT_FOUND, "no such image"))
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(catalogue(engine, registries).resolve(REF, Lookup()))
+    assert caught.value.code == IMAGE_NOT_FOUND
+    assert engine.count("registry_digest") == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "refused"),
+    [
+        (frozenset[str](), ("linux/arm64",), True),
+        (frozenset[str](), ("linux/amd64", "linux/arm64"), False),
+        (frozenset({"linux/arm64"}), ("linux/arm64",), False),
+        (frozenset({"linux/arm64"}), ("linux/amd64",), True),
+        (frozenset[str](), (), False),
+    ],
+)
+def test_a_platform_that_is_not_there_is_refused_with_those_that_are(
+    asked: frozenset[str], there: tuple[str, ...], *, refused: bool
+) -> None:
+    engine = engine_with({}, {})
+    engine.world.identity = replace(engine.world.identity, platform="linux/amd64")
+    registries = Registries(found=Found(digest=DIGEST, platforms=there))
+    resolving = catalogue(engine, registries).resolve(REF, Lookup(platforms=asked))
+    if not refused:
+        assert asyncio.run(resolving).pin == DIGEST
+        return
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(resolving)
+    assert caught.value.code == IMAGE_PLATFORM_MISSING
+    assert caught.value.why == f"it is there for {there[0]}"
+
+
+def test_an_engine_that_does_not_answer_is_not_one_without_images() -> None:
+    engine = engine_with({}, {})
+    engine.world.reachable = False
+    registries = Registries(found=Found(digest=DIGEST, platforms=()))
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(catalogue(engine, registries).resolve("web:1", Lookup()))
+    assert caught.value.code == "engine-unreachable"
+    assert registries.asked == []

@@ -69,6 +69,9 @@ def test_what_is_not_reported_is_what_counts() -> None:
     silent = {key for key in _leaves(example("stagecraft").data, "") if key not in reported}
     assert {key for key in silent if not key.startswith("hosts.")} == {
         "project.name",
+        "project.registry",
+        "images.refresh",
+        "images.wait",
         "services.front.role",
         "services.shop.role",
         "services.shop.paths",
@@ -84,6 +87,7 @@ def test_what_is_not_reported_is_what_counts() -> None:
         "environments.prod.compose_project",
         "environments.prod.version",
         "environments.prod.gate.settle",
+        "environments.prod.images.refresh",
         "environments.prod.gate.deadline",
         "environments.prod.services.orders.gate.deadline",
     }

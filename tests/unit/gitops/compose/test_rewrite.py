@@ -137,7 +137,7 @@ def test_an_owner_or_mode_of_a_config_is_a_finding(tmp_path: Path, key: str) -> 
 @pytest.mark.parametrize(
     ("service", "sections", "code"),
     [
-        ({"image": None, "build": {"context": "."}}, {}, IMAGE_MISSING),
+        ({"image": None}, {}, IMAGE_MISSING),
         ({"image": ""}, {}, IMAGE_MISSING),
         ({"labels": {"stagecraft.project": "other"}}, {}, LABEL_RESERVED),
         ({"security_opt": ["seccomp:/root/.docker/config.json"]}, {}, COMPOSE_PATH_REFUSED),

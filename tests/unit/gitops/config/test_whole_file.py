@@ -139,10 +139,10 @@ def test_what_is_missing_from_settings_is_told_where_they_stand() -> None:
 
 
 def test_unused_keys_are_told_one_by_one_and_in_a_summary() -> None:
-    body = "project: {name: a, registry: r/a}\nterraform:\n  a: [1, 2]\n  b: [{c: 1}, {}]\n  d: {}\ncloud:\n"
+    body = "project: {name: a}\nnetwork:\nterraform:\n  a: [1, 2]\n  b: [{c: 1}, {}]\n  d: {}\ncloud:\n"
     document = load_document("f", body.encode())
     assert [one.key for one in unused_keys(document, StagecraftFile)] == [
-        "project.registry",
+        "network",
         "terraform.a",
         "terraform.b[0].c",
         "terraform.b[1]",
@@ -150,7 +150,7 @@ def test_unused_keys_are_told_one_by_one_and_in_a_summary() -> None:
         "cloud",
     ]
     (summary,) = unused_summary(document, unused_roots(document, StagecraftFile))
-    assert "project.registry, terraform, cloud;" in summary.message
+    assert "network, terraform, cloud;" in summary.message
     assert unused_summary(document, []) == []
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from events.catalog import event_classes
+from events.catalog.environment import DeploySkipped, ImageAwaited, ImagesRefreshed, MovedImage
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import (
     NOTHING,
@@ -307,3 +310,74 @@ def test_an_environment_that_the_log_does_not_know_has_nothing() -> None:
     found = unseen("shop", "prod")
     assert (found.desired, found.deployed, found.services) == (NOTHING, NOTHING, {})
     assert str(found) == "shop/prod"
+
+
+def awaited(revision: str, *, trigger: Literal["git", "person"] = "git") -> ImageAwaited:
+    until = datetime(2026, 1, 2, 4, tzinfo=UTC)
+    return ImageAwaited(revision=revision, images=("web:c2",), until=until, why="unknown", trigger=trigger)
+
+
+def test_a_commit_that_waits_for_images_says_for_which_until_it_renders(
+    history: History, views: Path
+) -> None:
+    history.deployed("a", revision="c1")
+    history.append("environment", awaited("c2"))
+    found = known(history, views)
+    assert found.awaiting == {
+        "revision": "c2",
+        "images": ["web:c2"],
+        "until": "2026-01-02T04:00:00Z",
+        "why": "unknown",
+    }
+    assert found.revision == "c2"
+    history.rendered("old", revision="c1")
+    assert known(history, views).awaiting is not None
+    history.rendered("b", revision="c2")
+    assert known(history, views).awaiting is None
+
+
+def test_a_wait_ends_with_a_failure_and_a_failure_with_a_wait(history: History, views: Path) -> None:
+    history.append("environment", awaited("c2"))
+    history.render_failed("c2")
+    assert known(history, views).awaiting is None
+    history.append("environment", awaited("c2"))
+    found = known(history, views)
+    assert found.awaiting is not None
+    assert found.render_failure is None
+
+
+def test_git_going_elsewhere_ends_the_wait(history: History, views: Path) -> None:
+    history.deployed("a", revision="c1")
+    history.append("environment", awaited("c2"))
+    history.append("environment", DeploySkipped(reason="already-deployed", digest=digest("a"), revision="c3"))
+    assert known(history, views).awaiting is None
+
+
+def test_a_person_who_waits_changes_nothing_for_others(history: History, views: Path) -> None:
+    history.observed("c1", "shop/prod")
+    history.append("environment", awaited("c9", trigger="person"))
+    found = known(history, views)
+    assert found.awaiting is None
+    assert found.revision == "c1"
+
+
+@pytest.mark.parametrize(
+    ("cause", "replaces", "desired"),
+    [("person", "a", "b"), ("person", "other", "a"), ("person", None, "a"), ("policy", "a", "a")],
+)
+def test_what_a_person_has_looked_up_again_is_what_git_shows_if_it_is_that_commit(
+    history: History,
+    views: Path,
+    cause: Literal["person", "policy"],
+    replaces: str | None,
+    desired: str,
+) -> None:
+    history.deployed("a", revision="c1")
+    event = ImagesRefreshed(
+        digest=digest("b"),
+        replaces=None if replaces is None else digest(replaces),
+        moved=(MovedImage(ref="web:1", before=digest("w"), now=digest("x")),),
+        cause=cause,
+    )
+    history.append("environment", event)
+    assert known(history, views).desired.digest == digest(desired)

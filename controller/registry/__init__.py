@@ -1,0 +1,1 @@
+"""What a registry of images answers: names, credentials, tokens, manifests, one client."""

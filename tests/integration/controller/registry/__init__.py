@@ -1,0 +1,1 @@
+"""The registry client against real registries and real HTTP."""

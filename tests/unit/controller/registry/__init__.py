@@ -1,0 +1,1 @@
+"""Names, challenges and documents of registries."""
