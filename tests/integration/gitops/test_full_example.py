@@ -52,6 +52,8 @@ def outcome(folder: Path) -> dict[str, object]:
             made.compose_project,
             made.version,
             made.hosts,
+            made.awaited,
+            made.image_policy,
             sorted(set(made.inputs) - {"stagecraft.yml"}),
         )
     return found
@@ -80,7 +82,7 @@ def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
     reported = {one.key for one in findings}
     data = example("stagecraft").data
     before = outcome(folder)
-    left = {name: data[name] for name in ("project", "hosts", "services", "environments")}
+    left = {name: data[name] for name in ("project", "images", "hosts", "services", "environments")}
     for key in leaves(left):
         if ".".join(key) in reported and key[-1] != "mode":
             left = without(left, key)

@@ -34,6 +34,7 @@ from typing import Any
 import pytest
 
 from events.kernel.errors import StagecraftError, UserError
+from gitops.builds.spec import BUILD_UNSUPPORTED
 from gitops.compose.faults import (
     COMPOSE_HOME_REFUSED,
     COMPOSE_INVALID,
@@ -43,7 +44,6 @@ from gitops.compose.faults import (
     COMPOSE_TOO_LARGE,
     VOLUME_AMBIGUOUS,
 )
-from gitops.compose.rewrite import IMAGE_MISSING
 from gitops.config.load import CONFIG_NOT_FOUND
 from gitops.manifest import Draft, draft
 from gitops.source.git import Repository as Opened
@@ -159,10 +159,18 @@ def test_what_looks_like_a_shell_is_text(repository: Repository, value: str) -> 
     assert not (repository.work / "ran").exists()
 
 
-def test_a_build_is_never_started(repository: Repository) -> None:
+def test_a_build_that_asks_for_the_host_is_refused(repository: Repository) -> None:
     dockerfile = "FROM scratch\nRUN touch /ran\n"
     compose(repository, "services: {web: {build: {context: ., network: host}}}", Dockerfile=dockerfile)
-    assert refused(repository).code == IMAGE_MISSING
+    assert refused(repository).code == BUILD_UNSUPPORTED
+
+
+def test_a_render_starts_no_build(repository: Repository) -> None:
+    dockerfile = "FROM scratch\nRUN touch /ran\n"
+    compose(repository, "services: {web: {build: .}}", Dockerfile=dockerfile)
+    made = drafted(repository)
+    assert set(made.builds) == {"web"}
+    assert "build" not in made.hosts["local"].document["services"]["web"]
 
 
 def test_the_dotenv_of_an_included_folder_does_not_speak(repository: Repository) -> None:
