@@ -25,6 +25,9 @@ from events.kernel.redact import REDACT, printable
 INTERNAL_ERROR = error_code("internal-error", "A bug of Stagecraft: something happened that nobody foresaw.")
 
 _GAP = "  "
+_LONGEST_LINE = (
+    1000  # characters of a line of an error: room for a path or an engine's words, bounded on screen
+)
 
 
 class ReaderGoneError(Exception):
@@ -134,7 +137,13 @@ def error_lines(error: StagecraftError) -> list[str]:
 
 
 def _indented(text: str) -> str:
-    return clean(text).strip().replace("\n", "\n    ")
+    return "\n    ".join(bounded(line) for line in clean(text).strip().split("\n"))
+
+
+def bounded(line: str) -> str:
+    """A line that may be as long as somebody's input, with its end left out and counted."""
+    beyond = len(line) - _LONGEST_LINE
+    return line if beyond <= 0 else f"{line[:_LONGEST_LINE]}… ({beyond} characters more)"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.settings import Settings, group, with_settings
+from cli.unit import unit
 from events.kernel.errors import ExitCode
 
 if TYPE_CHECKING:
     from controller.look import Outcome
 
 app = group("Watch a branch and keep environments as it says.")
+app.command("unit")(unit)
 
 
 @app.command("run")

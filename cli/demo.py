@@ -54,7 +54,7 @@ def _demo(
     place = demo.run()
     if keep:
         settings.console.line(_kept(place))
-    settings.console.line(f"\nThe demo took {shown.seconds:.0f} s. All of it was checked as it happened.")
+    settings.console.line(f"\nThe demo took {shown.seconds:.0f} s. All of it went as told.")
     return 0
 
 
@@ -87,8 +87,9 @@ def down(settings: Settings) -> None:
 
 
 _NARROWEST = 40  # columns for a text, also on a terminal that has fewer
-_WELCOME = """Stagecraft demo: a small shop, its team, and a controller that watches their repository.
-What you see is done and checked on this machine. {end} Ctrl-C ends it."""
+_WELCOME = """Stagecraft demo: a shop, its team, and a controller that watches their repository.
+All of it happens on this machine as you read it, and is checked.
+{end} Ctrl-C ends it."""
 _GOES = "At the end all of it is removed."
 _STAYS = "At the end it goes on running."
 
@@ -124,7 +125,7 @@ It goes on running. Try, in another terminal:
 Merge something yourself:
 
    cd {place.work}
-   sed -i 's|/web:v1|/web:v3|' compose.yaml
+   sed -i 's|web:v1|web:v3|; s|version: v1|version: v3|' compose.yaml stagecraft.yml
    git commit -am "Shop v3" && git push
 
 Take it all away:
@@ -148,26 +149,26 @@ class _Shown:
         """Since the demo began."""
         return time.monotonic() - self._began
 
-    def act(self, title: str) -> None:
+    def act(self, text: str) -> None:
         """An act begins."""
         self._act_began = time.monotonic()
-        self._line(f"\n{title}")
+        self._line(f"\n{text}")
 
     def note(self, text: str) -> None:
         """What is done and why."""
         self._folded("   ", text)
 
-    def command(self, line: str) -> None:
+    def command(self, text: str) -> None:
         """A command as a user types it."""
-        self._line(f"   $ {line}")
+        self._line(f"   $ {text}")
 
-    def said(self, line: str) -> None:
+    def said(self, text: str) -> None:
         """A line of what was said."""
-        self._folded("   | ", line)
+        self._folded("   | ", text)
 
     def proved(self, text: str) -> None:
         """Something that is true, and how long its act took."""
-        self._folded("   ok: ", f"{text} ({time.monotonic() - self._act_began:.1f} s)")
+        self._folded(f"   ok ({time.monotonic() - self._act_began:.1f} s): ", text, below=" " * 7)
 
     def ending(self) -> None:
         """Everything is taken away from now on, also when nobody reads any more."""
@@ -178,15 +179,16 @@ class _Shown:
         """Something that is gone."""
         self._folded("   removed: ", text)
 
-    def _folded(self, margin: str, text: str) -> None:
-        """A line; what a terminal has no room for goes below it, behind the same margin."""
+    def _folded(self, margin: str, text: str, *, below: str = "") -> None:
+        """A line; what a terminal has no room for goes below it, behind the same margin or the one given."""
         if self.columns is None:
             self._line(f"{margin}{text}".rstrip())
             return
         width = max(self.columns - len(margin), _NARROWEST)
-        rows = wrap(text, width, subsequent_indent="  ", replace_whitespace=False, break_on_hyphens=False)
-        for row in rows or [""]:
-            self._line(f"{margin}{row}".rstrip())
+        rows = wrap(text, width, replace_whitespace=False, break_on_hyphens=False) or [""]
+        self._line(f"{margin}{rows[0]}".rstrip())
+        for row in rows[1:]:
+            self._line(f"{below or margin}{row}")
 
     def _line(self, text: str) -> None:
         if self.quiet:

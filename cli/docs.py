@@ -107,7 +107,9 @@ def _command_tree(context: typer.Context) -> Iterator[str]:
     yield f"## {context.command_path}"
     yield (command.help or "").strip()
     records = (parameter.get_help_record(context) for parameter in command.get_params(context))
-    rows = [(f"`{record[0]}`", record[1]) for record in records if record and record[0] != "--help"]
+    rows = [
+        (f"`{record[0]}`", record[1]) for record in records if record and not record[0].endswith("--help")
+    ]
     if rows:
         yield _table(("argument", "meaning"), rows)
     if isinstance(command, TyperGroup):

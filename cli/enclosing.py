@@ -46,6 +46,7 @@ def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclos
             CONFIG_ELSEWHERE,
             f"{config} is not inside the repository {root}",
             where=Where(file=settings.config),
+            next="name a file of this repository with --config",
         )
     commit = repository.resolve(rev)
     return Enclosing(

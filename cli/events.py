@@ -104,6 +104,8 @@ def follow_command(
                             settings.console.json(event.as_json(), compact=True)
                         else:
                             settings.console.line(_row(event))
+            if after != 0:
+                settings.console.progress(f"nothing was recorded in {settings.home.root} yet; waiting")
             after = 0  # whatever comes into a log that is not there yet has come after this call
             time.sleep(_NO_LOG_PAUSE_SECONDS)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from cli.settings import Settings, with_settings
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 
 NAME_UNUSABLE = error_code("name-unusable", "A project or environment cannot have this name.")
+NOT_A_FILE = error_code("not-a-file", "A folder stands where a file is to be written.")
 INIT_FAILED = error_code("init-failed", "A file of a new project cannot be written.")
 
 DEFAULT_ENVIRONMENT = "dev"
@@ -75,6 +76,13 @@ def init(
     Exit codes: 0 also when the file exists; 1 a name cannot be used; 2 a file cannot be written.
     """
     config = settings.cwd / settings.config
+    if config.is_dir():
+        raise UserError(
+            NOT_A_FILE,
+            f"{settings.config} is a folder",
+            where=Where(file=settings.config),
+            next="take it away, or name another file with --config",
+        )
     if config.exists() and not force:
         settings.console.line(f"{settings.config} exists and is left alone (--force writes it anew)")
         return

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.settings import Settings, group, with_settings
-from events.kernel.errors import UserError, error_code
+from cli.settings import Settings, group, required_reason, with_settings
 
 if TYPE_CHECKING:
     from controller.holders import Holder
     from controller.targets import Target
     from events.log import EventLog
-
-REASON_REQUIRED = error_code("reason-required", "The command is recorded with a reason and none was given.")
 
 app = group("Who is changing an environment on this machine.")
 
@@ -79,8 +76,7 @@ def break_command(
     from controller.holders import require_holder
     from controller.locks import lock_file
 
-    if not reason.strip():
-        raise UserError(REASON_REQUIRED, "a lock is broken with a reason", next="add --reason TEXT")
+    required_reason(reason, "a lock is broken")
     named = settings.required_environment()
     with open_log(settings.home) as log:
         target = _target(settings, log, named)

@@ -1,8 +1,8 @@
 """The command `stagecraft`: the tree of commands, and how a call ends.
 
-Every command is registered below, so this page is the table of contents. A command module stands by itself:
-it offers plain functions made commands by `with_settings`, or a `group` of them, and imports what is heavy
-inside the function that needs it; `stagecraft --help` imports every command module and must stay fast.
+Every command stands in `CONTENTS`, and its module is imported when somebody asks for it. A command module
+stands by itself: it offers plain functions made commands by `with_settings`, or a `group` of them, and
+imports what is heavy inside the function that needs it, because `--help` of a command imports its module.
 
 Exit codes: 0 done, 1 the user or the configuration, 2 something outside, 3 a bug; 130 interrupted. The
 parser's own 2 for a usage error would say `outside`, so it becomes 1 here. A reader that closes the pipe has
@@ -17,19 +17,9 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import config, controller, demo, events, lock, releases
 from cli.console import Console, ReaderGoneError, internal_error
-from cli.deploy import deploy
-from cli.doctor import doctor
-from cli.hold import hold, resume
-from cli.init import init
-from cli.logs import logs
-from cli.plan import plan
-from cli.rollback import rollback
+from cli.contents import Entry, contents
 from cli.settings import group, normalised
-from cli.status import status
-from cli.unit import unit
-from cli.version import version
 from events.kernel.errors import ExitCode, StagecraftError, UserError, error_code
 
 USAGE_ERROR = error_code(
@@ -38,29 +28,69 @@ USAGE_ERROR = error_code(
 
 INTERRUPTED = 130  # as shells report a process that ended by SIGINT
 
+CONTENTS = (
+    Entry(
+        "init",
+        "cli.init",
+        "init",
+        "Start a project here: a project file and, where there is none, a Compose file that runs.",
+    ),
+    Entry(
+        "demo",
+        "cli.demo",
+        "app",
+        "Show a team's day with Stagecraft: deploy, merge, broken merge, revert, rollback.",
+    ),
+    Entry(
+        "doctor",
+        "cli.doctor",
+        "doctor",
+        "Check the tools, the engine, the home and the clock, one line each with the command that helps.",
+    ),
+    Entry(
+        "plan",
+        "cli.plan",
+        "plan",
+        "Show which containers a deploy would create, replace and remove, and why.",
+    ),
+    Entry("deploy", "cli.deploy", "deploy", "Deploy a commit of this repository and wait until it is up."),
+    Entry(
+        "rollback",
+        "cli.rollback",
+        "rollback",
+        "Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.",
+    ),
+    Entry("hold", "cli.hold", "hold", "Keep what is deployed, whatever is merged, until `resume`."),
+    Entry("resume", "cli.hold", "resume", "End a hold, and the rest of healing that did not last."),
+    Entry(
+        "status",
+        "cli.status",
+        "status",
+        "Show whether an environment runs what it should: desired, deployed, running, hold.",
+    ),
+    Entry(
+        "logs",
+        "cli.logs",
+        "logs",
+        "Show what the containers of an environment wrote, each line behind its service when there are "
+        "several.",
+    ),
+    Entry("releases", "cli.releases", "app", "The history of Releases."),
+    Entry("events", "cli.events", "app", "The event log."),
+    Entry("controller", "cli.controller", "app", "Watch a branch and keep environments as it says."),
+    Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),
+    Entry("hosts", "cli.hosts", "app", "Which machine and engine a host's name means."),
+    Entry("config", "cli.config", "app", "See what stagecraft.yml and the Compose files come to."),
+    Entry("version", "cli.version", "version", "Print the version."),
+)
+
 app = group(
     "Deploy Docker Compose apps to your own hosts when somebody merges.\n\n"
     "Global flags work before and after the command.\n\n"
     "Exit codes: 0 done, 1 you or the configuration, 2 something outside, 3 a bug.",
     root=True,
+    kind=contents(CONTENTS),
 )
-app.command("init")(init)
-app.command("plan")(plan)
-app.command("deploy")(deploy)
-app.command("rollback")(rollback)
-app.command("hold")(hold)
-app.command("resume")(resume)
-app.command("status")(status)
-app.command("logs")(logs)
-app.add_typer(releases.app, name="releases")
-app.add_typer(events.app, name="events")
-controller.app.command("unit")(unit)
-app.add_typer(controller.app, name="controller")
-app.add_typer(lock.app, name="lock")
-app.add_typer(config.app, name="config")
-app.add_typer(demo.app, name="demo")
-app.command("doctor")(doctor)
-app.command("version")(version)
 
 
 def main() -> None:

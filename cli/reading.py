@@ -8,9 +8,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from controller.targets import ENVIRONMENT_UNKNOWN, Target, find_environment, known_targets
+from controller.targets import (
+    ENVIRONMENT_UNKNOWN,
+    Target,
+    find_environment,
+    known_targets,
+    unknown_environment,
+)
 from events.kernel.errors import UserError
 from projections.runner import View, read_views
 
@@ -47,28 +54,43 @@ class History:
         except UserError as error:
             if error.code != ENVIRONMENT_UNKNOWN:
                 raise
-            declared = declared_targets(self.settings)
+            declared, fault = read_project_file(self.settings)
             for one in declared:
                 if named in (one.name, str(one)):
                     return one
+            if fault is not None:
+                error.why += f"; what the project file here declares cannot be read: {fault.message}"
+                error.next = fault.next
             if not declared:
                 raise
-            known = sorted({*declared, *known_targets(self.log)})
-            raise UserError(
-                error.code, error.message, why=f"known environments: {', '.join(map(str, known))}"
-            ) from error
+            raise unknown_environment(named, sorted({*declared, *known_targets(self.log)})) from error
 
 
 def declared_targets(settings: Settings) -> list[Target]:
     """The environments that the project file here declares; none when there is no file that can be read."""
+    return read_project_file(settings)[0]
+
+
+def read_project_file(settings: Settings) -> tuple[list[Target], UserError | None]:
+    """The environments that the project file here declares, and what is wrong with a file that is there.
+
+    Whoever asks about history is not stopped by a fault of a file.
+    """
     from gitops.config.load import list_environments
     from gitops.source.worktree import WorkTree
 
     path = settings.cwd / settings.config
-    if not path.is_file():
-        return []
+    if not _is_there(path):
+        return [], None
     try:
         project, names = list_environments(WorkTree(path.parent), path.name)
-    except UserError:
-        return []  # whoever asks about history is not told about faults of a file
-    return [Target(project=project, name=name) for name in names]
+    except UserError as error:
+        return [], error
+    return [Target(project=project, name=name) for name in names], None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # longer than a file system takes
+        return False

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any, Concatenate, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from cli.console import Console
 from controller.home import Home, locate_home
@@ -38,6 +39,9 @@ ENVIRONMENT_NOT_SINGLE = error_code(
     "environment-not-single", "The command works on one environment and several were named."
 )
 
+REASON_REQUIRED = error_code("reason-required", "The command is recorded with a reason and none was given.")
+
+HELP_NAMES = ("--help", "-h")
 DEFAULT_CONFIG = "stagecraft.yml"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -144,6 +148,13 @@ def _switch(flag: bool | None, variable: str, *, environ: Mapping[str, str]) -> 
     )
 
 
+def required_reason(reason: str, what: str) -> str:
+    """`reason`, which must say something. Raises UserError `reason-required`."""
+    if not reason.strip():
+        raise UserError(REASON_REQUIRED, f"{what} with a reason", next="add --reason TEXT")
+    return reason
+
+
 def normalised(argv: Sequence[str]) -> list[str]:
     """`argv` with `--dry-run=false` written as `--no-dry-run`, for every global switch; `--` ends the search.
 
@@ -248,7 +259,11 @@ def _called(
 
 
 def group(
-    help_text: str, *, root: bool = False, alone: Callable[Concatenate[Settings, ...], Any] | None = None
+    help_text: str,
+    *,
+    root: bool = False,
+    alone: Callable[Concatenate[Settings, ...], Any] | None = None,
+    kind: type[TyperGroup] = TyperGroup,
 ) -> typer.Typer:
     """A group of commands that takes the global flags.
 
@@ -256,11 +271,12 @@ def group(
     help.
     """
     made = typer.Typer(
+        cls=kind,
         help=help_text,
         add_completion=root,
         rich_markup_mode=None,  # plain help: the same bytes everywhere, and no import of Rich
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+        context_settings={"help_option_names": list(HELP_NAMES), "max_content_width": 100},
     )
 
     def remember(**values: Any) -> Any:  # noqa: ANN401  # options of any type, checked by the parser

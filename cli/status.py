@@ -66,7 +66,7 @@ def status(
 
 def _targets(history: History) -> list[Target]:
     """The environment that is named, or all that there are."""
-    from cli.reading import declared_targets
+    from cli.reading import read_project_file
     from controller.targets import Target
     from projections.views.environment_fold import ENVIRONMENTS
     from projections.views.environments import list_environments
@@ -76,15 +76,18 @@ def _targets(history: History) -> list[Target]:
         return [history.target(settings.environment)]
     nothing: list[tuple[str, str]] = []
     known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing)
-    found = [Target(project=project, name=name) for project, name in known] or declared_targets(settings)
-    if not found:
+    if known:
+        return [Target(project=project, name=name) for project, name in known]
+    declared, fault = read_project_file(settings)
+    if not declared:
+        file = "there is no project file here" if fault is None else f"{settings.config}: {fault.message}"
         raise UserError(
             ENVIRONMENT_REQUIRED,
             "no environment is known",
-            why="nothing was recorded in this home, and there is no project file here that can be read",
-            next="stagecraft init, or name the home with --home DIR",
+            why=f"nothing was recorded in this home, and {file}",
+            next=fault.next if fault else "stagecraft init, or name the home with --home DIR",
         )
-    return found
+    return declared
 
 
 def _look(settings: Settings, targets: Sequence[Target]) -> None:

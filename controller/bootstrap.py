@@ -9,9 +9,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from controller.context import Context
-from events.kernel.clock import SystemClock
-from events.kernel.ids import SystemIds
 from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
@@ -19,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from controller.catalogue import EngineCatalogue
+    from controller.context import Context
     from controller.home import Home
     from events.log import EventLog
     from projections.engine.docker import DockerEngine
@@ -68,8 +66,11 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Context]:
     """Everything wired for one home, which is made when it is missing."""
     from controller.catalogue import EngineCatalogue
+    from controller.context import Context
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
+    from events.kernel.clock import SystemClock
+    from events.kernel.ids import SystemIds
     from projections.converge.release import Converger
     from projections.engine.docker import DockerEngine
     from projections.observed import ObservedStore

@@ -32,6 +32,7 @@ LONGEST_COOL_DOWN = timedelta(hours=1)
 @dataclass(slots=True)
 class _Heals:
     in_a_row: int = 0  # that did not last
+    failing: bool = False  # the last one could not be done
     ended: float = 0.0  # monotonic seconds
 
 
@@ -46,14 +47,14 @@ class Attempts:
         heals = self._heals.setdefault(environment, _Heals())
         again = heals.in_a_row > 0 and started - heals.ended < STAYED_SECONDS
         heals.in_a_row = heals.in_a_row + 1 if again else 1
-        heals.ended = ended
+        heals.ended, heals.failing = ended, False
         return heals.in_a_row
 
     def failed(self, environment: str, *, ended: float) -> int:
         """Note a heal that could not be done."""
         heals = self._heals.setdefault(environment, _Heals())
         heals.in_a_row += 1
-        heals.ended = ended
+        heals.ended, heals.failing = ended, True
         return heals.in_a_row
 
     def forget(self, environment: str) -> None:
@@ -61,11 +62,12 @@ class Attempts:
         self._heals.pop(environment, None)
 
     def wait_seconds(self, environment: str, *, now: float) -> float:
-        """How long the next heal should wait: nothing after one heal, then 1, 2, 4 s."""
+        """How long the next heal should wait: nothing after one, then 1, 2, 4 s; after failures 1, 2, 4 s."""
         heals = self._heals.get(environment)
-        if heals is None or heals.in_a_row <= 1:
+        if heals is None or (heals.in_a_row <= 1 and not heals.failing):
             return 0.0
-        return max(0.0, heals.ended + 2.0 ** min(heals.in_a_row - 2, 10) - now)
+        doublings = min(heals.in_a_row - (1 if heals.failing else 2), 10)
+        return max(0.0, heals.ended + 2.0**doublings - now)
 
 
 def decide_breaker(

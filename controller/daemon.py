@@ -130,14 +130,18 @@ class Daemon:
         known = self.source.titles()
         if event.environment is None:
             for title in known:
-                self.queues.wake(title, "engine")
+                self.queues.wake_later(title, "engine", seconds=self._wait_seconds(title))
         elif event.environment in known:
-            wait = self._attempts.wait_seconds(event.environment, now=self.context.clock.monotonic())
+            wait = self._wait_seconds(event.environment)
             reason = f"{event.service} {event.action}"
             self.whisper(f"{event.environment}: {reason}")
             if event.action in _ENDS:
                 self._settling[event.environment] = list(_SETTLING_SECONDS)
             self.queues.wake_later(event.environment, reason, seconds=max(wait, _SETTLING_SECONDS[0]))
+
+    def _wait_seconds(self, title: str) -> float:
+        """How long a hint should rest: heals that fail or do not last come more and more slowly."""
+        return self._attempts.wait_seconds(title, now=self.context.clock.monotonic())
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
         listeners = [
@@ -219,8 +223,7 @@ class Daemon:
         next_pass = clock.monotonic() + interval
         while True:
             await clock.sleep(min(_LONGEST_BEAT_SECONDS, interval, poll.stale_after))
-            longest = max(poll.interval, poll.longest) + poll.jitter
-            for name in self._schedule.recheck(now=clock.now(), longest_seconds=longest):
+            for name in self._schedule.recheck():
                 self.say(f"the clock was set back; the {name} was planned anew")
                 self.want_look("clock")
             self._check_stale()
@@ -322,7 +325,8 @@ class Daemon:
             settling = [] if outcome.healed else self._settling.pop(title, [])
             if settling:
                 self._settling[title] = settling[1:]
-                self.queues.wake_later(title, "settling", seconds=settling[0])
+                seconds = max(settling[0], self._wait_seconds(title))
+                self.queues.wake_later(title, "settling", seconds=seconds)
         except Exception as error:  # noqa: BLE001  # a bug in one environment's work must not stop the others
             words = f"{type(error).__name__}: {error}"
             broke = InternalError(WORK_BROKE, f"the work on {title} broke", why=words)

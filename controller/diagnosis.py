@@ -22,6 +22,7 @@ from events.kernel.compose_client import compose_client, compose_client_version,
 from events.kernel.errors import ExitCode, StagecraftError
 from events.kernel.process import run
 from events.reserve import stands
+from projections.engine.errors import engine_unreachable
 
 if TYPE_CHECKING:
     from controller.home import Home
@@ -191,8 +192,11 @@ async def check_compose() -> Finding:
 async def check_engine(home: Home) -> Finding:
     """The engine answers, in a version that is tried. Raises OutsideError `engine-unreachable`."""
     with open_engine(home) as engine:
-        async with asyncio.timeout(_ENGINE_SECONDS):
-            found = await engine.identity()
+        try:
+            async with asyncio.timeout(_ENGINE_SECONDS):
+                found = await engine.identity()
+        except TimeoutError as error:
+            raise engine_unreachable("this machine", f"no answer within {_ENGINE_SECONDS:g} s") from error
     shown = f"Docker {found.engine_version}, API {found.api_version}"
     if _numbers(found.api_version) < _OLDEST_API:
         return Finding(

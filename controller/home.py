@@ -93,16 +93,34 @@ class Home:
             if not os.access(self.root, os.W_OK):
                 raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(self.root))
         except OSError as error:
-            raise OutsideError(
-                HOME_UNUSABLE, f"cannot use {self.root}", why=str(error), next="name another with --home DIR"
-            ) from error
+            raise self._unusable(error) from error
+
+    def check(self) -> None:
+        """Raise OutsideError `home-unusable` when its files cannot even be looked for."""
+        try:
+            self.events_db.is_file()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> OutsideError:
+        return OutsideError(
+            HOME_UNUSABLE,
+            f"cannot use {self.root}",
+            why=error.strerror or str(error),
+            next="name another with --home DIR",
+        )
 
 
 def locate_home(flag: str | None, *, environ: Mapping[str, str], cwd: Path) -> Home:
-    """The home that this call works with, an absolute path; it need not exist."""
+    """The home that this call works with, an absolute path; it need not exist.
+
+    Raises OutsideError `home-unusable` for a path that no file system takes.
+    """
     named = flag or environ.get("STAGECRAFT_HOME")
     if named:
-        return Home((cwd / named).resolve())
+        home = Home((cwd / named).resolve())
+        home.check()
+        return home
     for folder in (cwd, *cwd.parents):
         if (folder / PROJECT_FILE).is_file():
             return Home((folder / _FOLDER).resolve())

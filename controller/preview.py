@@ -152,7 +152,10 @@ def _check_known(wanted: Manifest, only: Iterable[str]) -> None:
     for name in only:
         if name not in known:
             raise UserError(
-                SERVICE_UNKNOWN, f"no service {name!r}", why=f"known services: {', '.join(sorted(known))}"
+                SERVICE_UNKNOWN,
+                f"no service {name!r}",
+                why=f"known services: {', '.join(sorted(known))}",
+                next="name some of them with --services A,B",
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitops.source.address import slug
+from gitops.source.address import check_address, slug
 from gitops.source.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -28,7 +28,16 @@ def watched(home: Home, url: str, *, cwd: Path) -> Watched:
 
     Raises UserError `repository-url-refused`.
     """
+    check_address(url)
     local = cwd / url
-    address = str(local.resolve()) if local.exists() else url
+    address = str(local.resolve()) if _exists(local) else url
     name = slug(address)
     return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"), url=address)
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is at `path`; nothing is at a path that no file system takes."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

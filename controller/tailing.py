@@ -81,6 +81,7 @@ async def choose(source: LogSource, wanted: Wanted, *, known: Collection[str]) -
             SERVICE_UNKNOWN,
             f"{wanted.target} has no service {wanted.service!r}",
             why=f"known services: {', '.join(services) or 'none'}",
+            next=f"stagecraft status --env {wanted.target}",
         )
     return [one for one in every if wanted.chooses(one)]
 

@@ -50,11 +50,30 @@ def find_environment(log: EventLog | None, named: str) -> Target:
             next="name it as PROJECT/ENVIRONMENT",
         )
     if not found:
-        listed = ", ".join(map(str, known)) or "none: nothing was deployed from this home yet"
-        raise UserError(
-            ENVIRONMENT_UNKNOWN, f"unknown environment {named!r}", why=f"known environments: {listed}"
-        )
+        raise unknown_environment(named, known)
     return found[0]
+
+
+def unknown_environment(named: str, known: Sequence[Target]) -> UserError:
+    """The error `environment-unknown`: it lists the known ones and proposes one that is spelled alike."""
+    listed = ", ".join(map(str, known)) or "none: nothing was deployed from this home yet"
+    near = _nearest(named, [*(one.name for one in known), *map(str, known)])
+    return UserError(
+        ENVIRONMENT_UNKNOWN,
+        f"unknown environment {named!r}" + near,
+        why=f"known environments: {listed}",
+        next="stagecraft status"
+        if known
+        else "stagecraft deploy --env NAME, or name the home with --home DIR",
+    )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """A proposal to add to a message, empty when nothing is spelled alike."""
+    from difflib import get_close_matches  # noqa: PLC0415  # who names things rightly does not wait for it
+
+    found = get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project: str) -> tuple[str, ...]:
@@ -64,9 +83,11 @@ def choose_environments(known: Sequence[str], wanted: Sequence[str], *, project:
     """
     chosen = {one.removeprefix(f"{project}/") for one in wanted} or set(known)
     for name in sorted(chosen - set(known)):
+        near = _nearest(name, sorted(known))
         raise UserError(
             ENVIRONMENT_UNKNOWN,
-            f"project {project!r} has no environment {name!r}",
+            f"project {project!r} has no environment {name!r}" + near,
             why=f"known environments: {', '.join(sorted(known))}",
+            next="name one of them with --env, or add it to stagecraft.yml",
         )
     return tuple(sorted(chosen))

@@ -11,6 +11,7 @@ converger puts the host's own root in their place.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from events.kernel.canonical import canonical_json, sha256_digest
 
 FILES_PREFIX = "/.stagecraft/files/"
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of an image's name, as engines take it
 STATE_PREFIX = "/.stagecraft/state/"
 
 WaitCondition = Literal["service_started", "service_healthy", "service_completed_successfully"]
@@ -46,7 +48,15 @@ class ImagePin(Record):
 
 def kept_image_name(pin: ImagePin, *, project: str, service: str) -> str:
     """Our own tag for a pinned image; its host part belongs to nobody, so no registry is ever asked."""
-    return f"stagecraft.local/{project}/{service}:{pin.pin.removeprefix('sha256:')[:16]}"
+    folders = f"{_as_component(project)}/{_as_component(service)}"
+    return f"stagecraft.local/{folders}:{pin.pin.removeprefix('sha256:')[:16]}"
+
+
+def _as_component(name: str) -> str:
+    """`name` where an image's name can have it, else the nearest; two that become one name the same image."""
+    if _COMPONENT.fullmatch(name):
+        return name
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "service"
 
 
 class Job(Record):

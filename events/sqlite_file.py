@@ -176,7 +176,7 @@ class SqliteFile:
                 self._kind.too_new,
                 f"the {self._kind.noun} has version {version}, this Stagecraft knows {self._kind.version}",
                 where=self._where,
-                next="use the newer Stagecraft",
+                next="upgrade this Stagecraft to the one that wrote it, or name another home with --home DIR",
             )
         return True
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from events.kernel.errors import UserError, error_code
 from events.manifest import FileTree, Gate, Job, WaitCondition
 from gitops.compose.closure import Closure, close_over
 from gitops.compose.discover import Discovery, discover
@@ -19,11 +20,14 @@ from gitops.compose.render import Rendered, Request, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
+from gitops.config.models import checked_version
 from gitops.findings import Finding
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.settings import ServiceSettings, resolve_services, service_sections
-from gitops.source.paths import resolve
+from gitops.source.paths import resolve, shown
 from gitops.source.tree import Tree
+
+VERSION_INVALID = error_code("version-invalid", "A version is not written as an image tag.")
 
 _VERSION_VARIABLES = (b"IMAGE_TAG", b"STAGECRAFT_VERSION")
 
@@ -127,7 +131,7 @@ def _prepare(
     configuration = load(tree, config_path, environment)
     discovery = discover(tree, configuration.folder)
     own_name = f"{configuration.project.project.name}-{environment}"
-    fixed = given_version or configuration.environment.version
+    fixed = configuration.environment.version if given_version is None else _given(given_version)
     return _Prepared(
         configuration=configuration,
         discovery=discovery,
@@ -136,6 +140,19 @@ def _prepare(
         version=fixed or version,
         version_is_fixed=fixed is not None,
     )
+
+
+def _given(version: str) -> str:
+    """A version that a person named. Raises UserError `version-invalid`, as the file's own is refused."""
+    try:
+        return checked_version(version)
+    except ValueError as error:
+        raise UserError(
+            VERSION_INVALID,
+            f"{shown(version)!r} cannot be a version",
+            why=str(error),
+            next="give another --version, or none: it is the commit's id then",
+        ) from error
 
 
 def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:

@@ -6,7 +6,8 @@ event; this is where its time is kept. When a host does not answer, what it answ
 as unreachable. A file that is missing, damaged or of another layout is made anew: the next look fills it.
 
 Each call opens the file for itself. That costs a fraction of a millisecond, works from any thread, and a
-file that was deleted meanwhile harms nothing. An open connection was dropped for these.
+file that was deleted meanwhile harms nothing. An open connection was dropped for these. Its rows are read
+without pydantic, because `status` reads them and should not wait for that import.
 
 What cannot be kept because the disk is full or read-only is not kept: no Release fails for it, and what is
 shown then says how old it is.
@@ -15,15 +16,15 @@ shown then says how old it is.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any, TypeVar
 
 from events.kernel.clock import format_utc, parse_utc
 from events.kernel.errors import OutsideError, error_code
@@ -33,7 +34,7 @@ OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
 )
 
-_LAYOUT = 3  # user_version of the file
+_LAYOUT = 4  # user_version of the file
 _BUSY_SECONDS = 5.0
 _NOT_OURS = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table of another shape
 _TABLES = (
@@ -58,11 +59,8 @@ CREATE TABLE IF NOT EXISTS source (
 T = TypeVar("T")
 
 
-class _Seen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class ObservedContainer(_Seen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedContainer:
     """A container as the engine showed it."""
 
     id: str  # 64 hex digits
@@ -70,7 +68,8 @@ class ObservedContainer(_Seen):
     health: Health
 
 
-class ObservedService(_Seen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedService:
     """A service on a host; `drift` says in words how it differs from the Manifest, empty when it does not."""
 
     name: str
@@ -79,7 +78,8 @@ class ObservedService(_Seen):
     drift: tuple[str, ...] = ()
 
 
-class HostObservation(_Seen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostObservation:
     """What is known of one host in one environment."""
 
     environment: str  # `<project>/<name>`
@@ -90,15 +90,12 @@ class HostObservation(_Seen):
     at: datetime | None = None  # when the host last answered; None: never
 
 
-class SourceFailure(_Seen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFailure:
     """The watched repository of an environment does not answer."""
 
     error: str  # the newest one
     since: datetime  # of the first failure in a row
-
-
-class _Services(_Seen):
-    items: tuple[ObservedService, ...]
 
 
 class ObservedStore:
@@ -114,7 +111,7 @@ class ObservedStore:
             observation.host,
             observation.reachable,
             observation.reason,
-            _Services(items=observation.services).model_dump_json(),
+            json.dumps([asdict(service) for service in observation.services]),
             None if observation.at is None else format_utc(observation.at),
         )
         self._write(lambda db: db.execute("INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?, ?)", row))
@@ -124,7 +121,7 @@ class ObservedStore:
         former = next((one for one in self.load(environment) if one.host == host), None)
         if former is None:
             former = HostObservation(environment=environment, host=host, reachable=reachable)
-        self.save(former.model_copy(update={"reachable": reachable, "reason": reason}))
+        self.save(replace(former, reachable=reachable, reason=reason))
 
     def load(self, environment: str) -> tuple[HostObservation, ...]:
         """All hosts of an environment, sorted by name. Raises OutsideError `observed-unavailable`."""
@@ -137,7 +134,7 @@ class ObservedStore:
                     host=name,
                     reachable=None if reachable is None else bool(reachable),
                     reason=reason,
-                    services=_Services.model_validate_json(services).items,
+                    services=_services(services),
                     at=None if at is None else parse_utc(at),
                 )
                 for name, reachable, reason, services, at in db.execute(query, (environment,))
@@ -199,7 +196,7 @@ class ObservedStore:
             try:
                 with self._opened() as db:
                     return work(db)
-            except (sqlite3.DatabaseError, ValidationError, ValueError) as error:
+            except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
                 if isinstance(error, sqlite3.Error) and not _is_damaged(error):
                     raise
             self._forget()
@@ -242,6 +239,26 @@ def _has_no_room(cause: BaseException | None) -> bool:
         return cause.errno in {errno.EDQUOT, errno.ENOSPC, errno.EROFS}
     name: str = getattr(cause, "sqlite_errorname", "")
     return name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR_WRITE"))
+
+
+def _services(text: str) -> tuple[ObservedService, ...]:
+    """Services as `save` wrote them. Raises KeyError, TypeError or ValueError for anything else."""
+    written: object = json.loads(text)
+    if not isinstance(written, list):
+        raise TypeError("services are a list")
+    return tuple(_service(one) for one in written)
+
+
+def _service(written: dict[str, Any]) -> ObservedService:
+    return ObservedService(
+        name=written["name"],
+        image=written["image"],
+        containers=tuple(
+            ObservedContainer(id=one["id"], state=one["state"], health=one["health"])
+            for one in written["containers"]
+        ),
+        drift=tuple(written["drift"]),
+    )
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:

@@ -73,12 +73,13 @@ class Demo:
                         f"read {place.controller_log}, then: stagecraft demo down --home {self.home.root}"
                     )
                 raise
+            else:
+                return place
             finally:
                 interrupts.never()
                 if place is not None and not kept:
                     self.ending()
                     tear_down(find_place(self.home), say=self.removed)
-            return place
 
     def _perform(self, place: Place, installed: Mapping[str, Path], interrupts: Interrupts) -> None:
         with ExitStack() as opened:

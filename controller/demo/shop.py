@@ -19,6 +19,7 @@ _PROJECT_FILE = """project:
   name: {project}
 environments:
   {environment}:
+    version: {version}
     gate:
       settle: 1s # how long a service without a health check must stay up
 """
@@ -110,7 +111,9 @@ class Shop:
             health_port=PORT,
         )
         return {
-            "stagecraft.yml": _PROJECT_FILE.format(project=self.project, environment=ENVIRONMENT),
+            "stagecraft.yml": _PROJECT_FILE.format(
+                project=self.project, environment=ENVIRONMENT, version=version
+            ),
             "compose.yaml": compose,
             "routes.yml": _ROUTES_FILE.format(port=PORT),
         }

@@ -48,7 +48,7 @@ _LAST_LINES = 5
 class Screen(Protocol):
     """Where the demo is shown."""
 
-    def act(self, title: str) -> None:
+    def act(self, text: str) -> None:
         """An act begins."""
         ...
 
@@ -56,11 +56,11 @@ class Screen(Protocol):
         """What is done and why, in whole sentences."""
         ...
 
-    def command(self, line: str) -> None:
+    def command(self, text: str) -> None:
         """A command as a user types it."""
         ...
 
-    def said(self, line: str) -> None:
+    def said(self, text: str) -> None:
         """A line of what a command or the controller said."""
         ...
 

@@ -22,7 +22,7 @@ def play(stage: Stage) -> None:
 
 def first_deploy(stage: Stage) -> None:
     """A controller that is started on a repository makes what it says run."""
-    stage.screen.note("The app is web, a worker, the job migrate that web waits for, and Traefik in front.")
+    stage.screen.note("The app: web, a worker, a job that web waits for, and Traefik in front.")
     stage.screen.note("The team pushes its Compose file and starts a controller on the repository.")
     _push(stage, "v1", message="Shop v1")
     stage.start_controller()
@@ -54,7 +54,7 @@ def broken_merge(stage: Stage) -> None:
     stage.stagecraft("releases", "show", ended["release"], from_line="Failure")
     tail = ended["failure"]["log_tail"]
     stage.expect("the container's last lines are on record", any("80800" in line for line in tail), tail)
-    stage.screen.proved("v2 runs again, and v3 is held: no merge brings it back until it is fixed")
+    stage.screen.proved("v2 runs again; a hold keeps v3 out until it is fixed")
 
 
 def revert_of_the_broken_merge(stage: Stage) -> None:
@@ -81,7 +81,7 @@ def revert_of_a_good_merge(stage: Stage) -> None:
     stage.answers("shop v1")
     rendered = stage.events(after=after, type_name="ManifestRendered")
     stage.expect("nothing is rendered anew", not rendered, rendered)
-    stage.screen.proved("the recorded Manifest of v1 runs again, without a render or a registry")
+    stage.screen.proved("what ran as v1 runs again, without a render or a registry")
 
 
 def rollback(stage: Stage) -> None:
@@ -94,7 +94,7 @@ def rollback(stage: Stage) -> None:
     _completed(stage, after)
     stage.answers("shop v2")
     stage.recorded("the environment is held", "EnvironmentHeld", after=after)
-    stage.screen.proved("v2 runs, and Git cannot bring v1 back: that is held, with the reason")
+    stage.screen.proved("v2 runs; a hold keeps Git from bringing v1 back")
 
 
 def what_the_log_says(stage: Stage) -> None:
@@ -108,9 +108,7 @@ def what_the_log_says(stage: Stage) -> None:
     )
     chain = trail(events, container)
     stage.expect("the log says why web's container exists", bool(chain), container)
-    stage.screen.note(
-        f"Why does container {container[:12]} exist? Each event names its cause, the one below it:"
-    )
+    stage.screen.note(f"Why does container {container[:12]} exist? Each event is caused by the next:")
     for event in chain:
         stage.screen.said(described(event))
     stage.screen.proved("from the container back to the command, and to the commit that it runs")

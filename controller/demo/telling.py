@@ -11,6 +11,7 @@ import re
 
 _TIME = re.compile(r"^\d{4}-\d{2}-\d{2}T[\d:.]+Z ")
 _ELSEWHERE_TOLD = ("fetching ", "rendering ", "waiting for another process", "finalize ", "watching ")
+_VERDICT = re.compile(r"rel-[\d-]+, ")  # of a failure; `releases show` tells all of it
 _PLANNED = re.compile(r"(create|replace|remove|run the job|start|restart|stop)\b")
 
 
@@ -24,4 +25,5 @@ def told(line: str, *, environment: str) -> str | None:
         if not service and _PLANNED.match(step):
             return None
         text = f"{service}: {step}" if service else step
-    return None if not text or text.startswith(_ELSEWHERE_TOLD) else text
+    elsewhere = text.startswith(_ELSEWHERE_TOLD) or _VERDICT.match(text)
+    return None if not text or elsewhere else text

@@ -19,6 +19,18 @@ class HostReached(Event):
 
 
 @recorded("host")
+class HostRebound(Event):
+    """A person said that the name means another machine or engine from now on."""
+
+    host: str = Field(description="The host.")
+    machine: str = Field(description="The id of the machine that the name is bound to now.")
+    engine: str = Field(description="The id of the engine that the name is bound to now.")
+    former_machine: str = Field(description="The machine it was bound to before.")
+    former_engine: str = Field(description="The engine it was bound to before.")
+    reason: str = Field(description="Why, in the words of whoever did it.")
+
+
+@recorded("host")
 class HostUnreachable(Event):
     """A host's engine stopped answering; what runs there is unknown, not missing."""
 

@@ -7,7 +7,6 @@ end a wait early or keep it for ever.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -42,6 +41,8 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the running event loop."""
+        import asyncio  # noqa: PLC0415  # whoever only reads and writes times should not wait for this import
+
         await asyncio.sleep(seconds)
 
 

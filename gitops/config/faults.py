@@ -49,7 +49,10 @@ def config_invalid(faults: Sequence[Fault]) -> UserError:
         rows = [f"  {fault.place}: {fault.message}" for fault in ordered[:_MAX_SHOWN]]
         message = "\n".join([f"{len(ordered)} rules are broken:", *rows])
     return UserError(
-        CONFIG_INVALID, message, where=first.place, next="correct the file and run: stagecraft plan"
+        CONFIG_INVALID,
+        message,
+        where=first.place,
+        next="correct the file and run: stagecraft plan --env NAME",
     )
 
 

@@ -92,7 +92,8 @@ def _project(tree: Tree, config_path: str) -> tuple[Document, StagecraftFile]:
             CONFIG_NOT_FOUND,
             f"config not found at {shown(config_path)}" + (": it is a folder" if entry else ""),
             where=Where(file=shown(config_path)),
-            next="stagecraft init, or name the file with --config",
+            next=("take the folder away and run: " if entry else "")
+            + "stagecraft init, or name the file with --config",
         )
     document = load_document(config_path, tree.read(config_path, max_bytes=MAX_CONFIG_BYTES))
     project = parse(document, StagecraftFile)

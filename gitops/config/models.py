@@ -35,6 +35,13 @@ def checked_name(text: str) -> str:
     )
 
 
+def checked_version(text: str) -> str:
+    """A version, which is an image tag too. Raises ValueError."""
+    if not _VERSION.fullmatch(text):
+        raise ValueError("a version is an image tag: letters, digits, '_', '.' and '-', at most 128")
+    return text
+
+
 def _matching(pattern: re.Pattern[str], limit: int, rule: str) -> AfterValidator:
     def check(text: str) -> str:
         if len(text) > limit or not pattern.fullmatch(text):
@@ -70,9 +77,7 @@ Registry = Annotated[
         _REGISTRY, 255, "a registry is a host and a path as in an image name: ghcr.io/org/app, no scheme"
     ),
 ]
-Version = Annotated[
-    str, _matching(_VERSION, 128, "a version is an image tag: letters, digits, '_', '.' and '-'")
-]
+Version = Annotated[str, AfterValidator(checked_version)]
 Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 Hosts = dict[Name, Annotated[list[HostName], Field(min_length=1)]]
 

@@ -29,6 +29,7 @@ _SCP = re.compile(
 _HOST = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
 _SLUG_LENGTH = 60
 _TOKEN_LENGTH = 16
+_MAX_LENGTH = 4095  # bytes; as long as Linux takes a path
 _NAME = "STAGECRAFT_GIT_USERNAME"
 _WORD = "STAGECRAFT_GIT_PASSWORD"
 _HELPER_SCRIPT = (
@@ -60,10 +61,17 @@ class Address:
         return bool(self.username or self.password)
 
 
-def parse_address(text: str) -> Address:
-    """The address in `text`. Raises UserError `repository-url-refused`."""
+def check_address(text: str) -> None:
+    """Raise UserError `repository-url-refused` for what is neither a path nor a URL, whatever is there."""
     if not text or text.startswith("-") or _CONTROL.search(text):
         raise _refused(text, "it is empty, starts with '-' or has control characters")
+    if len(text.encode()) > _MAX_LENGTH:
+        raise _refused(f"{text[:_SLUG_LENGTH]}…", f"it is longer than {_MAX_LENGTH} bytes")
+
+
+def parse_address(text: str) -> Address:
+    """The address in `text`. Raises UserError `repository-url-refused`."""
+    check_address(text)
     if _HELPER.match(text):
         raise _refused(text, "remote helpers run programs")
     if scheme := _SCHEME.match(text):

@@ -221,7 +221,7 @@ def _revision_missing(rev: str, words: str) -> UserError:
     return UserError(
         REVISION_MISSING,
         f"the repository has no commit {shown(rev)!r}",
-        why=words,
+        why=shown(words),
         next="git log --oneline --all",
     )
 

@@ -25,6 +25,12 @@ BRANCH_MISSING = error_code("branch-missing", "The watched repository has no suc
 LOOK_SECONDS = 45.0
 FETCH_SECONDS = 600.0
 _MAX_NAMED = 20
+_MAX_BRANCH = 1024  # bytes; a file system takes less, a packed ref could have more
+_NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
+    "does not appear to be a git repository",
+    "invalid gitfile format",
+    "File name too long",
+)
 _HEADS = "refs/heads/"
 
 
@@ -50,7 +56,7 @@ class Mirror:
         known = await self._heads()
         if not known:
             raise UserError(
-                REPOSITORY_EMPTY, f"{self._shown} has no branch yet", next=f"git push origin {branch}"
+                REPOSITORY_EMPTY, f"{self._shown} has no branch", next=f"git push origin {branch}"
             )
         raise _branch_missing(self._shown, branch, [name.removeprefix(_HEADS) for name in known])
 
@@ -122,7 +128,7 @@ class Mirror:
 
     def _unreachable(self, answer: Finished) -> UserError | OutsideError:
         """What a failed exchange means: a path where nothing is, or a source that does not answer."""
-        if self._address.local and "does not appear to be a git repository" in answer.error_text:
+        if self._address.local and any(words in answer.error_text for words in _NO_REPOSITORY):
             return repository_missing(self._address.url)
         return OutsideError(
             GIT_UNREACHABLE, f"{self._shown} cannot be read", why=answer.error_text, next=self._try
@@ -136,15 +142,25 @@ class Mirror:
 def _ref(branch: str) -> str:
     """The branch's full name. Raises UserError `branch-missing` for what cannot be one."""
     name = branch.removeprefix(_HEADS)
-    if (
-        not name
-        or name.startswith("-")
-        or any(not mark.isprintable() or mark in " ~^:?*[\\" for mark in name)
-    ):
+    if not _is_branch_name(name):
         raise UserError(
             BRANCH_MISSING, f"{shown(branch)!r} cannot be the name of a branch", next="git branch --all"
         )
     return f"{_HEADS}{name}"
+
+
+def _is_branch_name(name: str) -> bool:
+    """Whether Git takes it as the name of a branch, by the rules of `git check-ref-format --branch`."""
+    parts = name.split("/")
+    return (
+        len(name.encode()) <= _MAX_BRANCH
+        and not name.startswith("-")
+        and all(mark.isprintable() and mark not in " ~^:?*[\\" for mark in name)
+        and all(part and not part.startswith(".") and not part.endswith(".lock") for part in parts)
+        and not any(forbidden in name for forbidden in ("..", "@{"))
+        and not name.endswith(".")
+        and name != "@"
+    )
 
 
 def _branch_missing(repository: str, branch: str, known: list[str]) -> UserError:

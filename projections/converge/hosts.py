@@ -4,7 +4,8 @@ A host that does not answer is unknown, never empty: looking at it raises, and w
 nothing about it. Its stream gets one `HostUnreachable` when it stops answering and one `HostReached` when
 it answers for the first time or again; in between nothing, however often it is looked at.
 
-The first `HostReached` binds the name to a machine and an engine. Another one behind the same name may hold
+The first `HostReached` binds the name to a machine and an engine, until a person says otherwise
+(`HostRebound`). Another one behind the same name may hold
 nothing of ours, and "create what is missing" would be wrong there, so it is refused before anything is
 planned. Who answers is asked before each undertaking that may change something, not at an idle look.
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from events.catalog import decode
-from events.catalog.host import HostReached, HostUnreachable
+from events.catalog.host import HostReached, HostRebound, HostUnreachable
+from events.envelope import StoredEvent
 from events.kernel.errors import OutsideError, Where
 from events.manifest import HostManifest
 from events.recorder import Recorder
@@ -76,9 +78,18 @@ def _last_said(equipment: Equipment, host: str) -> type[HostReached | HostUnreac
     return None
 
 
+def binding(stored: Iterable[StoredEvent]) -> HostReached | HostRebound | None:
+    """The event of a host's stream that says which machine and engine its name means; None before any."""
+    bound: HostReached | HostRebound | None = None
+    for one in stored:
+        event = decode(one)
+        if isinstance(event, HostRebound) or (bound is None and isinstance(event, HostReached)):
+            bound = event
+    return bound
+
+
 def _check_binding(equipment: Equipment, host: str, identity: EngineIdentity) -> None:
-    events = (decode(stored) for stored in equipment.log.read_stream(host_stream(host)))
-    bound = next((event for event in events if isinstance(event, HostReached)), None)
+    bound = binding(equipment.log.read_stream(host_stream(host)))
     if bound is None or (bound.machine, bound.engine) == (identity.machine, identity.engine):
         return
     raise OutsideError(
@@ -87,7 +98,8 @@ def _check_binding(equipment: Equipment, host: str, identity: EngineIdentity) ->
         where=Where(host=host),
         why=f"bound to machine {bound.machine}, engine {bound.engine}; "
         f"now machine {identity.machine}, engine {identity.engine} answers",
-        next="start the engine that was there, or use another `--home` for this machine",
+        next=f"if it was set up anew: stagecraft hosts rebind {host} --reason TEXT; "
+        "else start the engine that was there, or use another --home for this machine",
     )
 
 

@@ -97,6 +97,11 @@ class Converger:
             progress=progress,
         )
 
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """What reaches each host, by its name."""
+        return self._equipment.engines
+
     async def run_release(self, work: ReleaseWork, *, recorder: Recorder) -> Verdict:
         """Bring a Release to its verdict; events are the controller's, caused by what `recorder` did last.
 

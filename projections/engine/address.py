@@ -39,6 +39,11 @@ class EngineAddress:
         return self.url.startswith("unix://")
 
     @property
+    def socket_path(self) -> Path | None:
+        """The socket of this machine, None when it is elsewhere."""
+        return Path(self.url.removeprefix("unix://")) if self.local else None
+
+    @property
     def variables(self) -> dict[str, str]:
         """The environment that leads a Docker tool there."""
         return {"DOCKER_HOST": self.url, **self.tls}

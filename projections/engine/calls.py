@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 _THREADS = 8
@@ -35,6 +36,17 @@ _PATIENCE = _Patience()
 def patience_seconds() -> float:
     """How long the call that runs in this thread lets one request keep silent."""
     return _PATIENCE.seconds
+
+
+@contextmanager
+def at_most(seconds: float) -> Generator[None]:
+    """Let the requests of this thread keep silent no longer than `seconds` meanwhile."""
+    former = _PATIENCE.seconds
+    _PATIENCE.seconds = min(former, seconds)
+    try:
+        yield
+    finally:
+        _PATIENCE.seconds = former
 
 
 class BlockingCalls(Generic[C]):

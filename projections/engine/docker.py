@@ -11,6 +11,7 @@ too, `_call`. Waiting for a container is asking again, not a request that hangs,
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
 from projections.engine.address import EngineAddress
 from projections.engine.api import DockerApi
-from projections.engine.calls import BlockingCalls, patience_seconds
+from projections.engine.calls import BlockingCalls, at_most, patience_seconds
 from projections.engine.compose import UP_SECONDS, ComposeClient
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable, shown
 from projections.engine.events import follow
@@ -56,8 +57,10 @@ from projections.engine.registry import (
     registry_digest,
 )
 from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
+from projections.engine.tether import Tether
 from projections.engine.waiting import until
 
+_READ_TIMEOUT = re.compile(r"read timeout=(\d+)")
 _ENDED = frozenset({"exited", "dead"})
 
 T = TypeVar("T")
@@ -67,6 +70,7 @@ T = TypeVar("T")
 class Deadlines:
     """How long one engine is waited for."""
 
+    hello_seconds: float = 10.0  # the first question, which an engine answers without any work
     answer_seconds: float = 30.0  # a listing takes 2 ms; a removal under load takes seconds
     registry_seconds: float = 20.0  # the engine itself gives a registry 15 s to connect
     pull_silence_seconds: float = 120.0  # between two lines of progress: a large layer being unpacked
@@ -96,6 +100,7 @@ class DockerEngine:
         self._clock = clock or SystemClock()
         self._deadlines = deadlines or Deadlines()
         self._calls = BlockingCalls(self._open, name="engine")
+        self._tether = Tether(self._address.socket_path)
         self._compose = ComposeClient(
             engine=self._address.variables,
             run_folder=run_folder,
@@ -115,6 +120,7 @@ class DockerEngine:
     def close(self) -> None:
         """Give back connections and threads. A call that is still under way ends with its own deadline."""
         self._calls.close()
+        self._tether.drop()
 
     async def identity(self) -> EngineIdentity:
         """Who answers. Raises OutsideError `engine-unreachable`."""
@@ -138,7 +144,13 @@ class DockerEngine:
         return sorted(map(container_from_listing, answers), key=lambda container: container.name)
 
     async def inspect(self, container_id: str) -> ContainerDetail | None:
-        """One container, None when it is gone."""
+        """One container, None when it is gone.
+
+        Raises OutsideError `engine-unreachable` once when the engine was restarted since it last answered:
+        what became of the container then is the engine's doing, not its own.
+        """
+        if self._tether.lost(now=self._clock.monotonic()):
+            raise engine_unreachable(self._address.url, "it was restarted since it answered last")
         answer = await self._find(
             f"show container {container_id}", lambda api: api.inspect_container(container_id)
         )
@@ -363,18 +375,22 @@ class DockerEngine:
 
         patience = self._deadlines.answer_seconds if seconds is None else seconds
         try:
-            return await self._calls.run(knock_and_call, seconds=patience)
+            answer = await self._calls.run(knock_and_call, seconds=patience)
         except APIError as error:
             raise engine_refused(what, _words(error)) from error
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
             self._calls.forget()  # who answers next may speak another version
-            raise engine_unreachable(self._address.url, str(error)) from error
+            self._tether.drop()
+            raise engine_unreachable(self._address.url, _silence(error) or str(error)) from error
+        self._tether.renew(now=self._clock.monotonic())
+        return answer
 
     def _open(self) -> DockerApi:
         """A client; making it asks the engine for its API version."""
-        self._address.knock(seconds=patience_seconds())
-        tls: Any = kwargs_from_env(environment=self._address.variables).get("tls", False)
-        client: object = _PatientClient(base_url=self._address.url, version="auto", tls=tls)
+        with at_most(self._deadlines.hello_seconds):
+            self._address.knock(seconds=patience_seconds())
+            tls: Any = kwargs_from_env(environment=self._address.variables).get("tls", False)
+            client: object = _PatientClient(base_url=self._address.url, version="auto", tls=tls)
         return cast("DockerApi", client)
 
 
@@ -391,6 +407,17 @@ class _PatientClient(APIClient):
         """One request of whatever method of the SDK."""
         kwargs["timeout"] = patience_seconds()
         return super().request(method, url, *args, **kwargs)
+
+
+def _silence(error: BaseException) -> str:
+    """How long an engine that takes connections said nothing; empty for any other failure."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, requests.exceptions.ReadTimeout):
+            seconds = _READ_TIMEOUT.search(str(found))
+            return f"it takes connections and said nothing{f' for {seconds[1]} s' if seconds else ''}"
+        found = found.__cause__ or found.__context__
+    return ""
 
 
 def _words(error: APIError) -> str:

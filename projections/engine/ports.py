@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # what an empty address means, each for its family
 _KINDS: Mapping[str, socket.SocketKind] = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_PORTLESS = frozenset({"created", "exited", "dead"})
 _PROJECT_LABEL = "com.docker.compose.project"
 
 
@@ -115,10 +116,12 @@ def _conflict(
 
 
 def _holding(wanted: WantedPort, number: int, containers: Sequence[Container]) -> list[Container]:
+    """Those that may hold the port; a crashed engine lists what ended meanwhile with the ports it had."""
     return [
         container
         for container in containers
-        if any(
+        if container.state not in _PORTLESS
+        and any(
             port.port == number
             and port.protocol == wanted.protocol
             and _overlap(wanted.address, port.address)

@@ -145,7 +145,8 @@ def _until_it_follows(process: subprocess.Popen[str]) -> None:
 def test_following_a_home_without_a_log_waits_for_its_first_event(cli: Stagecraft, home: Path) -> None:
     with cli.start("events", "follow") as process:
         try:
-            time.sleep(0.5)
+            assert process.stderr is not None
+            assert "waiting" in process.stderr.readline()
             with closing(SqliteEventLog(home / "events.db")) as log:
                 later = History(log)
                 later.suspended()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,21 +21,23 @@ from tests.unit.projections.views.history import History, digest, folded
 
 
 def observe(home: Path, **changes: Any) -> HostObservation:  # noqa: ANN401  # fields of the observation
-    made = HostObservation(
-        environment="shop/prod",
-        host="local",
-        reachable=True,
-        services=(
-            ObservedService(
-                name="web",
-                image="web:1",
-                containers=(ObservedContainer(id="f" * 64, state="running", health="healthy"),),
-            ),
-        ),
-        at=datetime.now(UTC) - timedelta(seconds=5),
-    ).model_copy(update=changes)
+    made = replace(_OBSERVED, **{"at": datetime.now(UTC) - timedelta(seconds=5), **changes})
     ObservedStore(home / "observed.db").save(made)
     return made
+
+
+_OBSERVED = HostObservation(
+    environment="shop/prod",
+    host="local",
+    reachable=True,
+    services=(
+        ObservedService(
+            name="web",
+            image="web:1",
+            containers=(ObservedContainer(id="f" * 64, state="running", health="healthy"),),
+        ),
+    ),
+)
 
 
 def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History, home: Path) -> None:

@@ -46,6 +46,15 @@ def test_heals_that_cannot_be_done_count_whenever_they_are() -> None:
     assert attempts.failed("a/b", ended=0) == 1
 
 
+def test_heals_that_cannot_be_done_wait_from_the_first_one_on() -> None:
+    attempts = Attempts()
+    found: list[float] = []
+    for number in range(4):
+        attempts.failed("a/b", ended=100.0 + number)
+        found.append(attempts.wait_seconds("a/b", now=100.0 + number))
+    assert found == [1.0, 2.0, 4.0, 8.0]
+
+
 def test_the_breaker_opens_after_the_limit_and_each_time_for_longer() -> None:
     assert _open(_DEPLOYED, ATTEMPTS - 1) == ()
     (first,) = _open(_DEPLOYED, ATTEMPTS)

@@ -36,7 +36,7 @@ FROZEN = {
     ),
     "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced",
     "repository": "RevisionObserved RevisionRejected HistoryRewritten",
-    "host": "HostReached HostUnreachable",
+    "host": "HostReached HostRebound HostUnreachable",
 }
 
 MOMENTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=-30))]))

@@ -22,6 +22,8 @@ from controller.demo.telling import told
         ("2026-11-21T06:00:00Z shop/prod: finalize  local  0.0 s  verified", None),
         ("2026-11-21T06:00:00Z fetching main at 832d1b1bf8dd", None),
         ("2026-11-21T06:00:00Z shop/prod: rendering 832d1b1bf8dd", None),
+        ("2026-11-21T06:00:00Z shop/prod: rel-20261121-060000000, rolled_back, exited: service web", None),
+        ("2026-11-21T06:00:00Z shop/prod: rel-1 rolled back after 2 s", "rel-1 rolled back after 2 s"),
         ("  ", None),
         ("error: something nobody foresaw", "error: something nobody foresaw"),
     ],

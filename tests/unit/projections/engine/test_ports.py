@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from projections.engine.port import Container, Engine, PublishedPort
+from projections.engine.port import Container, ContainerState, Engine, PublishedPort
 from projections.engine.ports import Conflict, WantedPort, taken_ports, wanted_ports
 from tests.support.processes import free_port
 
@@ -112,6 +113,14 @@ def test_other_numbers_and_protocols_do_not_conflict(port: PublishedPort) -> Non
 )
 def test_addresses_conflict_when_they_share_one(address: str, holder: str, conflict: bool) -> None:  # noqa: FBT001  # a row
     assert bool(taken([wanted(8080, address=address)], [holding(held(8080, holder))])) is conflict
+
+
+@pytest.mark.parametrize("state", ["created", "exited", "dead"])
+def test_a_container_that_ended_holds_no_port_although_a_crashed_engine_lists_it(
+    state: ContainerState,
+) -> None:
+    ended = replace(holding(held(8080)), state=state)
+    assert taken([wanted(8080)], [ended]) == []
 
 
 def test_ports_of_our_own_containers_are_free_for_us() -> None:

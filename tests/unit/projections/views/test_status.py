@@ -180,8 +180,8 @@ def test_a_container_counts_by_its_state_and_its_check(
 
 
 def test_a_state_of_a_newer_engine_is_unknown() -> None:
-    for changes in ({"state": "hibernating"}, {"health": "elated"}):
-        strange = RUNNING.model_copy(update=changes)
+    for changes in list[dict[str, Any]](({"state": "hibernating"}, {"health": "elated"})):
+        strange = replace(RUNNING, **changes)
         assert health(DEPLOYED, host(service("web", strange))) == "unknown"
 
 
