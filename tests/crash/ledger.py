@@ -77,6 +77,10 @@ class Ledger:
             self._check_end_of_hold(event, stored)
         if isinstance(event, env.EnvironmentHeld):
             assert event.target not in event.bad, "what is defended is held to be bad"
+            if self.hold is not None and self.hold.clears == "manual" and stored.actor.kind == "controller":
+                failed = self.requested[next(reversed(self.requested))]
+                kept = event.clears == "manual" or self.hold.target == failed
+                assert kept, "a failure takes the place of a person's hold"
         if isinstance(event, rel.ReleaseStarted):
             assert self.running is None, "two Releases run at once"
             assert event.release in self.waiting, "a Release starts that nobody waits for"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -46,7 +47,15 @@ from tests.crash.ledger import Contents, Ledger
 from tests.support.commits import Branch
 from tests.support.mortal import Fate, Killed, MortalLog
 from tests.support.time import CountingIds, FakeClock
-from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, PROJECT, Spec, image_id, manifest_of
+from tests.unit.projections.converge.scene import (
+    COMPOSE_PROJECT,
+    ENVIRONMENT,
+    HOST,
+    PROJECT,
+    Spec,
+    image_id,
+    manifest_of,
+)
 
 PROD = Target(project=PROJECT, name=ENVIRONMENT)
 STREAM = environment_stream(PROJECT, ENVIRONMENT)
@@ -335,6 +344,8 @@ class Stage:
         for name, containers in found.items():
             (container,) = containers
             moment = self.world.moment(container, self.clock.monotonic())
+            proper = re.fullmatch(rf"{COMPOSE_PROJECT}-{name}-\d+", container.name)
+            assert proper, f"{name} runs as {container.name}"
             assert container.labels["stagecraft.service-hash"] == wanted[name].hash, f"{name} is another one"
             assert moment.state == "running", f"{name} is {moment.state}"
             assert moment.health in {"none", "healthy"}, f"{name} is {moment.health}"
