@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from events.kernel.clock import format_utc, parse_utc
 from events.kernel.errors import OutsideError, error_code
@@ -246,7 +246,7 @@ def _services(text: str) -> tuple[ObservedService, ...]:
     written: object = json.loads(text)
     if not isinstance(written, list):
         raise TypeError("services are a list")
-    return tuple(_service(one) for one in written)
+    return tuple(_service(one) for one in cast("list[dict[str, Any]]", written))
 
 
 def _service(written: dict[str, Any]) -> ObservedService:

@@ -91,10 +91,10 @@ class MortalLog:
         """As the log's."""
         return self._log.newest_token(name)
 
-    def draw_token(self, name: str, *, after: int) -> Token:
+    def draw_token(self, name: str, *, after: int, vital: bool = False) -> Token:
         """A moment before and a moment after."""
         self._fate.moment()
-        token = self._log.draw_token(name, after=after)
+        token = self._log.draw_token(name, after=after, vital=vital)
         self._fate.moment()
         return token
 
