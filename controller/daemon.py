@@ -30,7 +30,7 @@ from controller.schedule import Schedule
 from controller.source import Source, SourceLook
 from controller.wakeups import Listener, follow_refs
 from events.catalog import Failure
-from events.kernel.errors import InternalError, OutsideError, error_code
+from events.kernel.errors import InternalError, OutsideError, StagecraftError, error_code
 from gitops.config.controller import ControllerFile
 from projections.engine.port import EngineEvent
 
@@ -327,6 +327,9 @@ class Daemon:
                 self._settling[title] = settling[1:]
                 seconds = max(settling[0], self._wait_seconds(title))
                 self.queues.wake_later(title, "settling", seconds=seconds)
+        except StagecraftError as error:
+            failure = Failure.from_error(error)
+            self._afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
         except Exception as error:  # noqa: BLE001  # a bug in one environment's work must not stop the others
             words = f"{type(error).__name__}: {error}"
             broke = InternalError(WORK_BROKE, f"the work on {title} broke", why=words)
