@@ -218,8 +218,8 @@ class ObservedStore:
 
 def _services(text: str) -> tuple[ObservedService, ...]:
     """Services as `save` wrote them. Raises KeyError, TypeError or ValueError for anything else."""
-    written: object = json.loads(text)
-    if not isinstance(written, list):
+    written: list[dict[str, Any]] | dict[str, Any] = json.loads(text)
+    if isinstance(written, dict):
         raise TypeError("services are a list")
     return tuple(_service(one) for one in written)
 
