@@ -19,11 +19,13 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from events.kernel.clock import format_utc, parse_utc
 from events.kernel.errors import OutsideError, error_code
-from projections.engine.port import ContainerState, Health
+
+if TYPE_CHECKING:
+    from projections.engine.port import ContainerState, Health
 
 OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
