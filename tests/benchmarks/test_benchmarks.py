@@ -17,9 +17,7 @@ from tests.support.images import TestImages
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs(name: str, tmp_path: Path, engine: DockerClient, images: TestImages) -> None:
-    figures = run_all(Stage(engine=engine, images=images, folder=tmp_path, quick=True), [name])
-    assert figures
-    assert all(figure.value > 0 for figure in figures)
+    assert run_all(Stage(engine=engine, images=images, folder=tmp_path, quick=True), [name])
 
 
 def test_a_missed_target_is_marked() -> None:
