@@ -57,6 +57,27 @@ def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclos
     )
 
 
+def configured(settings: Settings, *, rev: str | None) -> tuple[Tree, str]:
+    """`(tree, path of the project file in it)` of the commit `rev`, or of the files as they lie there.
+
+    Files need no repository around them. Raises UserError as `enclosing` does, and `config-not-found`.
+    """
+    from gitops.config.load import config_not_found
+    from gitops.source.git import Repository
+    from gitops.source.worktree import WorkTree
+
+    if rev is not None:
+        found = enclosing(settings, rev=rev)
+        return found.tree, found.config_path
+    path = (settings.cwd / settings.config).resolve()
+    if not path.parent.is_dir():
+        raise config_not_found(settings.config)
+    repository = Repository.enclosing(path.parent)
+    if repository is None or repository.root is None:
+        return WorkTree(path.parent), path.name
+    return repository.worktree(), path.relative_to(repository.root.resolve()).as_posix()
+
+
 def warn_when_dirty(settings: Settings, found: Enclosing) -> None:
     """Say that what is not committed is not part of what happens."""
     if found.dirty:
@@ -70,10 +91,15 @@ def environment_of(settings: Settings, found: Enclosing) -> tuple[str, str]:
 
     Raises UserError `environment-required`, or `environment-unknown` with the names that there are.
     """
+    return environment_in(settings, found.tree, found.config_path)
+
+
+def environment_in(settings: Settings, tree: Tree, config_path: str) -> tuple[str, str]:
+    """The same of any tree."""
     from controller.targets import choose_environments
     from gitops.config.load import list_environments
 
     named = settings.required_environment()
-    project, names = list_environments(found.tree, found.config_path)
+    project, names = list_environments(tree, config_path)
     (name,) = choose_environments(names, [named], project=project)
     return project, name

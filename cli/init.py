@@ -111,7 +111,7 @@ def safe_name(text: str) -> str:
 
 
 def _checked(name: str, *, key: str) -> str:
-    from gitops.config.models import checked_name
+    from gitops.config.scalars import checked_name
 
     try:
         return checked_name(name)

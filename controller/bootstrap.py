@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def open_context(home: Home, *, progress: Callable[[str], None]) -> Generator[Co
 
     home.create()
     clock = SystemClock()
-    log = SqliteEventLog(home.events_db)
-    actors = SqliteActorDirectory(home.actors_db)
+    reserve = Reserve(home.reserve)
+    reserve.make()
+    log = SqliteEventLog(home.events_db, reserve=reserve)
+    actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
     observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)

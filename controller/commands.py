@@ -47,7 +47,7 @@ async def deploy(context: Context, subject: Subject, *, actor: Actor) -> Verdict
     async with AsyncExitStack() as stack:
         try:
             held = await stack.enter_async_context(
-                tenure(context, title, purpose="deploy", draw=True, deadline_seconds=0)
+                tenure(context, title, purpose="deploy", draw="now", deadline_seconds=0)
             )
         except OutsideError as error:
             if error.code != LOCKED:
@@ -68,7 +68,7 @@ async def request(context: Context, subject: Subject, *, recorder: Recorder) -> 
     """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
     before = context.environment(subject.project, subject.environment)
     candidate = await candidate_for(context, subject, state=before, recorder=recorder)
-    release = context.ids.release_id()
+    release = context.release_id(subject.project, subject.environment)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         return decide_person(state, candidate, release_id=release)
@@ -81,12 +81,12 @@ async def rollback(
     context: Context, target: Target, *, to: RollbackTarget, reason: str, actor: Actor
 ) -> Verdict:
     """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed."""
-    release = context.ids.release_id()
+    release = context.release_id(target.project, target.name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         return decide_rollback(state, find_target(state, to), release_id=release, reason=reason)
 
-    async with tenure(context, str(target), purpose="rollback", draw=True) as held:
+    async with tenure(context, str(target), purpose="rollback", draw="vital") as held:
         recorder = held.recorder(actor)
         append_decided(held, str(target), decide, recorder=recorder)
         return await finish(held, target.project, target.name, release=release, recorder=recorder)
@@ -99,7 +99,7 @@ def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Re
 
 async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
     """Pin the environment to what is deployed until `resume`."""
-    async with tenure(context, str(target), purpose="hold", draw=True) as held:
+    async with tenure(context, str(target), purpose="hold", draw="vital") as held:
         append_decided(
             held, str(target), lambda state: decide_hold(state, reason=reason), recorder=held.recorder(actor)
         )
@@ -107,7 +107,7 @@ async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -
 
 async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
     """End the hold or the rest of healing; the next look deploys what Git shows."""
-    async with tenure(context, str(target), purpose="resume", draw=True) as held:
+    async with tenure(context, str(target), purpose="resume", draw="now") as held:
         append_decided(
             held,
             str(target),

@@ -9,7 +9,7 @@ from controller.decide.state import EnvironmentState, fold
 from events.envelope import CONTROLLER
 from events.manifest import Manifest
 from events.recorder import Recorder
-from events.streams import environment_stream
+from events.streams import environment_stream, release_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +64,13 @@ class Context:
             causation=causation,
             tenure=self.tenure,
         )
+
+    def release_id(self, project: str, name: str) -> str:
+        """A name for a new Release that no other one has, also when the clock was set back."""
+        known = self.environment(project, name).releases
+        while (found := self.ids.release_id()) in known or self.log.stream_version(release_stream(found)):
+            pass  # each is a millisecond later than the one before
+        return found
 
     def environment(self, project: str, name: str) -> EnvironmentState:
         """The environment's state as of now."""

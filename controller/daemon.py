@@ -223,8 +223,7 @@ class Daemon:
         next_pass = clock.monotonic() + interval
         while True:
             await clock.sleep(min(_LONGEST_BEAT_SECONDS, interval, poll.stale_after))
-            longest = max(poll.interval, poll.longest) + poll.jitter
-            for name in self._schedule.recheck(now=clock.now(), longest_seconds=longest):
+            for name in self._schedule.recheck():
                 self.say(f"the clock was set back; the {name} was planned anew")
                 self.want_look("clock")
             self._check_stale()

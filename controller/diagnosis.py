@@ -21,6 +21,7 @@ from controller.bootstrap import open_engine, open_log
 from events.kernel.compose_client import compose_client, compose_client_version, compose_environment
 from events.kernel.errors import ExitCode, StagecraftError
 from events.kernel.process import run
+from events.reserve import stands
 from projections.engine.errors import engine_unreachable
 
 if TYPE_CHECKING:
@@ -217,6 +218,13 @@ def check_home(home: Home) -> Finding:
         )
     with open_log(home) as log:
         words = "nothing recorded yet" if log is None else f"{log.head()} events"
+    if log is not None and not stands(home.reserve):
+        return Finding(
+            name="home",
+            status="warn",
+            detail=f"{home.root}, {words}; without its reserve a full disk would stop a rollback too",
+            next=f"make room on the disk of {home.root}; the next command that writes makes it again",
+        )
     return Finding(name="home", status="ok", detail=f"{home.root}, {words}")
 
 

@@ -6,6 +6,8 @@ The flag wins, then `STAGECRAFT_HOME`, then `.stagecraft/` beside the nearest `s
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,6 +73,11 @@ class Home:
         return self.root / "run"
 
     @property
+    def reserve(self) -> Path:
+        """Room for the day on which the disk is full."""
+        return self.root / "reserve"
+
+    @property
     def local(self) -> Path:
         """The root of the host `local`."""
         return self.root / "local"
@@ -83,6 +90,8 @@ class Home:
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 write_atomically(ignore, b"*\n")
+            if not os.access(self.root, os.W_OK):
+                raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(self.root))
         except OSError as error:
             raise self._unusable(error) from error
 

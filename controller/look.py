@@ -139,7 +139,7 @@ def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
-    release = context.ids.release_id()
+    release = context.release_id(sighting.project, name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         return decide_git(state, candidate, release_id=release, now=context.clock.now())

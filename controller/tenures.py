@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from controller.context import LOCK_DEADLINE_SECONDS
 from controller.locks import locked
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from controller.context import Context
 
+Draw = Literal["late", "now", "vital"]
+
 
 @asynccontextmanager
 async def tenure(
@@ -27,14 +29,15 @@ async def tenure(
     title: str,
     *,
     purpose: str,
-    draw: bool = False,
+    draw: Draw = "late",
     deadline_seconds: float = LOCK_DEADLINE_SECONDS,
     waiting: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[Context]:
     """Hold the lock of the environment `title` and yield the context to work with.
 
-    With `draw` the token is drawn at once, for work that is sure to write; else before the first event or
-    operation, so that an idle look writes nothing. Raises OutsideError `environment-locked` after the
+    The token is drawn `late`, before the first event or operation, so that an idle look writes nothing;
+    work that is sure to write draws it `now`, and a way back, which must go on a full disk too, as `vital`.
+    Raises OutsideError `environment-locked` after the
     deadline and LockLostError when somebody came between.
     """
     async with locked(
@@ -46,6 +49,6 @@ async def tenure(
         waiting=waiting or context.progress,
     ) as name_token:
         begun = Tenure.begin(context.log, title, drawn=lambda token: name_token(token.number))
-        if draw:
-            await asyncio.to_thread(begun.token)
+        if draw != "late":
+            await asyncio.to_thread(begun.token, vital=draw == "vital")
         yield replace(context, tenure=begun)

@@ -13,14 +13,19 @@ from __future__ import annotations
 
 import secrets
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from events.envelope import Actor, ActorKind
-from events.kernel.errors import error_code
-from events.sqlite_file import FileKind, SqliteFile
+from events.kernel.errors import OutsideError, error_code
+from events.sqlite_file import FileKind, SqliteFile, disk_is_full
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from events.reserve import Reserve
+
+T = TypeVar("T")
 
 ACTORS_UNAVAILABLE = error_code(
     "actors-unavailable", "The file with the names behind pseudonyms cannot be opened, read or written."
@@ -115,10 +120,15 @@ ACTORS = FileKind(
 
 
 class SqliteActorDirectory:
-    """A directory in the file at `path`; threads and processes may share it."""
+    """A directory in the file at `path`; threads and processes may share it.
 
-    def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, ACTORS)
+    With a `reserve` a person who rolls back gets an id on a full disk too.
+    """
+
+    def __init__(self, path: Path, *, reserve: Reserve | None = None) -> None:
+        self._path = path
+        self._reserve = reserve
+        self._file = self._with_room(lambda: SqliteFile(path, ACTORS))
 
     def pseudonym(self, kind: ActorKind, name: str, address: str = "") -> Actor:
         """The actor of this kind, name and address, durable when the call returns."""
@@ -126,8 +136,18 @@ class SqliteActorDirectory:
         with self._file.reading() as connection:
             known = connection.execute(_KNOWN, person).fetchone()
         if known is None:
-            known = (self._entered(person),)
+            known = (self._with_room(lambda: self._entered(person)),)
         return Actor(kind=kind, id=known[0])
+
+    def _with_room(self, write: Callable[[], T]) -> T:
+        """Write, on a full disk once more with a part of the reserve."""
+        try:
+            return write()
+        except OutsideError as error:
+            full = disk_is_full(error, self._path)
+            if not full or self._reserve is None or not self._reserve.lend():
+                raise
+        return write()
 
     def _entered(self, person: tuple[str, str, str]) -> str:
         """The id of a person who was not here a moment ago; another process may have been faster."""

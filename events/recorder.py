@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from events.catalog import propose
 from events.log import Expect, StreamAppend
+from events.reserve import is_vital
 from events.streams import kind_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Recorder:
                 raise ValueError(f"{one.type} belongs to {event.STREAM} streams, not to {stream}")
             correlation, causation = one.correlation, one.id
             proposed.append(one)
-        token = None if self.tenure is None else self.tenure.token()
+        vital = is_vital(one.type for one in proposed)
+        token = None if self.tenure is None else self.tenure.token(vital=vital)
         part = StreamAppend(stream=stream, events=tuple(proposed), expected=expected, token=token)
         stored = self.log.append([part])
         self.correlation, self.causation = correlation, causation

@@ -13,25 +13,30 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from events.appending import check_expectation, check_limit, check_shape, fingerprint, placed
 from events.envelope import Actor, StoredEvent
-from events.log import AppendIdReusedError, EventIdReusedError
-from events.sqlite_file import SqliteFile
+from events.kernel.errors import OutsideError, Where
+from events.log import LOG_UNAVAILABLE, AppendIdReusedError, EventIdReusedError
+from events.reserve import is_vital
+from events.sqlite_file import SqliteFile, disk_is_full
 from events.sqlite_schema import EVENT_LOG
 from events.sqlite_tokens import draw, newest
 from events.tokens import refuse_stale
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from events.log import StreamAppend
+    from events.reserve import Reserve
     from events.streams import StreamName
     from events.tokens import Token
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.05  # how late a waiter sees what another process appended; one look costs microseconds
 
@@ -78,14 +83,29 @@ class SqliteEventLog:
     """An event log in the file at `path`, which is made when it is missing.
 
     Raises OutsideError `log-too-new` for the file of a newer Stagecraft and `log-unavailable` for a file
-    that is not ours or cannot be used.
+    that is not ours or cannot be used. With a `reserve` what must not be lost is written on a full disk too.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, EVENT_LOG)
+    def __init__(self, path: Path, *, reserve: Reserve | None = None) -> None:
+        self._path = path
+        self._reserve = reserve
+        self._file = self._opened_file()
         self._appended = threading.Condition()  # wakes waiters of this process before they poll
         with self._file.reading() as connection:
             self._lineage: str = connection.execute(_LINEAGE).fetchone()[0]
+
+    def _opened_file(self) -> SqliteFile:
+        """The file; on a full disk with a part of the reserve, and without one for reading."""
+        try:
+            return SqliteFile(self._path, EVENT_LOG)
+        except OutsideError as error:
+            if not disk_is_full(error, self._path):
+                raise
+            if self._reserve is None:
+                return SqliteFile(self._path, EVENT_LOG, only_read=True)
+            if not self._reserve.lend():
+                raise
+            return SqliteFile(self._path, EVENT_LOG)
 
     @property
     def lineage(self) -> str:
@@ -97,6 +117,13 @@ class SqliteEventLog:
     ) -> tuple[StoredEvent, ...]:
         """Append all parts or none, durably; see `EventLog.append`."""
         check_shape(parts)
+        vital = is_vital(event.type for part in parts for event in part.events)
+        stored = self._with_room(lambda: self._append(parts, append_id), vital=vital)
+        with self._appended:
+            self._appended.notify_all()
+        return stored
+
+    def _append(self, parts: Sequence[StreamAppend], append_id: UUID | None) -> tuple[StoredEvent, ...]:
         mark = fingerprint(parts)
         with self._file.writing() as connection:
             if append_id is not None and (known := _answer(connection, append_id, mark)):
@@ -105,19 +132,41 @@ class SqliteEventLog:
             if append_id is not None:
                 places = stored[0].position, stored[-1].position
                 connection.execute(_NEW_APPEND, (append_id.bytes, mark, *places))
-        with self._appended:
-            self._appended.notify_all()
         return stored
+
+    def _with_room(self, write: Callable[[], T], *, vital: bool) -> T:
+        """Write; on a full disk what is `vital` once more without the reserve, and nothing else."""
+        reserve = self._reserve
+        if reserve is None:
+            return write()
+        if not vital and not reserve.make():
+            raise OutsideError(
+                LOG_UNAVAILABLE,
+                "the disk is full, so nothing new is begun",
+                where=Where(file=str(self._path)),
+                why=f"less than {reserve.needs_bytes // 2**20} MiB are free, and the reserve is broken into",
+                next=f"make room on the disk of {self._path.parent}; `stagecraft rollback` works meanwhile",
+            )
+        try:
+            return write()
+        except OutsideError as error:
+            if not vital or not disk_is_full(error, self._path) or not reserve.free():
+                raise
+        return write()
 
     def newest_token(self, name: str) -> int:
         """The number of the newest token, 0 when none was ever drawn."""
         with self._file.reading() as connection:
             return newest(connection, name)
 
-    def draw_token(self, name: str, *, after: int) -> Token:
+    def draw_token(self, name: str, *, after: int, vital: bool = False) -> Token:
         """The token that follows `after`, durably; see `Tokens.draw_token`."""
-        with self._file.writing() as connection:
-            return draw(connection, name, after=after)
+
+        def write() -> Token:
+            with self._file.writing() as connection:
+                return draw(connection, name, after=after)
+
+        return self._with_room(write, vital=vital)
 
     def head(self) -> int:
         """The position of the newest event, 0 for an empty log."""

@@ -11,7 +11,9 @@ our reads take milliseconds, and the second connection already keeps them apart 
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 10.0  # how long a writer waits for writers of other processes
 _RETRY_SECONDS = 0.01
 _BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_INDEX_BYTES = 64 * 1024  # the smallest index of a write-ahead log is half of this
 _PRIMARY_CODE = 0xFF  # an extended result code holds the primary one in its low byte
 
 
@@ -46,10 +49,31 @@ class FileKind:
     too_new: str  # error code
 
 
-class SqliteFile:
-    """An open file of ours. The folder is made private (0700) and the file 0600 when they are missing."""
+def disk_is_full(error: BaseException, path: Path) -> bool:
+    """Whether a translated error about the file at `path` says that there is no room for it.
 
-    def __init__(self, path: Path, kind: FileKind, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    SQLite says of its shared index only that writing failed; then the disk is asked.
+    """
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        code: int = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        primary = code & _PRIMARY_CODE
+        if primary in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
+            return shutil.disk_usage(path.parent).free < _INDEX_BYTES
+        return primary == sqlite3.SQLITE_FULL
+    return isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+class SqliteFile:
+    """An open file of ours. The folder is made private (0700) and the file 0600 when they are missing.
+
+    One that is there and cannot be written, or is opened with `only_read`, can be read, and every
+    transaction that would write is refused by SQLite.
+    """
+
+    def __init__(
+        self, path: Path, kind: FileKind, *, busy_seconds: float = BUSY_SECONDS, only_read: bool = False
+    ) -> None:
         self._path = path
         self._kind = kind
         self._busy_seconds = busy_seconds
@@ -57,8 +81,10 @@ class SqliteFile:
         self._read_lock = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
         with self._translated():
+            self._only_read = only_read or _is_read_only(path)
             try:
-                self._prepare_path()
+                if not self._only_read:
+                    self._prepare_path()
                 self._writer = self._connected()
                 self._set_up()
                 self._reader = self._connected()
@@ -91,7 +117,8 @@ class SqliteFile:
 
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path,
+            self._address(),
+            uri=True,
             timeout=self._busy_seconds,
             isolation_level=None,  # transactions are begun here, not by the driver
             check_same_thread=False,  # the two locks see to it
@@ -101,8 +128,23 @@ class SqliteFile:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
+    def _address(self) -> str:
+        """The file for SQLite.
+
+        Where no index can be made beside it, a file in WAL mode can only be read as one that nobody
+        changes, which holds when no process has left a write-ahead log.
+        """
+        address = self._path.absolute().as_uri()
+        if not self._only_read:
+            return address
+        log = self._path.with_name(f"{self._path.name}-wal")
+        return f"{address}?mode=ro" + ("" if log.exists() and log.stat().st_size else "&immutable=1")
+
     def _set_up(self) -> None:
         """Recognise the file or make its tables, also while other processes do the same."""
+        if self._only_read:
+            self._recognised()
+            return
         deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
@@ -181,6 +223,11 @@ class SqliteFile:
         """Close what is open, the writer last: the last one to close moves the write-ahead log home."""
         while self._opened:
             self._opened.pop().close()
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether the file is there and it, or its folder, cannot be written."""
+    return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 _ANY_TABLE = "SELECT 1 FROM sqlite_master LIMIT 1"

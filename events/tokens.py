@@ -57,9 +57,10 @@ class Tokens(Protocol):
         """The number of the newest token, 0 when none was ever drawn."""
         ...
 
-    def draw_token(self, name: str, *, after: int) -> Token:
+    def draw_token(self, name: str, *, after: int, vital: bool = False) -> Token:
         """The token that follows number `after`, durable when the call returns.
 
+        A `vital` one may take the room that is kept for a full disk (`events/reserve.py`).
         Raises LockLostError when that is not the newest any more, OutsideError `log-unavailable`.
         """
         ...
@@ -91,11 +92,14 @@ class Tenure:
         """The tenure of whoever has just got the lock; writes nothing."""
         return cls(tokens=tokens, name=name, since=tokens.newest_token(name), drawn=drawn)
 
-    def token(self) -> Token:
-        """The token of this tenure, drawn at the first call. Raises LockLostError."""
+    def token(self, *, vital: bool = False) -> Token:
+        """The token of this tenure, drawn at the first call, for something `vital` or not.
+
+        Raises LockLostError.
+        """
         with self._lock:
             if self._token is None:
-                self._token = self.tokens.draw_token(self.name, after=self.since)
+                self._token = self.tokens.draw_token(self.name, after=self.since, vital=vital)
                 self.drawn(self._token)
             return self._token
 

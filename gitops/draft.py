@@ -20,7 +20,7 @@ from gitops.compose.render import Rendered, Request, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
-from gitops.config.models import checked_version
+from gitops.config.scalars import checked_version
 from gitops.findings import Finding
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.settings import ServiceSettings, resolve_services, service_sections

@@ -1,6 +1,8 @@
-"""Warnings about the input: what a person should know although the render went on.
+"""What a person should know about the input.
 
-A finding never stops anything by itself. Its code is stable, so that a policy can later refuse on it.
+A warning or a note never stops anything by itself; what is found as an error stops a render as a
+`config-invalid`, and stands in a list of findings only where one is asked for. The code is stable, so that a
+policy can refuse on it, and says how grave the finding is.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from events.kernel.errors import Where
 
 
 class FindingCode(StrEnum):
-    """What was found; each value is one kind of warning."""
+    """What was found; each value is one kind."""
 
     COMPOSE_SEVERAL = "compose-several"  # several Compose files, the first in Compose's order is taken
     OVERRIDE_IGNORED = "override-ignored"  # a `*.override.*` file, which a person's Compose would merge
@@ -25,11 +27,48 @@ class FindingCode(StrEnum):
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
     COMPOSE_VARIABLE_IGNORED = "compose-variable-ignored"  # COMPOSE_* in `.env`
+    DESCRIPTOR_IGNORED = "descriptor-ignored"  # a file that looks like a descriptor and has another ending
+    COMPOSE_UNREAD = "compose-unread"  # names of services are not compared with the Compose files
+    PROVIDER_NOT_READY = "provider-not-ready"  # a known provider that does nothing yet
+    UNUSED_KEY = "unused-key"  # a key that is checked and that nothing reads yet
+    UNKNOWN_KEY = "unknown-key"
+    DUPLICATE_KEY = "duplicate-key"
+    MISSING_KEY = "missing-key"
+    WRONG_TYPE = "wrong-type"  # text where a list is needed, and the like
+    VALUE_INVALID = "value-invalid"  # of the right type, and against a rule
+    YAML_INVALID = "yaml-invalid"
+    ROLE_UNKNOWN = "role-unknown"  # a role without a host
+    SERVICE_UNKNOWN = "service-unknown"  # a service that the Compose files do not have
+    PROVIDER_UNKNOWN = "provider-unknown"
+
+
+class Severity(StrEnum):
+    """How grave a finding is."""
+
+    ERROR = "error"  # nothing is deployed with it
+    WARNING = "warning"
+    INFO = "info"
+
+
+_ERRORS = frozenset(
+    {
+        FindingCode.UNKNOWN_KEY,
+        FindingCode.DUPLICATE_KEY,
+        FindingCode.MISSING_KEY,
+        FindingCode.WRONG_TYPE,
+        FindingCode.VALUE_INVALID,
+        FindingCode.YAML_INVALID,
+        FindingCode.ROLE_UNKNOWN,
+        FindingCode.SERVICE_UNKNOWN,
+        FindingCode.PROVIDER_UNKNOWN,
+    }
+)
+_NOTES = frozenset({FindingCode.UNUSED_KEY, FindingCode.COMPOSE_UNREAD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One warning and the place it speaks of."""
+    """What was found and the place it speaks of."""
 
     code: FindingCode
     message: str
@@ -37,6 +76,30 @@ class Finding:
     line: int | None = None  # 1-based
     column: int | None = None  # 1-based
     key: str | None = None  # dotted
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is."""
+        if self.code in _ERRORS:
+            return Severity.ERROR
+        return Severity.INFO if self.code in _NOTES else Severity.WARNING
+
+    @property
+    def order(self) -> tuple[str, int, int, str, str]:
+        """Findings by file and place."""
+        return (self.file or "", self.line or 0, self.column or 0, self.key or "", self.code)
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """The object that a list of findings holds; its keys are a published contract."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "key": self.key,
+            "severity": self.severity,
+        }
 
     def __str__(self) -> str:
         place = str(Where(file=self.file, line=self.line, column=self.column, key=self.key))

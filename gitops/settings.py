@@ -7,16 +7,19 @@ there are stand here, because only Compose knows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
-from gitops.config.faults import Fault, config_invalid, unknown
+from gitops.config.faults import ConfigInvalidError, Fault, unknown
 from gitops.config.load import Configuration
-from gitops.config.models import GateSection, JobSection, ServiceSection
+from gitops.config.models import EnvironmentSection
+from gitops.config.section import keys_of
+from gitops.config.services import GateSection, JobSection, ServiceSection
 from gitops.durations import parse_duration
+from gitops.findings import FindingCode
 
 SERVICES_NONE = error_code(
     "services-none", "No service is left to deploy; nothing is ever removed because of that."
@@ -64,7 +67,7 @@ def resolve_services(
             SERVICES_NONE, "the Compose files have no service to deploy", next="docker compose config"
         )
     sections = service_sections(configuration)
-    faults = _unknown_services(configuration, services)
+    faults = unknown_services(configuration, services)
     jobs = _awaited_jobs(services)
     resolved: dict[str, ServiceSettings] = {}
     for name, service in services.items():
@@ -82,17 +85,15 @@ def resolve_services(
             paths=None if section.paths is None else tuple(section.paths),
         )
     if faults:
-        raise config_invalid(faults)
+        raise ConfigInvalidError(faults)
     return resolved
 
 
 def _over(base: ServiceSection, over: ServiceSection) -> ServiceSection:
-    return ServiceSection(
-        role=over.role or base.role,
-        job=over.job if over.job is not None else base.job,
-        gate=_gate_over(base.gate, over.gate),
-        paths=over.paths if over.paths is not None else base.paths,
-    )
+    """`base` with what `over` says; what is said of both of a gate is joined key by key."""
+    said = {name: getattr(over, name) for name in over.model_fields_set}
+    chosen = {name: value for name, value in said.items() if value is not None}
+    return base.model_copy(update={**chosen, "gate": _gate_over(base.gate, over.gate)})
 
 
 def _gate_over(base: GateSection, over: GateSection) -> GateSection:
@@ -142,26 +143,45 @@ def _hosts_of(configuration: Configuration, role: str) -> list[str] | None:
     return [LOCAL_HOST] if hosts is None else hosts.get(role)
 
 
-def _unknown_services(configuration: Configuration, services: Mapping[str, Any]) -> list[Fault]:
-    project, over = configuration.project.services, configuration.environment.services
+def unknown_services(configuration: Configuration, services: Collection[str]) -> list[Fault]:
+    """A fault for each name that is no service, where it stands; a name of both files is told once."""
+    project, environment = configuration.project.services, configuration.environment
+    code = FindingCode.SERVICE_UNKNOWN
     faults = [
-        configuration.project_document.fault(("services", name), unknown("service", name, services))
+        configuration.project_document.fault(("services", name), unknown("service", name, services), code)
         for name in project
         if name not in services
     ]
     faults += [
-        configuration.environment_fault(("services", name), unknown("service", name, services))
-        for name in over
+        configuration.environment_fault(("services", name), unknown("service", name, services), code)
+        for name in environment.services
         if name not in services and name not in project
     ]
+    keys = [*services, *keys_of(EnvironmentSection)]
+    faults += [
+        configuration.environment_fault((name,), unknown("service or key", name, keys), code)
+        for name in environment.modes
+        if name not in services
+    ]
     return faults
+
+
+def unknown_roles(configuration: Configuration, names: Iterable[str]) -> list[Fault]:
+    """A fault for each of the services `names` whose role has no host, where the role stands."""
+    sections = service_sections(configuration)
+    roles = {name: sections.get(name, ServiceSection()).role or DEFAULT_ROLE for name in names}
+    return [
+        _role_fault(configuration, name, role)
+        for name, role in roles.items()
+        if _hosts_of(configuration, role) is None
+    ]
 
 
 def _role_fault(configuration: Configuration, name: str, role: str) -> Fault:
     """A service whose role has no host, reported where the role stands."""
     hosts = configuration.environment.hosts or configuration.project.hosts or {}
-    message = f"service {name!r}: {unknown('role', role, hosts)}"
+    message, code = f"service {name!r}: {unknown('role', role, hosts)}", FindingCode.ROLE_UNKNOWN
     over = configuration.environment.services.get(name)
     if over is not None and over.role:
-        return configuration.environment_fault(("services", name, "role"), message)
-    return configuration.project_document.fault(("services", name, "role"), message)
+        return configuration.environment_fault(("services", name, "role"), message, code)
+    return configuration.project_document.fault(("services", name, "role"), message, code)

@@ -8,11 +8,16 @@ as unreachable. A file that is missing, damaged or of another layout is made ane
 Each call opens the file for itself. That costs a fraction of a millisecond, works from any thread, and a
 file that was deleted meanwhile harms nothing. An open connection was dropped for these. Its rows are read
 without pydantic, because `status` reads them and should not wait for that import.
+
+What cannot be kept because the disk is full or read-only is not kept: no Release fails for it, and what is
+shown then says how old it is.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -102,7 +107,7 @@ class ObservedStore:
         self._path = path
 
     def save(self, observation: HostObservation) -> None:
-        """Replace what is known of a host. Raises OutsideError `observed-unavailable`."""
+        """Replace what is known of a host, when there is room. Raises OutsideError `observed-unavailable`."""
         row = (
             observation.environment,
             observation.host,
@@ -111,7 +116,7 @@ class ObservedStore:
             json.dumps([asdict(service) for service in observation.services]),
             None if observation.at is None else format_utc(observation.at),
         )
-        self._with_file(lambda db: db.execute("INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?, ?)", row))
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?, ?)", row))
 
     def mark(self, environment: str, host: str, *, reachable: bool | None, reason: str) -> None:
         """Note that a host gives no answer (False) or cannot be trusted (None); its last answer stays."""
@@ -140,13 +145,16 @@ class ObservedStore:
         return self._with_file(read)
 
     def note_look(self, environment: str, at: datetime) -> None:
-        """Git answered a look for an environment. Raises OutsideError `observed-unavailable`."""
+        """Git answered a look for an environment; kept when there is room.
+
+        Raises OutsideError `observed-unavailable`.
+        """
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO look VALUES (?, ?)", (environment, format_utc(at)))
             db.execute("DELETE FROM source WHERE environment = ?", (environment,))
 
-        self._with_file(write)
+        self._write(write)
 
     def note_source_failure(self, environment: str, error: str, at: datetime) -> None:
         """Git did not answer; the time of the first failure in a row stays."""
@@ -155,7 +163,7 @@ class ObservedStore:
             "INSERT INTO source VALUES (?, ?, ?) "
             "ON CONFLICT (environment) DO UPDATE SET error = excluded.error"
         )
-        self._with_file(lambda db: db.execute(statement, row))
+        self._write(lambda db: db.execute(statement, row))
 
     def source_failure(self, environment: str) -> SourceFailure | None:
         """Why Git does not answer, None when it did. Raises OutsideError `observed-unavailable`."""
@@ -175,6 +183,14 @@ class ObservedStore:
             return None if row is None else parse_utc(row[0])
 
         return self._with_file(read)
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Run `work` in one transaction, or leave it where nothing can be written."""
+        try:
+            self._with_file(work)
+        except OutsideError as error:
+            if not _has_no_room(error.__cause__):
+                raise
 
     def _with_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one transaction; a file that cannot be understood is made anew, once."""
@@ -199,7 +215,8 @@ class ObservedStore:
     @contextmanager
     def _opened(self) -> Generator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as db:
+        kept = self._path.is_file() or os.access(self._path.parent, os.W_OK)
+        with closing(sqlite3.connect(self._path if kept else ":memory:", timeout=_BUSY_SECONDS)) as db:
             db.execute("PRAGMA synchronous = OFF")  # it may be lost at any time
             (layout,) = db.execute("PRAGMA user_version").fetchone()
             with db:
@@ -216,6 +233,14 @@ class ObservedStore:
         """Remove the file with its journal."""
         for suffix in ("", "-journal", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+def _has_no_room(cause: BaseException | None) -> bool:
+    """Whether the disk is full or read-only."""
+    if isinstance(cause, OSError):
+        return cause.errno in {errno.EDQUOT, errno.ENOSPC, errno.EROFS}
+    name: str = getattr(cause, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR_WRITE"))
 
 
 def _services(text: str) -> tuple[ObservedService, ...]:

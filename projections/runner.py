@@ -22,7 +22,7 @@ from typing import TypeVar
 from events.envelope import StoredEvent
 from events.kernel.errors import InternalError, error_code
 from events.log import EventLog
-from projections.view_store import ViewsDamagedError, ViewStore, mend
+from projections.view_store import ViewsDamagedError, ViewStore, ViewsUnwritableError, mend
 
 VIEW_BROKEN = error_code("view-broken", "A view cannot take an event of the log: a bug, or a damaged log.")
 
@@ -55,8 +55,18 @@ def read_views(
 ) -> T:
     """Fold the log into `views` up to its head and answer what `query` finds; a damaged file is made anew.
 
-    Raises what `catch_up` raises.
+    Where the file cannot be written, on a full disk or a read-only one, the fold is made in memory: slower
+    on a long log, and just as right. Raises what `catch_up` raises.
     """
+    try:
+        return _read_or_mend(log, path, views, query)
+    except ViewsUnwritableError:
+        return _read_views(log, None, views, query)
+
+
+def _read_or_mend(
+    log: EventLog, path: Path, views: Sequence[View], query: Callable[[sqlite3.Connection], T]
+) -> T:
     try:
         return _read_views(log, path, views, query)
     except ViewsDamagedError:
@@ -65,7 +75,7 @@ def read_views(
 
 
 def _read_views(
-    log: EventLog, path: Path, views: Sequence[View], query: Callable[[sqlite3.Connection], T]
+    log: EventLog, path: Path | None, views: Sequence[View], query: Callable[[sqlite3.Connection], T]
 ) -> T:
     with closing(ViewStore(path, lineage=log.lineage)) as store:
         for view in views:

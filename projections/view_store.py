@@ -7,6 +7,7 @@ which are no reason to throw anything away, and from a wrong statement, which is
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -33,12 +34,25 @@ _OWN_TABLES = (
     """,
 )
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNWRITABLE = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 _MISTAKES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH})
 _LOW_BYTE = 0xFF  # an extended result code holds the primary one there
 
 
 class ViewsDamagedError(OutsideError):
     """The file is no database, or not one that can be read to its end; `mend` and open it again."""
+
+
+class ViewsUnwritableError(OutsideError):
+    """The file may be in order and cannot be written: no room, a read-only disk, no permission."""
 
 
 class ViewStore:
@@ -48,7 +62,8 @@ class ViewStore:
     the same code, when to throw the file away would help.
     """
 
-    def __init__(self, path: Path, *, lineage: str) -> None:
+    def __init__(self, path: Path | None, *, lineage: str) -> None:
+        """Without a path it is in memory and gone with this object."""
         self._path = path
         with _translated(path):
             self._connection = _connected(path)
@@ -116,9 +131,10 @@ def _is_sound(path: Path) -> bool:
         raise
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+def _connected(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    connection = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None)
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -152,6 +168,10 @@ def _primary_code(error: sqlite3.Error) -> int:
     return extended & _LOW_BYTE
 
 
+def _has_no_room(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in {errno.EDQUOT, errno.ENOSPC, errno.EROFS}
+
+
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
     """Hold a lock that dies with its process. Raises TimeoutError after `_BUSY_SECONDS`."""
@@ -172,7 +192,7 @@ def _locked(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def _translated(path: Path) -> Generator[None]:
+def _translated(path: Path | None) -> Generator[None]:
     """Errors of the driver and the file system as `views-unavailable`; a wrong statement stays what it is."""
     try:
         yield
@@ -181,10 +201,12 @@ def _translated(path: Path) -> Generator[None]:
         if code in _MISTAKES:
             raise
         kind = ViewsDamagedError if code in _DAMAGE else OutsideError
+        if code in _UNWRITABLE or isinstance(error, PermissionError) or _has_no_room(error):
+            kind = ViewsUnwritableError
         raise kind(
             VIEWS_UNAVAILABLE,
             "the views cannot be used",
-            where=Where(file=str(path)),
+            where=Where(file="memory" if path is None else str(path)),
             why=str(error),
             next="check the folder's permissions and free space; the file itself may be deleted at any time",
         ) from error

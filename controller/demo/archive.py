@@ -29,6 +29,7 @@ class Layer:
 
     files: Mapping[str, bytes | Path]  # relative paths
     folders: tuple[str, ...] = ()  # for everybody to write into
+    links: Mapping[str, str] = field(default_factory=dict[str, str])  # symbolic, path to target
 
     def chunks(self) -> Iterator[bytes]:
         """The layer's tar archive."""
@@ -36,13 +37,16 @@ class Layer:
             yield _header(path, size=0, mode=0o1777, kind=tarfile.DIRTYPE)
         for path, content in sorted(self.files.items()):
             yield from _member(path, _bytes_of(content), size=_size_of(content))
+        for path, target in sorted(self.links.items()):
+            yield _header(path, size=0, mode=0o755, kind=tarfile.SYMTYPE, target=target)
         yield _END
 
     @cached_property
     def size_bytes(self) -> int:
         """The length of the tar archive."""
-        members = [_padded(_size_of(content)) for content in self.files.values()]
-        return sum(members) + _BLOCK_BYTES * (len(members) + len(self.folders)) + len(_END)
+        headers = len(self.files) + len(self.folders) + len(self.links)
+        contents = sum(_padded(_size_of(content)) for content in self.files.values())
+        return _BLOCK_BYTES * headers + contents + len(_END)
 
     @cached_property
     def digest(self) -> str:
@@ -61,6 +65,10 @@ class Image:
     layers: tuple[Layer, ...]
     configuration: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def id(self, architecture: str) -> str:
+        """The name an engine gives it, `sha256:…`."""
+        return f"sha256:{hashlib.sha256(self.description(architecture)).hexdigest()}"
+
     def description(self, architecture: str) -> bytes:
         """The document whose digest is the image's id."""
         return json.dumps(
@@ -70,7 +78,7 @@ class Image:
                 "created": _CREATED,
                 "config": self.configuration,
                 "rootfs": {"type": "layers", "diff_ids": [f"sha256:{one.digest}" for one in self.layers]},
-                "history": [{"created": _CREATED, "created_by": "stagecraft demo"} for _ in self.layers],
+                "history": [{"created": _CREATED, "created_by": "stagecraft"} for _ in self.layers],
             },
             sort_keys=True,
         ).encode()
@@ -82,7 +90,7 @@ def archive(images: Iterable[Image], *, architecture: str) -> Iterator[bytes]:
     layers: dict[str, Layer] = {}
     for image in images:
         description = image.description(architecture)
-        name = f"{hashlib.sha256(description).hexdigest()}.json"
+        name = f"{image.id(architecture).removeprefix('sha256:')}.json"
         yield from _member(name, [description], size=len(description))
         layers |= {layer.digest: layer for layer in image.layers}
         paths = [f"{layer.digest}.tar" for layer in image.layers]
@@ -100,10 +108,10 @@ def _member(path: str, content: Iterable[bytes], *, size: int) -> Iterator[bytes
     yield bytes(_padded(size) - size)
 
 
-def _header(path: str, *, size: int, mode: int, kind: bytes) -> bytes:
+def _header(path: str, *, size: int, mode: int, kind: bytes, target: str = "") -> bytes:
     """One block, free of times and owners."""
     entry = tarfile.TarInfo(path)
-    entry.size, entry.mode, entry.type = size, mode, kind
+    entry.size, entry.mode, entry.type, entry.linkname = size, mode, kind, target
     return entry.tobuf(tarfile.USTAR_FORMAT)
 
 

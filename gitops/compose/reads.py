@@ -39,7 +39,7 @@ from gitops.yamlnodes import (
 )
 
 ReferenceKind = Literal["include", "include-env", "extends", "env_file", "label_file"]
-_TAGS = ("!reset", "!override")  # Compose's own, for merging
+TAGS = ("!reset", "!override")  # Compose's own, for merging
 _HOME = re.compile(r"\$\{?(?:HOME|DOCKER_CONFIG)(?![A-Za-z0-9_])")
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git@|oci:|git:|(?:www\.)?github\.com/")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -80,7 +80,7 @@ def scan(file: str, content: bytes) -> Scan:
     """Look through one file. Raises UserError with the codes of `gitops.compose.faults`."""
     scanner = _Scanner(file)
     try:
-        for document in compose_documents(content, tags=_TAGS):
+        for document in compose_documents(content, tags=TAGS):
             scanner.document(document)
     except YamlFaultError as error:
         mark = error.mark or Mark(line=1, column=1)

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
 from events.kernel.errors import UserError, Where, error_code
-from gitops.config.document import MAX_CONFIG_BYTES, load_document
-from gitops.config.models import Duration, Section
+from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
+from gitops.config.operator import (
+    OperatorNetworkSection,
+    PolicySection,
+    PolicyTarget,
+    RepositorySection,
+    SshSection,
+)
+from gitops.config.scalars import Duration, ListenAddress, WebAddress
 from gitops.config.schema import parse
+from gitops.config.section import UNUSED, Emptied, Section
 
 CONTROLLER_FILE_UNREADABLE = error_code(
     "controller-file-unreadable", "The controller's configuration file cannot be read."
 )
 
 CONTROLLER_FILE = "controller.yml"
-
-
-def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("it must be an http or https address")
-    return text
-
-
-def _emptied(value: object) -> object:
-    return {} if value is None else value
 
 
 class PollSection(Section):
@@ -51,9 +47,7 @@ class PassSection(Section):
 class NotifySection(Section):
     """`notify`: who is told of a failed or rolled back Release, a stale branch, and a recovery."""
 
-    webhook: Annotated[str, AfterValidator(_web_address)] | None = Field(
-        default=None, description="Gets a POST with a JSON object."
-    )
+    webhook: WebAddress | None = Field(default=None, description="Gets a POST with a JSON object.")
     command: Annotated[list[str], Field(min_length=1)] | None = Field(
         default=None, description="A program and its arguments; gets the JSON object on standard input."
     )
@@ -63,14 +57,23 @@ class NotifySection(Section):
 class ControllerFile(Section):
     """`controller.yml`."""
 
-    poll: Annotated[PollSection, BeforeValidator(_emptied)] = Field(
-        default=PollSection(), description="How the repository is asked."
+    poll: Emptied[PollSection] = Field(default=PollSection(), description="How the repository is asked.")
+    passes: Emptied[PassSection] = Field(default=PassSection(), alias="pass", description="The backstop.")
+    notify: Emptied[NotifySection] = Field(default=NotifySection(), description="Who is told.")
+    listen: Annotated[ListenAddress | None, UNUSED] = Field(
+        default=None, description="Where webhooks and pages are answered."
     )
-    passes: Annotated[PassSection, BeforeValidator(_emptied)] = Field(
-        default=PassSection(), alias="pass", description="The backstop."
+    repositories: Annotated[list[RepositorySection], UNUSED] = Field(
+        default=[], description="What is watched, unless `--repo` says so."
     )
-    notify: Annotated[NotifySection, BeforeValidator(_emptied)] = Field(
-        default=NotifySection(), description="Who is told."
+    network: Annotated[Emptied[OperatorNetworkSection | None], UNUSED] = Field(
+        default=None, description="The hosts; it wins over what a project says."
+    )
+    ssh: Annotated[Emptied[SshSection | None], UNUSED] = Field(
+        default=None, description="How hosts are reached."
+    )
+    policy: Annotated[dict[PolicyTarget, Emptied[PolicySection]], UNUSED] = Field(
+        default={}, description="What a project or an environment may do."
     )
 
 
@@ -81,6 +84,11 @@ def load_controller_file(path: Path, *, required: bool) -> ControllerFile:
     """
     if not required and not path.exists():
         return ControllerFile()
+    return parse(read_controller_file(path), ControllerFile)
+
+
+def read_controller_file(path: Path) -> Document:
+    """The file as data. Raises UserError `controller-file-unreadable` or `config-invalid`."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_CONFIG_BYTES + 1)
@@ -88,7 +96,7 @@ def load_controller_file(path: Path, *, required: bool) -> ControllerFile:
         raise _unreadable(path, str(error)) from error
     if len(content) > MAX_CONFIG_BYTES:
         raise _unreadable(path, f"it is larger than {MAX_CONFIG_BYTES} bytes")
-    return parse(load_document(path.name, content), ControllerFile)
+    return load_document(path.name, content)
 
 
 def _unreadable(path: Path, why: str) -> UserError:

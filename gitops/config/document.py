@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from gitops.config.faults import Fault, KeyPath, config_invalid
+from gitops.config.faults import ConfigInvalidError, Fault, KeyPath
+from gitops.findings import Finding, FindingCode
 from gitops.source.paths import shown
 from gitops.yamlnodes import (
     Mark,
@@ -30,12 +31,20 @@ class Document:
     data: dict[str, Any]
     marks: dict[KeyPath, Mark] = field(default_factory=dict[KeyPath, Mark])
 
-    def fault(self, key: KeyPath, message: str) -> Fault:
-        """A broken rule at `key`, or at the nearest key above it that is in the file."""
+    def mark_at(self, key: KeyPath) -> Mark | None:
+        """Where `key` stands, or the nearest key above it that is in the file."""
         at = key
         while at and at not in self.marks:
             at = at[:-1]
-        return Fault(file=self.file, message=message, key=key, mark=self.marks.get(at))
+        return self.marks.get(at)
+
+    def fault(self, key: KeyPath, message: str, code: FindingCode = FindingCode.VALUE_INVALID) -> Fault:
+        """A broken rule at `key`, or at the nearest key above it that is in the file."""
+        return Fault(file=self.file, message=message, code=code, key=key, mark=self.mark_at(key))
+
+    def finding(self, code: FindingCode, key: KeyPath, message: str) -> Finding:
+        """What was found at `key`."""
+        return self.fault(key, message, code).finding
 
 
 def load_document(file: str, content: bytes) -> Document:
@@ -45,19 +54,20 @@ def load_document(file: str, content: bytes) -> Document:
         documents = compose_documents(content)
         data: Any = builder.build(documents[0], ()) if documents else None
     except YamlFaultError as error:
-        fault = Fault(file=file, message=f"not a configuration file: {error.message}", mark=error.mark)
-        raise config_invalid([fault]) from error
+        message = f"not a configuration file: {error.message}"
+        fault = Fault(file=file, message=message, code=FindingCode.YAML_INVALID, mark=error.mark)
+        raise ConfigInvalidError([fault]) from error
     if len(documents) > 1:
-        raise config_invalid(
-            [Fault(file=file, message="it holds a second document", mark=mark_of(documents[1]))]
-        )
+        raise ConfigInvalidError([_misshapen(file, "it holds a second document", mark_of(documents[1]))])
     if builder.faults:
-        raise config_invalid(builder.faults)
+        raise ConfigInvalidError(builder.faults)
     if data is not None and not isinstance(data, dict):
-        raise config_invalid(
-            [Fault(file=file, message="it must hold keys and values", mark=Mark(line=1, column=1))]
-        )
+        raise ConfigInvalidError([_misshapen(file, "it must hold keys and values", Mark(line=1, column=1))])
     return Document(file=file, data=cast("dict[str, Any]", data or {}), marks=builder.marks)
+
+
+def _misshapen(file: str, message: str, mark: Mark) -> Fault:
+    return Fault(file=file, message=message, code=FindingCode.WRONG_TYPE, mark=mark)
 
 
 class _Builder:
@@ -86,7 +96,7 @@ class _Builder:
             at = (*key, str(name))
             if not isinstance(name, str):
                 message = f"the key {shown(str(name))!r} is not text; put it in quotes"
-                self.faults.append(Fault(file=self._file, message=message, key=at, mark=mark_of(name_node)))
+                self._broken(at, message, FindingCode.WRONG_TYPE, name_node)
                 continue
             self.marks[at] = mark_of(name_node)
             data[name] = self.build(value, at)
@@ -101,7 +111,8 @@ class _Builder:
             name = name_node.value
             if name in seen:
                 message = f"{shown(name)!r} is given twice, first in line {seen[name].line}"
-                self.faults.append(
-                    Fault(file=self._file, message=message, key=(*key, name), mark=mark_of(name_node))
-                )
+                self._broken((*key, name), message, FindingCode.DUPLICATE_KEY, name_node)
             seen.setdefault(name, mark_of(name_node))
+
+    def _broken(self, key: KeyPath, message: str, code: FindingCode, node: Node) -> None:
+        self.faults.append(Fault(file=self._file, message=message, code=code, key=key, mark=mark_of(node)))

@@ -1,165 +1,186 @@
 """The schema of `stagecraft.yml` and of a descriptor; an unknown key is an error.
 
 Types are strict: `version: 1.0` is a number and is refused, because as a tag it would have to be guessed.
-A section whose keys are all optional may be left empty (`prod:`). Sections for providers, env layers,
-secrets and routes join here as their issues come.
+The whole file is modelled, also what is not used yet: a project can be written down once, its editor knows
+every key, and `config check` says of each key that nothing reads it yet. (Leaving such sections open was
+dropped: a typing error in one would show on the day it starts to count.)
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from gitops.durations import parse_duration
+from gitops.config.databases import DatabaseSection, MigrationsSection
+from gitops.config.infrastructure import DevSection, InfraSection, TenantsSection, TunnelsSection
+from gitops.config.providers import DevelopedSection, ProviderSection
+from gitops.config.rollout import ProbeSection, RolloutSection, RouteSection, TraefikSection
+from gitops.config.scalars import Hosts, Name, PublishedPort, Registry, ServiceName, Text, Version
+from gitops.config.section import UNUSED, Emptied, Gathering, Section
+from gitops.config.services import GateSection, ModeSection, Service
+from gitops.config.stages import (
+    HookPoint,
+    HookSection,
+    PrepareSection,
+    ProfileSection,
+    SourceSection,
+    StageSection,
+)
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SERVICE = re.compile(r"[A-Za-z0-9._-]+")
-_REGISTRY = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
-_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-MAX_NAME = 63  # a name becomes a label, a folder and part of a host name
-_MAX_HOST = 253
-
-
-def checked_name(text: str) -> str:
-    """A project, environment or role name. Raises ValueError."""
-    if len(text) <= MAX_NAME and _NAME.fullmatch(text):
-        return text
-    proposal = re.sub(r"[^a-z0-9_-]+", "-", text[:MAX_NAME].lower()).strip("-_")
-    hint = f"; {proposal!r} would do" if _NAME.fullmatch(proposal) else ""
-    raise ValueError(
-        "a name has lower-case letters, digits, '-' and '_', starts with a letter or digit and has at most "
-        f"{MAX_NAME} characters, because Compose names containers and volumes by it{hint}"
-    )
-
-
-def checked_version(text: str) -> str:
-    """A version, which is an image tag too. Raises ValueError."""
-    if not _VERSION.fullmatch(text):
-        raise ValueError("a version is an image tag: letters, digits, '_', '.' and '-', at most 128")
-    return text
-
-
-def _matching(pattern: re.Pattern[str], limit: int, rule: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if len(text) > limit or not pattern.fullmatch(text):
-            raise ValueError(rule)
-        return text
-
-    return AfterValidator(check)
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, str):
-        raise ValueError("a length of time is text such as 2s, 500ms or 1m30s")  # noqa: TRY004  # pydantic's way
-    return parse_duration(value)
-
-
-def _positive(seconds: float) -> float:
-    if seconds <= 0:
-        raise ValueError("it must be more than nothing")
-    return seconds
-
-
-def _emptied(value: Any) -> Any:  # noqa: ANN401  # whatever YAML gave
-    """An empty section stands for its defaults."""
-    return {} if value is None else value
-
-
-Name = Annotated[str, AfterValidator(checked_name)]
-HostName = Annotated[str, _matching(_HOST, _MAX_HOST, "a host name has letters, digits, '.', '_' and '-'")]
-ServiceName = Annotated[str, _matching(_SERVICE, 255, "a service name has letters, digits, '.', '_' and '-'")]
-Registry = Annotated[
-    str,
-    _matching(
-        _REGISTRY, 255, "a registry is a host and a path as in an image name: ghcr.io/org/app, no scheme"
-    ),
-]
-Version = Annotated[str, AfterValidator(checked_version)]
-Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
-Hosts = dict[Name, Annotated[list[HostName], Field(min_length=1)]]
-
-
-class Section(BaseModel):
-    """A part of the file."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+_VOLUMES, _INIT_SCRIPTS, _PORTS, _MODES = "[volume]", "[init_scripts]", "[port_publish]", "[modes]"
+_SUFFIXES = {"volume": _VOLUMES, "init_scripts": _INIT_SCRIPTS, "port_publish": _PORTS}
+_RULE = r"[a-z][a-z0-9_]{0,62}_(?:%s)"
+_RULE_NAME = re.compile(rf"[a-z][a-z0-9_]{{0,62}}_({'|'.join(_SUFFIXES)})")
 
 
 class ProjectSection(Section):
     """`project`: what the app is called."""
 
     name: Name = Field(description="Name of the project, also the start of every container's name.")
-    registry: Registry | None = Field(
+    registry: Annotated[Registry | None, UNUSED] = Field(
         default=None, description="Where images that the project builds are pushed."
     )
 
 
-class JobSection(Section):
-    """`services.<name>.job`: the service runs to its end before those that wait for it."""
+class StagedSection(Section):
+    """What a project may say for all environments, and an environment for itself."""
 
-    on_rollback: bool = Field(default=False, description="Run it on rollback and revert too.")
-
-
-class GateSection(Section):
-    """`gate`: when a service counts as up."""
-
-    settle: Duration | None = Field(
-        default=None, description="Without a health check: how long it must stay up, as in `2s`."
+    profiles: Annotated[Emptied[dict[Name, Emptied[ProfileSection]]], UNUSED] = Field(
+        default={}, description="Choices of services and options, by name."
     )
-    deadline: Duration | None = Field(default=None, description="The longest wait for a verdict, as in `2m`.")
-
-
-class ServiceSection(Section):
-    """`services.<name>`: what Compose does not say of a service."""
-
-    role: Name | None = Field(default=None, description="The hosts it runs on; `app` unless given.")
-    job: Annotated[JobSection | None, BeforeValidator(_emptied)] = Field(
-        default=None, description="It is a one-shot."
+    source: Annotated[Emptied[SourceSection | None], UNUSED] = Field(
+        default=None, description="Which Compose files are read."
     )
-    gate: Annotated[GateSection, BeforeValidator(_emptied)] = Field(
-        default=GateSection(), description="When it counts as up."
+    prepare: Annotated[Emptied[PrepareSection | None], UNUSED] = Field(
+        default=None, description="Layers of variables and templates."
     )
-    paths: list[str] | None = Field(
-        default=None, description="What its image is built from; everything unless given."
+    deploy: Annotated[Emptied[StageSection | None], UNUSED] = Field(
+        default=None, description="Actions of the deploy stage."
+    )
+    post_deploy: Annotated[Emptied[StageSection | None], UNUSED] = Field(
+        default=None, description="Actions after a deploy."
+    )
+    destroy: Annotated[Emptied[StageSection | None], UNUSED] = Field(
+        default=None, description="Actions of the end."
+    )
+    hooks: Annotated[dict[HookPoint, list[HookSection]], UNUSED] = Field(
+        default={}, description="Programs of the project around a stage."
     )
 
 
-Service = Annotated[ServiceSection, BeforeValidator(_emptied)]
-
-
-class EnvironmentSection(Section):
+class EnvironmentSection(StagedSection, Gathering):
     """`environments.<name>` and the whole of `environments/<name>.yml`."""
+
+    GATHERED: ClassVar[dict[str, str | None]] = {
+        **{alias: _RULE % suffix for suffix, alias in _SUFFIXES.items()},
+        _MODES: None,
+    }
 
     compose_project: Name | None = Field(
         default=None, description="Compose's project name; never change it later."
     )
     version: Version | None = Field(default=None, description="Version to deploy; the commit unless given.")
-    gate: Annotated[GateSection, BeforeValidator(_emptied)] = Field(
+    gate: Emptied[GateSection] = Field(
         default=GateSection(), description="For services that say nothing themselves."
     )
     hosts: Hosts | None = Field(default=None, min_length=1, description="Instead of the project's hosts.")
-    services: Annotated[dict[ServiceName, Service], BeforeValidator(_emptied)] = Field(
+    services: Emptied[dict[ServiceName, Service]] = Field(
         default={}, description="Goes over the project's services, key by key."
     )
+    env_file: Annotated[Text | None, UNUSED] = Field(
+        default=None, description="File of variables; an absolute one lies on the hosts."
+    )
+    traefik: Annotated[TraefikSection | None, UNUSED] = Field(
+        default=None, description="Certificates and settings of the gateway."
+    )
+    gateway: Annotated[ServiceName | None, UNUSED] = Field(
+        default=None, description="The service that runs Traefik; the one of role `gateway` unless given."
+    )
+    routes: Annotated[list[RouteSection], UNUSED] = Field(
+        default=[], description="What the gateway passes on."
+    )
+    rollout: Annotated[Emptied[RolloutSection | None], UNUSED] = Field(
+        default=None, description="How a Release is carried out."
+    )
+    probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
+        default=None, description="Requests of our own during a switch."
+    )
+    drift: Annotated[Literal["heal", "hold", "report"] | None, UNUSED] = Field(
+        default=None, description="What is done about changes made by hand."
+    )
+    profile: Annotated[Name | None, UNUSED] = Field(default=None, description="The profile that is deployed.")
+    driver: Annotated[Text | None, UNUSED] = Field(
+        default=None, description="The cloud that hosts are made in."
+    )
+    volumes: Annotated[dict[Text, Text], UNUSED] = Field(
+        default={}, alias="[volume]", description="A named volume or a folder of the host."
+    )
+    init_scripts: Annotated[dict[Text, Text], UNUSED] = Field(
+        default={}, alias="[init_scripts]", description="Folder of scripts for the first start."
+    )
+    ports: Annotated[dict[Text, PublishedPort], UNUSED] = Field(
+        default={}, alias="[port_publish]", description="A published port, or nothing for none."
+    )
+    modes: Annotated[dict[ServiceName, ModeSection], UNUSED] = Field(
+        default={}, alias="[modes]", description="Whether the service of this name runs as a container."
+    )
+
+    @classmethod
+    def group_of(cls, name: str, value: object, data: dict[str, Any]) -> str | None:  # noqa: ARG003
+        """`postgres_volume` and its like by their ending, services by the `mode` that stands below them."""
+        rule = _RULE_NAME.fullmatch(name)
+        if rule:
+            return _SUFFIXES[rule[1]]
+        return _MODES if isinstance(value, dict) and "mode" in value else None
 
 
-Environment = Annotated[EnvironmentSection, BeforeValidator(_emptied)]
+Environment = Emptied[EnvironmentSection]
 
 
-class StagecraftFile(Section):
+class StagecraftFile(StagedSection):
     """`stagecraft.yml`."""
 
     project: ProjectSection
     hosts: Hosts | None = Field(
         default=None, min_length=1, description="`{role: [host names]}`; none: `local`."
     )
-    services: Annotated[dict[ServiceName, Service], BeforeValidator(_emptied)] = Field(
-        default={}, description="By Compose service."
-    )
-    environments: Annotated[dict[Name, Environment], BeforeValidator(_emptied)] = Field(
+    services: Emptied[dict[ServiceName, Service]] = Field(default={}, description="By Compose service.")
+    environments: Emptied[dict[Name, Environment]] = Field(
         default={},
         description="By name; `environments/<name>.yml` adds one or replaces the entry of that name.",
+    )
+    backend: Annotated[DevelopedSection | None, UNUSED] = Field(
+        default=None, description="Who builds the app's backend and runs it for a developer."
+    )
+    frontend: Annotated[DevelopedSection | None, UNUSED] = Field(
+        default=None, description="Who runs the app's pages for a developer."
+    )
+    network: Annotated[ProviderSection | None, UNUSED] = Field(
+        default=None, description="Who joins the hosts and knows their addresses."
+    )
+    cloud: Annotated[ProviderSection | None, UNUSED] = Field(default=None, description="Who makes hosts.")
+    ci: Annotated[ProviderSection | None, UNUSED] = Field(default=None, description="Who builds and tests.")
+    secrets: Annotated[ProviderSection | None, UNUSED] = Field(default=None, description="Who keeps secrets.")
+    databases: Annotated[Emptied[dict[Name, DatabaseSection]], UNUSED] = Field(
+        default={}, description="By name."
+    )
+    migrations: Annotated[Emptied[MigrationsSection | None], UNUSED] = Field(
+        default=None, description="How schemas change."
+    )
+    dev: Annotated[Emptied[DevSection | None], UNUSED] = Field(
+        default=None, description="The project on the developer's machine."
+    )
+    infra: Annotated[Emptied[InfraSection | None], UNUSED] = Field(
+        default=None, description="Hosts that the project makes."
+    )
+    terraform: Annotated[dict[str, Any] | None, UNUSED] = Field(
+        default=None, description="Hosts that Terraform makes; what it takes is its own."
+    )
+    tunnels: Annotated[Emptied[TunnelsSection | None], UNUSED] = Field(
+        default=None, description="Services shown to the world from a machine without an address."
+    )
+    tenants: Annotated[TenantsSection | None, UNUSED] = Field(
+        default=None, description="One container for each customer."
     )

@@ -6,7 +6,7 @@ one place instead of at each call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Answer = Mapping[str, Any]  # one JSON object of the engine
@@ -85,7 +85,7 @@ class DockerApi(Protocol):
         """`POST /images/<name>/tag`."""
         ...
 
-    def load_image(self, data: Iterable[bytes]) -> Iterator[Answer]:
+    def load_image(self, data: Iterator[bytes]) -> Iterator[Answer]:
         """`POST /images/load`: lines of progress, errors among them."""
         ...
 

@@ -39,7 +39,7 @@ class EngineStock:
         """Take in every image of an archive. Raises OutsideError `engine-refused` with the engine's words."""
 
         def load(api: DockerApi) -> None:
-            for line in api.load_image(archive):
+            for line in api.load_image(iter(archive)):  # a list would be taken for form fields
                 if error := line.get("error"):
                     raise engine_refused("load the images", shown(str(error)))
 

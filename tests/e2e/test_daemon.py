@@ -16,6 +16,7 @@ from tests.e2e.team import Team
 from tests.support.daemons import Daemon, running_daemon
 from tests.support.images import TestImages
 from tests.support.processes import wait_until
+from tests.support.repos import git
 
 
 @contextmanager
@@ -79,6 +80,75 @@ def test_without_grace_the_next_start_goes_on_with_the_release(team: Team) -> No
     assert release["status"] == "completed"
     assert team.types().count("ReleaseStarted") == 1
     assert sorted(team.project.ids()) == ["web", "worker"]
+
+
+def test_a_second_signal_ends_it_at_once_and_the_next_start_goes_on(team: Team) -> None:
+    team.merge()
+    with _daemon(team) as daemon:
+        daemon.says("wait for worker")
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.says("ending: finishing")
+        assert daemon.end() == 128 + signal.SIGTERM
+    with _daemon(team, name="second") as daemon:
+        daemon.says("finished rel-")
+        assert daemon.end() == 0
+    (release,) = team.releases()
+    assert release["status"] == "completed"
+    assert team.types().count("ReleaseStarted") == 1
+    assert sorted(team.project.ids()) == ["web", "worker"]
+
+
+def test_what_a_killed_command_left_is_finished_within_seconds(team: Team, images: TestImages) -> None:
+    team.merge()
+    with _daemon(team) as daemon:
+        daemon.says("completed after")
+        team.merge(web=images.web("v2"))
+        daemon.says("completed after", times=2)
+        with team.cli.start("rollback", "--env", "prod", "--to-previous") as command:
+            wait_until("the rollback to begin", lambda: team.types().count("ReleaseStarted") == 3, seconds=30)
+            command.kill()
+        # The pass, which would find it too, comes every five minutes.
+        wait_until("the rollback to be finished", lambda: team.answer() == "web v1", seconds=60)
+        wait_until("its verdict", lambda: team.releases()[0]["status"] == "completed", seconds=60)
+        assert daemon.end() == 0
+    assert team.types().count("ReleaseStarted") == 3
+    assert sorted(team.project.ids()) == ["web", "worker"]
+
+
+def test_what_waits_for_a_resume_is_deployed_at_once(team: Team, images: TestImages) -> None:
+    team.merge()
+    with _daemon(team) as daemon:
+        daemon.says("completed after")
+        team.cli.ok("hold", "--env", "prod", "--reason", "calm")
+        team.merge(web=images.web("v2"))
+        daemon.says("deferred")
+        team.cli.ok("resume", "--env", "prod")
+        wait_until("the deploy that waited", lambda: team.answer() == "web v2", seconds=60)
+        daemon.says("completed after", times=2)
+        assert daemon.end() == 0
+
+
+def test_a_branch_that_goes_and_comes_back_rewritten_is_followed(team: Team, images: TestImages) -> None:
+    team.merge()
+    team.merge(web=images.web("v2"))
+    settings = team.cli.cwd / "controller.yml"
+    settings.write_text("poll: {interval: 300ms, jitter: 50ms, longest: 1s}\n")
+    with _daemon(team, "--controller", str(settings)) as daemon:
+        daemon.says("completed after")
+        git("update-ref", "-d", "refs/heads/main", cwd=team.repository.origin)
+        wait_until(
+            "its absence to be shown", lambda: bool(team.status()["freshness"]["git_error"]), seconds=60
+        )
+        assert team.answer() == "web v2"
+        git("reset", "--quiet", "--hard", "HEAD~1", cwd=team.repository.work)
+        git("update-ref", "-d", "refs/remotes/origin/main", cwd=team.repository.work)
+        team.merge(web=images.web("v3"))
+        daemon.says("the repository answers again")
+        daemon.says("completed after", times=2)
+        assert team.answer() == "web v3"
+        assert team.status()["freshness"]["git_error"] is None
+        assert daemon.end() == 0
+    assert team.types().count("HistoryRewritten") == 1
 
 
 def test_a_source_that_goes_is_shown_and_told_and_so_is_its_return(team: Team) -> None:

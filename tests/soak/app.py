@@ -142,8 +142,9 @@ class App:
         return len(_UNUSABLE) + 1
 
     def revert(self) -> None:
-        """Revert the last commit, whatever it was, unless it was the first."""
-        if self.merged > 1:
+        """Revert the last commit, which was not the first, unless it changed nothing."""
+        head, before = (self.repository.head(f"HEAD{place}^{{tree}}") for place in ("", "~1"))
+        if head != before:
             self.merged += 1
             self.repository.revert()
 

@@ -40,7 +40,8 @@ def _push_unusable(stage: Stage, step: Step) -> None:
 
 
 def _revert(stage: Stage, _step: Step) -> None:
-    stage.app.revert()
+    if stage.app.merged > 1:
+        stage.app.revert()
 
 
 def _rewrite(stage: Stage, _step: Step) -> None:

@@ -71,10 +71,13 @@ def test_every_command_has_a_section_and_help_is_told_once() -> None:
 
 def test_pages_are_written_and_stale_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "removed.md").write_text("of a page that was")
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "removed.schema.json").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["docs", str(tmp_path)])
     assert docs.main() == 0
-    assert {path.name for path in tmp_path.iterdir()} == {page.name for page in docs.PAGES}
-    for page in tmp_path.iterdir():
+    pages = sorted(tmp_path.glob("*.md"))
+    assert {path.name for path in pages} == {page.name for page in docs.PAGES}
+    for page in pages:
         text = page.read_text()
         assert text.startswith(docs.GENERATED)
         assert text.endswith("\n")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -147,3 +147,17 @@ def test_a_survivor_is_named(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) 
     me = this_process()
     alive = holders.Identity(pid=os.getpid(), start=int(str(me["start"])), boot=str(me["boot"]))
     assert holders.Ended(holder=ended.holder, pid=1, children=(alive,)).survivors() == (os.getpid(),)
+
+
+def test_a_process_is_identified_and_signalled_as_the_very_one_it_is() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        identity = holders.identify(process.pid)
+        assert identity is not None
+        assert holders.lives(identity)
+        holders.signal_process(replace(identity, start=identity.start + 1), signal.SIGKILL)
+        assert holders.lives(identity)
+        holders.signal_process(identity, signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+    assert not holders.lives(identity)
+    holders.signal_process(identity, signal.SIGKILL)
+    assert holders.identify(process.pid) != identity

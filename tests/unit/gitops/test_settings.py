@@ -87,6 +87,13 @@ def test_a_service_that_compose_does_not_have_is_refused(tmp_path: Path) -> None
     assert "did you mean 'web'? (allowed: web)" in error.message
 
 
+def test_a_section_of_an_environment_that_names_no_service_is_refused(tmp_path: Path) -> None:
+    body = "environments:\n  prod:\n    wbe: {mode: container}\n    web: {mode: container}\n"
+    error = refusal(tmp_path, body, WEB)
+    assert (error.where.line, error.where.key) == (4, "environments.prod.wbe")
+    assert "unknown service or key 'wbe'; did you mean 'web'?" in error.message
+
+
 def test_an_unknown_service_of_a_descriptor_is_found_in_its_file(tmp_path: Path) -> None:
     body = "services: {gone: {}}\nenvironments: {}\n"
     error = refusal(tmp_path, body, WEB, descriptor="services: {gone: {}, other: {}}\n")

@@ -79,5 +79,12 @@ def test_the_same_content_gives_the_same_bytes(program: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513])
 def test_a_layer_knows_its_size_before_it_is_made(size: int) -> None:
-    layer = Layer({"a": b"x" * size, "b": b""}, folders=("tmp", "data"))
+    layer = Layer({"a": b"x" * size, "b": b""}, folders=("tmp", "data"), links={"c": "a"})
     assert layer.size_bytes == len(b"".join(layer.chunks()))
+
+
+def test_links_stand_in_a_layer() -> None:
+    layer = Layer({"bin/busybox": b"x"}, links={"bin/sh": "busybox"})
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.chunks()))) as found:
+        link = found.getmember("bin/sh")
+    assert (link.issym(), link.linkname) == (True, "busybox")

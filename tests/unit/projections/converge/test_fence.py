@@ -18,6 +18,7 @@ from projections.converge.fence import FencedEngine, Mark, decode_mark
 from projections.converge.release import Verdict
 from projections.converge.site import Site
 from projections.engine.port import Engine
+from tests.crash.tape import LOOKING
 from tests.unit.projections.converge.scene import (
     ENVIRONMENT,
     LINEAGE,
@@ -30,7 +31,6 @@ from tests.unit.projections.converge.scene import (
 )
 
 TITLE = f"{PROJECT}/{ENVIRONMENT}"
-LOOKING = {"identity", "containers", "inspect", "image", "registry_digest", "logs", "wait", "predict"}
 
 
 def path_of(scene: Scene) -> Path:

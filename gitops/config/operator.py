@@ -1,0 +1,107 @@
+"""The parts of `controller.yml` that speak of repositories, hosts and what a project may do.
+
+Policy that guards a repository stands here and never in it. What is missing here is not allowed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
+from gitops.config.section import Emptied, Section
+
+Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)]
+
+
+class VerifySection(Section):
+    """`repositories[].verify`: which commits are trusted."""
+
+    mode: Literal["every", "head", "none", "tag"] = Field(default="none", description="What must be signed.")
+    signers: Text | None = Field(default=None, description="File of allowed signers, in the form of OpenSSH.")
+    keyring: Text | None = Field(default=None, description="File of public keys, for GPG.")
+
+
+class WebhookSection(Section):
+    """`repositories[].webhooks.<kind>`: a Git host that says when to look."""
+
+    secret_env: VariableName = Field(description="Variable with the secret that it signs with.")
+
+
+class RepositorySection(Section):
+    """`repositories[]`: a branch that is watched."""
+
+    url: Text = Field(description="Address or path.")
+    branch: Text = Field(default="main", description="The branch.")
+    environments: list[Name] = Field(default=[], description="What it deploys; all unless given.")
+    interval_seconds: Count | None = Field(default=None, description="Between two questions.")
+    watch: Literal["auto"] | bool = Field(
+        default="auto", description="Watch the files of a local repository."
+    )
+    hosts: list[Glob] = Field(default=["local"], description="Hosts that it may name.")
+    verify: Emptied[VerifySection] = Field(default=VerifySection(), description="Which commits are trusted.")
+    allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
+    webhooks: dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection] = Field(
+        default={}, description="Who may say when to look."
+    )
+
+
+class SshSection(Section):
+    """`ssh`: how hosts are reached."""
+
+    identity_files: list[Text] = Field(default=[], description="Files with private keys.")
+    known_hosts: Text | None = Field(default=None, description="File with the keys of hosts.")
+    host_keys: Literal["first-use", "strict"] = Field(
+        default="strict", description="`first-use`: the first key that a host shows is kept."
+    )
+    connect_seconds: Count = Field(default=10, description="The longest wait for a connection.")
+    jump: Text | None = Field(default=None, description="The host on the way, as in `user@gateway`.")
+
+
+class StaticHostSection(Section):
+    """`network.static.hosts.<name>`: a host with an address of its own."""
+
+    address: HostName = Field(description="Its name or address.")
+    port: Port = Field(default=22, description="Port of its SSH server.")
+    user: Text = Field(default="root", description="Who logs in.")
+    engine_socket: Text = Field(default="/var/run/docker.sock", description="Socket of its engine.")
+    root: Text = Field(default="/var/lib/stagecraft", description="The folder that is ours.")
+
+
+class StaticNetworkSection(Section):
+    """`network.static`: hosts that are listed."""
+
+    hosts: dict[HostName, Emptied[StaticHostSection]] = Field(default={}, description="By name.")
+
+
+class OperatorNetworkSection(Section):
+    """`network`: the hosts and how to find them; it wins over what a project says."""
+
+    provider: Literal["static"] = Field(default="static", description="Who knows them.")
+    static: Emptied[StaticNetworkSection | None] = Field(default=None, description="Listed ones.")
+
+
+Allowance = Literal[
+    "added-capabilities",
+    "devices",
+    "engine-socket",
+    "host-namespaces",
+    "host-paths",
+    "privileged",
+    "remote-build",
+    "remote-include",
+    "unset-variables",
+]
+
+
+class PolicySection(Section):
+    """`policy.<project>` or `policy.<project>/<environment>`: what it may do."""
+
+    allow: list[Allowance] = Field(default=[], description="What is refused unless it stands here.")
+    windows: list[Text] = Field(
+        default=[], description="When deploys may start, as in `mon-fri 09:00-17:00`."
+    )
+
+
+PolicyTarget = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}(/[a-z0-9][a-z0-9_-]{0,62})?$")]

@@ -1,0 +1,89 @@
+"""How a Release goes over hosts and how traffic moves: `rollout`, `routes`, `probe`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gitops.config.scalars import Count, HostName, Port, ServiceName, Text, VariableName
+from gitops.config.section import Emptied, Section
+
+Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+class HostsRolloutSection(Section):
+    """`rollout.hosts`: in which order hosts get a Release."""
+
+    canary: HostName | Count | None = Field(
+        default=None, description="The host, or how many of them, that gets it first."
+    )
+    max_parallel: Count | None = Field(default=None, description="How many hosts change at the same time.")
+    max_failures: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="How many hosts may fail before the Release does."
+    )
+    on_unreachable: Literal["fail", "skip"] = Field(
+        default="fail", description="`skip`: a host that does not answer catches up later."
+    )
+
+
+class TrafficSection(Section):
+    """`rollout.traffic`: how requests move from the old containers to the new ones."""
+
+    strategy: Literal["start-first", "stop-first", "canary"] | None = Field(
+        default=None, description="Start-first unless something forbids it."
+    )
+    steps: list[Percent] = Field(default=[], description="Of a canary: its share of the traffic, in percent.")
+    watch_seconds: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="How long the new containers are watched after the switch."
+    )
+    drain_seconds: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="The longest wait for open connections of the old containers."
+    )
+
+
+class RolloutSection(Section):
+    """`rollout`: how a Release is carried out."""
+
+    enabled: bool = Field(default=True, description="`false`: containers are replaced at once, stop-first.")
+    hosts: Emptied[HostsRolloutSection | None] = Field(default=None, description="Over the hosts.")
+    on_failure: Literal["revert", "hold", "continue"] = Field(
+        default="revert", description="What a failed host means for the others."
+    )
+    traffic: Emptied[TrafficSection | None] = Field(default=None, description="For the requests.")
+
+
+class RouteSection(Section):
+    """`routes[]`: requests that the gateway passes on."""
+
+    host: HostName = Field(description="The name that a request asks for.")
+    path: Annotated[str, Field(pattern="^/")] = Field(default="/", description="What its path starts with.")
+    service: ServiceName = Field(description="The Compose service that answers.")
+    port: Port = Field(description="The port that it answers on, inside its container.")
+    tls: bool = Field(default=False, description="The gateway ends TLS for it.")
+
+
+class ProbeSection(Section):
+    """`probe`: requests of our own during a switch, as a proof that none was lost."""
+
+    path: Annotated[str, Field(pattern="^/")] = Field(default="/", description="What is asked for.")
+    rate: Count = Field(default=10, description="Requests in a second.")
+
+
+class TraefikSection(Section):
+    """`environments.<name>.traefik`: the gateway's certificates and its own settings."""
+
+    mode: Literal["acme", "mkcert"] = Field(description="Where certificates come from.")
+    mkcert_cert_dir: Text | None = Field(default=None, description="Folder with the certificates of mkcert.")
+    dynamic_config_dir: Text | None = Field(
+        default=None, description="Folder that Traefik reads routes from."
+    )
+    acme_email_env: VariableName | None = Field(
+        default=None, description="Variable with the address for ACME."
+    )
+    acme_storage: Text | None = Field(default=None, description="File that ACME keeps its certificates in.")
+    dashboard_auth: Literal["basic", "none"] = Field(
+        default="none", description="Who may see Traefik's dashboard."
+    )
+    hsts: bool = Field(default=False, description="Tell browsers to come by TLS alone.")
+    cors_for_logto: bool = Field(default=False, description="Allow the pages of Logto to call the app.")

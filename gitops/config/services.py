@@ -1,0 +1,65 @@
+"""`services.<name>`: what Compose does not say of a service, in a project or an environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gitops.config.rollout import ProbeSection, TrafficSection
+from gitops.config.scalars import Duration, Name, Text, WebAddress
+from gitops.config.section import UNUSED, Emptied, Section
+
+
+class JobSection(Section):
+    """`services.<name>.job`: the service runs to its end before those that wait for it."""
+
+    on_rollback: bool = Field(default=False, description="Run it on rollback and revert too.")
+
+
+class GateSection(Section):
+    """`gate`: when a service counts as up."""
+
+    settle: Duration | None = Field(
+        default=None, description="Without a health check: how long it must stay up, as in `2s`."
+    )
+    deadline: Duration | None = Field(default=None, description="The longest wait for a verdict, as in `2m`.")
+
+
+class ModeSection(Section):
+    """`environments.<name>.<service>`: whether a service runs as a container there."""
+
+    mode: Literal["container", "external"] = Field(
+        description="`external`: it runs elsewhere and is not deployed."
+    )
+    url: WebAddress | None = Field(default=None, description="Where an external service answers.")
+
+
+class ServiceRolloutSection(Section):
+    """`services.<name>.rollout`: how this service is replaced."""
+
+    traffic: Annotated[Emptied[TrafficSection | None], UNUSED] = Field(
+        default=None, description="Instead of the environment's `rollout.traffic`, key by key."
+    )
+
+
+class ServiceSection(Section):
+    """`services.<name>`: what Compose does not say of a service."""
+
+    role: Name | None = Field(default=None, description="The hosts it runs on; `app` unless given.")
+    job: Emptied[JobSection | None] = Field(default=None, description="It is a one-shot.")
+    gate: Emptied[GateSection] = Field(default=GateSection(), description="When it counts as up.")
+    paths: list[str] | None = Field(
+        default=None, description="What its image is built from; everything unless given."
+    )
+    mounts: Annotated[dict[Text, Literal["state"]], UNUSED] = Field(
+        default={},
+        description="By committed path: `state` makes it a folder of the host that may be written.",
+    )
+    rollout: Emptied[ServiceRolloutSection | None] = Field(default=None, description="How it is replaced.")
+    probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
+        default=None, description="Requests sent to it while it is replaced."
+    )
+
+
+Service = Emptied[ServiceSection]

@@ -1,0 +1,251 @@
+"""A controller in a process of its own, wired as `controller/bootstrap.py` wires it, that can be killed.
+
+The process is a fork of the test's, so it starts in a hundredth of a second with everything imported. It
+shares nothing with the test but files: the home with the real log, the repository, and the world of the
+simulated engine, which outlives it as a real engine does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import traceback
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from controller.catalogue import EngineCatalogue
+from controller.commands import deploy, rollback
+from controller.context import Context
+from controller.decide.rollback import RollbackTarget
+from controller.home import Home
+from controller.look import keep, look
+from controller.rendering import Subject
+from controller.repositories import watched
+from controller.targets import Target
+from events.actors import SqliteActorDirectory
+from events.blobs import FileBlobStore
+from events.envelope import Actor
+from events.kernel.clock import Clock
+from events.kernel.ids import SystemIds
+from events.reserve import Reserve
+from gitops.source.git import Repository as OpenRepository
+from projections.converge.release import Converger
+from projections.engine.simulated import SimulatedEngine
+from projections.observed import ObservedStore
+from tests.crash.tape import LocalEngine, Tape, TapedLog, inside, taped
+from tests.support.repos import Repository
+from tests.support.time import START, FakeClock
+
+ENVIRONMENT = "prod"
+PERSON = Actor(kind="cli", id="act-1")
+LONGEST_SECONDS = 120.0
+KILLED = -signal.SIGKILL
+
+Act = Callable[["Stage", Context], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """All that outlives a process: its home, the repository and the engine."""
+
+    folder: Path
+    repository: Repository
+    project: str = "shop"
+    generation: int = 0  # how many processes came before: time goes on from one to the next
+    wall_jump: timedelta = timedelta()  # how far the wall clock is off
+
+    @property
+    def home(self) -> Home:
+        """The controller's home."""
+        return Home(self.folder / "home")
+
+    @property
+    def world(self) -> Path:
+        """The file of the simulated engine."""
+        return self.folder / "world.json"
+
+    @property
+    def target(self) -> Target:
+        """The one environment."""
+        return Target(project=self.project, name=ENVIRONMENT)
+
+    def later(self) -> Stage:
+        """The same for the next process."""
+        return replace(self, generation=self.generation + 1)
+
+    def clock(self) -> FakeClock:
+        """A clock without waiting that goes on where the process before can have been at most."""
+        clock = FakeClock(START + self.wall_jump)
+        clock.advance(100_000.0 * (self.generation + 1))
+        return clock
+
+
+async def act_look(stage: Stage, context: Context) -> object:
+    """One look at the branch, as `controller run --once` and the daemon do it."""
+    repository = watched(stage.home, str(stage.repository.origin), cwd=stage.folder)
+    return await look(context, repository, branch="main", environments=(), config_path="stagecraft.yml")
+
+
+async def act_keep(stage: Stage, context: Context) -> object:
+    """The daemon's pass without Git: finish what was begun, heal."""
+    return await keep(context, stage.project, ENVIRONMENT)
+
+
+async def act_rollback(stage: Stage, context: Context) -> object:
+    """A person goes back to the Release before."""
+    to = RollbackTarget(to_previous=True)
+    return await rollback(context, stage.target, to=to, reason="it is bad", actor=PERSON)
+
+
+async def act_deploy(stage: Stage, context: Context) -> object:
+    """A person deploys the newest commit."""
+    with OpenRepository(stage.repository.work) as opened:
+        commit = opened.resolve("HEAD")
+        subject = Subject(
+            tree=opened.tree(commit.revision),
+            revision=commit.revision,
+            config_path="stagecraft.yml",
+            project=stage.project,
+            environment=ENVIRONMENT,
+        )
+        return await deploy(context, subject, actor=PERSON)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One process: what it did, and how it ended."""
+
+    code: int  # negative: the signal
+    tape: Path
+    words: str
+
+    def expect(self, code: int = 0) -> Run:
+        """This run, when it ended so."""
+        assert self.code == code, f"the process ended with {self.code}, not {code}:\n{self.words}"
+        return self
+
+
+def nothing_happens(_point: str) -> None:
+    """The usual fate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What becomes of a process."""
+
+    kill_at: str | None = None
+    kill_at_change: int | None = None
+    kill_after_seconds: float = 0.0
+    strike: Callable[[str], None] = nothing_happens  # in the process, at each point
+
+
+def play(
+    stage: Stage,
+    act: Act,
+    fate: Fate = Fate(),  # frozen
+    *,
+    engine: Callable[[Stage, Clock, Tape], LocalEngine] | None = None,
+    clock: Clock | None = None,
+) -> Run:
+    """Run one act in a process of its own and wait for its end."""
+    tape = stage.folder / f"tape-{stage.generation}"
+    words = stage.folder / f"words-{stage.generation}"
+    tape.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:  # pragma: no cover  # no coverage is saved in a process that is killed
+        code = 1
+        try:
+            signal.alarm(int(LONGEST_SECONDS))
+            _act(stage, act, _tape(tape, fate), words, engine, clock)
+            code = 0
+        except BaseException:  # noqa: BLE001  # nothing may reach the test's own stack in this process
+            with words.open("a") as file:
+                file.write(traceback.format_exc())
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return Run(code=code, tape=tape, words=words.read_text() if words.exists() else "")
+
+
+def _tape(path: Path, fate: Fate) -> Tape:
+    return Tape(
+        path,
+        kill_at=fate.kill_at,
+        kill_at_change=fate.kill_at_change,
+        kill_after_seconds=fate.kill_after_seconds,
+        strike=fate.strike,
+    )
+
+
+def _act(
+    stage: Stage,
+    act: Act,
+    tape: Tape,
+    words: Path,
+    make_engine: Callable[[Stage, Clock, Tape], LocalEngine] | None,
+    clock: Clock | None,
+) -> None:
+    clock = clock or stage.clock()
+    engine = (make_engine or simulated)(stage, clock, tape)
+
+    def say(line: str) -> None:
+        with words.open("a") as file:
+            file.write(f"{line}\n")
+
+    with context_of(stage, engine, tape=tape, clock=clock, say=say) as context:
+        say(f"{asyncio.run(_awaited(act(stage, context)))}")
+
+
+async def _awaited(work: Awaitable[object]) -> object:
+    return await work
+
+
+def simulated(stage: Stage, clock: Clock, tape: Tape) -> LocalEngine:
+    """The simulated engine, with a point around and inside each call."""
+    engine = SimulatedEngine(clock=clock, path=stage.world)
+    engine.before = inside(tape)
+    return taped(engine, tape)
+
+
+@contextmanager
+def context_of(
+    stage: Stage, engine: LocalEngine, *, tape: Tape, clock: Clock, say: Callable[[str], None]
+) -> Generator[Context]:
+    """Everything wired, with the taped log."""
+    home = stage.home
+    home.create()
+    reserve = Reserve(home.reserve)
+    reserve.make()
+    log = TapedLog(home.events_db, tape, reserve)
+    blobs, observed = FileBlobStore(home.blobs), ObservedStore(home.observed_db)
+    actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
+    converger = Converger(
+        log=log,
+        blobs=blobs,
+        engines={"local": engine},
+        roots={"local": home.local},
+        observed=observed,
+        clock=clock,
+        progress=say,
+    )
+    try:
+        yield Context(
+            home=home,
+            log=log,
+            blobs=blobs,
+            actors=actors,
+            clock=clock,
+            ids=SystemIds(clock),
+            catalogue=EngineCatalogue(engine),
+            converger=converger,
+            observed=observed,
+            progress=say,
+        )
+    finally:
+        actors.close()
+        log.close()

@@ -1,0 +1,68 @@
+"""Views and folds, carried on and made anew: both say the same, and what the ledger says."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from controller.decide.state import EnvironmentState, fold
+from events.log import EventLog
+from events.streams import StreamName
+from projections.runner import read_views
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.releases import RELEASES
+from tests.crash.ledger import Ledger
+
+_VIEWS = (RELEASES, ENVIRONMENTS)
+_STATUS: Mapping[str, str] = {
+    "ReleaseCompleted": "completed",
+    "ReleaseFailed": "failed",
+    "ReleaseRolledBack": "rolled_back",
+    "ReleaseSuperseded": "superseded",
+}
+_Rows = dict[str, list[tuple[object, ...]]]
+
+
+class Views:
+    """The views of one log in a file that is carried on, and a state that is folded on."""
+
+    def __init__(self, folder: Path, stream: StreamName) -> None:
+        self._kept, self._fresh = folder / "views.db", folder / "views-made-anew.db"
+        self._stream = stream
+        self._state = EnvironmentState()
+
+    def compare(self, log: EventLog, ledger: Ledger) -> None:
+        """Raise AssertionError for any difference between what is carried on and what is made anew."""
+        self.compare_fold(log, ledger)
+        anew = fold(log.read_stream(self._stream))
+        assert anew == self._state, "a state folded on is another one than one folded at once"
+        carried_on = read_views(log, self._kept, _VIEWS, _rows)
+        self._fresh.unlink(missing_ok=True)
+        assert carried_on == read_views(log, self._fresh, _VIEWS, _rows), "a view made anew is another one"
+        statuses = read_views(log, self._kept, [RELEASES], _statuses)
+        said = {
+            release: _STATUS.get(ledger.verdicts.get(release, ""), "open") for release in ledger.requested
+        }
+        assert statuses == said, "the history of Releases is not the log's"
+
+    def compare_fold(self, log: EventLog, ledger: Ledger) -> None:
+        """Raise AssertionError for any difference of what decisions go by."""
+        self._state = fold(log.read_stream(self._stream, after_version=self._state.version), self._state)
+        state = self._state
+        assert state.deployed_digest == ledger.deployed_digest
+        assert state.suspended == ledger.suspended
+        assert [state.active.id] == ledger.waiting if state.active is not None else not ledger.waiting
+        held = None if state.hold is None else (state.hold.target, state.hold.bad, state.hold.clears)
+        hold = ledger.hold
+        assert held == (None if hold is None else (hold.target, frozenset(hold.bad), hold.clears))
+
+
+def _rows(tables: sqlite3.Connection) -> _Rows:
+    names = [name for view in _VIEWS for name in view.tables]
+    return {name: sorted(map(tuple, tables.execute(f'SELECT * FROM "{name}"')), key=repr) for name in names}  # noqa: S608  # names of ours
+
+
+def _statuses(tables: sqlite3.Connection) -> dict[str, str]:
+    rows = tables.execute("SELECT id, status FROM releases").fetchall()
+    return {row["id"]: "open" if row["status"] in {"pending", "running"} else row["status"] for row in rows}

@@ -1,0 +1,274 @@
+"""What happens to a project before and at the moment of a crash, and what must be so in the end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from controller.decide.state import EnvironmentState, fold
+from controller.holders import holder_of
+from controller.locks import lock_file
+from events.catalog.environment import EnvironmentHeld
+from events.log import EventLog
+from events.sqlite import SqliteEventLog
+from events.streams import environment_stream
+from projections.converge.fence import Mark, decode_mark
+from projections.engine.simulated_world import ENDS_WELL, Life, World, opened
+from projections.runner import read_views
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.releases import RELEASES
+from tests.crash.player import Act, Stage, act_deploy, act_keep, act_look, act_rollback, play
+from tests.support.repos import Repository, git
+
+PULLED = "127.0.0.1:5000/more:2"  # the engine does not have it
+VERDICTS = {"ReleaseCompleted", "ReleaseFailed", "ReleaseRolledBack", "ReleaseSuperseded"}
+_PROJECT = "project: {{name: {name}}}\nenvironments: {{prod: {{gate: {{settle: 300ms, deadline: 15s}}}}}}\n"
+_VIEWS = (RELEASES, ENVIRONMENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One kind of change, told in three parts."""
+
+    name: str
+    before: tuple[Callable[[Stage], None], ...]  # brings the project where the change begins
+    act: Act
+    shows: str  # the web that runs in the end
+    services: frozenset[str]  # that run in the end
+    status: str  # of the newest Release in the end
+    again: Act = act_look  # what comes after a crash
+    stopped: bool = False  # the containers are kept for a look
+
+
+def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "change") -> None:
+    """Commit a project: a web that waits for a job, a worker, and one more service or another one."""
+    images = {
+        "web": web,
+        "worker": "worker:1",
+        "migrate": job,
+        **({"extra": PULLED} if extra else {"gone": "more:1"}),
+    }
+    services: dict[str, str] = {name: f"image: '{image}'" for name, image in images.items()}
+    services["web"] += ", depends_on: {migrate: {condition: service_completed_successfully}}"
+    text = "".join(f"  {name}: {{{body}}}\n" for name, body in services.items())
+    stage.repository.commit(
+        {"stagecraft.yml": _PROJECT.format(name=stage.project), "compose.yaml": f"services:\n{text}"}, message
+    )
+
+
+def first(stage: Stage) -> None:
+    """Version 1 is deployed."""
+    write(stage, "web:1", job="job:1", extra=False)
+    play(stage, act_look).expect()
+
+
+def merged(stage: Stage) -> None:
+    """Version 2 is merged."""
+    write(stage, "web:2", job="job:2", extra=True)
+
+
+def merged_bad(stage: Stage) -> None:
+    """A web is merged that ends at once."""
+    write(stage, "bad:1", job="job:2", extra=True)
+
+
+def second(stage: Stage) -> None:
+    """Version 2 is deployed."""
+    merged(stage)
+    play(stage, act_look).expect()
+
+
+def reverted(stage: Stage) -> None:
+    """The merge of version 2 is reverted."""
+    git("revert", "--no-edit", "HEAD", cwd=stage.repository.work)
+    git("push", "--quiet", "origin", "main", cwd=stage.repository.work)
+
+
+def damaged(stage: Stage) -> None:
+    """A killed Compose left a half-made container, a person stopped one and removed another."""
+    with opened(stage.world) as world:
+        (web,) = world.replicas("web")
+        web.name = f"{'0' * 12}_{web.name}"
+        (worker,) = world.replicas("worker")
+        worker.stopped = "exited"
+        (gone,) = world.replicas("gone")
+        del world.containers[gone.id]
+        half = world.make(
+            f"{worker.id[:12]}_{worker.name}", image=worker.image, labels=worker.labels, created_at=0.0
+        )
+        half.networks = worker.networks
+
+
+def first_bad(stage: Stage) -> None:
+    """Nothing is deployed, and the first web ends at once."""
+    write(stage, "bad:1", job="job:1", extra=False)
+
+
+def first_good(stage: Stage) -> None:
+    """Nothing is deployed, version 1 is merged."""
+    write(stage, "web:1", job="job:1", extra=False)
+
+
+OLD, NEW = frozenset({"web", "worker", "gone"}), frozenset({"web", "worker", "extra"})
+STORIES = (
+    Story("look", (first, merged), act_look, "web:2", NEW, "completed"),
+    Story("deploy", (first, merged), act_deploy, "web:2", NEW, "completed"),
+    Story("failing", (first, merged_bad), act_look, "web:1", OLD, "rolled_back"),
+    Story("rollback", (first, second), act_rollback, "web:1", OLD, "completed", act_keep),
+    Story("revert", (first, second, reverted), act_look, "web:1", OLD, "completed"),
+    Story("first", (first_good,), act_look, "web:1", OLD, "completed"),
+    Story("first-failing", (first_bad,), act_look, "bad:1", OLD, "failed", stopped=True),
+    Story("heal", (first, damaged), act_keep, "web:1", OLD, "completed", act_keep),
+)
+
+
+def prepared(folder: Path, story: Story) -> Stage:
+    """The stage at the moment where the story's act begins."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Stage(folder=folder, repository=Repository.create(folder / "repository"))
+    with opened(stage.world) as world:
+        for name in ("web:1", "web:2", "bad:1", "worker:1", "more:1", "job:1", "job:2"):
+            world.images[name] = image_id(name)
+        for text in (PULLED, f"{PULLED}@{image_id(PULLED)}"):
+            world.registry[text] = image_id(PULLED)
+        for name in ("job:1", "job:2"):
+            world.lives[image_id(name)] = ENDS_WELL
+        world.lives[image_id("bad:1")] = Life(exits_after=0.2, exit_code=3, log=("no database",))
+    for step in story.before:
+        step(stage)
+        stage = stage.later()
+    fold_views(stage)
+    return stage
+
+
+def copied(stage: Stage, folder: Path) -> Stage:
+    """The same in another folder; the repository is shared, nobody writes there any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(stage.home.root, folder / "home")
+    shutil.copy(stage.world, folder / "world.json")
+    return replace(stage, folder=folder)
+
+
+def image_id(reference: str) -> str:
+    """What the simulated engine calls it."""
+    return f"sha256:{reference.encode().hex().ljust(64, '0')[:64]}"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What is so when all is over."""
+
+    stage: Stage
+    state: EnvironmentState
+    types: list[str]
+
+    def requested(self) -> int:
+        """How many Releases were ever asked for."""
+        return len(self.state.releases)
+
+
+def end_of(stage: Stage) -> End:
+    """Read the log as it is now."""
+    with closing(SqliteEventLog(stage.home.events_db)) as log:
+        stored = log.read()
+        stream = environment_stream(stage.project, "prod")
+        return End(stage, fold(log.read_stream(stream)), [one.type for one in stored])
+
+
+def check(story: Story, stage: Stage, *, releases: int) -> None:
+    """Every promise, whatever happened before. `releases`: how many must have been asked for."""
+    end = end_of(stage)
+    newest = list(end.state.releases.values())[-1]
+    assert newest.status == story.status
+    assert end.requested() == releases, "a Release was asked for twice, or never"
+    with opened(stage.world) as world:
+        check_containers(story, world)
+    check_log(stage, end)
+    check_lock(stage)
+    check_fence(stage)
+    check_views(stage)
+
+
+def check_containers(story: Story, world: World) -> None:
+    """Each service once, under its own name, in the version that it should have; nothing else."""
+    services = Counter(one.labels["stagecraft.service"] for one in world.containers.values())
+    assert services == dict.fromkeys(story.services, 1)
+    assert {one.name for one in world.containers.values()} == {f"shop-prod-{one}-1" for one in story.services}
+    (web,) = world.replicas("web")
+    assert web.image_id == image_id(story.shows)
+    now = max((one.started_at or 0.0) for one in world.containers.values()) + 3600
+    states = {world.moment(one, now).state for one in world.containers.values()}
+    assert states == {"exited" if story.stopped else "running"}
+
+
+def check_log(stage: Stage, end: End) -> None:
+    """Dense positions and versions, one verdict for each Release, one hold for each failure."""
+    with closing(SqliteEventLog(stage.home.events_db)) as log:
+        stored = log.read()
+        assert [one.position for one in stored] == list(range(1, len(stored) + 1))
+        for stream in log.streams():
+            versions = [one.version for one in log.read_stream(stream)]
+            assert versions == list(range(1, len(versions) + 1))
+    verdicts = Counter(_release_of(one.data) for one in stored if one.type in VERDICTS)
+    assert verdicts == dict.fromkeys(end.state.releases, 1)
+    assert max(Counter(_release_of(one.data) for one in stored if one.type == "ReleaseStarted").values()) == 1
+    jobs = [one.data for one in stored if one.type == "JobCompleted"]
+    assert len(jobs) == len(set(jobs)), "a job was recorded twice"
+    held = [one for one in stored if one.type == EnvironmentHeld.__name__]
+    asked = end.types.count("RollbackRequested") + end.types.count("ReleaseRolledBack")
+    by_hand = sum(b"by hand" in one.data for one in held)
+    assert len(held) - by_hand == asked
+    phases = [(one.type, one.data, one.stream) for one in stored if one.type.startswith("Phase")]
+    assert len(phases) == len(set(phases)), "a phase was recorded twice"
+
+
+def _release_of(data: bytes) -> str:
+    found: dict[str, Any] = json.loads(data)
+    return str(found["release"])
+
+
+def check_lock(stage: Stage) -> None:
+    """Nobody holds it."""
+    assert holder_of(lock_file(stage.home.run, str(stage.target))) is None
+
+
+def check_fence(stage: Stage) -> None:
+    """It is whole, ours, and not above the newest token."""
+    path = stage.home.local / "apps" / stage.project / "prod" / "fence"
+    mark = decode_mark(path.read_bytes())
+    with closing(SqliteEventLog(stage.home.events_db)) as log:
+        newest = log.newest_token(str(stage.target))
+        assert mark is not None
+        assert mark == Mark(lineage=log.lineage, token=mark.token)
+        assert 0 < mark.token <= newest
+    leftovers = [one.name for one in path.parent.iterdir() if one.name.startswith(".fence")]
+    assert len(leftovers) <= 1  # of a process that was killed while it wrote
+
+
+def fold_views(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
+    """The views in the home's file, folded up to the head."""
+    with closing(SqliteEventLog(stage.home.events_db)) as log:
+        return _folded(log, stage.home.views_db)
+
+
+def _folded(log: EventLog, path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    def all_rows(tables: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+        names = [name for view in _VIEWS for name in view.tables]
+        query = 'SELECT * FROM "{}"'
+        return {name: sorted(map(tuple, tables.execute(query.format(name)))) for name in names}
+
+    return read_views(log, path, _VIEWS, all_rows)
+
+
+def check_views(stage: Stage) -> None:
+    """What was folded step by step equals a fold of everything."""
+    with closing(SqliteEventLog(stage.home.events_db)) as log:
+        fresh = _folded(log, stage.folder / "fresh.db")
+    assert fold_views(stage) == fresh

@@ -1,0 +1,91 @@
+"""Each key of the full example that is not reported as unused changes what is deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.providers.table import PROVIDERS
+from events.kernel.errors import UserError
+from gitops.check import check_project
+from gitops.config.plain import is_list, is_mapping
+from gitops.manifest import draft
+from gitops.source.worktree import WorkTree
+from tests.unit.gitops.examples import FULL, example
+
+Key = tuple[str, ...]
+
+
+def leaves(value: object, key: Key = ()) -> list[Key]:
+    """All values; a list of plain ones is one. Lists of sections are unused altogether."""
+    if is_mapping(value) and value:
+        return [leaf for name, below in value.items() for leaf in leaves(below, (*key, name))]
+    return [] if is_list(value) and any(is_mapping(item) for item in value) else [key]
+
+
+def without(data: dict[str, Any], key: Key) -> dict[str, Any]:
+    left = copy.deepcopy(data)
+    at: Any = left
+    for part in key[:-1]:
+        at = at[part]
+    del at[key[-1]]
+    return left
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """What each environment comes to, or the error that it ends with."""
+    found: dict[str, object] = {}
+    for environment in ("dev", "prod", "staging"):
+        try:
+            made = asyncio.run(draft(WorkTree(folder), environment=environment, version="0123abcd"))
+        except UserError as error:
+            found[environment] = error.code
+            continue
+        found[environment] = (
+            made.project,
+            made.compose_project,
+            made.version,
+            made.hosts,
+            sorted(set(made.inputs) - {"stagecraft.yml"}),
+        )
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FULL, tmp_path / "full"))
+
+
+def test_a_used_key_that_goes_changes_what_is_deployed(folder: Path) -> None:
+    findings = check_project(WorkTree(folder), "stagecraft.yml", providers=PROVIDERS)
+    reported = {one.key for one in findings}
+    data = example("stagecraft").data
+    before = outcome(folder)
+    assert not [code for code in before.values() if isinstance(code, str)]
+    used = [key for key in leaves(data) if ".".join(key) not in reported]
+    assert len(used) > 10
+    for key in used:
+        (folder / "stagecraft.yml").write_text(yaml.safe_dump(without(data, key)))
+        assert outcome(folder) != before, ".".join(key)
+
+
+def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
+    findings = check_project(WorkTree(folder), "stagecraft.yml", providers=PROVIDERS)
+    reported = {one.key for one in findings}
+    data = example("stagecraft").data
+    before = outcome(folder)
+    left = {name: data[name] for name in ("project", "hosts", "services", "environments")}
+    for key in leaves(left):
+        if ".".join(key) in reported and key[-1] != "mode":
+            left = without(left, key)
+    for environment in left["environments"].values():
+        for gone in ("traefik", "shop", "routes"):
+            environment.pop(gone, None)
+    (folder / "stagecraft.yml").write_text(yaml.safe_dump(left))
+    assert outcome(folder) == before

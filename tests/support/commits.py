@@ -1,0 +1,113 @@
+"""A branch of commits in memory, for tests that need many commits and no Git.
+
+What the product's Git adapter does is proved with real repositories elsewhere; here a commit is a mapping of
+paths to texts, with object ids as Git would name them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from controller.watching import Tip
+from gitops.source.git import Commit, Repository
+from gitops.source.tree import MAX_WALKED, Entry, readable
+from tests.support.time import START
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTree:
+    """A `Tree` of texts."""
+
+    files: Mapping[str, str]
+
+    def entry(self, path: str) -> Entry | None:
+        """A file, or a folder that has one below it."""
+        if path in self.files:
+            content = self.files[path].encode()
+            name = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+            return Entry(kind="file", object_id=name, size_bytes=len(content))
+        below = "".join(f"{name}\0{text}\0" for name, text in self.walked(path))
+        if not below:
+            return None
+        name = hashlib.sha1(below.encode(), usedforsecurity=False).hexdigest()
+        return Entry(kind="folder", object_id=name, size_bytes=0)
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """The text of a file."""
+        readable(path, self.entry(path), max_bytes=max_bytes)
+        return self.files[path].encode()
+
+    def walk(self, path: str, *, max_entries: int = MAX_WALKED) -> list[tuple[str, Entry]]:
+        """All files below a folder."""
+        entries = [(name, self.entry(name)) for name, _ in self.walked(path)]
+        return [(name, entry) for name, entry in entries if entry is not None][:max_entries]
+
+    def object_id(self, path: str) -> str | None:
+        """The name of a file or a folder."""
+        found = self.entry(path)
+        return None if found is None else found.object_id
+
+    def walked(self, path: str) -> list[tuple[str, str]]:
+        """Paths and texts below a folder, sorted."""
+        start = f"{path}/" if path else ""
+        return sorted((name, text) for name, text in self.files.items() if name.startswith(start))
+
+
+@dataclass(slots=True)
+class Branch:
+    """`main` of a repository; every commit that ever was can still be asked for."""
+
+    commits: dict[str, tuple[MemoryTree, str | None]] = field(
+        default_factory=dict[str, tuple[MemoryTree, str | None]]
+    )  # tree and parent
+    head: str | None = None
+    numbered: int = 0
+
+    def commit(self, files: Mapping[str, str]) -> str:
+        """A commit with exactly these files on top of the head."""
+        self.numbered += 1
+        revision = hashlib.sha1(str(self.numbered).encode(), usedforsecurity=False).hexdigest()
+        self.commits[revision] = (MemoryTree(dict(files)), self.head)
+        self.head = revision
+        return revision
+
+    def revert(self) -> str | None:
+        """`git revert HEAD`: the files of the parent in a new commit; None when there is no parent."""
+        parent = None if self.head is None else self.commits[self.head][1]
+        return None if parent is None else self.commit(self.commits[parent][0].files)
+
+    def rewind(self) -> None:
+        """Force the branch back to the head's parent."""
+        if self.head is not None and (parent := self.commits[self.head][1]) is not None:
+            self.head = parent
+
+    @property
+    def tip(self) -> Tip:
+        """As a look at the branch finds it."""
+        assert self.head is not None
+        commit = Commit(
+            revision=self.head,
+            tree=self.tree(self.head).object_id("") or "",
+            parents=(),
+            author_name="A Developer",
+            author_email="developer@example.org",
+            subject="change",
+            committed_at=START,
+            message="change",
+        )
+        repository = cast("Repository", self)  # `see` reads trees and asks for ancestors, no more
+        return Tip(slug="repository", ref="refs/heads/main", commit=commit, repository=repository)
+
+    def tree(self, revision: str) -> MemoryTree:
+        """The files of a commit."""
+        return self.commits[revision][0]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` descends from `older` or is it."""
+        current: str | None = newer
+        while current is not None and current != older:
+            current = self.commits[current][1]
+        return current is not None
