@@ -1,4 +1,7 @@
-"""The soak by itself, as `make soak` runs it: `python -m tests.soak --seconds N --seed N --report FILE`."""
+"""The soak by itself, as `make soak` runs it: `python -m tests.soak --seconds N --seed N --report FILE`.
+
+SIGUSR1 brings it to its end early, checks and report included.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +31,8 @@ def main() -> int:
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1_000_000)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    enough = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: enough.set())
     folder = Path(tempfile.mkdtemp(prefix="stagecraft-soak-"))
     _isolate(folder)
     began = time.monotonic()
@@ -36,7 +42,7 @@ def main() -> int:
 
     tell(f"seed {seed}, {asked.seconds:g} s")
     try:
-        result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell)
+        result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell, enough=enough.is_set)
     except KeyboardInterrupt:
         shutil.rmtree(folder)
         tell("interrupted; nothing is kept")
