@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shutil
 import signal
 import sys
@@ -16,9 +15,9 @@ from pathlib import Path
 from tests.benchmarks.page import machine, page
 from tests.benchmarks.run import BENCHMARKS, run_all
 from tests.benchmarks.stage import Stage
-from tests.conftest import FOREIGN_PREFIXES, GIT_IDENTITY
 from tests.support.engine import connect, running_engine
 from tests.support.images import TestImages
+from tests.support.isolation import isolate
 
 
 def main() -> int:
@@ -33,7 +32,7 @@ def main() -> int:
 
     folder = Path(tempfile.mkdtemp(prefix="stagecraft-bench-"))
     try:
-        _isolate(folder)
+        isolate(folder)
         with running_engine(), contextlib.closing(connect()) as engine:
             images = TestImages(engine)
             try:
@@ -58,20 +57,6 @@ def _parsed() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", choices=sorted(BENCHMARKS))
     return parser.parse_args()
-
-
-def _isolate(folder: Path) -> None:
-    """An empty HOME with a Git identity; nothing of the person who runs it shines through."""
-    for name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
-        del os.environ[name]
-    configuration = folder / "gitconfig"
-    configuration.write_text(GIT_IDENTITY)
-    os.environ |= {
-        "HOME": str(folder),
-        "GIT_CONFIG_GLOBAL": str(configuration),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
 
 
 if __name__ == "__main__":
