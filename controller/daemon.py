@@ -18,19 +18,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.afterwards import Afterwards
-from controller.backoff import Backoff
 from controller.breaker import Attempts
 from controller.context import Context
+from controller.freshness import Freshness
 from controller.locks import LOCKED, locked
 from controller.look import Outcome, consider, keep
 from controller.neighbours import Neighbours
-from controller.notify import Notice, Notifier
+from controller.notify import Notifier
 from controller.queues import WorkQueues
 from controller.schedule import Schedule
-from controller.source import Source, SourceLook
+from controller.source import Source
 from controller.wakeups import Listener, follow_refs
 from events.catalog import Failure
-from events.kernel.errors import InternalError, OutsideError, error_code
+from events.kernel.errors import InternalError, OutsideError, StagecraftError, error_code
 from gitops.config.controller import ControllerFile
 from projections.engine.port import EngineEvent
 
@@ -65,23 +65,25 @@ class Daemon:
     _attempts: Attempts = field(default_factory=Attempts)
     _schedule: Schedule = field(default_factory=Schedule)
     _look_wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    _poll_backoff: Backoff = field(init=False)
+    _freshness: Freshness = field(init=False)
     _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-    _failing_since: float | None = None  # monotonic; the source does not answer
-    _stale: bool = False
-    _was_stale: bool = False  # when the run before this one ended
     _looked: bool = False
-    _said_of_source: str = ""
 
     def __post_init__(self) -> None:
         clock, poll = self.context.clock, self.settings.poll
         self.queues = WorkQueues(work=self._work, clock=clock)
         self.notifier = Notifier(settings=self.settings.notify, say=self.say)
-        self._poll_backoff = Backoff(
-            first_seconds=poll.interval, limit_seconds=max(poll.interval, poll.longest)
-        )
         jitter = min(poll.jitter, poll.interval / 2)
         self._schedule.every(_POLL, poll.interval, self._poll, jitter_seconds=jitter)
+        self._freshness = Freshness(
+            context=self.context,
+            source=self.source,
+            settings=poll,
+            slow_down=lambda seconds: self._schedule.slow_down(_POLL, seconds),
+            as_usual=lambda: self._schedule.as_usual(_POLL),
+            say=self.say,
+            tell=self.notifier.tell,
+        )
         self._neighbours = Neighbours(
             context=self.context,
             working=lambda: self.queues.working,
@@ -226,7 +228,7 @@ class Daemon:
             for name in self._schedule.recheck():
                 self.say(f"the clock was set back; the {name} was planned anew")
                 self.want_look("clock")
-            self._check_stale()
+            self._freshness.check()
             if clock.monotonic() >= next_pass:
                 next_pass = clock.monotonic() + interval
                 self.want_look("pass")
@@ -239,80 +241,23 @@ class Daemon:
     async def look(self) -> None:
         """Look at the branch once and wake what it concerns."""
         if not self._looked:
-            self._remember()
+            self._freshness.remember()
+            for title in self.source.titles():
+                self._afterwards.remember(title)
         found = await self.source.look()
         first, self._looked = not self._looked, True
         if found.status == "unreachable":
-            self._not_answered(found)
+            self._freshness.not_answered(found.error)
         else:
-            self._answered(found)
+            self._freshness.answered(found.error)
+        if found.status == "unusable" and found.error is not None:
+            for title in self.source.titles():
+                self._afterwards.unusable(title, found.error)
         if found.status == "seen" and found.changed and self.source.latest is not None:
             self.say(f"{self.source.branch} is at {self.source.latest.revision[:12]}")
             self._wake_all("new commit")
         elif first:
             self._wake_all("start")
-
-    def _remember(self) -> None:
-        """Go on from the failures that the run before this one saw, so that their end is told too."""
-        store, clock = self.context.observed, self.context.clock
-        titles = self.source.titles()
-        for title in titles:
-            self._afterwards.remember(title)
-        failures = [failure for title in titles if (failure := store.source_failure(title))]
-        if failures:
-            age = (clock.now() - min(failure.since for failure in failures)).total_seconds()
-            self._failing_since = clock.monotonic() - max(0.0, age)
-            self._was_stale = age >= self.settings.poll.stale_after
-
-    def _answered(self, found: SourceLook) -> None:
-        if self._poll_backoff.failures:
-            self._poll_backoff.succeeded()
-            self._schedule.as_usual(_POLL)
-            self.say("the repository answers again")
-        self._failing_since = None
-        if self._stale or self._was_stale:
-            self._stale = self._was_stale = False
-            self._tell_source("recovered", "the repository answers again")
-        self._say_of_source("" if found.error is None else str(found.error))
-        if found.status == "unusable" and found.error is not None:
-            for title in self.source.titles():
-                self._afterwards.unusable(title, found.error)
-
-    def _not_answered(self, found: SourceLook) -> None:
-        """Keep it for status, wait longer each time."""
-        clock = self.context.clock
-        if self._failing_since is None:
-            self._failing_since = clock.monotonic()
-        words = str(found.error)
-        for title in self.source.titles():
-            self.context.observed.note_source_failure(title, words, clock.now())
-        self._schedule.slow_down(_POLL, self._poll_backoff.failed())
-        self._say_of_source(words)
-        self._check_stale()
-
-    def _say_of_source(self, words: str) -> None:
-        if words and words != self._said_of_source:
-            self.say(words)
-        self._said_of_source = words
-
-    def _check_stale(self) -> None:
-        since, limit = self._failing_since, self.settings.poll.stale_after
-        if since is not None and not self._stale and self.context.clock.monotonic() - since >= limit:
-            self._stale = True
-            self._tell_source("stale", self._said_of_source)
-
-    def _tell_source(self, event: str, message: str) -> None:
-        for title in self.source.titles():
-            self.notifier.tell(
-                Notice(
-                    event="stale" if event == "stale" else "recovered",
-                    environment=title,
-                    release=None,
-                    status="stale" if event == "stale" else "fresh",
-                    message=message,
-                    time=self.context.clock.now(),
-                )
-            )
 
     async def _work(self, title: str, reasons: tuple[str, ...]) -> None:
         """Consider one environment, whatever woke it, and see to what follows."""
@@ -327,6 +272,9 @@ class Daemon:
                 self._settling[title] = settling[1:]
                 seconds = max(settling[0], self._wait_seconds(title))
                 self.queues.wake_later(title, "settling", seconds=seconds)
+        except StagecraftError as error:
+            failure = Failure.from_error(error)
+            self._afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
         except Exception as error:  # noqa: BLE001  # a bug in one environment's work must not stop the others
             words = f"{type(error).__name__}: {error}"
             broke = InternalError(WORK_BROKE, f"the work on {title} broke", why=words)

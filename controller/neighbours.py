@@ -12,11 +12,13 @@ what a person wrote always counts. (Watching the locks instead was dropped: it w
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.holders import holder_of
 from controller.locks import lock_file
+from events.kernel.errors import OutsideError
 from events.streams import split_environment
 
 if TYPE_CHECKING:
@@ -47,11 +49,13 @@ class Neighbours:
         """Look again and again, for ever."""
         while True:
             await self.context.clock.sleep(BEAT_SECONDS)
-            self.look()
+            with suppress(OutsideError):  # a log that cannot be read is said by whatever work comes next
+                self.look()
 
     def worked(self, environment: str) -> None:
         """Our work on an environment has just ended."""
-        self._seen[environment] = self.context.log.head()
+        with suppress(OutsideError):  # then it is looked at once more, which harms nothing
+            self._seen[environment] = self.context.log.head()
 
     def look(self) -> None:
         """Note who was touched and wake those that nobody works on."""

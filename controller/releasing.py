@@ -37,7 +37,7 @@ async def finish(
 ) -> Verdict:
     """Bring one Release to its verdict; without a recorder the controller finishes what somebody began."""
     state = context.environment(project, name)
-    wanted, deployed = state.releases[release], state.deployed_digest
+    wanted, deployed, hold = state.releases[release], state.deployed_digest, state.hold
     work = ReleaseWork(
         release=wanted.id,
         kind=wanted.kind,
@@ -46,7 +46,8 @@ async def finish(
         stream=environment_stream(project, name),
         started=wanted.status == "running",
         succeeded_jobs=state.jobs,
-        held_bad=frozenset() if state.hold is None else state.hold.bad,
+        held_bad=frozenset() if hold is None else hold.bad,
+        held_by_person=hold is not None and hold.clears == "manual" and hold.target != wanted.digest,
     )
     return await context.converger.run_release(work, recorder=recorder or context.recorder())
 

@@ -24,11 +24,13 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from events.kernel.clock import format_utc, parse_utc
 from events.kernel.errors import OutsideError, error_code
-from projections.engine.port import ContainerState, Health
+
+if TYPE_CHECKING:
+    from projections.engine.port import ContainerState, Health
 
 OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
@@ -259,10 +261,10 @@ def _has_no_room(cause: BaseException | None) -> bool:
 
 def _services(text: str) -> tuple[ObservedService, ...]:
     """Services as `save` wrote them. Raises KeyError, TypeError or ValueError for anything else."""
-    written: object = json.loads(text)
-    if not isinstance(written, list):
+    written: list[dict[str, Any]] | dict[str, Any] = json.loads(text)
+    if isinstance(written, dict):
         raise TypeError("services are a list")
-    return tuple(_service(one) for one in cast("list[dict[str, Any]]", written))
+    return tuple(_service(one) for one in written)
 
 
 def _service(written: dict[str, Any]) -> ObservedService:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, folder_mo
     Durable when the call returns. Raises OSError with the temporary file removed.
     """
     make_folders(path.parent, mode=folder_mode)
-    aside = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+    aside = path.parent / f".{path.name}.{os.urandom(6).hex()}"
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -73,7 +73,8 @@ async def run(
     `limits`, `{resource.RLIMIT_…: value}`, bound the child from outside.
     """
     guard = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV and dies_with_parent else []
-    async with _child(argv, guard=guard, env=env, cwd=cwd, stdin=stdin) as child:
+    started = _child(argv, guard=guard, env=env, cwd=cwd, stdin=stdin, grace_seconds=grace_seconds)
+    async with started as child:
         _limit(child.pid, limits or {})
         try:
             async with asyncio.timeout(deadline_seconds):
@@ -102,16 +103,19 @@ async def _child(
     env: Mapping[str, str],
     cwd: Path | None,
     stdin: bytes | None,
+    grace_seconds: float,
 ) -> AsyncGenerator[Process]:
     """The child at the head of a session of its own, so that its helpers can be ended with it.
 
     This is `asyncio.create_subprocess_exec`, spelled out to keep the transport: only closing it frees the
-    pipes when somebody else still holds their other ends.
+    pipes when somebody else still holds their other ends. A start is never cancelled half way, because
+    asyncio then waits for ever for pipes that it has not opened yet: a cancellation lets the start come to
+    its end and stops the child.
     """
     loop = asyncio.get_running_loop()
     command = [_found(argv[0], path=env.get("PATH", os.defpath), cwd=cwd), *argv[1:]]
-    try:
-        transport, protocol = await loop.subprocess_exec(
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(
             lambda: SubprocessStreamProtocol(limit=_STREAM_LIMIT_BYTES, loop=loop),
             *guard,
             *command,
@@ -122,10 +126,23 @@ async def _child(
             stderr=PIPE,
             start_new_session=True,
         )
+    )
+    cancelled: asyncio.CancelledError | None = None
+    try:
+        await asyncio.wait([starting])
+    except asyncio.CancelledError as error:
+        cancelled = error
+        await asyncio.wait([starting])
+    try:
+        transport, protocol = starting.result()
     except OSError as error:
         raise OutsideError(PROCESS_NOT_STARTED, f"cannot start {argv[0]}", why=str(error)) from error
+    child = Process(transport, protocol, loop)
     try:
-        yield Process(transport, protocol, loop)
+        if cancelled is not None:
+            await _stop(child, grace_seconds)
+            raise cancelled
+        yield child
     finally:
         transport.close()
 

@@ -71,9 +71,13 @@ async def _restore_host(way: WayBack, host: str) -> None:
 async def stop_and_keep(
     equipment: Equipment, manifest: Manifest, touched: Mapping[str, frozenset[str]]
 ) -> None:
-    """Stop the containers of touched services and leave them there for a look. Raises the engine's errors."""
+    """Stop the containers of touched services and leave them there for a look. Raises the engine's errors.
+
+    Of a job that succeeded there is nothing to look at: a run that a crash left goes.
+    """
     for host, services in sorted(touched.items()):
         site = equipment.site(manifest, host)
+        await remove_finished(site)
         for container in await look(site):
             ours = site.owner.owns(container) and container.service in services
             if ours and container.state in _UP:

@@ -61,6 +61,7 @@ class ReleaseWork:
     started: bool = False  # a run before this one began it and did not end it
     succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
     held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
+    held_by_person: bool = False  # a person holds the environment, and not at this Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,13 +320,16 @@ class _ReleaseRun:
         return Verdict(status="failed", release=work.release, failure=failure)
 
     def _hold(self, previous: Manifest, failure: Failure) -> EnvironmentHeld:
-        """Git must not bring back what failed; what runs again is never held to be bad."""
+        """Git must not bring back what failed; what runs again is never held to be bad.
+
+        The hold takes the place of the standing one, so a person's stays one that only people end.
+        """
         work = self.work
         bad = ({work.manifest.digest} | work.held_bad) - {previous.digest}
         return EnvironmentHeld(
             target=previous.digest,
             bad=tuple(sorted(bad)),
-            clears="fixed",
+            clears="manual" if work.held_by_person else "fixed",
             reason=f"{work.release} failed: {failure.message}",
         )
 

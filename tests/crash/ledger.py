@@ -62,10 +62,7 @@ class Ledger:
             self._note(event)
 
     def _check(self, event: Event, stored: StoredEvent) -> None:
-        by_git = isinstance(event, env.RevertDetected) or (
-            isinstance(event, env.DeployRequested) and event.trigger == "git"
-        )
-        if by_git:
+        if _is_by_git(event):
             assert self.hold is None, "a hold stands and Git deploys"
             assert not self.suspended, "Git deploys to a suspended environment"
         if isinstance(event, _REQUESTS):
@@ -76,7 +73,7 @@ class Ledger:
         if isinstance(event, env.HoldCleared):
             self._check_end_of_hold(event, stored)
         if isinstance(event, env.EnvironmentHeld):
-            assert event.target not in event.bad, "what is defended is held to be bad"
+            self._check_hold(event, stored)
         if isinstance(event, rel.ReleaseStarted):
             assert self.running is None, "two Releases run at once"
             assert event.release in self.waiting, "a Release starts that nobody waits for"
@@ -89,6 +86,13 @@ class Ledger:
             release = stored.stream.removeprefix("release/")
             drift = release == self.deployed and event.reason == "drift"
             assert release == self.running or drift, "a container is replaced for a Release that has ended"
+
+    def _check_hold(self, event: env.EnvironmentHeld, stored: StoredEvent) -> None:
+        assert event.target not in event.bad, "what is defended is held to be bad"
+        if self.hold is not None and self.hold.clears == "manual" and stored.actor.kind == "controller":
+            failed = self.requested[next(reversed(self.requested))]
+            kept = event.clears == "manual" or self.hold.target == failed
+            assert kept, "a failure takes the place of a person's hold"
 
     def _check_end_of_hold(self, event: env.HoldCleared, stored: StoredEvent) -> None:
         assert self.hold is not None, "no hold stands that could end"
@@ -147,3 +151,8 @@ class Ledger:
         self.verdicts[release] = type(event).__name__
         if self.running == release:
             self.running = None
+
+
+def _is_by_git(event: Event) -> bool:
+    asked = isinstance(event, env.DeployRequested) and event.trigger == "git"
+    return asked or isinstance(event, env.RevertDetected)

@@ -12,7 +12,7 @@ import os
 import signal
 import traceback
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -143,6 +143,45 @@ class Fate:
     strike: Callable[[str], None] = nothing_happens  # in the process, at each point
 
 
+def stopping(at: str) -> Callable[[str], None]:
+    """A strike that stops the process at a point, as SIGSTOP from outside does."""
+
+    def strike(point: str) -> None:
+        if point == at:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    return strike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A process that stands still in the middle of its work."""
+
+    pid: int
+    words: Path
+
+    def goes_on(self) -> Run:
+        """Let it go on, to its end."""
+        os.kill(self.pid, signal.SIGCONT)
+        _, status = os.waitpid(self.pid, 0)
+        return Run(code=os.waitstatus_to_exitcode(status), tape=self.words, words=_read(self.words))
+
+
+@contextmanager
+def stopped(stage: Stage, act: Act, *, at: str) -> Generator[Stopped]:
+    """A process that was stopped at a point; it is gone afterwards."""
+    words = stage.folder / f"words-{stage.generation}"
+    child = _forked(stage, act, Fate(strike=stopping(at)), words)
+    _, status = os.waitpid(child, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), f"it ended before {at}:\n{_read(words)}"
+    try:
+        yield Stopped(pid=child, words=words)
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 def play(
     stage: Stage,
     act: Act,
@@ -152,8 +191,32 @@ def play(
     clock: Clock | None = None,
 ) -> Run:
     """Run one act in a process of its own and wait for its end."""
-    tape = stage.folder / f"tape-{stage.generation}"
     words = stage.folder / f"words-{stage.generation}"
+    child = _forked(stage, act, fate, words, engine=engine, clock=clock)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return Run(code=code, tape=_tape_of(stage), words=_read(words))
+
+
+def _tape_of(stage: Stage) -> Path:
+    return stage.folder / f"tape-{stage.generation}"
+
+
+def _read(words: Path) -> str:
+    return words.read_text() if words.exists() else ""
+
+
+def _forked(
+    stage: Stage,
+    act: Act,
+    fate: Fate,
+    words: Path,
+    *,
+    engine: Callable[[Stage, Clock, Tape], LocalEngine] | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """The id of a process that runs one act and ends."""
+    tape = _tape_of(stage)
     tape.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:  # pragma: no cover  # no coverage is saved in a process that is killed
@@ -167,9 +230,7 @@ def play(
                 file.write(traceback.format_exc())
         finally:
             os._exit(code)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return Run(code=code, tape=tape, words=words.read_text() if words.exists() else "")
+    return child
 
 
 def _tape(path: Path, fate: Fate) -> Tape:

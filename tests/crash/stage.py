@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -46,14 +47,23 @@ from tests.crash.ledger import Contents, Ledger
 from tests.support.commits import Branch
 from tests.support.mortal import Fate, Killed, MortalLog
 from tests.support.time import CountingIds, FakeClock
-from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, PROJECT, Spec, image_id, manifest_of
+from tests.unit.projections.converge.scene import (
+    COMPOSE_PROJECT,
+    ENVIRONMENT,
+    HOST,
+    PROJECT,
+    Spec,
+    host_manifest,
+    image_id,
+)
 
 PROD = Target(project=PROJECT, name=ENVIRONMENT)
 STREAM = environment_stream(PROJECT, ENVIRONMENT)
 PERSON = Actor(kind="cli", id="act-1")
 CONFIG = "stagecraft.yml"
+ABSENT = "absent"  # the service is not in the commit
 WEB = ("1", "2", "3", "crashes", "sick", "never-healthy")
-DB = ("1", "2")
+DB = ("1", "2", ABSENT)
 MIGRATE = ("1", "2", "fails")
 GOOD = frozenset({"1", "2", "3"})
 LIVES: Mapping[str, Life] = {
@@ -89,7 +99,7 @@ class SteppingClock(FakeClock):
 
 def is_good(contents: Contents) -> bool:
     """Whether all of it runs."""
-    return set(contents.values()) <= GOOD
+    return set(contents.values()) <= GOOD | {ABSENT}
 
 
 @dataclass(slots=True)
@@ -211,6 +221,7 @@ class Stage:
 
     def push(self, contents: Contents) -> str:
         """A commit with these variants, rendered as the renderer would; answers the Manifest's digest."""
+        contents = {service: variant for service, variant in contents.items() if variant != ABSENT}
         text = " ".join(f"{service}={variant}" for service, variant in sorted(contents.items()))
         files = {
             CONFIG: f"project: {{name: {PROJECT}}}\nenvironments: {{{ENVIRONMENT}: {{}}}}\n",
@@ -221,10 +232,14 @@ class Stage:
 
     def _rendered(self, revision: str, contents: Contents) -> str:
         after: dict[str, WaitCondition] = {"migrate": "service_completed_successfully"}
-        manifest = manifest_of(
-            web=Spec(image=f"web:{contents['web']}", waits_for=after),
-            db=Spec(image=f"db:{contents['db']}"),
-            migrate=Spec(image=f"migrate:{contents['migrate']}", job=Job()),
+        specs = {name: Spec(image=f"{name}:{variant}") for name, variant in contents.items()}
+        specs["web"] = replace(specs["web"], waits_for=after)
+        specs["migrate"] = replace(specs["migrate"], job=Job())
+        manifest = Manifest(
+            project=PROJECT,
+            environment=ENVIRONMENT,
+            compose_project=COMPOSE_PROJECT,
+            hosts={HOST: host_manifest(specs)},
         )
         digest, tree = manifest.digest, self.branch.tree(revision)
         if digest not in self.manifests:
@@ -335,6 +350,8 @@ class Stage:
         for name, containers in found.items():
             (container,) = containers
             moment = self.world.moment(container, self.clock.monotonic())
+            proper = re.fullmatch(rf"{COMPOSE_PROJECT}-{name}-\d+", container.name)
+            assert proper, f"{name} runs as {container.name}"
             assert container.labels["stagecraft.service-hash"] == wanted[name].hash, f"{name} is another one"
             assert moment.state == "running", f"{name} is {moment.state}"
             assert moment.health in {"none", "healthy"}, f"{name} is {moment.health}"

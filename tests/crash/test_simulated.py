@@ -12,6 +12,7 @@ from tests.crash.player import KILLED, Fate, Stage, act_deploy, act_rollback, pl
 from tests.crash.stories import STORIES, Story, check, copied, end_of, fold_views, prepared
 from tests.crash.tape import calls_of_the_port, points
 
+PARTS = 8  # a story's points make so many tests, so that none takes minutes
 FEW = 3  # points of each story that `make test` takes, evenly spread; `make test-full` takes all
 
 
@@ -93,12 +94,17 @@ def test_killed_at_some_points_it_ends_the_same(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("story", STORIES, ids=lambda one: one.name)
 def test_killed_at_every_point_it_ends_the_same(
-    story: Story, clean_runs: dict[str, Clean], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    story: Story,
+    part: int,
+    clean_runs: dict[str, Clean],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     clean = _clean_of(clean_runs, story, tmp_path_factory)
-    _all_points(clean, list(clean.tape), tmp_path)
+    _all_points(clean, list(clean.tape[part::PARTS]), tmp_path)
 
 
 def test_the_stories_reach_every_call_of_the_port(

@@ -247,7 +247,8 @@ class Months(RuleBasedStateMachine):
         )
         stage.read_on()
         self.looked()
-        stage.append(HoldCleared(reason="expired"), actor=SCHEDULE)
+        if stage.ledger.hold is not None and stage.ledger.hold.clears == "manual":
+            stage.append(HoldCleared(reason="expired"), actor=SCHEDULE)
         self.looked()
 
     @precondition(lambda self: not self.stage.ledger.suspended)

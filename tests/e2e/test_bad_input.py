@@ -9,11 +9,9 @@ process or a history stands below it, one test each, with the installed command.
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from docker.client import DockerClient
 from cli.main import run
 from controller.bootstrap import open_log
 from controller.home import Home
+from tests.e2e.bad_input import CASES, PROJECT, Case, project_files, quoted
 from tests.e2e.team import Team
 from tests.support.cli import Outcome, Stagecraft
 from tests.support.daemons import running_daemon
@@ -29,271 +28,9 @@ from tests.support.engine_proxy import hanging_engine, renamed_engine
 from tests.support.images import TestImages
 from tests.support.repos import Repository, git
 
-PROJECT = "project:\n  name: shop\nenvironments:\n  prod: {}\n  staging: {}\n"
-COMPOSE = "services:\n  web:\n    image: shop/web:v1\n"
-HOSTED = "project:\n  name: shop\nhosts:\n  front: [local]\nenvironments:\n  prod: {}\n"
-LONG = "x" * 10_000
-RED = "a\x1b[31mred\x1b[0m"
 LONGEST_SCREEN = 8_000  # characters: what a person sees of 10 kB of nonsense is bounded
-GONE = "unix:///nonexistent/docker.sock"
 HANG_SECONDS = 60.0  # far more than the deadline of the first question to an engine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One thing that is wrong, and what its user reads."""
-
-    item: str  # of the list of bad input
-    says: tuple[str, ...]  # words on the screen, the code first
-    files: Mapping[str, str | bytes | None] = field(default_factory=dict[str, "str | bytes | None"])
-    command: tuple[str, ...] = ("plan", "--env", "prod")
-    exit_code: int = 1
-
-
-def _project(text: str) -> dict[str, str | bytes | None]:
-    return {"stagecraft.yml": text, "compose.yaml": COMPOSE}
-
-
-def _quoted(name: str) -> str:
-    return json.dumps(name)
-
-
-CASES = (
-    Case(
-        item="a missing stagecraft.yml",
-        files={"compose.yaml": COMPOSE},
-        says=("config-not-found", "config not found at stagecraft.yml", "next: stagecraft init"),
-    ),
-    Case(
-        item="a missing stagecraft.yml, deployed",
-        files={"compose.yaml": COMPOSE},
-        command=("deploy", "--env", "prod"),
-        says=("config-not-found", "config not found at stagecraft.yml"),
-    ),
-    Case(
-        item="a missing stagecraft.yml, asked for its status",
-        files={"compose.yaml": COMPOSE},
-        command=("status",),
-        says=("environment-required", "there is no project file here", "next: stagecraft init"),
-    ),
-    Case(
-        item="a directory for stagecraft.yml",
-        files={"stagecraft.yml/inside": "x\n", "compose.yaml": COMPOSE},
-        says=(
-            "config-not-found",
-            "config not found at stagecraft.yml: it is a folder",
-            "take the folder away",
-        ),
-    ),
-    Case(
-        item="a directory for stagecraft.yml, at init",
-        files={"stagecraft.yml/inside": "x\n"},
-        command=("init", "--non-interactive"),
-        says=("not-a-file", "stagecraft.yml is a folder", "next: "),
-    ),
-    Case(
-        item="a malformed stagecraft.yml",
-        files=_project("project:\n  name: [shop\n"),
-        says=("config-invalid", "not a configuration file", "where: stagecraft.yml:3:1"),
-    ),
-    Case(
-        item="a malformed stagecraft.yml, asked for its status",
-        files=_project("project:\n  name: [shop\n"),
-        command=("status", "--env", "prod"),
-        says=("environment-unknown", "not a configuration file", "next: correct the file"),
-    ),
-    Case(
-        item="a stagecraft.yml that is no text",
-        files={"stagecraft.yml": b"\xff\xfe\x00\x01", "compose.yaml": COMPOSE},
-        says=("config-invalid", "stagecraft.yml:1:1"),
-    ),
-    Case(
-        item="an unknown key",
-        files=_project(f"{PROJECT}servces: {{}}\n"),
-        says=(
-            "config-invalid",
-            "unknown key 'servces'; did you mean 'services'?",
-            "where: stagecraft.yml:6:1",
-        ),
-    ),
-    Case(
-        item="an unknown environment",
-        files=_project(PROJECT),
-        command=("deploy", "--env", "prdo"),
-        says=("environment-unknown", "did you mean 'prod'?", "known environments: prod, staging", "next: "),
-    ),
-    Case(
-        item="an unknown environment, asked for its status",
-        files=_project(PROJECT),
-        command=("status", "--env", "prdo"),
-        says=(
-            "environment-unknown",
-            "did you mean 'prod'?",
-            "known environments: shop/prod, shop/staging",
-            "next: stagecraft status",
-        ),
-    ),
-    Case(
-        item="a service without a role where hosts are given",
-        files=_project(HOSTED),
-        says=(
-            "config-invalid",
-            "service 'web': unknown role 'app' (allowed: front)",
-            "key services.web.role",
-        ),
-    ),
-    Case(
-        item="a service that is not in Compose",
-        files=_project(f"{PROJECT}services:\n  wbe: {{}}\n"),
-        says=("config-invalid", "unknown service 'wbe'; did you mean 'web'?", "where: stagecraft.yml:7:3"),
-    ),
-    Case(
-        item="a repository that does not exist",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", "nowhere.git"),
-        says=("repository-missing", "nowhere.git", "next: git init, or name the repository's path"),
-    ),
-    Case(
-        item="a repository that is a file",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", "compose.yaml"),
-        says=("repository-missing", "compose.yaml"),
-    ),
-    Case(
-        item="a repository without a name",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", ""),
-        says=("repository-url-refused", "it is empty"),
-    ),
-    Case(
-        item="a server that does not answer",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", "http://127.0.0.1:9/shop.git"),
-        says=("git-unreachable", "http://127.0.0.1:9/shop.git", "next: git ls-remote"),
-        exit_code=2,
-    ),
-    *(
-        Case(
-            item=f"an environment called {name[:12]!r}",
-            files=_project(PROJECT),
-            command=(*command, "--env", name),
-            says=("environment-unknown", "known environments: "),
-        )
-        for name in ("a/b", "..", "../../etc", RED, LONG, "")
-        for command in (("status",), ("deploy",), ("lock", "show"), ("hold", "--reason", "x"))
-    ),
-    *(
-        Case(
-            item=f"a project called {name[:12]!r}",
-            files=_project(f"project:\n  name: {_quoted(name)}\nenvironments:\n  prod: {{}}\n"),
-            says=("config-invalid", "a name has lower-case letters", "key project.name"),
-        )
-        for name in ("a/b", "..", RED, LONG)
-    ),
-    *(
-        Case(
-            item=f"a declared environment called {name[:12]!r}",
-            files=_project(f"project:\n  name: shop\nenvironments:\n  ? {_quoted(name)}\n  : {{}}\n"),
-            says=("config-invalid", "a name has lower-case letters", "stagecraft.yml:4"),
-        )
-        for name in ("a/b", "..", RED, LONG)
-    ),
-    *(
-        Case(
-            item=f"a host called {name[:12]!r}",
-            files=_project(
-                f"project:\n  name: shop\nhosts:\n  app: [{_quoted(name)}]\nenvironments:\n  prod: {{}}\n"
-            ),
-            says=("config-invalid", "a host name has letters", "key hosts.app[0]"),
-        )
-        for name in ("a/b", "..", RED, LONG)
-    ),
-    *(
-        Case(
-            item=f"a Compose service called {name[:12]!r}",
-            files={
-                "stagecraft.yml": PROJECT,
-                "compose.yaml": f"services:\n  ? {_quoted(name)}\n  : {{image: 'shop/web:v1'}}\n",
-            },
-            says=("compose-invalid", "next: docker compose config"),
-        )
-        for name in ("a/b", RED)
-    ),
-    *(
-        Case(
-            item=f"a version called {name[:12]!r}",
-            files=_project(PROJECT),
-            command=(command, "--env", "prod", "--version", name),
-            says=("version-invalid", "image tag", "next: "),
-        )
-        for name in ("a/b", "..", RED, LONG)
-        for command in ("plan", "deploy")
-    ),
-    *(
-        Case(
-            item=f"a commit called {name[:12]!r}",
-            files=_project(PROJECT),
-            command=("plan", "--env", "prod", "--rev", name),
-            says=("revision-missing", "next: git log"),
-        )
-        for name in ("a//b", "...x", RED, LONG, "--output=x")
-    ),
-    *(
-        Case(
-            item=f"a branch called {name[:12]!r}",
-            files=_project(PROJECT),
-            command=("controller", "run", "--once", "--repo", ".", "--branch", name),
-            says=("branch-missing", "next: git "),
-        )
-        for name in ("a/b", "..", RED, LONG, "", "-x")
-    ),
-    *(
-        Case(
-            item=f"a Release called {name[:12]!r}",
-            files=_project(PROJECT),
-            command=("releases", "show", "--", name),
-            says=("release-not-found", "next: stagecraft releases list"),
-        )
-        for name in ("a/b", "..", RED, LONG)
-    ),
-    Case(
-        item="a repository of 10 kB",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", LONG),
-        says=("repository-url-refused", "longer than"),
-    ),
-    Case(
-        item="a repository with a part that is too long",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", f"/tmp/{LONG[:300]}"),  # noqa: S108  # never made
-        says=("repository-missing",),
-    ),
-    Case(
-        item="a repository in colour",
-        files=_project(PROJECT),
-        command=("controller", "run", "--once", "--repo", RED),
-        says=("repository-url-refused", "control characters"),
-    ),
-    Case(
-        item="a home of 10 kB",
-        files=_project(PROJECT),
-        command=("status", "--home", LONG),
-        says=("home-unusable", "next: name another with --home DIR"),
-        exit_code=2,
-    ),
-    Case(
-        item="a project file of 10 kB",
-        files=_project(PROJECT),
-        command=("plan", "--env", "prod", "--config", LONG),
-        says=("config-not-found",),
-    ),
-    Case(
-        item="a project file outside",
-        files=_project(PROJECT),
-        command=("plan", "--env", "prod", "--config", "../stagecraft.yml"),
-        says=("config-outside-repository", "next: "),
-    ),
-)
+GONE = "unix:///nonexistent/docker.sock"
 
 
 @pytest.fixture
@@ -510,7 +247,7 @@ def test_a_log_from_a_newer_version_is_refused_and_left_as_it_is(
             look,
             look[:2] + look[3:],
         ):
-            repository.commit(_project(PROJECT))
+            repository.commit(project_files(PROJECT))
             refused = inside.run(*command)
             _refused(refused, 2, "log-too-new", "events.db", "has version 2", "next: upgrade this Stagecraft")
         inside.run("doctor").expect(2)
@@ -529,7 +266,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 def test_compose_services_with_odd_names_are_deployed(team: Team) -> None:
     compose = "services:\n" + "".join(
-        f"  ? {_quoted(name)}\n  : {{image: '{team.worker}', stop_grace_period: 1s}}\n"
+        f"  ? {quoted(name)}\n  : {{image: '{team.worker}', stop_grace_period: 1s}}\n"
         for name in ("..", "Web", "_x_", "9" * 50)
     )
     file = f"project:\n  name: {team.project.name}\nenvironments:\n  prod:\n    gate: {{settle: 300ms}}\n"

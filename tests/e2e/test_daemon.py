@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from docker.client import DockerClient
 
 from tests.e2e.team import Team
@@ -98,6 +99,7 @@ def test_a_second_signal_ends_it_at_once_and_the_next_start_goes_on(team: Team) 
     assert sorted(team.project.ids()) == ["web", "worker"]
 
 
+@pytest.mark.slow
 def test_what_a_killed_command_left_is_finished_within_seconds(team: Team, images: TestImages) -> None:
     team.merge()
     with _daemon(team) as daemon:
@@ -108,7 +110,10 @@ def test_what_a_killed_command_left_is_finished_within_seconds(team: Team, image
             wait_until("the rollback to begin", lambda: team.types().count("ReleaseStarted") == 3, seconds=30)
             command.kill()
         # The pass, which would find it too, comes every five minutes.
-        wait_until("the rollback to be finished", lambda: team.answer() == "web v1", seconds=60)
+        try:
+            wait_until("the rollback to be finished", lambda: team.answer() == "web v1", seconds=60)
+        except TimeoutError as error:
+            raise AssertionError(f"the daemon said\n{daemon.said}") from error
         wait_until("its verdict", lambda: team.releases()[0]["status"] == "completed", seconds=60)
         assert daemon.end() == 0
     assert team.types().count("ReleaseStarted") == 3

@@ -20,7 +20,7 @@ from tests.support.lab_engine import LabEngine, lab_engine
 from tests.support.processes import wait_until
 from tests.support.repos import Repository
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]  # a lab engine needs root, and a restart its time
 
 SOON_SECONDS = 60.0
 SILENCE_SECONDS = 120.0  # an engine that hangs is given 30 s for an answer
@@ -156,7 +156,6 @@ def test_containers_that_the_engine_restarts_by_itself_are_left_to_it(lab: Lab) 
     assert "ServiceReplaced" not in lab.team.types()[lab.team.types().index("ReleaseCompleted") :]
 
 
-@pytest.mark.slow
 def test_a_frozen_engine_is_unknown_and_nothing_is_made_again(lab: Lab) -> None:
     lab.team.merge()
     with lab.daemon() as daemon:
@@ -178,7 +177,6 @@ def test_a_frozen_engine_is_unknown_and_nothing_is_made_again(lab: Lab) -> None:
     assert "DriftDetected" not in types
 
 
-@pytest.mark.slow
 def test_an_engine_that_freezes_in_the_middle_of_a_deploy_gets_it_done_when_it_goes_on(lab: Lab) -> None:
     lab.team.merge()
     with lab.daemon() as daemon:

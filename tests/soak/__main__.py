@@ -1,20 +1,23 @@
-"""The soak by itself, as `make soak` runs it: `python -m tests.soak --seconds N --seed N --report FILE`."""
+"""The soak by itself, as `make soak` runs it: `python -m tests.soak --seconds N --seed N --report FILE`.
+
+SIGUSR1 brings it to its end early, checks and report included.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
-from tests.conftest import FOREIGN_PREFIXES, GIT_IDENTITY
 from tests.soak.report import page
 from tests.soak.run import soak
+from tests.support.isolation import isolate
 
 _DEFAULT_SECONDS = 3600.0
 _FAILED = 1
@@ -27,8 +30,10 @@ def main() -> int:
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1_000_000)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    enough = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: enough.set())
     folder = Path(tempfile.mkdtemp(prefix="stagecraft-soak-"))
-    _isolate(folder)
+    isolate(folder)
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -36,7 +41,7 @@ def main() -> int:
 
     tell(f"seed {seed}, {asked.seconds:g} s")
     try:
-        result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell)
+        result = soak(folder, seed=seed, seconds=asked.seconds, tell=tell, enough=enough.is_set)
     except KeyboardInterrupt:
         shutil.rmtree(folder)
         tell("interrupted; nothing is kept")
@@ -59,20 +64,6 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--report", type=Path)
     return parser.parse_args()
-
-
-def _isolate(folder: Path) -> None:
-    """An empty HOME with a Git identity; nothing of the person who runs it shines through."""
-    for name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
-        del os.environ[name]
-    configuration = folder / "gitconfig"
-    configuration.write_text(GIT_IDENTITY)
-    os.environ |= {
-        "HOME": str(folder),
-        "GIT_CONFIG_GLOBAL": str(configuration),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
 
 
 if __name__ == "__main__":

@@ -70,8 +70,7 @@ class Versions:
     crashing: str
     sick: str
     absent: str
-    final_web: str
-    final_worker: str
+    final: dict[str, str]  # by service
 
 
 def make_versions(images: TestImages) -> Versions:
@@ -85,8 +84,12 @@ def make_versions(images: TestImages) -> Versions:
         crashing=images.crashing("bad"),
         sick=images.sick("sick"),
         absent=images.absent(),
-        final_web=images.web(FINAL, health=HEALTHY),
-        final_worker=images.web(FINAL, name="worker"),
+        final={
+            "web": images.web(FINAL, health=HEALTHY),
+            "worker": images.web(FINAL, name="worker"),
+            "cache": images.web(FINAL, name="cache"),
+            "migrate": images.job(FINAL),
+        },
     )
 
 
@@ -156,8 +159,14 @@ class App:
             self.merged -= 1
 
     def final(self) -> str:
-        """Merge the version that must run in the end, everywhere."""
-        self.web, self.worker = self.versions.final_web, self.versions.final_worker
+        """Merge the version that must run in the end, everywhere.
+
+        No service of it is as it ever was: a Release that fails at this very moment leaves a hold, which only
+        a render without any of its changes passes.
+        """
+        final = self.versions.final
+        self.web, self.worker = final["web"], final["worker"]
+        self.cache, self.migrate = final["cache"], final["migrate"]
         return self.merge("final")
 
     def expected_images(self) -> dict[str, str]:

@@ -23,15 +23,31 @@ from tests.soak.verdict import (
 )
 
 
-def soak(folder: Path, *, seed: int, seconds: float, tell: Callable[[str], None]) -> Result:
-    """Run it; what should not be is in the result's `faults`, and `folder` has what was said and recorded."""
+def _never() -> bool:
+    return False
+
+
+def soak(
+    folder: Path,
+    *,
+    seed: int,
+    seconds: float,
+    tell: Callable[[str], None],
+    enough: Callable[[], bool] = _never,
+) -> Result:
+    """Run it; what should not be is in the result's `faults`, and `folder` has what was said and recorded.
+
+    When `enough()` turns true it comes to its end early, checks and all.
+    """
     with stage(folder, tell=tell) as ready:
-        _play(ready, seed=seed, seconds=seconds)
+        began = time.monotonic()
+        _play(ready, seed=seed, seconds=seconds, enough=enough)
+        played = time.monotonic() - began
         calm = _end(ready)
         log = folder / "home" / "events.db"
         return Result(
             seed=seed,
-            seconds=seconds,
+            seconds=played,
             done=ready.done,
             verdicts=verdicts(log),
             codes=ready.codes,
@@ -44,12 +60,12 @@ def soak(folder: Path, *, seed: int, seconds: float, tell: Callable[[str], None]
         )
 
 
-def _play(ready: Stage, *, seed: int, seconds: float) -> None:
+def _play(ready: Stage, *, seed: int, seconds: float, enough: Callable[[], bool]) -> None:
     """Do the script's steps until the time is over."""
     deadline = time.monotonic() + seconds
     for step in script(seed):
         time.sleep(min(step.pause_seconds, max(0.0, deadline - time.monotonic())))
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or enough():
             return
         ready.tell(f"{step.number}: {step.action}")
         perform(ready, step)

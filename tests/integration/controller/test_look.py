@@ -165,6 +165,32 @@ def test_a_merge_under_a_hold_is_deferred(controller: SimulatedController) -> No
     assert after.status == "completed"
 
 
+def test_a_hold_of_a_person_outlasts_the_failure_of_a_release_that_was_under_way(
+    controller: SimulatedController,
+) -> None:
+    controller.merge(web="web:1")
+    controller.look()
+    controller.merge(web="web:2")
+    controller.engine.world.lives[_id(controller, "web:2")] = Life(exits_after=0.1, exit_code=3)
+
+    def vanish(call: str, _argument: str) -> None:
+        if call == "up":
+            controller.engine.world.reachable = False
+
+    controller.engine.before = vanish
+    controller.look()
+    controller.hold()
+    controller.engine.before, controller.engine.world.reachable = None, True
+    (outcome,) = controller.look()
+    assert outcome.status == "rolled_back"
+    hold = controller.state.hold
+    assert hold is not None
+    assert (hold.clears, len(hold.bad)) == ("manual", 1)
+    controller.merge(web="web:3")
+    (after,) = controller.look()
+    assert after.status == "deferred"
+
+
 def test_a_person_deploys_ahead_of_the_branch_and_is_held(controller: SimulatedController) -> None:
     controller.merge(web="web:1")
     controller.look()

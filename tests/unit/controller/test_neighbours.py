@@ -12,6 +12,9 @@ from controller.locks import locked
 from controller.neighbours import Neighbours
 from events.catalog.environment import EnvironmentHeld
 from events.envelope import CONTROLLER, Actor
+from events.kernel.errors import OutsideError
+from events.log import LOG_UNAVAILABLE
+from events.memory import MemoryEventLog
 from events.streams import environment_stream
 from tests.support.controllers import PERSON, SimulatedController
 from tests.support.repos import Repository
@@ -90,3 +93,34 @@ def test_while_somebody_holds_the_lock_it_is_left_to_them(street: _Street) -> No
     asyncio.run(somebody_works())
     street.neighbours.look()
     assert street.woken == ["shop/prod"]
+
+
+class _UnreadableLog(MemoryEventLog):
+    """A log whose disk has gone."""
+
+    gone = False
+
+    def head(self) -> int:
+        if self.gone:
+            raise OutsideError(LOG_UNAVAILABLE, "the disk has gone")
+        return super().head()
+
+
+def test_a_log_that_cannot_be_read_for_a_while_ends_nothing(repository: Repository, tmp_path: Path) -> None:
+    log = _UnreadableLog()
+    street = _Street(SimulatedController(repository=repository, folder=tmp_path / "home", log=log))
+    log.gone = True
+    street.neighbours.worked("shop/prod")
+
+    async def beats() -> None:
+        running = asyncio.create_task(street.neighbours.run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        log.gone = False
+        street.writes(PERSON)
+        while not street.woken:
+            assert not running.done()
+            await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(asyncio.wait_for(beats(), 20))

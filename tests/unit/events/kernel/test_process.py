@@ -201,6 +201,28 @@ def test_cancelling_the_wait_stops_the_child_first(tmp_path: Path) -> None:
     asyncio.run(cancelled())
 
 
+@pytest.mark.parametrize("turns", range(2, 8))
+def test_cancelling_in_the_middle_of_a_start_stops_the_child_and_its_helpers(
+    tmp_path: Path, turns: int
+) -> None:
+    """The child is quicker than the loop that opens its pipes, as on a busy machine."""
+
+    async def cancelled() -> None:
+        running = asyncio.create_task(
+            run(["sh", "-c", WITH_HELPER], env=PATH, cwd=tmp_path, deadline_seconds=DEADLINE)
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        helper = number_in(tmp_path / "helper")  # the loop stands still meanwhile
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(DEADLINE):
+                await running
+        check_gone(helper)
+
+    asyncio.run(cancelled())
+
+
 def test_an_error_shows_no_credentials_and_no_control_sequences(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     done = shell("printf '\\033[31mfatal: https://me:hunter22@example.org/x\\033[0m\\n' >&2; exit 1")

@@ -203,6 +203,26 @@ def test_killed_at_each_engine_call_the_release_ends_the_same(
         check_end(play, play.run_until_it_ends(), good=good)
 
 
+def test_a_finished_job_that_a_kill_left_goes_although_the_first_release_fails(tmp_path: Path) -> None:
+    scene = Scene(root=tmp_path)
+    scene.have(*REFS)
+    scene.engine.world.lives[image_id("job:2")] = ENDS_WELL
+    scene.engine.world.lives[image_id("bad:1")] = Life(exits_after=0.3, exit_code=3)
+
+    def die(call: str, _argument: str) -> None:
+        if call == "remove":
+            raise Killed
+
+    scene.engine.before = die
+    work = scene.work(bad_manifest())
+    with pytest.raises(Killed):
+        scene.run(work)
+    scene.engine.before = None
+    verdict = scene.run(scene.work(bad_manifest(), release=work.release, started=True))
+    assert verdict.status == "failed"
+    assert not [one for one in scene.engine.world.containers.values() if one.labels.get(ONE_OFF) == "True"]
+
+
 def test_a_kill_between_compose_and_its_record_still_takes_the_change_back(tmp_path: Path) -> None:
     play = Play(tmp_path, bad_manifest())
 

@@ -1,0 +1,28 @@
+"""All benchmarks, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tests.benchmarks import commands, noop, push, resting
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.stage import Stage
+
+Benchmark = Callable[[Stage], list[Figure]]
+BENCHMARKS: dict[str, Benchmark] = {
+    "push": push.measure,
+    "noop": noop.measure,
+    "commands": commands.measure,
+    "resting": resting.measure,
+}
+
+
+def run_all(stage: Stage, names: Sequence[str] = tuple(BENCHMARKS)) -> list[Figure]:
+    """The figures of the named benchmarks, each told as soon as it is known."""
+    figures: list[Figure] = []
+    for name in names:
+        for figure in BENCHMARKS[name](stage):
+            figures.append(figure)
+            what, value, target, detail = figure.row()
+            stage.tell(f"{what}: {value} ({target}); {detail}")
+    return figures
