@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from controller.holders import holder_of
 from controller.locks import lock_file
+from events.kernel.errors import OutsideError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -34,14 +35,20 @@ def run_to_verdict(
 ) -> int:
     """Run `work` to the verdict of a Release, report it, and answer the exit code.
 
-    That is 130 after Ctrl-C and 143 after SIGTERM, with words about what was left.
+    That is 130 after Ctrl-C and 143 after SIGTERM, with words about what was left; they come before an
+    OutsideError that ends the work too, because a Release keeps its place in the log when a host is away.
     """
     from cli.verdicts import report
 
     heard: list[signal.Signals] = []
-    verdict = asyncio.run(_listening(work, heard=heard, context=context, target=target))
+    try:
+        verdict = asyncio.run(_listening(work, heard=heard, context=context, target=target))
+    except OutsideError:
+        if (left := _left(context, target)) is not None:
+            context.progress(left)
+        raise
     if verdict is None:
-        context.progress(_left(context, target))
+        context.progress(_left(context, target) or f"{target}: nothing is under way")
         return _BY_SIGNAL + heard[0]
     return report(console, str(target), verdict)
 
@@ -70,17 +77,17 @@ async def _listening(
         return None
 
 
-def _left(context: Context, target: Target) -> str:
-    """What goes on without this command, and how to see it."""
+def _left(context: Context, target: Target) -> str | None:
+    """What goes on without this command, and how to see it; None when nothing is under way."""
     active = context.environment(target.project, target.name).active
     if active is None:
-        return f"{target}: interrupted; nothing is under way"
+        return None
     holder = holder_of(lock_file(context.home.run, str(target)))
     if holder is None:
-        goes_on = "it stays so until a controller, or the next `stagecraft deploy`, goes on with it"
+        goes_on = "a controller, or the next `stagecraft deploy`, goes on with it"
     else:
         goes_on = f"process {holder.pid} works on the environment and goes on without this command"
     return (
-        f"{target}: interrupted; {active.id} is {active.status}; {goes_on}\n"
+        f"{target}: {active.id} has no verdict yet, it is {active.status}; {goes_on}\n"
         f"  next: stagecraft releases show {active.id}"
     )

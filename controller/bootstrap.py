@@ -73,7 +73,8 @@ def open_context(
 ) -> Generator[Context]:
     """Everything wired for one home, which is made when it is missing.
 
-    Without `settings` they are read from the home. Raises UserError when they cannot be used.
+    `settings` None: the defaults, for whoever neither deploys nor asks a registry. The home's own are not
+    read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day.
     """
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
@@ -82,11 +83,12 @@ def open_context(
     from events.blobs import FileBlobStore
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
+    from gitops.config.controller import ControllerFile
     from projections.converge.release import Converger
     from projections.engine.docker import DockerEngine
     from projections.observed import ObservedStore
 
-    settings = settings or _settings(home)
+    settings = settings or ControllerFile()
     home.create()
     clock = SystemClock()
     reserve = Reserve(home.reserve)

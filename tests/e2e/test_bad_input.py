@@ -132,7 +132,10 @@ def test_an_engine_that_is_gone_is_named_with_a_way_out(team: Team) -> None:
     )
     inside = Stagecraft(cwd=team.repository.work, environment={**team.cli.environment, **away})
     inside.ok("plan", "--env", "prod")
-    _refused(inside.run("deploy", "--env", "prod"), 2, "engine-unreachable", GONE, "next: ")
+    deploy = inside.run("deploy", "--env", "prod")
+    _refused(deploy, 2, "engine-unreachable", GONE, "next: ")
+    release = team.events("--type", "DeployRequested")[-1]["data"]["release"]
+    assert f"{release} has no verdict yet, it is pending; a controller, or the next" in deploy.stderr
     types = [event["type"] for event in team.events()[len(before) :]]
     assert types == ["DeployRequested", "HostUnreachable"]
     assert team.answer() == "web v1"

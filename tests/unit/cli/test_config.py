@@ -35,8 +35,8 @@ def test_findings_are_lines_as_compilers_write_them(call: Call, folder: Path) ->
         (
             "stagecraft.yml:3:1: error: unknown-key: unknown key 'hots'; did you mean 'hosts'? (allowed: "
             "backend, ci, cloud, databases, deploy, destroy, dev, environments, frontend, hooks, hosts, "
-            "infra, migrations, network, post_deploy, prepare, profiles, project, secrets, services, source, "
-            "tenants, terraform, tunnels) (hots)"
+            "images, infra, migrations, network, post_deploy, prepare, profiles, project, secrets, services, "
+            "source, tenants, terraform, tunnels) (hots)"
         ),
         "stagecraft.yml:4:9: info: unused-key: it is checked and nothing uses it yet (cloud.provider)",
         "errors: 1, warnings: 0, notes: 1",

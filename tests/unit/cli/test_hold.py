@@ -1,0 +1,20 @@
+"""`hold` and `resume` work when the operator's settings do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.unit.cli.conftest import Call
+from tests.unit.projections.views.history import History
+
+
+def test_a_broken_controller_file_keeps_nobody_from_a_hold(call: Call, history: History, home: Path) -> None:
+    history.deployed("a")
+    (home / "controller.yml").write_text("policy: [")
+    assert call("deploy", "--env", "prod").code == 1
+    assert call("hold", "--env", "prod", "--reason", "a bad day").code == 0
+    status = json.loads(call("status", "--env", "prod", "--json").out)
+    assert status["hold"]["reason"] == "a bad day"
+    assert call("resume", "--env", "prod").code == 0
+    assert json.loads(call("status", "--env", "prod", "--json").out)["hold"] is None
