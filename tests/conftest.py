@@ -2,6 +2,9 @@
 
 A test that asks for the engine is marked `engine`, one that lies in `tests/e2e` is marked `e2e`, and both
 run after all others: a broken fold is reported in a second, not after minutes of containers.
+
+When several processes share the suite, one of them has all of these, because they have one engine between
+them and look at what it holds; it begins with them at once and the other tests run beside it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from tests.support.repos import Repository
 from tests.support.time import CountingIds, FakeClock, ManualClock
 
 FOREIGN_PREFIXES = ("STAGECRAFT_", "COMPOSE_", "DOCKER_", "GIT_", "XDG_", "SSH_")
+PROCESS_OF_SEVERAL = "PYTEST_XDIST_WORKER"
 GIT_IDENTITY = """[user]
     name = Test Person
     email = person@example.org
@@ -56,13 +60,15 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by need and by folder, and put the slow kinds last."""
+    """Mark by need and by folder, and put the slow kinds last, or first where others run beside them."""
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
         if "e2e" in item.path.relative_to(item.config.rootpath).parts:
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=_cost)
+        if _cost(item):
+            item.add_marker(pytest.mark.xdist_group("engine"))
+    items.sort(key=_cost, reverse=PROCESS_OF_SEVERAL in os.environ)
 
 
 def _cost(item: pytest.Item) -> int:
