@@ -89,7 +89,7 @@ def warn_when_dirty(settings: Settings, found: Enclosing) -> None:
 def environment_of(settings: Settings, found: Enclosing) -> tuple[str, str]:
     """`(project, environment)` that the commit declares and the flags name.
 
-    Raises UserError `environment-required`, or `environment-unknown` with the names that there are.
+    Raises UserError `environment-required` or `environment-unknown`, with the names that there are.
     """
     return environment_in(settings, found.tree, found.config_path)
 
@@ -99,7 +99,7 @@ def environment_in(settings: Settings, tree: Tree, config_path: str) -> tuple[st
     from controller.targets import choose_environments
     from gitops.config.load import list_environments
 
-    named = settings.required_environment()
     project, names = list_environments(tree, config_path)
+    named = settings.required_environment(names)
     (name,) = choose_environments(names, [named], project=project)
     return project, name

@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -104,12 +104,28 @@ class Settings:
             )
         return self.environments[0] if self.environments else None
 
-    def required_environment(self) -> str:
-        """The one environment named. Raises UserError `environment-required`: there is no default for it."""
+    def required_environment(self, known: Iterable[str] | None = None) -> str:
+        """The one environment named; there is no default for it.
+
+        Raises UserError `environment-required` with those that are `known`, to the log unless given.
+        """
         named = self.environment
         if named is None:
-            raise UserError(ENVIRONMENT_REQUIRED, "no environment was named", next="add --env NAME")
+            listed = ", ".join(sorted(self._recorded() if known is None else known))
+            raise UserError(
+                ENVIRONMENT_REQUIRED,
+                "no environment was named",
+                why=f"known environments: {listed}" if listed else "",
+                next="add --env NAME",
+            )
         return named
+
+    def _recorded(self) -> list[str]:
+        from controller.bootstrap import open_log
+        from controller.targets import known_targets
+
+        with open_log(self.home) as log:
+            return [str(one) for one in known_targets(log)]
 
 
 def resolve(flags: GlobalFlags, *, environ: Mapping[str, str], cwd: Path) -> Settings:
