@@ -23,12 +23,15 @@ from projections.converge.operations import UP_KINDS, HostPlan
 from projections.converge.site import Site
 from projections.engine.errors import IMAGE_NOT_FOUND
 from projections.engine.port import App, Prediction
-from projections.engine.ports import taken_ports, wanted_ports
+from projections.engine.ports import Conflict, taken_ports, wanted_ports
+from projections.engine.waiting import until
 
 VOLUME_WOULD_BE_DELETED = error_code(
     "volume-would-be-deleted",
     "A volume's options changed; Compose could only apply that by deleting the volume and its data.",
 )
+
+_PORT_SECONDS = 5.0  # an engine under load takes seconds between taking a port and showing who has it
 
 
 async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound | None = None) -> App:
@@ -141,16 +144,27 @@ async def _check_names(site: Site, app: App, services: Collection[str]) -> None:
 
 
 async def _check_ports(site: Site, app: App, *, plan: HostPlan, services: Collection[str]) -> None:
-    going = {
+    """Refuse a port that somebody else keeps.
+
+    A port that no container can be seen to hold is asked for again for a while: an engine goes on with what
+    a killed process asked of it, so our own container may be in the middle of its start or its end.
+    """
+    own = {
         container
         for operation in plan.operations
-        if operation.kind == "replace" or operation.clears_way
+        if operation.kind in {"replace", "start"} or operation.clears_way
         for container in operation.containers
     }
     wanted = wanted_ports(app.document, services)
-    taken = await taken_ports(site.engine, wanted, own=going, local=site.ports_are_here)
-    if taken:
-        first = taken[0]
+    found: list[Conflict] = []
+
+    async def settled() -> bool | None:
+        found[:] = await taken_ports(site.engine, wanted, own=own, local=site.ports_are_here)
+        return None if any(one.unseen for one in found) else True
+
+    await until(settled, clock=site.clock, seconds=_PORT_SECONDS)
+    if found:
+        first = found[0]
         raise OutsideError(
             PORT_TAKEN,
             f"port {first.wanted} is taken",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # what an empty address means, each for its family
 _KINDS: Mapping[str, socket.SocketKind] = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _PORTLESS = frozenset({"created", "exited", "dead"})
+_PROCESS = "another process on this host"
 _PROJECT_LABEL = "com.docker.compose.project"
 
 
@@ -50,6 +51,11 @@ class Conflict:
 
     wanted: WantedPort
     holders: tuple[str, ...]  # in words, for each port of the range
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a port is held by what is not a container, or not one that can be seen yet."""
+        return _PROCESS in self.holders
 
     @property
     def message(self) -> str:
@@ -109,7 +115,7 @@ def _conflict(
         if others:
             holders.append(_in_words(others[0]))
         elif not holding and local and _bound_by_a_process(wanted, number):
-            holders.append("another process on this host")
+            holders.append(_PROCESS)
         else:
             return None
     return Conflict(wanted=wanted, holders=tuple(dict.fromkeys(holders)))

@@ -116,6 +116,7 @@ class Scene:
     blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
     log: EventLog = field(default_factory=lambda: MemoryEventLog(lineage=LINEAGE))
     told: list[str] = field(default_factory=list[str])
+    ports_are_here: bool = False  # whether the ports of this machine are the host's
     engine: SimulatedEngine = field(init=False)
     observed: ObservedStore = field(init=False)
 
@@ -138,7 +139,7 @@ class Scene:
             roots={HOST: self.root / "local"},
             observed=self.observed,
             progress=self.told.append,
-            hosts_here=frozenset(),
+            hosts_here=frozenset({HOST} if self.ports_are_here else ()),
         )
 
     @property

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +16,7 @@ from events.manifest import ImagePin, Job, Manifest, kept_image_name
 from projections.converge.checks import check, check_prediction, predict, prepare
 from projections.converge.plan import Question, plan
 from projections.engine.port import App
+from tests.support.time import FakeClock
 from tests.unit.projections.converge.scene import (
     COMPOSE_PROJECT,
     HOST,
@@ -159,6 +165,71 @@ def test_port_for_a_container_that_is_only_started_is_checked(scene: Scene) -> N
     scene.engine.calls.clear()
     error = refused_without_start(scene, manifest)
     assert error.code == "port-taken"
+
+
+@contextlib.contextmanager
+def listening() -> Generator[tuple[dict[str, Any], socket.socket]]:
+    """A process that holds a port of this machine, and the definition of a service that wants it."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = str(held.getsockname()[1])
+        wish = {"target": 80, "published": port, "host_ip": "127.0.0.1", "protocol": "tcp"}
+        yield {"ports": [wish]}, held
+
+
+class MeanwhileClock(FakeClock):
+    """Somebody else does something a second after `in_a_second` was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._due: tuple[float, Callable[[], object]] | None = None
+
+    def in_a_second(self, action: Callable[[], object]) -> None:
+        """Let it happen then."""
+        self._due = (self.monotonic() + 1, action)
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on, and do what is due."""
+        await super().sleep(seconds)
+        if self._due is not None and self.monotonic() >= self._due[0]:
+            self._due[1]()
+            self._due = None
+
+
+def test_port_that_a_process_keeps_is_taken_after_a_while(tmp_path: Path) -> None:
+    scene = Scene(root=tmp_path, ports_are_here=True)
+    scene.have("web:1")
+    with listening() as (more, _held):
+        error = refused(scene, manifest_of(web=Spec(more=more)))
+    assert error.code == "port-taken"
+    assert "another process" in error.why
+    assert sum(scene.clock.slept) == pytest.approx(5)
+
+
+def test_port_that_is_let_go_meanwhile_is_free(tmp_path: Path) -> None:
+    clock = MeanwhileClock()
+    scene = Scene(root=tmp_path, clock=clock, ports_are_here=True)
+    scene.have("web:1")
+    with listening() as (more, held):
+        clock.in_a_second(held.close)
+        ready(scene, manifest_of(web=Spec(more=more)))
+    assert 1 <= sum(clock.slept) < 5
+
+
+def test_port_of_our_container_that_the_engine_is_starting_is_free(tmp_path: Path) -> None:
+    clock = MeanwhileClock()
+    scene = Scene(root=tmp_path, clock=clock, ports_are_here=True)
+    scene.have("web:1")
+    with listening() as (more, held):
+        address: tuple[str, int] = held.getsockname()
+    manifest = manifest_of(web=Spec(more=more))
+    scene.deploy(manifest)
+    web = scene.engine.world.named("hello-prod-web-1")
+    web.stopped = "exited"
+    before = clock.monotonic()
+    with socket.create_server(address):  # the engine has taken the port already
+        clock.in_a_second(lambda: setattr(web, "stopped", None))
+        ready(scene, manifest)
+    assert 1 <= clock.monotonic() - before < 5
 
 
 def refused_without_start(scene: Scene, manifest: Manifest) -> StagecraftError:
