@@ -129,7 +129,7 @@ def _hurt(stage: Stage, step: Step, harm: Callable[[Container], None]) -> None:
 
 
 def _present(client: DockerClient, listed: Container) -> Container | None:
-    """A container that was listed a moment ago, through a client that is open; None when it has gone since."""
+    """A container listed a moment ago, through a client that is open; None when it has gone since."""
     try:
         return client.containers.get(listed.id or "")
     except NotFound:
