@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Callable
 
+from docker.client import DockerClient
+from docker.errors import NotFound
 from docker.models.containers import Container
 
 from tests.soak.app import ENVIRONMENTS, SERVICES
@@ -113,9 +115,7 @@ def _hurt(stage: Stage, step: Step, harm: Callable[[Container], None]) -> None:
     """
     with stage.client() as client:
         victim = _victim(stage, step)
-        if victim is None:
-            return
-        container = client.containers.get(victim.id or "") if _still(stage, victim) else None
+        container = victim and _present(client, victim)
         if container is None:
             return
         began = time.monotonic()
@@ -128,8 +128,12 @@ def _hurt(stage: Stage, step: Step, harm: Callable[[Container], None]) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _still(stage: Stage, victim: Container) -> bool:
-    return any(one.id == victim.id for one in stage.containers())
+def _present(client: DockerClient, listed: Container) -> Container | None:
+    """A container listed a moment ago, through a client that is open; None when it has gone since."""
+    try:
+        return client.containers.get(listed.id or "")
+    except NotFound:
+        return None
 
 
 def _runs_anew(stage: Stage, step: Step, *, former_id: str, former_start: str) -> bool:

@@ -205,7 +205,11 @@ def _views(stage: Stage, path: Path) -> Iterable[str]:
 
 def _foreign(stage: Stage) -> Iterable[str]:
     with stage.client() as client:
-        there = {one.name: one for one in client.containers.list(all=True) if one.name in stage.foreign}
+        there = {
+            one.name: one
+            for one in client.containers.list(all=True, ignore_removed=True)
+            if one.name in stage.foreign
+        }
     for name, former in stage.foreign.items():
         one = there.get(name)
         if one is None or one.id != former or one.status != "running":
