@@ -96,7 +96,7 @@ class Comparison:
             Change(
                 host=host,
                 service=operation.service,
-                action=_ACTIONS[operation.kind],
+                action=self._action(operation),
                 reasons=self._reasons(operation),
                 containers=len(operation.containers),
             )
@@ -104,6 +104,13 @@ class Comparison:
             for operation in plan.operations
         ]
         return tuple(sorted(found, key=lambda one: (one.host, one.service, one.action)))
+
+    def _action(self, operation: Operation) -> Action:
+        """The action; a service that is replaced and scaled to none at once is gone."""
+        if operation.kind == "replace":
+            definition = self.wanted.hosts[operation.host].compose["services"][operation.service]
+            return "replace" if replicas(definition) else "remove"
+        return _ACTIONS[operation.kind]
 
     def outages(self, changes: Iterable[Change]) -> tuple[Outage, ...]:
         """What does not answer for a while."""

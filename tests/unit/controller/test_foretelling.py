@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.made_with import stale_services
@@ -101,7 +101,6 @@ def check(story: Story, app: App) -> Preview:
     """Foretell, deploy, compare."""
     shown, wanted = story.foretold(app)
     before, ran = story.ids(), len(story.ran())
-    note("\n".join(f"{one.action} {one.service}: {one.reason}" for one in shown.changes))
     story.deploy(wanted)
     told = {one.service: one.action for one in shown.changes if one.action not in ("keep", "run")}
     assert happened(before, story.ids()) == told
@@ -123,3 +122,135 @@ def test_a_plan_names_what_a_deploy_exchanges_and_nothing_else(data: st.DataObje
         for _ in range(4):
             app = data.draw(apps(app))
             check(story, app)
+
+
+WEB = Part(replicas=1)
+EDITS = {
+    "nothing": ({"a": WEB}, {"a": WEB}, {}),
+    "an image": ({"a": WEB, "b": WEB}, {"a": Part(image=IMAGES[1]), "b": WEB}, {"a": "replace"}),
+    "more replicas": ({"a": WEB}, {"a": Part(replicas=3)}, {"a": "create"}),
+    "fewer replicas": ({"a": Part(replicas=3)}, {"a": WEB}, {"a": "remove"}),
+    "fewer and other ones": (
+        {"a": Part(replicas=3)},
+        {"a": Part(replicas=1, variable="2")},
+        {"a": "replace"},
+    ),
+    "none and other ones": (
+        {"a": WEB, "b": WEB},
+        {"a": Part(replicas=0, variable="2"), "b": WEB},
+        {"a": "remove"},
+    ),
+    "a home": (
+        {"a": WEB, "b": Part(inside=("network_mode", "a"), network=False)},
+        {"a": Part(variable="2"), "b": Part(inside=("network_mode", "a"), network=False)},
+        {"a": "replace", "b": "replace"},
+    ),
+    "a home of a home": (
+        {"a": WEB, "b": Part(inside=("ipc", "a")), "c": Part(inside=("volumes_from", "b")), "d": WEB},
+        {
+            "a": Part(variable="2"),
+            "b": Part(inside=("ipc", "a")),
+            "c": Part(inside=("volumes_from", "b")),
+            "d": WEB,
+        },
+        {"a": "replace", "b": "replace", "c": "replace"},
+    ),
+    "one more home": (
+        {"a": WEB, "b": Part(inside=("pid", "a"))},
+        {"a": Part(replicas=2), "b": Part(inside=("pid", "a"))},
+        {"a": "create"},
+    ),
+    "one home less": (
+        {"a": Part(replicas=2), "b": Part(inside=("pid", "a"))},
+        {"a": WEB, "b": Part(inside=("pid", "a"))},
+        {"a": "remove"},
+    ),
+    "a home, and fewer in it": (
+        {"a": WEB, "b": Part(inside=("ipc", "a"), replicas=3)},
+        {"a": Part(variable="2"), "b": Part(inside=("ipc", "a"), replicas=2)},
+        {"a": "replace", "b": "replace"},
+    ),
+    "a home, and more in it": (
+        {"a": WEB, "b": Part(inside=("ipc", "a"), replicas=1)},
+        {"a": Part(variable="2"), "b": Part(inside=("ipc", "a"), replicas=2)},
+        {"a": "replace", "b": "replace"},
+    ),
+    "a service gone": ({"a": WEB, "b": WEB}, {"a": WEB}, {"b": "remove"}),
+    "a service that is a job now": (
+        {"a": WEB, "b": WEB},
+        {"a": WEB, "b": Part(image=JOB_IMAGES[0], job=True)},
+        {"b": "remove"},
+    ),
+    "a job that is a service now": (
+        {"a": WEB, "b": Part(image=JOB_IMAGES[0], job=True)},
+        {"a": WEB, "b": WEB},
+        {"b": "create"},
+    ),
+    "another job": (
+        {"a": Part(waits=("j",)), "j": Part(image=JOB_IMAGES[0], job=True)},
+        {"a": Part(waits=("j",)), "j": Part(image=JOB_IMAGES[1], job=True)},
+        {},
+    ),
+    "another order": ({"a": WEB, "b": WEB}, {"a": WEB, "b": Part(waits=("a",))}, {}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_exchanges_what_was_foretold(edit: str, tmp_path: Path) -> None:
+    before, after, told = EDITS[edit]
+    story = Story(tmp_path)
+    check(story, App(parts=before))
+    shown = check(story, App(parts=after))
+    touched = {one.service: one.action for one in shown.changes if one.action not in ("keep", "run")}
+    assert touched == told
+
+
+def test_replicas_join_after_a_replacement_without_moving_who_lives_there(tmp_path: Path) -> None:
+    inside = Part(inside=("network_mode", "a"), network=False)
+    story = Story(tmp_path)
+    for home in (WEB, Part(variable="2"), Part(variable="2", replicas=3)):
+        shown = check(story, App(parts={"a": home, "b": inside}))
+    assert [(one.service, one.action) for one in shown.changes] == [("a", "create"), ("b", "keep")]
+
+
+def test_other_options_of_a_network_replace_all_on_it_and_who_lives_in_them(tmp_path: Path) -> None:
+    app = {"a": WEB, "b": Part(inside=("network_mode", "a"), network=False), "c": Part(network=False)}
+    story = Story(tmp_path)
+    check(story, App(parts=app))
+    shown = check(story, App(parts=app, mtu=1400))
+    assert {one.service: one.reason for one in shown.changes} == {
+        "a": "the network front is made anew: its options differ",
+        "b": "shares with a",
+        "c": "unchanged",
+    }
+
+
+def test_a_changed_env_file_of_the_host_replaces_who_takes_it(tmp_path: Path) -> None:
+    app = {"a": Part(host_env=True), "b": Part(inside=("ipc", "a")), "c": WEB}
+    story = Story(tmp_path)
+    check(story, App(parts=app))
+    shown = check(story, App(parts=app, env="other"))
+    assert {one.service: one.reason for one in shown.changes} == {
+        "a": f"env file {story.env} of the host changed",
+        "b": "shares with a",
+        "c": "unchanged",
+    }
+    assert "other" not in str(shown.as_json())
+
+
+def test_an_env_file_that_cannot_be_read_is_no_reason(tmp_path: Path) -> None:
+    app = App(parts={"a": Part(host_env=True)})
+    story = Story(tmp_path)
+    check(story, app)
+    story.foretold(app)
+    story.env.unlink()
+    made = draft_of(app, blobs=story.scene.blobs, env_path=str(story.env))
+    wanted = complete(made, PINS)
+    assert stale_services(story.scene.log, wanted, releases=story.releases, key=KEY) == {HOST: {}}
+
+
+def test_a_mounted_file_is_named_by_its_path_in_the_repository(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    check(story, App(parts={"a": Part(file="one"), "b": WEB}))
+    shown = check(story, App(parts={"a": Part(file="two"), "b": WEB}))
+    assert {one.service: one.reason for one in shown.changes} == {"a": "file ~conf/a.conf", "b": "unchanged"}
