@@ -74,7 +74,7 @@ def run(
 
 
 def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: str | None) -> int:
-    from cli.plan import as_text
+    from cli.plan_text import as_text
     from cli.policy import operator_settings
     from controller.branch_preview import preview_branch
 

@@ -44,7 +44,8 @@ def deploy(
     from cli.actors import person
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.interrupts import run_to_verdict
-    from cli.plan import as_text, previewed
+    from cli.plan import previewed
+    from cli.plan_text import as_text
     from cli.policy import operator_settings, permissions_of
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
@@ -57,7 +58,7 @@ def deploy(
     operator, given = operator_settings(settings, controller), permissions_of(allow)
     if settings.dry_run:
         shown = asyncio.run(
-            previewed(settings, found, environment=name, version=version, policy=operator.policy, given=given)
+            previewed(settings, found, environment=name, version=version, operator=operator, given=given)
         )
         settings.console.line(as_text(shown))
         return 0

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from cli.enclosing import Enclosing
-    from controller.preview import PlanPhase, Preview
-    from gitops.config.policy import PolicySection
+    from controller.plan_filters import Filters
+    from controller.preview import Preview
+    from events.manifest import ImagePin
+    from gitops.config.controller import ControllerFile
+    from gitops.manifest import Draft
 
 CHANGES_EXIT_CODE = 10
 
@@ -26,19 +29,38 @@ class Format(StrEnum):
 
     text = "text"
     json = "json"
+    markdown = "markdown"
 
 
 @with_settings("env")
-def plan(
+def plan(  # one option each
     settings: Settings,
     *,
-    output: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.text,
+    output: Annotated[
+        Format | None, typer.Option("--format", help="For people, programs or a comment; text unless given.")
+    ] = None,
     rev: Annotated[str, typer.Option("--rev", metavar="REV", help="The commit to plan.")] = "HEAD",
     worktree: Annotated[
         bool, typer.Option("--worktree", help="Plan the work tree as it stands, committed or not.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="REV", help="Compare with this commit, not with what is deployed."),
+    ] = None,
     services: Annotated[
-        str, typer.Option("--services", metavar="A,B", help="Only the phases of these services.")
+        str, typer.Option("--services", metavar="A,B", help="Only these services and what they need.")
+    ] = "",
+    roles: Annotated[
+        str, typer.Option("--roles", metavar="A,B", help="Only services with these roles and what they need.")
+    ] = "",
+    hosts: Annotated[
+        str, typer.Option("--hosts", metavar="A,B", help="Only what happens on these hosts.")
+    ] = "",
+    phases: Annotated[
+        str,
+        typer.Option(
+            "--phases", metavar="PREFIX", help="Only steps that begin like this, and what they need."
+        ),
     ] = "",
     version: Annotated[
         str | None,
@@ -46,6 +68,9 @@ def plan(
     ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Ask the engine and registries what images that are new here mean.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A comment for a merge request; the same as --format markdown.")
     ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when a deploy would change something.")
@@ -61,29 +86,58 @@ def plan(
     """
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.policy import operator_settings
+    from controller.plan_filters import Filters
 
+    form = _form(output, markdown=markdown)
     found = enclosing(settings, rev=rev, worktree=worktree)
     if not worktree:
         warn_when_dirty(settings, found)
     _project, name = environment_of(settings, found)
-    only = sorted({one.strip() for one in services.split(",") if one.strip()})
+    base = None if against is None else enclosing(settings, rev=against)
     shown = asyncio.run(
         previewed(
             settings,
             found,
             environment=name,
             version=version,
-            policy=operator_settings(settings, controller).policy,
-            only=only,
+            operator=operator_settings(settings, controller),
+            filters=Filters(
+                services=_names(services), roles=_names(roles), hosts=_names(hosts), phases=_names(phases)
+            ),
             live=live,
             worktree=worktree,
+            base=base,
         )
     )
-    if output is Format.json:
-        settings.console.json(shown.as_json())
-    else:
-        settings.console.line(as_text(shown))
+    _print(settings, shown, form)
     return CHANGES_EXIT_CODE if exit_code and shown.has_changes else 0
+
+
+def _form(output: Format | None, *, markdown: bool) -> Format:
+    """The form that two flags name. Raises typer.BadParameter when they name two."""
+    if not markdown:
+        return output or Format.text
+    if output not in (None, Format.markdown):
+        raise typer.BadParameter(f"--markdown and --format {output} name two forms", param_hint="--markdown")
+    return Format.markdown
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    """The names in a list with commas, sorted, each once."""
+    return tuple(sorted({one.strip() for one in listed.split(",") if one.strip()}))
+
+
+def _print(settings: Settings, shown: Preview, form: Format) -> None:
+    if form is Format.json:
+        settings.console.json(shown.as_json())
+    elif form is Format.markdown:
+        from cli.plan_markdown import as_markdown
+
+        settings.console.line(as_markdown(shown))
+    else:
+        from cli.plan_text import as_text
+
+        settings.console.line(as_text(shown, verbose=settings.verbose))
 
 
 async def previewed(
@@ -92,24 +146,19 @@ async def previewed(
     *,
     environment: str,
     version: str | None,
-    policy: Mapping[str, PolicySection],
+    operator: ControllerFile,
     given: Collection[str] = (),
-    only: Iterable[str] = (),
+    filters: Filters | None = None,
     live: bool = False,
     worktree: bool = False,
+    base: Enclosing | None = None,
 ) -> Preview:
-    """The plan of a commit against what the home's log says is deployed; `given` is allowed beside policy."""
-    from controller.bootstrap import open_catalogue, open_log
-    from controller.building import pins_of_builds
-    from controller.decide.state import fold
-    from controller.host_names import host_names
-    from controller.permitting import Permits
-    from controller.preview import preview
-    from controller.recorded import recorded_manifest
-    from events.streams import environment_stream
-    from gitops.config.policy import allowed_by
-    from gitops.manifest import draft, unpinned
-    from gitops.pins import resolve_pins
+    """The plan of a commit against `base`, or what the home's log says is deployed.
+
+    `given` is allowed beside the operator's policy.
+    """
+    from controller.planning import Question, answer, state_of
+    from gitops.manifest import draft
 
     revision = found.commit.revision
     made = await draft(
@@ -119,78 +168,46 @@ async def previewed(
         version="unknown" if worktree else revision,
         given_version=version,
     )
-    with open_log(settings.home) as log:
-        stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
-    state = fold(stored)
-    pins = state.pins
-    if live:
-        with open_catalogue(settings.home) as catalogue:
+    against = None
+    if base is not None:
+        other = await draft(
+            base.tree,
+            config_path=base.config_path,
+            environment=environment,
+            version=base.commit.revision,
+            given_version=version,
+        )
+        against = (other, base.commit.revision)
+    state = state_of(settings.home, made)
+    drafts = [made] if against is None else [made, against[0]]
+    pins = await _live_pins(settings, drafts, operator=operator, known=state.pins) if live else state.pins
+    question = Question(
+        made=made,
+        revision=revision,
+        state=state,
+        pins=pins,
+        policy=operator.policy,
+        given=given,
+        filters=filters,
+        against=against,
+    )
+    return answer(settings.home, question)
+
+
+async def _live_pins(
+    settings: Settings, drafts: Iterable[Draft], *, operator: ControllerFile, known: Mapping[str, ImagePin]
+) -> dict[str, ImagePin]:
+    """What the images mean now, by the operator's registries; a pin that was given once stays."""
+    from controller.bootstrap import open_catalogue
+    from controller.building import pins_of_builds
+    from gitops.manifest import unpinned
+    from gitops.pins import resolve_pins
+
+    pins = dict(known)
+    with open_catalogue(settings.home, settings=operator) as catalogue:
+        for made in drafts:
             built = await pins_of_builds(catalogue, made.builds.values())
             refs = {ref: how for ref, how in unpinned(made, built).items() if ref not in made.built_refs}
-            resolved = await resolve_pins(refs, sticky=state.pins, catalogue=catalogue)
+            resolved = await resolve_pins(refs, sticky=pins, catalogue=catalogue)
             pins = {**built, **pins, **resolved.or_raise()}
-    deployed = recorded_manifest(settings.home, state.deployed_digest)
-    return preview(
-        made,
-        pins=pins,
-        deployed=deployed,
-        revision=revision,
-        only=tuple(only),
-        permits=Permits(
-            allowed=allowed_by(policy, project=made.project, environment=environment) | set(given),
-            state=state,
-            own=(str(settings.home.root),),
-        ),
-        host_variables=host_names(made),
-    )
-
-
-def as_text(shown: Preview) -> str:
-    """The plan for people; no line ends in a space and nothing in it depends on time or place."""
-    lines = [
-        f"Environment: {shown.environment}",
-        f"Version: {shown.version}",
-        f"Services: {', '.join(shown.services) or '(all)'}",
-        f"Hosts: {', '.join(shown.hosts)}",
-        "Phases:",
-    ]
-    for number, phase in enumerate(shown.phases, start=1):
-        lines.extend(_phase_lines(number, phase))
-    lines.append("Changes:")
-    lines.extend(_change_lines(shown))
-    if shown.unpinned:
-        lines.append(f"Images resolved at deploy: {', '.join(shown.unpinned)}")
-    for path, names in shown.host_variables.items():
-        known = "cannot be read now" if names is None else ", ".join(names) or "(none)"
-        lines.append(f"Variables from {path} on local: {known}")
-    if shown.refused:
-        lines.append("Refused, until controller.yml allows it:")
-        lines.extend(f"  {refusal}" for refusal in shown.refused)
-    if shown.findings:
-        lines.append("Findings:")
-        lines.extend(f"  {finding}" for finding in shown.findings)
-    return "\n".join(lines)
-
-
-def _phase_lines(number: int, phase: PlanPhase) -> list[str]:
-    return [
-        f"  {number}. {phase.id}",
-        f"     kind: {phase.kind}",
-        f"     services: {', '.join(phase.services)}",
-        f"     hosts: {', '.join(phase.hosts)}",
-        f"     description: {phase.description}",
-        f"     depends_on: {', '.join(phase.depends_on) or '(none)'}",
-    ]
-
-
-def _change_lines(shown: Preview) -> Iterable[str]:
-    from controller.preview import SIGNS
-
-    touched = [one for one in shown.changes if one.action != "keep"]
-    for one in touched:
-        yield f"  {SIGNS[one.action]} {one.host}/{one.service}: {one.reason}"
-    kept = len(shown.changes) - len(touched)
-    if not touched:
-        yield "  nothing changes"
-    elif kept:
-        yield f"  = {kept} unchanged"
+    return pins

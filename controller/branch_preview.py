@@ -11,23 +11,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.bootstrap import open_log
-from controller.decide.state import fold
 from controller.home import Home
-from controller.host_names import host_names
-from controller.permitting import Permits
-from controller.preview import Preview, preview
-from controller.recorded import recorded_manifest
+from controller.planning import Question, answer, state_of
 from controller.repositories import watched
 from controller.targets import choose_environments
-from events.streams import environment_stream
 from gitops.config.load import list_environments
-from gitops.config.policy import allowed_by
 from gitops.manifest import Draft, draft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from controller.preview import Preview
     from gitops.config.policy import PolicySection
 
 
@@ -48,31 +42,13 @@ async def preview_branch(
         with mirror.repository() as repository:
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
-            return [
-                _compared(
-                    home,
-                    await draft(tree, config_path=config_path, environment=name, version=revision),
-                    revision,
-                    policy,
-                )
+            drafts = [
+                await draft(tree, config_path=config_path, environment=name, version=revision)
                 for name in choose_environments(known, environments, project=project)
             ]
+            return [_compared(home, made, revision, policy) for made in drafts]
 
 
 def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:
-    with open_log(home) as log:
-        stored = [] if log is None else log.read_stream(environment_stream(made.project, made.environment))
-    state = fold(stored)
-    deployed = recorded_manifest(home, state.deployed_digest)
-    return preview(
-        made,
-        pins=state.pins,
-        deployed=deployed,
-        revision=revision,
-        permits=Permits(
-            allowed=allowed_by(policy, project=made.project, environment=made.environment),
-            state=state,
-            own=(str(home.root),),
-        ),
-        host_variables=host_names(made),
-    )
+    state = state_of(home, made)
+    return answer(home, Question(made=made, revision=revision, state=state, pins=state.pins, policy=policy))

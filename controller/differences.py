@@ -1,56 +1,213 @@
-"""Why a service would be replaced: the fields that differ, without a value that could be a secret.
+"""Why a service would be replaced: what differs, without a value that could be a secret.
 
-Images are shown as written, because they are what people change; of environment variables and labels only
-the names are shown.
+Images are shown as written, because they are what people change. Of environment variables and labels only
+the names are shown, of commands that they differ, of mounted files the path in the repository.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from events.labels import PREFIX
+from events.manifest import FILES_PREFIX
+from projections.converge.conflicts import replicas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from events.manifest import HostManifest
+    from events.manifest import FileTree, HostManifest
 
+_NOT_A_REASON = ("image", "depends_on", "profiles", "scale", "volumes", "networks", "ports", "deploy")
 _BY_KEY = ("environment", "labels")
+_DIGEST = re.compile(r"(?P<start>sha256:[0-9a-f]{12})[0-9a-f]{52}")
+_MOST_FILES = 5
 
 
-def describe_change(service: str, *, old: HostManifest, new: HostManifest) -> str:
-    """One line that names what differs, such as `image web:1 -> web:2; environment ~PORT +DEBUG`."""
-    parts = list(_image(service, old=old, new=new))
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Reason:
+    """One thing that differs, or another cause of a change."""
+
+    kind: str  # new, orphan, image, environment, labels, file, mount, port, network, volume, replicas, …
+    text: str  # for people, one line
+
+    def as_json(self) -> dict[str, str]:
+        """The object that `plan --format json` prints."""
+        return {"kind": self.kind, "text": self.text}
+
+
+def reasons_of(
+    service: str, *, old: HostManifest, new: HostManifest, origins: Mapping[str, str] | None = None
+) -> tuple[Reason, ...]:
+    """What differs, the image first, such as `image web:1 -> web:2` and `environment ~PORT +DEBUG`.
+
+    `origins` has the path in the repository of what is mounted, by path in the container.
+    """
     before, after = _definition(old, service), _definition(new, service)
-    for key in sorted({*before, *after} - {"image"}):
+    found = [
+        *_image(service, old=old, new=new),
+        *_fields(before, after),
+        *_mounts(before, after, old=old, new=new, origins=origins or {}),
+        *_networks(before, after, old=old, new=new),
+        *_volumes(after, old=old, new=new),
+        *_ports(before, after),
+        *_deployment(before, after),
+    ]
+    return tuple(found) or (Reason(kind="definition", text="a network or volume it uses"),)
+
+
+def short(reference: str) -> str:
+    """An image reference with its digest, if it has one, cut to 12 digits."""
+    return _DIGEST.sub(r"\g<start>", reference)
+
+
+def _image(service: str, *, old: HostManifest, new: HostManifest) -> Iterable[Reason]:
+    before, after = old.services[service].image, new.services[service].image
+    if before.ref != after.ref:
+        yield Reason(kind="image", text=f"image {short(before.ref)} -> {short(after.ref)}")
+    elif before.pin != after.pin:
+        yield Reason(kind="image", text=f"image {short(after.ref)} means other bytes now")
+
+
+def _fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Reason]:
+    """The keys of the definition that need no care of their own."""
+    for key in sorted({*before, *after} - set(_NOT_A_REASON)):
         if before.get(key) == after.get(key):
             continue
         if key in _BY_KEY:
-            parts.append(f"{key} {_names(_mapping(before.get(key)), _mapping(after.get(key)))}")
+            names = _signed(_mapping(before.get(key)), _mapping(after.get(key)))
+            yield Reason(kind=key, text=f"{key} {names}")
         else:
-            parts.append(key)
-    return "; ".join(parts) or "a network or volume it uses"
+            yield Reason(kind="command" if key in ("command", "entrypoint") else "definition", text=key)
 
 
-def _image(service: str, *, old: HostManifest, new: HostManifest) -> Iterable[str]:
-    before, after = old.services[service].image, new.services[service].image
-    if before.ref != after.ref:
-        yield f"image {before.ref} -> {after.ref}"
-    elif before.pin != after.pin:
-        yield f"image {after.ref} means other bytes now"
+def _mounts(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    old: HostManifest,
+    new: HostManifest,
+    origins: Mapping[str, str],
+) -> Iterable[Reason]:
+    """Files of the repository by their path there, all other mounts by their path in the container."""
+    former, latter = _by_target(before), _by_target(after)
+    others: set[str] = set()
+    for target in sorted({*former, *latter}):
+        one, two = former.get(target), latter.get(target)
+        if one == two:
+            continue
+        files = _changed_files(one, two, old=old, new=new, origin=origins.get(target, target))
+        if files:
+            more = f" and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
+            yield Reason(kind="file", text=f"file {', '.join(files[:_MOST_FILES])}{more}")
+        else:
+            others.add(target)
+    if others:
+        names = _signed(
+            {target: former[target] for target in others & former.keys()},
+            {target: latter[target] for target in others & latter.keys()},
+        )
+        yield Reason(kind="mount", text=f"volumes {names}")
+
+
+def _changed_files(
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    *,
+    old: HostManifest,
+    new: HostManifest,
+    origin: str,
+) -> list[str]:
+    """`~conf/app.conf` for each file that differs; nothing when it is no mount of committed files in both."""
+    one = None if before is None else _tree(before, old)
+    two = None if after is None else _tree(after, new)
+    if one is None or two is None or before is None or after is None:
+        return []
+    if {**before, "source": ""} != {**after, "source": ""}:
+        return []
+    former = {entry.path: (entry.blob, entry.executable) for entry in one.entries}
+    latter = {entry.path: (entry.blob, entry.executable) for entry in two.entries}
+    if _is_one_file(before) and _is_one_file(after):
+        return [f"~{origin}"]
+    folder = "" if origin in ("", ".") else f"{origin.rstrip('/')}/"
+    signed: list[str] = []
+    for path in sorted({*former, *latter}):
+        if former.get(path) != latter.get(path):
+            sign = "+" if path not in former else "-" if path not in latter else "~"
+            signed.append(f"{sign}{folder}{path}")
+    return signed
+
+
+def _tree(mount: Mapping[str, Any], host: HostManifest) -> FileTree | None:
+    """The committed files that a mount shows; None for any other mount."""
+    source = str(mount.get("source", ""))
+    if not source.startswith(FILES_PREFIX):
+        return None
+    return host.files.get(f"sha256:{source.removeprefix(FILES_PREFIX).partition('/')[0]}")
+
+
+def _is_one_file(mount: Mapping[str, Any]) -> bool:
+    return "/" in str(mount.get("source", "")).removeprefix(FILES_PREFIX)
+
+
+def _networks(
+    before: Mapping[str, Any], after: Mapping[str, Any], *, old: HostManifest, new: HostManifest
+) -> Iterable[Reason]:
+    former, latter = _mapping(before.get("networks")), _mapping(after.get("networks"))
+    if former != latter:
+        yield Reason(kind="network", text=f"networks {_signed(former, latter)}")
+    for name in _redefined("networks", latter, old=old, new=new):
+        yield Reason(kind="network", text=f"the network {name} is made anew: its options differ")
+
+
+def _volumes(after: Mapping[str, Any], *, old: HostManifest, new: HostManifest) -> Iterable[Reason]:
+    used = [str(mount.get("source")) for mount in after.get("volumes") or () if mount.get("type") == "volume"]
+    for name in _redefined("volumes", used, old=old, new=new):
+        yield Reason(kind="volume", text=f"options of the volume {name}")
+
+
+def _redefined(section: str, names: Iterable[str], *, old: HostManifest, new: HostManifest) -> list[str]:
+    """Those of `names` that both documents define, and differently."""
+    before, after = _mapping(old.compose.get(section)), _mapping(new.compose.get(section))
+    both = sorted({name for name in names if name in before and name in after})
+    return [name for name in both if before[name] != after[name]]
+
+
+def _ports(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Reason]:
+    former, latter = _port_texts(before), _port_texts(after)
+    if (before.get("ports") or []) != (after.get("ports") or []):
+        yield Reason(kind="port", text=f"ports {_signed(former, latter)}".rstrip())
+
+
+def _port_texts(definition: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"{port.get('published') or '*'}:{port.get('target')}/{port.get('protocol') or 'tcp'}": port
+        for port in definition.get("ports") or ()
+    }
+
+
+def _deployment(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Reason]:
+    if replicas(before) != replicas(after):
+        yield Reason(kind="replicas", text=f"replicas {replicas(before)} -> {replicas(after)}")
+    if _without_replicas(before) != _without_replicas(after):
+        yield Reason(kind="definition", text="deploy")
+
+
+def _without_replicas(definition: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _mapping(definition.get("deploy")).items() if key != "replicas"}
 
 
 def _definition(host: HostManifest, service: str) -> dict[str, Any]:
-    """The service as Compose has it, without our own labels and what a replacement does not depend on."""
-    definition = {
-        key: value
-        for key, value in host.compose["services"][service].items()
-        if key not in ("depends_on", "profiles")
-    }
-    own = {
-        key: value for key, value in _mapping(definition.get("labels")).items() if not key.startswith(PREFIX)
-    }
+    """The service as Compose has it, without our own labels."""
+    definition: dict[str, Any] = host.compose["services"][service]
+    given = _mapping(definition.get("labels"))
+    own = {key: value for key, value in given.items() if not key.startswith(PREFIX)}
     return {**definition, "labels": own}
+
+
+def _by_target(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(mount.get("target")): mount for mount in definition.get("volumes") or ()}
 
 
 def _mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -58,7 +215,7 @@ def _mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(value or {})
 
 
-def _names(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+def _signed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     added = [f"+{name}" for name in sorted(set(after) - set(before))]
     changed = [f"~{name}" for name in sorted(set(after) & set(before)) if after[name] != before[name]]
     removed = [f"-{name}" for name in sorted(set(before) - set(after))]

@@ -117,12 +117,23 @@ class Home:
             next="name another with --home DIR",
         )
 
+    @property
+    def _binding_key(self) -> Path:
+        return self.keys / "binding.key"
+
+    def known_binding_key(self) -> bytes:
+        """The same key for who only looks: empty where none was made yet, and none is made."""
+        try:
+            return self._binding_key.read_bytes()
+        except OSError:
+            return b""
+
     def binding_key(self) -> bytes:
         """The key under which this home tells values of hosts apart; made once, whoever comes first.
 
         Empty where it cannot be made, as on a full disk: only a service that takes such values needs it.
         """
-        path = self.keys / "binding.key"
+        path = self._binding_key
         try:
             if not path.exists():
                 aside = path.with_name(f"{path.name}.{secrets.token_hex(6)}")

@@ -1,73 +1,60 @@
 """`plan`: what a deploy of this commit would do, computed without touching anything.
 
-A pure comparison of two Manifests: the one this commit leads to and the one that is deployed by the log. An
-image that was never pinned here cannot be resolved without asking an engine or a registry, so it is shown
-as written and its service counts as changed. Everything is sorted; the same input gives the same bytes.
+The Manifest that this commit leads to is compared with the one that the log says is deployed, or with that
+of another commit; what follows for each container is the converger's own plan (`foretell`). An image that
+was never pinned here cannot be resolved without asking an engine or a registry, so it is shown as written
+and its service counts as changed. Everything is sorted; the same input gives the same bytes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from controller.differences import describe_change
+from controller.changes import SIGNS, Action, Change, Comparison, Outage
 from controller.permitting import Permits
+from controller.plan_filters import Filters, view
+from controller.steps import Image, PlanPhase, steps_of
 from events.kernel.canonical import digest_of
-from events.kernel.errors import UserError, error_code
 from events.manifest import ImagePin
 from gitops.manifest import complete, unpinned
+from projections.converge.foresight import Known, foretell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from events.manifest import HostManifest, Manifest
+    from events.manifest import Manifest
     from gitops.manifest import Draft
+    from projections.converge.plan import JobKey
 
-SERVICE_UNKNOWN = error_code("service-unknown", "The project has no service of this name.")
+__all__ = [
+    "DEPLOYED",
+    "SIGNS",
+    "Action",
+    "Baseline",
+    "Change",
+    "PlanPhase",
+    "Preview",
+    "baseline_of",
+    "preview",
+    "stand_ins",
+]
 
-Action = Literal["create", "replace", "remove", "keep"]
-SIGNS: dict[Action, str] = {"create": "+", "replace": "~", "remove": "-", "keep": "="}
-_ROLE_RANK = {"db": 0, "cache": 1, "gateway": 9}  # data first, traffic last, all others between
-_ANY_ROLE_RANK = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What would become of one service on one host."""
-
-    host: str
-    service: str
-    action: Action
-    reason: str
-
-    def as_json(self) -> dict[str, str]:
-        """The object that `plan --format json` prints."""
-        return {"host": self.host, "service": self.service, "action": self.action, "reason": self.reason}
+DEPLOYED = "what is deployed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanPhase:
-    """One step of the plan."""
+class Baseline:
+    """What a plan is compared with."""
 
-    id: str
-    kind: Literal["deploy", "health_check"]
-    services: tuple[str, ...]
-    hosts: tuple[str, ...]
-    description: str
-    depends_on: tuple[str, ...]
-    changes: tuple[Change, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `plan --format json` prints."""
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "services": list(self.services),
-            "hosts": list(self.hosts),
-            "description": self.description,
-            "depends_on": list(self.depends_on),
-            "metadata": {"changes": [change.as_json() for change in self.changes]},
-        }
+    manifest: Manifest | None  # None: nothing
+    name: str = DEPLOYED  # for people
+    revision: str | None = None  # None: what is deployed
+    jobs: frozenset[JobKey] = frozenset()  # that succeeded
+    stale: Mapping[str, Mapping[str, tuple[str, ...]]] = field(
+        default_factory=dict[str, "Mapping[str, tuple[str, ...]]"]
+    )
+    """`{host: {service: env files of the host that changed since its containers were made}}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +66,16 @@ class Preview:
     version: str
     revision: str
     digest: str | None  # None while an image is not pinned yet
-    services: tuple[str, ...]  # the filter; empty: all
+    against: str  # what it is compared with, for people
+    against_revision: str | None  # None: what is deployed
+    filters: Filters
     hosts: tuple[str, ...]
     phases: tuple[PlanPhase, ...]
     changes: tuple[Change, ...]
+    outages: tuple[Outage, ...]
     unpinned: tuple[str, ...]  # references that a deploy would resolve
     findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what else somebody should know before
     host_variables: Mapping[str, tuple[str, ...] | None] = field(
         default_factory=dict[str, "tuple[str, ...] | None"]
     )
@@ -95,6 +86,16 @@ class Preview:
     def has_changes(self) -> bool:
         """Whether a deploy would touch any container."""
         return any(change.action != "keep" for change in self.changes)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The filter by services; empty: all."""
+        return self.filters.services
+
+    @property
+    def removals(self) -> tuple[Change, ...]:
+        """What goes for good."""
+        return tuple(change for change in self.changes if change.action == "remove")
 
     def as_json(self) -> dict[str, Any]:
         """The object that `plan --format json` prints; its keys are a published contract."""
@@ -114,6 +115,12 @@ class Preview:
                 path: None if names is None else list(names) for path, names in self.host_variables.items()
             },
             "refused": list(self.refused),
+            "against": self.against_revision,
+            "filters": self.filters.as_json(),
+            "outages": [outage.as_json() for outage in self.outages],
+            "removals": [change.as_json() for change in self.removals],
+            "notes": list(self.notes),
+            "has_changes": self.has_changes,
         }
 
 
@@ -121,37 +128,62 @@ def preview(
     made: Draft,
     *,
     pins: Mapping[str, ImagePin],
-    deployed: Manifest | None,
     revision: str,
-    only: Sequence[str] = (),
+    against: Baseline | None = None,
+    filters: Filters | None = None,
     permits: Permits | None = None,
     host_variables: Mapping[str, tuple[str, ...] | None] | None = None,
 ) -> Preview:
-    """Compare what `made` would run with what is deployed.
+    """Compare what `made` would run with a baseline, nothing unless given.
 
-    `pins` may lack references that were never pinned here. `only` keeps the phases of these services.
-    `host_variables` is what env files on this machine hold. Raises UserError `service-unknown`.
+    `pins` may lack references that were never pinned here. `filters` shows a part of it.
+    `host_variables` is what env files on this machine hold. Raises UserError as `plan_filters.view` does, and
+    `manifest-empty`.
     """
+    baseline, chosen = against or Baseline(manifest=None), filters or Filters()
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
-    _check_known(wanted, only)
-    changes = tuple(_changes(wanted, deployed))
-    kept = tuple(one for one in changes if not only or one.service in only)
+    known = Known(succeeded_jobs=baseline.jobs, stale=baseline.stale)
+    comparison = Comparison(
+        wanted=wanted,
+        before=baseline.manifest,
+        plans=foretell(wanted, baseline.manifest, known),
+        origins=made.origins,
+        stale=baseline.stale,
+    )
+    shown = view(steps_of(wanted, _images(made, pins)), chosen, wanted=wanted, before=baseline.manifest)
+    changes = tuple(one for one in comparison.changes() if (one.host, one.service) in shown.pairs)
     return Preview(
         project=made.project,
         environment=made.environment,
         version=made.version,
         revision=revision,
         digest=None if unresolved else wanted.digest,
-        services=tuple(sorted(only)),
+        against=baseline.name,
+        against_revision=baseline.revision,
+        filters=chosen,
         hosts=tuple(sorted(wanted.hosts)),
-        phases=tuple(_phases(wanted, kept, only=only)),
-        changes=kept,
+        phases=tuple(phase.with_changes(changes) for phase in shown.phases),
+        changes=changes,
+        outages=comparison.outages(changes),
         unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
+        notes=tuple(comparison.notes()),
         host_variables=host_variables or {},
         refused=(permits or Permits()).refused(wanted, unset_variables=made.unset_variables),
     )
+
+
+def baseline_of(made: Draft, *, pins: Mapping[str, ImagePin], revision: str) -> Baseline:
+    """Another commit as the baseline, as if it were deployed and its jobs had succeeded."""
+    manifest = complete(made, {**pins, **stand_ins(unpinned(made, pins))})
+    jobs = frozenset(
+        (host, name, service.hash)
+        for host, content in manifest.hosts.items()
+        for name, service in content.services.items()
+        if service.job is not None
+    )
+    return Baseline(manifest=manifest, name=f"commit {revision[:12]}", revision=revision, jobs=jobs)
 
 
 def stand_ins(references: Iterable[str]) -> dict[str, ImagePin]:
@@ -161,71 +193,15 @@ def stand_ins(references: Iterable[str]) -> dict[str, ImagePin]:
     }
 
 
-def _check_known(wanted: Manifest, only: Iterable[str]) -> None:
-    known = {name for host in wanted.hosts.values() for name in host.services}
-    for name in only:
-        if name not in known:
-            raise UserError(
-                SERVICE_UNKNOWN,
-                f"no service {name!r}",
-                why=f"known services: {', '.join(sorted(known))}",
-                next="name some of them with --services A,B",
-            )
-
-
-def _changes(wanted: Manifest, deployed: Manifest | None) -> Iterable[Change]:
-    before = {} if deployed is None else dict(deployed.hosts)
-    for host in sorted({*wanted.hosts, *before}):
-        yield from _host_changes(host, wanted.hosts.get(host), before.get(host))
-
-
-def _host_changes(host: str, wanted: HostManifest | None, before: HostManifest | None) -> Iterable[Change]:
-    new = {} if wanted is None else wanted.services
-    old = {} if before is None else before.services
-    for name in sorted({*new, *old}):
-        if name not in new:
-            yield Change(host=host, service=name, action="remove", reason="not in the project any more")
-        elif name not in old:
-            yield Change(host=host, service=name, action="create", reason="new")
-        elif new[name].hash == old[name].hash:
-            yield Change(host=host, service=name, action="keep", reason="unchanged")
-        elif wanted is not None and before is not None:
-            reason = describe_change(name, old=before, new=wanted)
-            yield Change(host=host, service=name, action="replace", reason=reason)
-
-
-def _phases(wanted: Manifest, changes: tuple[Change, ...], *, only: Sequence[str]) -> Iterable[PlanPhase]:
-    """One deploy phase a role, data first and gateways last, then one look at everything's health."""
-    placed: dict[str, set[tuple[str, str]]] = {}
-    for host, content in wanted.hosts.items():
-        for name, service in content.services.items():
-            if not only or name in only:
-                placed.setdefault(service.role, set()).add((host, name))
-    earlier: list[str] = []
-    for role in sorted(placed, key=lambda role: (_ROLE_RANK.get(role, _ANY_ROLE_RANK), role)):
-        services = tuple(sorted({name for _host, name in placed[role]}))
-        phase = PlanPhase(
-            id=f"DEPLOY_{_upper(role)}",
-            kind="deploy",
-            services=services,
-            hosts=tuple(sorted({host for host, _name in placed[role]})),
-            description=f"Bring {', '.join(services)} to this version",
-            depends_on=tuple(earlier[-1:]),
-            changes=tuple(one for one in changes if one.service in services),
-        )
-        earlier.append(phase.id)
-        yield phase
-    everything = {pair for pairs in placed.values() for pair in pairs}
-    if everything:
-        yield PlanPhase(
-            id="HEALTH_CHECK",
-            kind="health_check",
-            services=tuple(sorted({name for _host, name in everything})),
-            hosts=tuple(sorted({host for host, _name in everything})),
-            description="Wait until every service is up by its gate",
-            depends_on=tuple(sorted(earlier)),
-        )
-
-
-def _upper(role: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in role.upper())
+def _images(made: Draft, pins: Mapping[str, ImagePin]) -> Sequence[Image]:
+    """The images that the project makes itself."""
+    built = [
+        Image(service=name, ref=build.ref, source="built-here", known=build.ref in pins)
+        for name, build in made.builds.items()
+    ]
+    awaited = [
+        Image(service=name, ref=ref, source="awaited-from-ci", known=ref in pins)
+        for name, ref in made.images.items()
+        if ref in made.awaited
+    ]
+    return [*built, *awaited]

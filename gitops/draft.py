@@ -75,6 +75,7 @@ class Draft:
     awaited: frozenset[str]  # references that the project's CI pushes
     image_policy: ImagePolicy
     blobs: dict[str, bytes]  # mounted files by digest
+    origins: dict[str, dict[str, str]]  # {service: {path in the container: path in the repository}}
     inputs: dict[str, str | None]
     renderer: str
     unset_variables: tuple[str, ...]  # rendered blank, sorted
@@ -206,6 +207,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
         awaited=_awaited(configuration, rendered_services, builds),
         image_policy=image_policy(configuration),
         blobs=dict(sorted(collector.blobs.items())),
+        origins=collector.origins,
         inputs=inputs_of(tree, paths),
         renderer=renderer(),
         unset_variables=rendered.unset_variables,

@@ -39,6 +39,8 @@ class Collector:
     blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])  # by digest
     looked_for: set[str] = field(default_factory=set[str])
     findings: set[Finding] = field(default_factory=set[Finding])
+    origins: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """Where in the repository a mount comes from, `{service: {path in the container: path}}`: for telling."""
     _sources: dict[str, str] = field(default_factory=dict[str, str])
     _total_bytes: int = 0
 
@@ -69,6 +71,10 @@ class Collector:
         self.looked_for.add(path)
         entry = readable(path, self.tree.entry(path), max_bytes=MAX_FILE_BYTES)
         return self._collected(path, entry)
+
+    def note(self, service: str, *, target: str, origin: str) -> None:
+        """Remember what a person would edit to change what `service` sees at `target`."""
+        self.origins.setdefault(service, {})[target] = origin
 
     def generated(self, name: str, content: bytes) -> str:
         """The bind source for a file that the Compose file itself holds."""

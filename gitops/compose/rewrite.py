@@ -114,6 +114,8 @@ def _volume(
         return volume
     path = _path(source)
     place, committed = collector.mounted(path, key=key, state=path in state)
+    if committed:
+        collector.note(service, target=str(volume.get("target")), origin=path)
     options = {**volume.get("bind", {}), "create_host_path": not committed}
     rewritten = {**volume, "source": _escaped(place), "bind": options}
     return {**rewritten, "read_only": True} if committed else rewritten
@@ -129,7 +131,9 @@ def _files(rendered: Rendered, collector: Collector, service: str, section: str)
             key = f"services.{service}.{section}"
             message = f"uid, gid and mode of {name} are not applied; the file is readable by everyone"
             collector.findings.add(Finding(code=FindingCode.FILE_MODE_IGNORED, message=message, key=key))
-        mounts.append(_read_only_bind(source, _target(section, name, str(use.get("target", "")))))
+        target = _target(section, name, str(use.get("target", "")))
+        collector.note(service, target=target, origin=_origin(rendered, section, name))
+        mounts.append(_read_only_bind(source, target))
     return mounts
 
 
@@ -149,6 +153,12 @@ def _file_source(rendered: Rendered, collector: Collector, section: str, name: s
             next="give it file:, content: or environment:",
         )
     return _escaped(collector.file(_path(file))) if file.startswith(COMMIT_PREFIX) else str(file)
+
+
+def _origin(rendered: Rendered, section: str, name: str) -> str:
+    """What a person edits to change a config or secret: its file, or its entry in the Compose file."""
+    file = str(rendered.document.get(section, {}).get(name, {}).get("file") or "")
+    return _path(file) if file.startswith(COMMIT_PREFIX) else f"{section}.{name}"
 
 
 def _path(text: str) -> str:

@@ -29,6 +29,8 @@ MANIFEST_EMPTY = error_code(
 )
 
 HOST_ENV_CHANGED = "an env file of the host changed"
+SHARES_WITH = "shares with"
+CONTAINER_NUMBER = "com.docker.compose.container-number"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
@@ -81,7 +83,8 @@ def plan(content: HostManifest, containers: Iterable[Container], question: Quest
             question, name, service=service, definition=definitions.get(name, {}), present=ours.get(name, [])
         )
     ]
-    operations = _with_sharers(operations, definitions, ours)
+    living = {name: group for name, group in ours.items() if _is_lasting(content, name)}
+    operations = _with_sharers(operations, definitions, living)
     operations += _orphans(content, operations, ours=ours, question=question)
     return HostPlan(host=question.host, operations=tuple(operations))
 
@@ -196,22 +199,50 @@ def _with_sharers(
     definitions: Mapping[str, Mapping[str, Any]],
     ours: Mapping[str, list[Container]],
 ) -> list[Operation]:
-    """Whoever lives in a namespace or volumes of a container that goes is replaced with it, to any depth."""
-    current = {(o.service, o.kind): o for o in operations}
-    moving = {o.service for o in operations if o.kind in UP_KINDS}
-    grown = True
-    while grown:
-        grown = False
-        for (name, kind), operation in list(current.items()):
-            provider = next((p for p in shared_with(definitions.get(name, {})) if p in moving), None)
-            if provider is None or kind not in {"keep", "start"}:
-                continue
-            del current[name, kind]
-            going = ours.get(name, [])
-            current[name, "replace"] = _replacement(operation.host, name, going, f"shares with {provider}")
-            moving.add(name)
-            grown = True
-    return sorted(current.values(), key=lambda o: (o.service, o.kind))
+    """Whoever lives in a namespace or volumes of a container that goes is replaced with it, to any depth.
+
+    Compose takes the container with the lowest number, so one that joins the others moves nobody.
+    """
+    host = next((operation.host for operation in operations), "")
+    moving = {o.service for o in operations if _moves(o, ours.get(o.service, ()))}
+    settled = {o.service for o in operations if o.kind in {"replace", "run_job"}}
+    waiting = set(ours) - settled
+    joined: list[Operation] = []
+    while found := _next_sharer(waiting, moving, definitions):
+        name, provider = found
+        waiting.discard(name)
+        moving.add(name)
+        joined.append(_replacement(host, name, ours[name], f"{SHARES_WITH} {provider}"))
+    replaced = {operation.service for operation in joined}
+    kept = [operation for operation in operations if operation.service not in replaced]
+    return sorted([*kept, *joined], key=lambda o: (o.service, o.kind))
+
+
+def _is_lasting(content: HostManifest, name: str) -> bool:
+    """Whether the Manifest wants it to run for good."""
+    service = content.services.get(name)
+    return service is not None and service.job is None
+
+
+def _next_sharer(
+    waiting: Collection[str], moving: Collection[str], definitions: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str] | None:
+    """The first service that lives in one that moves, with that one."""
+    for name in sorted(waiting):
+        provider = next((one for one in shared_with(definitions[name]) if one in moving), None)
+        if provider is not None:
+            return name, provider
+    return None
+
+
+def _moves(operation: Operation, present: Iterable[Container]) -> bool:
+    """Whether the container of a service that others share is another one afterwards.
+
+    One that is missing may have been the shared one, unless the first is still there.
+    """
+    if operation.kind == "create":
+        return all(container.labels.get(CONTAINER_NUMBER) != "1" for container in present)
+    return operation.kind == "replace"
 
 
 def shared_with(definition: Mapping[str, Any]) -> tuple[str, ...]:

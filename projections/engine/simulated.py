@@ -222,6 +222,7 @@ class SimulatedEngine:
             if world.ignores_up:
                 return
             compose.refuse_missing_images(world, app, services)
+            compose.refuse_homeless(app, services)
             if world.volume_question:
                 raise compose.compose_failed("", world.volume_question)
             steps = compose.plan_up(world, app, services, now=self._clock.monotonic())
@@ -281,7 +282,9 @@ class SimulatedEngine:
             made_as = name if step.kind == "create" else f"{container_id[:12]}_{name}"
             with self.turn() as world:
                 now = self._clock.now().timestamp()
-                made = compose.make_replica(world, app, step.service, made_as, created_at=now)
+                made = compose.make_replica(
+                    world, app, step.service, made_as, created_at=now, replaces=container_id
+                )
             self._moment("up-made", made_as)
             if step.kind == "recreate":
                 with self.turn() as world:

@@ -85,9 +85,24 @@ def refuse_missing_images(world: World, app: App, services: Sequence[str]) -> No
             raise compose_failed(service, f"Error response from daemon: No such image: {image}")
 
 
+def refuse_homeless(app: App, services: Sequence[str]) -> None:
+    """Raise OutsideError `compose-failed` for a service that lives in one which was not asked for."""
+    for service in services:
+        for home in _providers(app.document["services"][service]):
+            if home not in services:
+                raise compose_failed(service, f"cannot share namespaces with {home}: container missing")
+
+
 def plan_up(world: World, app: App, services: Sequence[str], *, now: float) -> list[UpStep]:
-    """What `up` does, service by service in the order given."""
-    return [step for service in services for step in _plan_service(world, app, service, now=now)]
+    """What `up` does, service by service in the order given, providers before those who live in them."""
+    steps: list[UpStep] = []
+    moving: set[str] = set()
+    for service in _providers_first(app, services):
+        own = _plan_service(world, app, service, moving=moving, now=now)
+        if any(step.kind in {"create", "recreate"} and _is_first(world, app, step) for step in own):
+            moving.add(service)
+        steps += own
+    return steps
 
 
 def predict(world: World, app: App, services: Sequence[str], *, now: float) -> Prediction:
@@ -107,16 +122,22 @@ def predict(world: World, app: App, services: Sequence[str], *, now: float) -> P
     )
 
 
-def make_replica(world: World, app: App, service: str, name: str, *, created_at: float) -> SimulatedContainer:
-    """A container of a service, not started. Raises OutsideError `compose-failed` for a taken name."""
+def make_replica(
+    world: World, app: App, service: str, name: str, *, created_at: float, replaces: str = ""
+) -> SimulatedContainer:
+    """A container of a service, not started; it gets the number of the one, by id, that it `replaces`.
+
+    Raises OutsideError `compose-failed` for a taken name.
+    """
     definition = app.document["services"][service]
     if holder := world.holder(name):
         words = f'Conflict. The container name "/{name}" is already in use by container "{holder.id}"'
         raise compose_failed(service, f"Error response from daemon: {words}")
+    former = world.containers.get(replaces)
     found = {
         **_labels(app, service),
-        CONFIG_HASH: _config_hash(definition),
-        _NUMBER: str(_next_number(world, app, service)),
+        CONFIG_HASH: _config_hash(world, app, service),
+        _NUMBER: former.labels.get(_NUMBER, "1") if former else str(_next_number(world, app, service)),
         ONE_OFF: "False",
     }
     made = _make(world, app, service, name, found, created_at=created_at)
@@ -158,11 +179,12 @@ def compose_failed(service: str, words: str) -> OutsideError:
     )
 
 
-def _plan_service(world: World, app: App, service: str, *, now: float) -> list[UpStep]:
+def _plan_service(world: World, app: App, service: str, *, moving: set[str], now: float) -> list[UpStep]:
     definition = app.document["services"][service]
-    mark, wanted = _config_hash(definition), _replicas(definition)
+    mark, wanted = _config_hash(world, app, service), _replicas(definition)
     mine = world.replicas(service, compose_project=app.compose_project)
-    old = [one for one in mine if one.labels.get(CONFIG_HASH) != mark]
+    homeless = any(provider in moving for provider in _providers(definition))
+    old = [one for one in mine if homeless or one.labels.get(CONFIG_HASH) != mark]
     same = [one for one in mine if one not in old]
     surplus = max(len(mine) - wanted, 0)
     gone, replaced = old[:surplus], old[surplus:]
@@ -206,10 +228,52 @@ def _labels(app: App, service: str) -> dict[str, str]:
     return {**texts, COMPOSE_PROJECT: app.compose_project, COMPOSE_SERVICE: service}
 
 
-def _config_hash(definition: Mapping[str, Any]) -> str:
-    """A hash over what Compose hashes."""
+def _config_hash(world: World, app: App, service: str) -> str:
+    """A hash over what Compose hashes; a service that is lived in stands there as its first container."""
+    definition = app.document["services"][service]
     hashed = {key: value for key, value in definition.items() if key not in _UNHASHED}
+    homes = {name: _first(world, app, name) for name in _providers(definition)}
+    if homes:
+        hashed["homes"] = homes
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+
+
+def _providers(definition: Mapping[str, Any]) -> list[str]:
+    """The services whose container this one is made in: their namespaces or their volumes."""
+    texts = [str(definition.get(key) or "") for key in ("network_mode", "ipc", "pid")]
+    found = [text.removeprefix("service:") for text in texts if text.startswith("service:")]
+    volumes: Iterable[str] = definition.get("volumes_from") or ()
+    return [*found, *(one.split(":")[0] for one in volumes if not one.startswith("container:"))]
+
+
+def _providers_first(app: App, services: Sequence[str]) -> list[str]:
+    """The services in an order that Compose can resolve. Raises OutsideError `compose-failed`."""
+    ordered: list[str] = []
+    left = list(services)
+    while left:
+        ready = next((one for one in left if not _awaited_homes(app, one, left)), None)
+        if ready is None:
+            raise compose_failed(left[0], "dependency cycle detected")
+        left.remove(ready)
+        ordered.append(ready)
+    return ordered
+
+
+def _awaited_homes(app: App, service: str, left: Sequence[str]) -> bool:
+    return any(home in left for home in _providers(app.document["services"][service]))
+
+
+def _first(world: World, app: App, service: str) -> str:
+    """The id of the replica with the lowest number; empty when there is none."""
+    mine = world.replicas(service, compose_project=app.compose_project)
+    found = min(mine, key=lambda one: (int(one.labels.get(_NUMBER, "1")), one.id), default=None)
+    return "" if found is None else found.id
+
+
+def _is_first(world: World, app: App, step: UpStep) -> bool:
+    """Whether a step makes or takes the place of the container that others live in."""
+    first = _first(world, app, step.service)
+    return first in {"", step.container}
 
 
 def _replicas(definition: Mapping[str, Any]) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.plan import as_text
-from controller.preview import Preview, preview, stand_ins
+from cli.plan_text import as_text
+from controller.plan_filters import Filters
+from controller.preview import Baseline, Preview, preview, stand_ins
 from events.kernel.errors import UserError
 from events.manifest import ImagePin, Manifest
 from gitops.manifest import Draft, complete, draft, unpinned
@@ -55,7 +56,8 @@ def plan(folder: Path, before: str | None, after: str, *only: str) -> Preview:
     deployed = None if before is None else completed(drafted(folder, "before", before))[0]
     made = drafted(folder, "after", after)
     pins = completed(made)[1]
-    return preview(made, pins=pins, deployed=deployed, revision="c1", only=only)
+    filters = Filters(services=only)
+    return preview(made, pins=pins, against=Baseline(manifest=deployed), revision="c1", filters=filters)
 
 
 def reasons(shown: Preview) -> dict[str, str]:
@@ -89,7 +91,7 @@ def test_nothing_changes_when_nothing_changed(folder: Path) -> None:
         (
             "  front: {}",
             "  front: {driver_opts: {com.docker.network.driver.mtu: '1400'}}",
-            "a network or volume",
+            "the network front is made anew: its options differ",
         ),
     ],
 )
@@ -111,7 +113,7 @@ def test_a_service_that_left_is_removed(folder: Path) -> None:
 
 def test_an_image_that_was_never_pinned_is_shown_as_written(folder: Path) -> None:
     made = drafted(folder, "after", BASE)
-    shown = preview(made, pins={}, deployed=None, revision="c1")
+    shown = preview(made, pins={}, revision="c1")
     assert shown.unpinned == ("web:1", "worker:1")
     assert shown.digest is None
 
@@ -120,14 +122,14 @@ def test_an_image_that_means_other_bytes_is_a_change(folder: Path) -> None:
     made = drafted(folder, "after", BASE)
     deployed, pins = completed(made)
     moved = {**pins, "web:1": ImagePin(ref="web:1", pin=f"sha256:{'9' * 64}", pin_kind="image-id")}
-    shown = preview(made, pins=moved, deployed=deployed, revision="c1")
+    shown = preview(made, pins=moved, against=Baseline(manifest=deployed), revision="c1")
     assert reasons(shown)["replace web"] == "image web:1 means other bytes now"
 
 
 def test_phases_go_from_data_to_gateway(folder: Path) -> None:
     compose = "services: {web: {image: w}, db: {image: d}, proxy: {image: p}}\n"
     made = drafted(folder, "after", compose, project=ROLES)
-    shown = preview(made, pins=completed(made)[1], deployed=None, revision="c1")
+    shown = preview(made, pins=completed(made)[1], revision="c1")
     assert [(phase.id, phase.services, phase.depends_on) for phase in shown.phases] == [
         ("DEPLOY_DB", ("db",), ()),
         ("DEPLOY_APP", ("web",), ("DEPLOY_DB",)),

@@ -1,0 +1,224 @@
+"""What becomes of each service on each host, in the words of `plan`: an action, its reasons, and an outage.
+
+The actions come from the converger's own plan; the reasons are looked up beside it. An outage is foretold
+for every container that has to end before its successor can begin, which with the rollout of this version is
+each one that is replaced; what would force that with any rollout is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from controller.differences import Reason, reasons_of
+from projections.converge.conflicts import replicas
+from projections.converge.plan import HOST_ENV_CHANGED, SHARES_WITH, shared_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from events.manifest import HostManifest, Manifest
+    from projections.converge.operations import HostPlan, Operation, OperationKind
+
+Action = Literal["create", "replace", "remove", "keep", "run", "start"]
+SIGNS: dict[Action, str] = {
+    "create": "+",
+    "replace": "~",
+    "remove": "-",
+    "keep": "=",
+    "run": "+",
+    "start": "~",
+}
+STOP_FIRST = "this version ends a container before the next one begins"
+_ACTIONS: dict[OperationKind, Action] = {
+    "create": "create",
+    "replace": "replace",
+    "remove": "remove",
+    "keep": "keep",
+    "run_job": "run",
+    "start": "start",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What would become of one service on one host."""
+
+    host: str
+    service: str
+    action: Action
+    reasons: tuple[Reason, ...]
+    containers: int = 0  # how many there are now that it concerns
+
+    @property
+    def reason(self) -> str:
+        """All reasons in one line."""
+        return "; ".join(reason.text for reason in self.reasons)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `plan --format json` prints."""
+        return {
+            "host": self.host,
+            "service": self.service,
+            "action": self.action,
+            "reason": self.reason,
+            "reasons": [reason.as_json() for reason in self.reasons],
+            "containers": self.containers,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A service that does not answer for a while, because its container ends before the next one begins."""
+
+    host: str
+    service: str
+    causes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `plan --format json` prints."""
+        return {"host": self.host, "service": self.service, "causes": list(self.causes)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two Manifests, the plans between them, and what helps to give reasons."""
+
+    wanted: Manifest
+    before: Manifest | None
+    plans: Mapping[str, HostPlan]
+    origins: Mapping[str, Mapping[str, str]]  # {service: {path in the container: path in the repository}}
+    stale: Mapping[str, Mapping[str, tuple[str, ...]]]  # {host: {service: env files of the host}}
+
+    def changes(self) -> tuple[Change, ...]:
+        """Every service on every host, sorted."""
+        found = [
+            Change(
+                host=host,
+                service=operation.service,
+                action=self._action(operation),
+                reasons=self._reasons(operation),
+                containers=len(operation.containers),
+            )
+            for host, plan in self.plans.items()
+            for operation in plan.operations
+        ]
+        return tuple(sorted(found, key=lambda one: (one.host, one.service, one.action)))
+
+    def _action(self, operation: Operation) -> Action:
+        """The action; a service that is replaced and scaled to none at once is gone."""
+        if operation.kind == "replace":
+            definition = self.wanted.hosts[operation.host].compose["services"][operation.service]
+            return "replace" if replicas(definition) else "remove"
+        return _ACTIONS[operation.kind]
+
+    def outages(self, changes: Iterable[Change]) -> tuple[Outage, ...]:
+        """What does not answer for a while."""
+        return tuple(
+            Outage(host=one.host, service=one.service, causes=self._causes(one.host, one.service))
+            for one in changes
+            if one.action == "replace" and one.containers
+        )
+
+    def notes(self) -> Iterable[str]:
+        """What a deploy would not do although somebody might expect it."""
+        before = self.before
+        if before is not None and before.compose_project != self.wanted.compose_project:
+            yield (
+                f"the Compose project was {before.compose_project} and is {self.wanted.compose_project} now: "
+                "what runs under the old name is left as it is"
+            )
+        yield from self._restarts()
+
+    def _restarts(self) -> Iterable[str]:
+        """`depends_on: restart: true`, which this version does not follow."""
+        for host, plan in self.plans.items():
+            moved = {one.service for one in plan.of("replace", "create")}
+            for one in plan.of("keep"):
+                for needed in sorted(_restarts_with(self.wanted.hosts[host], one.service) & moved):
+                    yield (
+                        f"{host}/{one.service} asks to be restarted with {needed} "
+                        "(depends_on, restart: true); this version leaves it running"
+                    )
+
+    def _reasons(self, operation: Operation) -> tuple[Reason, ...]:
+        name, new = operation.service, self.wanted.hosts.get(operation.host)
+        if operation.kind == "keep":
+            job = operation.reason if _is_job(new, name) else "unchanged"
+            return (Reason(kind="unchanged", text=job),)
+        if operation.kind == "remove":
+            return (self._removal(operation, new),)
+        if operation.reason == HOST_ENV_CHANGED:
+            paths = self.stale.get(operation.host, {}).get(name, ())
+            texts = [f"env file {path} of the host changed" for path in paths] or [HOST_ENV_CHANGED]
+            return tuple(Reason(kind="host-env", text=text) for text in texts)
+        if operation.reason.startswith(SHARES_WITH):
+            return (Reason(kind="shares-with", text=operation.reason),)
+        return self._arrival(operation, self._before(operation.host), new)
+
+    def _arrival(
+        self, operation: Operation, old: HostManifest | None, new: HostManifest | None
+    ) -> tuple[Reason, ...]:
+        """Why a container, or the run of a job, comes."""
+        name = operation.service
+        if old is None or new is None or name not in old.services:
+            return (Reason(kind="new", text="new"),)
+        same = old.services[name].hash == new.services[name].hash
+        if same and operation.kind == "run_job":
+            return (Reason(kind="job", text="this very job has not succeeded yet"),)
+        if operation.kind == "create" and old.services[name].job is not None:
+            return (Reason(kind="new", text="a job before, a service now"),)
+        found = reasons_of(name, old=old, new=new, origins=self.origins.get(name, {}))
+        return tuple(one for one in found if one.kind == "replicas") or found if same else found
+
+    def _removal(self, operation: Operation, new: HostManifest | None) -> Reason:
+        name = operation.service
+        if operation.reason != "orphan":
+            old = self._before(operation.host)
+            if old is None or new is None or name not in old.services or name not in new.services:
+                return Reason(kind="replicas", text=operation.reason)
+            counts = [replicas(one.compose["services"][name]) for one in (old, new)]
+            return Reason(kind="replicas", text=f"replicas {counts[0]} -> {counts[1]}")
+        if new is not None and name in new.services:
+            return Reason(kind="orphan", text="it is a job now")
+        if any(name in content.services for content in self.wanted.hosts.values()):
+            return Reason(kind="orphan", text="not on this host any more")
+        return Reason(kind="orphan", text="not in the project any more")
+
+    def _before(self, host: str) -> HostManifest | None:
+        before = self.before
+        if before is None or before.compose_project != self.wanted.compose_project:
+            return None
+        return before.hosts.get(host)
+
+    def _causes(self, host: str, name: str) -> tuple[str, ...]:
+        """Why the old container has to end first; the rule of this version when nothing else forces it."""
+        definition: Mapping[str, Any] = self.wanted.hosts[host].compose["services"][name]
+        return tuple(_forced(definition)) or (STOP_FIRST,)
+
+
+def _forced(definition: Mapping[str, Any]) -> Iterable[str]:
+    """What two containers of a service cannot have at once, sorted by kind."""
+    for port in definition.get("ports") or ():
+        if port.get("published"):
+            yield f"fixed host port {port['published']}/{port.get('protocol') or 'tcp'}"
+    if definition.get("network_mode") == "host":
+        yield "network of the host"
+    if name := definition.get("container_name"):
+        yield f"container_name {name}"
+    for mount in definition.get("volumes") or ():
+        if mount.get("type") == "volume" and mount.get("source") and not mount.get("read_only"):
+            yield f"volume {mount['source']} with one writer"
+
+
+def _restarts_with(content: HostManifest, name: str) -> set[str]:
+    """The services, those aside whose container it shares, that a service asks to be restarted with."""
+    if _is_job(content, name):
+        return set()
+    definition: Mapping[str, Any] = content.compose["services"][name]
+    needs: Mapping[str, Any] = definition.get("depends_on") or {}
+    return {other for other in needs if needs[other].get("restart")} - set(shared_with(definition))
+
+
+def _is_job(content: HostManifest | None, name: str) -> bool:
+    return content is not None and name in content.services and content.services[name].job is not None

@@ -1,0 +1,102 @@
+"""What a Release will do, said before it runs: the converger's own plan over what the log says is deployed.
+
+`plan` decides for a Release which containers are exchanged, and it decides it here too, on containers as the
+deployed Manifest says they are. So what is foretold and what is done cannot drift apart. (A comparison of two
+Manifests written a second time was dropped: it did not know of shared namespaces.) What an engine alone
+knows is not foretold: drift, containers of others, half-made ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from events import labels
+from events.manifest import HostManifest, Manifest
+from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE, replicas
+from projections.converge.operations import HostPlan
+from projections.converge.plan import CONTAINER_NUMBER, JobKey, Question, plan, plan_removal
+from projections.engine.port import Container
+from projections.engine.sweep import Owner
+
+_SOME_LOG = "foretold"
+_THEN, _NOW = "then", "now"  # stand for keyed digests, of which only the difference counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known beside the two Manifests."""
+
+    succeeded_jobs: frozenset[JobKey] = frozenset()
+    stale: Mapping[str, Collection[str]] = field(default_factory=dict[str, "Collection[str]"])
+    """By host, the services whose env files of the host say something else than when they were made."""
+
+
+def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = None) -> dict[str, HostPlan]:
+    """By host, what a Release of `wanted` does where `deployed` runs as it should.
+
+    Raises UserError `manifest-empty` for a host without any service.
+    """
+    given = known or Known()
+    owner = Owner(project=wanted.project, environment=wanted.environment, log=_SOME_LOG)
+    former = _visible(wanted, deployed)
+    plans: dict[str, HostPlan] = {}
+    for host in sorted({*wanted.hosts, *former}):
+        there = former.get(host)
+        found = [] if there is None else as_deployed(there, owner, wanted.compose_project)
+        content = wanted.hosts.get(host)
+        if content is None:
+            plans[host] = plan_removal(found, host=host, owner=owner)
+            continue
+        stale = given.stale.get(host, ())
+        question = Question(
+            host=host,
+            owner=owner,
+            compose_project=wanted.compose_project,
+            succeeded_jobs=given.succeeded_jobs,
+            known_services=frozenset() if there is None else frozenset(there.services),
+            bound={name: _NOW if name in stale else _THEN for name in content.services},
+        )
+        plans[host] = plan(content, found, question)
+    return plans
+
+
+def _visible(wanted: Manifest, deployed: Manifest | None) -> Mapping[str, HostManifest]:
+    """What of `deployed` a Release sees: nothing when its containers stand under another Compose project."""
+    if deployed is None or deployed.compose_project != wanted.compose_project:
+        return {}
+    return deployed.hosts
+
+
+def as_deployed(content: HostManifest, owner: Owner, compose_project: str) -> list[Container]:
+    """The containers of a host on which all is as `content` says; jobs have none."""
+    return [
+        container
+        for name, service in sorted(content.services.items())
+        if service.job is None
+        for container in _replicas(content, name, owner=owner, compose_project=compose_project)
+    ]
+
+
+def _replicas(content: HostManifest, name: str, *, owner: Owner, compose_project: str) -> Iterable[Container]:
+    service, definition = content.services[name], content.compose["services"][name]
+    for number in range(1, replicas(definition) + 1):
+        yield Container(
+            id=f"{name} {number}",
+            name=str(definition.get("container_name") or f"{compose_project}-{name}-{number}"),
+            image=service.image.ref,
+            image_id="",
+            state="running",
+            health="none",
+            labels={
+                labels.PROJECT: owner.project,
+                labels.ENVIRONMENT: owner.environment,
+                labels.SERVICE: name,
+                labels.SERVICE_HASH: service.hash,
+                labels.LOG: owner.log,
+                labels.HOST_ENV: _THEN,
+                COMPOSE_PROJECT: compose_project,
+                COMPOSE_SERVICE: name,
+                CONTAINER_NUMBER: str(number),
+            },
+        )
