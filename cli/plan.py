@@ -105,6 +105,7 @@ async def previewed(
     from controller.host_names import host_names
     from controller.permitting import Permits
     from controller.preview import preview
+    from controller.providers.table import PROVIDERS
     from controller.recorded import recorded_manifest
     from events.streams import environment_stream
     from gitops.config.policy import allowed_by
@@ -118,6 +119,7 @@ async def previewed(
         environment=environment,
         version="unknown" if worktree else revision,
         given_version=version,
+        providers=PROVIDERS,
     )
     with open_log(settings.home) as log:
         stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))

@@ -17,6 +17,7 @@ from controller.home import Home
 from controller.host_names import host_names
 from controller.permitting import Permits
 from controller.preview import Preview, preview
+from controller.providers.table import PROVIDERS
 from controller.recorded import recorded_manifest
 from controller.repositories import watched
 from controller.targets import choose_environments
@@ -51,7 +52,9 @@ async def preview_branch(
             return [
                 _compared(
                     home,
-                    await draft(tree, config_path=config_path, environment=name, version=revision),
+                    await draft(
+                        tree, config_path=config_path, environment=name, version=revision, providers=PROVIDERS
+                    ),
                     revision,
                     policy,
                 )
