@@ -225,7 +225,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered, providers: Prov
     configuration = prepared.configuration
     rendered = replace(rendered, document=without_empty_ports(rendered.document, prepared.rules))
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
-    outside = rendered.services - rendered_services.keys()
+    outside = rendered.services & external_services(configuration)
     settings = resolve_services(configuration, rendered_services, outside=outside)
     builds = _builds(tree, configuration, rendered_services, settings)
     for name, build in builds.items():

@@ -78,9 +78,8 @@ def service_sections(configuration: Configuration) -> dict[str, ServiceSection]:
 
 def named_services(configuration: Configuration) -> frozenset[str]:
     """The services that take part whatever their profiles are."""
-    modes = configuration.environment.modes
-    containers = {name for name, mode in modes.items() if mode.mode == "container"}
-    return frozenset({*service_sections(configuration), *containers})
+    named = {*service_sections(configuration), *configuration.environment.modes}
+    return frozenset(named) - external_services(configuration)
 
 
 def external_services(configuration: Configuration) -> frozenset[str]:

@@ -44,7 +44,7 @@ class Rendered:
     """What the client made of the project; nothing of this machine is left in it."""
 
     document: dict[str, Any]
-    services: frozenset[str]  # that the project has, those that run outside included
+    services: frozenset[str]  # that the project has, also those that run outside or take no part
     values: dict[str, str]  # of variables that configs and secrets are taken from, and that were asked for
     findings: tuple[Finding, ...]
 
@@ -86,13 +86,13 @@ async def render(request: Request) -> Rendered:
     with temporary() as folder:
         workshop = Workshop(Path(folder), await asyncio.to_thread(find_wall, os.defpath))
         await asyncio.to_thread(workshop.put, request.closure.files)
-        profiles = await _profiles(workshop, request)
+        profiles, known = await _profiles(workshop, request)
         loaded = await _load(workshop, request, profiles)
         document = portable(workshop, loaded.output.document)
         values = await _values(workshop, request, document)
     return Rendered(
         document=document,
-        services=loaded.services,
+        services=loaded.services | known,
         values=values,
         findings=(*_findings(loaded.output.warnings), *loaded.findings),
     )
@@ -126,14 +126,16 @@ async def _load(workshop: Workshop, request: Request, profiles: Sequence[str]) -
     return _Loaded(output=output, services=names, findings=tuple(findings))
 
 
-async def _profiles(workshop: Workshop, request: Request) -> list[str]:
-    """The profiles of the services that are named, sorted."""
-    if not (request.closure.profiles and request.named_services):
-        return []
+async def _profiles(workshop: Workshop, request: Request) -> tuple[list[str], frozenset[str]]:
+    """The profiles of the services that are named, sorted; and all services that have any, named or not."""
+    if not (request.closure.profiles and (request.named_services or request.external)):
+        return [], frozenset()
     everything = await _config(workshop, request, ["*"], "--no-env-resolution", "--no-consistency")
     services: dict[str, Any] = everything.document.get("services", {})
     named = (services.get(name, {}) for name in request.named_services)
-    return sorted({profile for service in named for profile in service.get("profiles", ())})
+    return sorted({profile for service in named for profile in service.get("profiles", ())}), frozenset(
+        services
+    )
 
 
 async def _config(workshop: Workshop, request: Request, profiles: Sequence[str], *more: str) -> Output:
