@@ -158,6 +158,7 @@ async def previewed(
     `given` is allowed beside the operator's policy.
     """
     from controller.planning import Question, answer, state_of
+    from controller.providers.table import PROVIDERS
     from gitops.manifest import draft
 
     revision = found.commit.revision
@@ -167,6 +168,7 @@ async def previewed(
         environment=environment,
         version="unknown" if worktree else revision,
         given_version=version,
+        providers=PROVIDERS,
     )
     against = None
     if base is not None:
@@ -176,6 +178,7 @@ async def previewed(
             environment=environment,
             version=base.commit.revision,
             given_version=version,
+            providers=PROVIDERS,
         )
         against = (other, base.commit.revision)
     state = state_of(settings.home, made)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from controller.home import Home
 from controller.planning import Question, answer, state_of
+from controller.providers.table import PROVIDERS
 from controller.repositories import watched
 from controller.targets import choose_environments
 from gitops.config.load import list_environments
@@ -43,7 +44,9 @@ async def preview_branch(
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
             drafts = [
-                await draft(tree, config_path=config_path, environment=name, version=revision)
+                await draft(
+                    tree, config_path=config_path, environment=name, version=revision, providers=PROVIDERS
+                )
                 for name in choose_environments(known, environments, project=project)
             ]
             return [_compared(home, made, revision, policy) for made in drafts]

@@ -9,6 +9,7 @@ from controller.bootstrap import open_catalogue, open_log
 from controller.building import pins_of_builds
 from controller.decide.state import fold
 from controller.preview import stand_ins
+from controller.providers.table import PROVIDERS
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.streams import environment_stream
@@ -52,7 +53,9 @@ async def document_of(
 
     Raises UserError `host-unknown` and whatever rendering and, when `pinned`, resolving raise.
     """
-    made = await draft(tree, config_path=config_path, environment=environment, version=revision)
+    made = await draft(
+        tree, config_path=config_path, environment=environment, version=revision, providers=PROVIDERS
+    )
     chosen = _choose(sorted(made.hosts), host)
     findings = tuple(str(finding) for finding in made.findings)
     with open_log(home) as log:

@@ -18,6 +18,7 @@ from controller.awaiting import ImagesMissingError
 from controller.building import pin_of_build
 from controller.decide.deploy import Candidate
 from controller.deciding import append_decided
+from controller.providers.table import PROVIDERS
 from events.catalog.environment import ImageBuilt, ImagesRefreshed, ManifestRendered, MovedImage
 from gitops.config.images import ON_DEPLOY
 from gitops.manifest import complete, draft, unpinned
@@ -128,6 +129,7 @@ class _Rendering:
             environment=subject.environment,
             version=subject.revision,
             given_version=subject.version,
+            providers=PROVIDERS,
         )
         if self.refresh is None and made.image_policy.refresh == ON_DEPLOY:
             self.refresh = "policy"

@@ -7,14 +7,14 @@ the same Draft on every machine. Pins come from outside and are put in by `gitop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import FileTree, Gate, Job, WaitCondition
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
-from gitops.compose.closure import Closure, close_over
+from gitops.compose.closure import MAX_FILE_BYTES, Closure, close_over
 from gitops.compose.discover import Discovery, discover
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
@@ -23,14 +23,29 @@ from gitops.compose.rewrite import refuse_left_paths, rewrite
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
 from gitops.config.scalars import checked_version
+from gitops.config.unused import unused_summary
 from gitops.findings import Finding, FindingCode
+from gitops.gateway import equip_gateway, wanted_variables
+from gitops.hostnames import HostNames, host_names, unnamed_hosts
+from gitops.providers import Providers, unused_settings
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
+from gitops.rules import (
+    ENV_FILE_VARIABLE,
+    Rules,
+    env_file_in_tree,
+    rules_of,
+    unused_rules,
+    without_empty_ports,
+)
 from gitops.settings import (
     ImagePolicy,
     ServiceSettings,
+    all_hosts,
+    external_services,
     image_policy,
+    named_services,
+    placed_services,
     resolve_services,
-    service_sections,
 )
 from gitops.source.paths import resolve, shown
 from gitops.source.tree import Tree
@@ -102,6 +117,19 @@ class _Prepared:
     compose_project: str
     version: str
     version_is_fixed: bool  # the same for every commit
+    env_file: str | None  # of the environment, a path of the tree
+    rules: Rules
+    names: HostNames
+    env_looked_for: set[str]  # env files of services that only Compose could name
+
+    def read_env(self, tree: Tree) -> Callable[[str], bytes | None]:
+        """How a render takes an env file that only Compose could name."""
+
+        def read(path: str) -> bytes | None:
+            self.env_looked_for.add(path)
+            return None if tree.entry(path) is None else tree.read(path, max_bytes=MAX_FILE_BYTES)
+
+        return read
 
 
 async def draft(
@@ -111,8 +139,9 @@ async def draft(
     environment: str,
     version: str,
     given_version: str | None = None,
+    providers: Providers | None = None,
 ) -> Draft:
-    """Render `environment` from `tree`.
+    """Render `environment` from `tree`; `providers` know what hosts are called.
 
     Images that the project builds have the tag `given_version`, else the descriptor's `version`, else
     `version`, which is the commit's own. Raises UserError and OutsideError with the codes of `gitops.config`,
@@ -125,6 +154,7 @@ async def draft(
         environment=environment,
         version=version,
         given_version=given_version,
+        providers=providers,
     )
     configuration = prepared.configuration
     rendered = await render(
@@ -132,32 +162,50 @@ async def draft(
             compose_path=prepared.discovery.path,
             closure=prepared.closure,
             compose_project=prepared.compose_project,
-            named_services=sorted(service_sections(configuration)),
+            named_services=sorted(named_services(configuration)),
             variables={
                 "STAGECRAFT_PROJECT": configuration.project.project.name,
                 "STAGECRAFT_ENVIRONMENT": environment,
                 "STAGECRAFT_VERSION": prepared.version,
                 "IMAGE_TAG": prepared.version,
+                **prepared.rules.variables,
             },
+            defaults=prepared.names.variables(placed_services(configuration)),
+            env_file=prepared.env_file,
+            external=external_services(configuration),
+            wanted=wanted_variables(configuration),
+            read=prepared.read_env(tree),
         )
     )
-    return await asyncio.to_thread(_finish, tree, prepared, rendered)
+    return await asyncio.to_thread(_finish, tree, prepared, rendered, providers)
 
 
 def _prepare(
-    tree: Tree, *, config_path: str, environment: str, version: str, given_version: str | None
+    tree: Tree,
+    *,
+    config_path: str,
+    environment: str,
+    version: str,
+    given_version: str | None,
+    providers: Providers | None,
 ) -> _Prepared:
     configuration = load(tree, config_path, environment)
     discovery = discover(tree, configuration.folder)
     own_name = f"{configuration.project.project.name}-{environment}"
     fixed = configuration.environment.version if given_version is None else _given(given_version)
+    env_file = env_file_in_tree(configuration)
+    closure = close_over(tree, discovery.path, env_file=env_file)
     return _Prepared(
         configuration=configuration,
         discovery=discovery,
-        closure=close_over(tree, discovery.path),
+        closure=closure,
         compose_project=configuration.environment.compose_project or own_name,
         version=fixed or version,
         version_is_fixed=fixed is not None,
+        env_file=env_file,
+        rules=rules_of(configuration, port_variables=closure.port_variables),
+        names=host_names(configuration, all_hosts(configuration), providers),
+        env_looked_for=set(),
     )
 
 
@@ -174,16 +222,21 @@ def _given(version: str) -> str:
         ) from error
 
 
-def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
+def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered, providers: Providers | None) -> Draft:
     configuration = prepared.configuration
+    rendered = replace(rendered, document=without_empty_ports(rendered.document, prepared.rules))
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
-    settings = resolve_services(configuration, rendered_services)
+    outside = rendered.services & external_services(configuration)
+    settings = resolve_services(configuration, rendered_services, outside=outside)
     builds = _builds(tree, configuration, rendered_services, settings)
     for name, build in builds.items():
         rendered_services[name]["image"] = build.ref
     collector = Collector(tree=tree, folder=configuration.folder)
     services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
-    placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
+    roles = {name: settings[name].role for name in services}
+    gateway = equip_gateway(configuration, collector, services=services, roles=roles, values=rendered.values)
+    placement = {name: settings[name].hosts for name in services}
+    placed = split(rendered.document, services, placement, addresses=prepared.names.addresses)
     refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
     paths = {
@@ -191,6 +244,7 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
         *prepared.discovery.looked_for,
         *prepared.closure.looked_for,
         *collector.looked_for,
+        *prepared.env_looked_for,
         *_version_inputs(prepared),
         *_build_inputs(configuration, rendered_services, settings, builds),
     }
@@ -217,11 +271,25 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
             *prepared.closure.findings,
             *rendered.findings,
             *sorted(collector.findings, key=str),
+            *_of_rules(prepared, providers),
+            *gateway,
             *placed.findings,
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
             *_permissions(placed.documents.values()),
         ),
     )
+
+
+def _of_rules(prepared: _Prepared, providers: Providers | None) -> list[Finding]:
+    """What of the environment's rules and of the project's network comes to nothing."""
+    configuration, texts = prepared.configuration, tuple(prepared.closure.files.values())
+    used = {ENV_FILE_VARIABLE} if prepared.env_file in prepared.closure.files else set[str]()
+    found = unused_rules(configuration, prepared.rules, texts=texts, used=used)
+    found += unnamed_hosts(prepared.names, placed_services(configuration), texts=texts)
+    if providers is not None:
+        document = configuration.project_document
+        found += unused_summary(document, unused_settings(document, configuration.project, providers))
+    return found
 
 
 def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:

@@ -25,6 +25,12 @@ class FindingCode(StrEnum):
     MOUNT_NOT_IN_COMMIT = "mount-not-in-commit"  # a relative path that becomes a folder kept on the host
     MOUNT_IS_STATE = "mount-is-state"  # `mounts` makes it a writable folder kept on the host
     FILE_MODE_IGNORED = "file-mode-ignored"  # uid, gid or mode of a config or secret
+    ENV_FILE_ABSENT = "env-file-absent"  # the environment's `env_file` is not in the commit
+    DEPENDENCY_EXTERNAL = "dependency-external"  # depends_on or links to a service that runs outside
+    VOLUME_PER_HOST = "volume-per-host"  # a service of several hosts has a volume of its own on each
+    NETWORK_PER_HOST = "network-per-host"  # a network on several hosts is one of its own on each
+    HOST_UNNAMED = "host-unnamed"  # no provider knows an address of a host that others have to reach
+    GATEWAY_SETTING = "gateway-setting"  # a setting of `traefik` that comes to nothing, or to less
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
     NEEDS_PERMISSION = "needs-permission"  # deployed only where controller.yml allows it

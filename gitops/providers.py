@@ -14,6 +14,7 @@ from gitops.config.faults import KeyPath, unknown
 from gitops.config.models import StagecraftFile
 from gitops.config.providers import KINDS, ProviderSection, place_of, settings_of
 from gitops.config.schema import Broken
+from gitops.config.unused import UNUSED_MESSAGE, leaf_keys
 from gitops.findings import Finding, FindingCode
 
 
@@ -32,16 +33,43 @@ class Providers(Protocol):
         """The rules that the settings of a known provider break; keys start inside the settings."""
         ...
 
+    def used(self, kind: str, provider: str, settings: Mapping[str, Any]) -> Sequence[KeyPath]:
+        """The settings of a known provider that something reads, by their keys inside the settings."""
+        ...
+
+    def host_name(self, provider: str, settings: Mapping[str, Any], host: str) -> str | None:
+        """What hosts call `host` by, in a known provider of the network; None when it does not say.
+
+        The answer follows from the settings alone: nothing is asked over a network, so a render that uses it
+        is the same everywhere.
+        """
+        ...
+
 
 def provider_findings(document: Document, project: StagecraftFile, providers: Providers) -> list[Finding]:
     """What the providers say of their sections."""
     sections: dict[str, ProviderSection | None] = {kind: getattr(project, kind) for kind in KINDS}
-    return [
+    judged = [
         document.finding(code, (kind, *key), message)
         for kind, section in sections.items()
         if section is not None
         for code, key, message in _judged(kind, section, providers)
     ]
+    unused = unused_settings(document, project, providers)
+    return [*judged, *(document.finding(FindingCode.UNUSED_KEY, key, UNUSED_MESSAGE) for key in unused)]
+
+
+def unused_settings(document: Document, project: StagecraftFile, providers: Providers) -> list[KeyPath]:
+    """The settings of providers, among the sections that are read, that nothing reads yet.
+
+    The other sections are marked as a whole in the schema.
+    """
+    section = project.network
+    if section is None or section.provider not in providers.ids("network"):
+        return []
+    read = providers.used("network", section.provider, settings_of(section))
+    used = {("network", *place_of(section, key)) for key in read} | {("network", "provider")}
+    return [key for key in leaf_keys(document.data["network"], ("network",)) if key not in used]
 
 
 def _judged(
@@ -52,7 +80,9 @@ def _judged(
         yield FindingCode.PROVIDER_UNKNOWN, ("provider",), unknown(f"{kind} provider", chosen, known)
         return
     if not providers.ready(kind, chosen):
-        message = f"the {kind} provider {chosen!r} is checked and does nothing yet"
+        named = bool(providers.used(kind, chosen, settings_of(section)))
+        done = "names hosts and does nothing else yet" if named else "is checked and does nothing yet"
+        message = f"the {kind} provider {chosen!r} {done}"
         yield FindingCode.PROVIDER_NOT_READY, ("provider",), message
     for broken in providers.broken(kind, chosen, settings_of(section)):
         yield broken.code, place_of(section, broken.key), broken.message

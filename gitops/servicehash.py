@@ -12,7 +12,7 @@ from typing import Any
 
 from events import labels
 from events.kernel.canonical import digest_of
-from gitops.compose.split import networks_of, volumes_of
+from gitops.compose.sharing import networks_of, volumes_of
 
 _NOT_HASHED = ("build", "depends_on", "profiles", "pull_policy", "scale")
 

@@ -76,20 +76,54 @@ def service_sections(configuration: Configuration) -> dict[str, ServiceSection]:
     return merged
 
 
+def named_services(configuration: Configuration) -> frozenset[str]:
+    """The services that take part whatever their profiles are."""
+    named = {*service_sections(configuration), *configuration.environment.modes}
+    return frozenset(named) - external_services(configuration)
+
+
+def external_services(configuration: Configuration) -> frozenset[str]:
+    """The services that run outside."""
+    modes = configuration.environment.modes
+    return frozenset(name for name, mode in modes.items() if mode.mode == "external")
+
+
+def placed_services(configuration: Configuration) -> dict[str, tuple[str, ...]]:
+    """`{service: hosts}` of what is named in the configuration and runs in it, as far as roles have hosts."""
+    roles = {name: section.role or DEFAULT_ROLE for name, section in service_sections(configuration).items()}
+    outside = external_services(configuration)
+    found = {name: _hosts_of(configuration, role) for name, role in roles.items() if name not in outside}
+    return {name: tuple(sorted(set(hosts))) for name, hosts in sorted(found.items()) if hosts is not None}
+
+
+def all_hosts(configuration: Configuration) -> tuple[str, ...]:
+    """Every host of the environment, sorted."""
+    hosts = configuration.environment.hosts or configuration.project.hosts
+    names = [LOCAL_HOST] if hosts is None else [name for role in hosts.values() for name in role]
+    return tuple(sorted(set(names)))
+
+
 def resolve_services(
-    configuration: Configuration, services: Mapping[str, Mapping[str, Any]]
+    configuration: Configuration,
+    services: Mapping[str, Mapping[str, Any]],
+    *,
+    outside: Collection[str] = (),
 ) -> dict[str, ServiceSettings]:
-    """The settings of all rendered `services`.
+    """The settings of all rendered `services`; those `outside` are known and not deployed.
 
     Raises UserError `config-invalid` for services that Compose does not have and roles without hosts, and
     `services-none`.
     """
     if not services:
         raise UserError(
-            SERVICES_NONE, "the Compose files have no service to deploy", next="docker compose config"
+            SERVICES_NONE,
+            "every service runs outside, none is left to deploy"
+            if outside
+            else "the Compose files have no service to deploy",
+            next="docker compose config",
         )
     sections = service_sections(configuration)
-    faults = unknown_services(configuration, services)
+    faults = unknown_services(configuration, {*services, *outside})
     jobs = _awaited_jobs(services)
     resolved: dict[str, ServiceSettings] = {}
     for name, service in services.items():

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from controller.providers.network import MeshNames, NetworkNames, StaticNames
 from controller.providers.settings import (
     EncoreSettings,
     EnvFileSettings,
@@ -21,6 +22,7 @@ from controller.providers.settings import (
     StaticSettings,
     TailscaleSettings,
 )
+from gitops.config.faults import KeyPath
 from gitops.config.schema import Broken, broken_rules
 
 
@@ -29,6 +31,7 @@ class Entry:
     """One provider."""
 
     settings: type[BaseModel] | None = None
+    names: NetworkNames | None = None  # of a network: what it calls hosts
     ready: bool = False
 
 
@@ -57,6 +60,16 @@ class ProviderTable:
             return broken_rules(model, settings, error)
         return []
 
+    def used(self, kind: str, provider: str, settings: Mapping[str, Any]) -> Sequence[KeyPath]:
+        """The settings of a known provider that something reads."""
+        names = self._entries[kind][provider].names
+        return [] if names is None else names.used(settings)
+
+    def host_name(self, provider: str, settings: Mapping[str, Any], host: str) -> str | None:
+        """What other hosts call `host` by."""
+        names = self._entries["network"][provider].names
+        return None if names is None else names.host_name(settings, host)
+
 
 PROVIDERS: Final = ProviderTable(
     {
@@ -69,9 +82,9 @@ PROVIDERS: Final = ProviderTable(
             "generic-dev-command": Entry(settings=GenericFrontendSettings),
         },
         "network": {
-            "headscale": Entry(settings=HeadscaleSettings),
-            "static": Entry(settings=StaticSettings),
-            "tailscale": Entry(settings=TailscaleSettings),
+            "headscale": Entry(settings=HeadscaleSettings, names=MeshNames(HeadscaleSettings)),
+            "static": Entry(settings=StaticSettings, names=StaticNames()),
+            "tailscale": Entry(settings=TailscaleSettings, names=MeshNames(TailscaleSettings)),
         },
         "cloud": {"digitalocean": Entry(), "local": Entry()},
         "ci": {"github": Entry()},

@@ -76,10 +76,19 @@ class Workshop:
             self._client = place(compose_client(), self._outer)
         (self._here / "home").mkdir(parents=True)
         self._here.joinpath(*_INWARDS).mkdir(parents=True)
+        self.add(files)
+
+    def add(self, files: Mapping[str, bytes]) -> None:
+        """Write more files, named in the same way."""
         for path, content in files.items():
             target = self._here.joinpath(*_INWARDS, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+
+    def place_aside(self, name: str, content: bytes) -> str:
+        """Write a file that is not of the tree and answer its path as the client sees it."""
+        (self._here / name).write_bytes(content)
+        return str(self._folder / name)
 
     def inner(self, path: str) -> str | None:
         """An absolute path of a document as one from the root of the tree; None when it is not below it."""

@@ -33,6 +33,8 @@ class Closure:
     dotenv: str | None  # path of the `.env` beside the project's Compose file
     profiles: bool  # some service has profiles
     host_env: bool  # some service takes an env file of its host
+    named_env: bool  # some service takes an env file that a variable names
+    port_variables: frozenset[str]  # variables that are by themselves an entry of some service's `ports`
     findings: tuple[Finding, ...]
 
 
@@ -47,6 +49,8 @@ class _Walk:
     waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # file, project folder
     profiles: bool = False
     host_env: bool = False
+    named_env: bool = False
+    port_variables: set[str] = field(default_factory=set[str])
     values: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -77,8 +81,8 @@ class _Walk:
         return self.files[path]
 
 
-def close_over(tree: Tree, compose_path: str) -> Closure:
-    """Follow all references from `compose_path`.
+def close_over(tree: Tree, compose_path: str, *, env_file: str | None = None) -> Closure:
+    """Follow all references from `compose_path`; `env_file` is one more file of variables, if it is there.
 
     Raises UserError with the codes of `gitops.compose.faults`, of `gitops.source.tree`, and `path-escapes`.
     """
@@ -95,6 +99,8 @@ def close_over(tree: Tree, compose_path: str) -> Closure:
         _follow(walk, file, project_folder, found)
         walk.profiles = walk.profiles or found.profiles
         walk.host_env = walk.host_env or found.host_env
+        walk.named_env = walk.named_env or found.named_env
+        walk.port_variables |= found.port_variables
         if found.name is not None and file == compose_path:
             walk.findings.append(_name_ignored(file, found))
     dotenv = join(folder, DOTENV)
@@ -102,12 +108,18 @@ def close_over(tree: Tree, compose_path: str) -> Closure:
     walk.looked_for.add(dotenv)
     if top is not None:
         walk.findings += _ignored_variables(dotenv, top)
+    if env_file is not None:
+        walk.looked_for.add(env_file)
+        more = walk.take(env_file) if _is_file(tree, env_file) else None
+        walk.findings += _ignored_variables(env_file, more or b"")
     return Closure(
         files=dict(sorted(walk.files.items())),
         looked_for=tuple(sorted(walk.looked_for)),
         dotenv=dotenv if top is not None else None,
         profiles=walk.profiles,
         host_env=walk.host_env,
+        named_env=walk.named_env,
+        port_variables=frozenset(walk.port_variables),
         findings=tuple(walk.findings),
     )
 

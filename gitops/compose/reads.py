@@ -44,6 +44,9 @@ _HOME = re.compile(r"\$\{?(?:HOME|DOCKER_CONFIG)(?![A-Za-z0-9_])")
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)|git@|oci:|git:|(?:www\.)?github\.com/")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _KERNEL = re.compile(r"/+(?:proc|sys|dev|run|var/run)(?:/|$)")  # no files that somebody wrote
+_LONE_VARIABLE = re.compile(
+    r"\$(?:(?P<plain>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)(?::?[-+?].*)?\})", re.DOTALL
+)
 _FALSE = {"false", "no", "off", "n"}
 
 
@@ -77,6 +80,8 @@ class Scan:
     name: Mark | None  # a top-level `name:`
     values: int  # how many the file holds
     host_env: bool  # some env_file is an absolute path: a file of the host
+    named_env: bool  # some env_file is named by a variable
+    port_variables: frozenset[str]  # variables that are by themselves an entry of some service's `ports`
 
 
 def scan(file: str, content: bytes) -> Scan:
@@ -101,6 +106,8 @@ def scan(file: str, content: bytes) -> Scan:
         name=scanner.name,
         values=values,
         host_env=scanner.host_env,
+        named_env=scanner.named_env,
+        port_variables=frozenset(scanner.port_variables),
     )
 
 
@@ -113,6 +120,8 @@ class _Scanner:
         self.references: list[Reference] = []
         self.profiles = False
         self.host_env = False
+        self.named_env = False
+        self.port_variables: set[str] = set()
         self.name: Mark | None = None
         self.faults: list[ComposeFault] = []
 
@@ -155,6 +164,9 @@ class _Scanner:
         self.references += self._references("extends", extends.get("file"), f"{key}.extends.file")
         self.references += self._references("env_file", service.get("env_file"), f"{key}.env_file")
         self.references += self._references("label_file", service.get("label_file"), f"{key}.label_file")
+        for port in _listed(service.get("ports")):
+            alone = _LONE_VARIABLE.fullmatch(port.value) if isinstance(port, ScalarNode) else None
+            self.port_variables |= {alone["plain"] or alone["braced"]} if alone else set()
         for position, volume in enumerate(_listed(service.get("volumes"))):
             self._volume(volume, f"{key}.volumes[{position}]")
 
@@ -182,12 +194,14 @@ class _Scanner:
             self._refuse(
                 COMPOSE_REMOTE_REFUSED, f"{shown(path)!r} is not a file of the repository", node, key
             )
+        elif reference.kind == "env_file" and _LONE_VARIABLE.fullmatch(path):
+            self.named_env = True
         elif "$" in path:
             why = f"{shown(path)!r} has a variable; the names of files must be plain"
             self._refuse(COMPOSE_PATH_REFUSED, why, node, key)
         elif path.startswith("~"):
             self._refuse(COMPOSE_HOME_REFUSED, f"{shown(path)!r} is in somebody's home folder", node, key)
-        elif reference.kind == "env_file" and _of_host(path):
+        elif reference.kind == "env_file" and of_host(path):
             self.host_env = True
         elif path.startswith("/"):
             self._refuse(COMPOSE_PATH_REFUSED, f"{shown(path)!r} is outside the repository", node, key)
@@ -236,7 +250,7 @@ class _Scanner:
         )
 
 
-def _of_host(path: str) -> bool:
+def of_host(path: str) -> bool:
     """Whether `path` can be an env file that somebody keeps on a host."""
     return path.startswith("/") and shown(path) == path and not _KERNEL.match(normpath(path))
 

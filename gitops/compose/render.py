@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,8 @@ from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.client import Output, Workshop, temporary
 from gitops.compose.closure import Closure
 from gitops.compose.confine import find_wall
+from gitops.compose.envfiles import EnvFiles, ReadFile
+from gitops.compose.external import drop_external
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.findings import Finding, FindingCode
 from gitops.source.paths import PATH_ESCAPES, parent
@@ -42,7 +44,8 @@ class Rendered:
     """What the client made of the project; nothing of this machine is left in it."""
 
     document: dict[str, Any]
-    values: dict[str, str]  # of the variables that configs and secrets are taken from
+    services: frozenset[str]  # that the project has, also those that run outside or take no part
+    values: dict[str, str]  # of variables that configs and secrets are taken from, and that were asked for
     findings: tuple[Finding, ...]
 
     @property
@@ -61,6 +64,11 @@ class Request:
     compose_project: str
     named_services: Collection[str]  # of which the profiles are active
     variables: Mapping[str, str]
+    defaults: Mapping[str, str] = field(default_factory=dict[str, str])  # that any file may overrule
+    env_file: str | None = None  # of the environment: a path of the tree, whether it is there or not
+    external: frozenset[str] = frozenset()  # services that run outside
+    wanted: frozenset[str] = frozenset()  # variables whose values are asked for
+    read: ReadFile = lambda _path: None  # for env files that only Compose can name
 
 
 _OURS = "/.stagecraft/"
@@ -78,24 +86,56 @@ async def render(request: Request) -> Rendered:
     with temporary() as folder:
         workshop = Workshop(Path(folder), await asyncio.to_thread(find_wall, os.defpath))
         await asyncio.to_thread(workshop.put, request.closure.files)
-        profiles = await _profiles(workshop, request)
-        if request.closure.host_env:
-            output = await _config_with_host_env(workshop, request, profiles)
-        else:
-            output = await _config(workshop, request, profiles)
-        document = portable(workshop, output.document)
+        profiles, known = await _profiles(workshop, request)
+        loaded = await _load(workshop, request, profiles)
+        document = portable(workshop, loaded.output.document)
         values = await _values(workshop, request, document)
-    return Rendered(document=document, values=values, findings=_findings(output.warnings))
+    return Rendered(
+        document=document,
+        services=loaded.services | known,
+        values=values,
+        findings=(*_findings(loaded.output.warnings), *loaded.findings),
+    )
 
 
-async def _profiles(workshop: Workshop, request: Request) -> list[str]:
-    """The profiles of the services that are named, sorted."""
-    if not (request.closure.profiles and request.named_services):
-        return []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """The project as the client gave it."""
+
+    output: Output
+    services: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+async def _load(workshop: Workshop, request: Request, profiles: Sequence[str]) -> _Loaded:
+    """The project without the services that run outside.
+
+    The client cannot leave out some env files and read the others, nor say which files they are while it
+    reads them. Where that matters it is run on its own output, from which the env files of hosts were taken;
+    they are left in the document as they are written. What a file of the repository says wins over a host's.
+    """
+    twice = request.closure.host_env or request.closure.named_env
+    output = await _config(workshop, request, profiles, *(["--no-env-resolution"] if twice else []))
+    services: dict[str, dict[str, Any]] = output.document.get("services", {})
+    names = frozenset(services)
+    findings = drop_external(services, request.external)
+    if twice:
+        files = EnvFiles(workshop=workshop, read=request.read, declared=request.env_file)
+        output = await _with_env(workshop, request, profiles, first=output, files=files)
+        findings += sorted(files.findings, key=lambda one: one.order)
+    return _Loaded(output=output, services=names, findings=tuple(findings))
+
+
+async def _profiles(workshop: Workshop, request: Request) -> tuple[list[str], frozenset[str]]:
+    """The profiles of the services that are named, sorted; and all services that have any, named or not."""
+    if not (request.closure.profiles and (request.named_services or request.external)):
+        return [], frozenset()
     everything = await _config(workshop, request, ["*"], "--no-env-resolution", "--no-consistency")
     services: dict[str, Any] = everything.document.get("services", {})
     named = (services.get(name, {}) for name in request.named_services)
-    return sorted({profile for service in named for profile in service.get("profiles", ())})
+    return sorted({profile for service in named for profile in service.get("profiles", ())}), frozenset(
+        services
+    )
 
 
 async def _config(workshop: Workshop, request: Request, profiles: Sequence[str], *more: str) -> Output:
@@ -109,21 +149,18 @@ async def _config(workshop: Workshop, request: Request, profiles: Sequence[str],
     )
 
 
-async def _config_with_host_env(workshop: Workshop, request: Request, profiles: Sequence[str]) -> Output:
-    """As `_config`, with the env files of hosts left in the document as they are written.
-
-    The client cannot leave out some env files and read the others, so it is run on its own output, from
-    which those of hosts were taken. What a file of the repository says wins over a host's.
-    """
-    first = await _config(workshop, request, profiles, "--no-env-resolution")
+async def _with_env(
+    workshop: Workshop, request: Request, profiles: Sequence[str], *, first: Output, files: EnvFiles
+) -> Output:
+    """`first`, which was loaded without env files, with the variables of those that are in the tree."""
     services: dict[str, dict[str, Any]] = first.document.get("services", {})
-    kept: dict[str, list[dict[str, Any]]] = {}
+    kept: dict[str, list[Any]] = {}
     for name, service in services.items():
         listed: list[dict[str, Any]] = service.pop("env_file", [])
-        ours = [entry for entry in listed if workshop.private(str(entry["path"]))]
-        kept[name] = [entry for entry in listed if entry not in ours]
+        ours, kept[name] = await asyncio.to_thread(files.take, name, listed)
         if ours:
             service["env_file"] = ours
+    await asyncio.to_thread(workshop.add, files.of_tree)
     active = [part for profile in profiles for part in ("--profile", profile)]
     second = await workshop.config(
         project=request.compose_project,
@@ -140,18 +177,29 @@ async def _config_with_host_env(workshop: Workshop, request: Request, profiles: 
 
 
 def _env_file(workshop: Workshop, request: Request) -> list[str]:
-    """The `.env` beside the Compose file by name, because the client is told to look for none by itself."""
-    dotenv = request.closure.dotenv
-    return [] if dotenv is None else ["--env-file", str(workshop.root / dotenv)]
+    """The layers of variables by name, the lowest first, because the client is told to look for none itself.
+
+    They are our defaults, the `.env` beside the Compose file and the environment's own file; above them
+    are the variables that the client is started with.
+    """
+    lines = "".join(f"{name}={value}\n" for name, value in sorted(request.defaults.items()))
+    layers = [workshop.place_aside("defaults.env", lines.encode())] if lines else []
+    files = (request.closure.dotenv, request.env_file)
+    layers += [str(workshop.root / path) for path in files if path in request.closure.files]
+    return [part for layer in layers for part in ("--env-file", layer)]
 
 
 async def _values(workshop: Workshop, request: Request, document: dict[str, Any]) -> dict[str, str]:
-    """The variables that configs and secrets are taken from. Raises UserError `variable-missing`."""
+    """The variables that configs and secrets are taken from, which have to be set, and those asked for.
+
+    Raises UserError `variable-missing`.
+    """
     sources = [*document.get("configs", {}).items(), *document.get("secrets", {}).items()]
     names = {source["environment"]: key for key, source in sources if "environment" in source}
-    if not names:
+    asked = sorted({*names, *request.wanted})
+    if not asked:
         return {}
-    probe = {"services": {"probe": {"image": "probe", "environment": sorted(names)}}}
+    probe = {"services": {"probe": {"image": "probe", "environment": asked}}}
     output = await workshop.config(
         project=request.compose_project,
         variables=request.variables,
@@ -160,12 +208,12 @@ async def _values(workshop: Workshop, request: Request, document: dict[str, Any]
         stdin=json.dumps(probe).encode(),
     )
     found: dict[str, str | None] = output.document["services"]["probe"]["environment"]
-    for name, value in found.items():
-        if value is None:
+    for name, key in names.items():
+        if found[name] is None:
             raise UserError(
                 VARIABLE_MISSING,
-                f"{names[name]} is taken from the variable {name}, which nothing sets",
-                where=Where(file=request.compose_path, key=names[name]),
+                f"{key} is taken from the variable {name}, which nothing sets",
+                where=Where(file=request.compose_path, key=key),
                 next=f"set {name} in .env beside the Compose file",
             )
     return {name: _unescaped(value) for name, value in found.items() if value is not None}

@@ -1,25 +1,26 @@
 """One document per host: the services whose role the host has, and the networks and volumes they use.
 
 Across hosts Compose can neither start services in an order nor link them, so those entries are dropped with a
-finding. A namespace or a volume that is taken from another service cannot be dropped without changing what
-the service is: it is refused by name.
+finding; where the other host's address is known, its services keep their names by `extra_hosts`. A namespace
+or a volume that is taken from another service cannot be dropped without changing what the service is: it is
+refused by name (`gitops.compose.sharing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
 
 from events.kernel.errors import UserError, Where, error_code
+from gitops.compose.links import link_names, links_of, shared_with, without_links
+from gitops.compose.sharing import networks_of, sharing_findings, volumes_of
 from gitops.findings import Finding, FindingCode
 
 CROSS_HOST_NAMESPACE = error_code(
     "cross-host-namespace", "A service shares a namespace or volumes with one that is not on the same host."
 )
-
-_NAMESPACES = ("network_mode", "ipc", "pid")
-_PREFIX = "service:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,92 +35,107 @@ def split(
     document: Mapping[str, Any],
     services: Mapping[str, dict[str, Any]],
     placement: Mapping[str, Sequence[str]],
+    *,
+    addresses: Mapping[str, str] | None = None,
 ) -> Split:
     """Distribute `services` by `placement`, `{service: hosts}`; networks and volumes come from `document`.
 
-    Raises UserError `cross-host-namespace`.
+    `addresses` are what hosts are called by others, as far as that is known. Raises UserError
+    `cross-host-namespace` or `cross-host-volume`.
     """
+    cutting = _Cutting(services=services, placement=placement, addresses=addresses or {})
     documents: dict[str, dict[str, Any]] = {}
-    findings: dict[str, Finding] = {}
     for host in sorted({host for hosts in placement.values() for host in hosts}):
         present = {name: service for name, service in services.items() if host in placement[name]}
-        cut = {name: _cut(name, service, host, present, findings) for name, service in present.items()}
+        cut = {name: cutting.cut(name, host, present) for name in present}
         documents[host] = {
             "name": document["name"],
             "services": cut,
             **_used(document, "networks", cut),
             **_used(document, "volumes", cut),
         }
-    return Split(documents=documents, findings=tuple(findings[key] for key in sorted(findings)))
+    found = [*cutting.findings, *sharing_findings(document, services, placement)]
+    found.sort(key=lambda one: (one.key or "", one.code, one.message))
+    return Split(documents=documents, findings=tuple(found))
 
 
-def networks_of(service: Mapping[str, Any]) -> list[str]:
-    """The top-level networks a service is on."""
-    return list(service.get("networks") or ())
+@dataclass(slots=True, kw_only=True)
+class _Cutting:
+    """Takes services out of their project, one host after another."""
 
+    services: Mapping[str, dict[str, Any]]
+    placement: Mapping[str, Sequence[str]]
+    addresses: Mapping[str, str]
+    findings: list[Finding] = field(default_factory=list[Finding])
 
-def volumes_of(service: Mapping[str, Any]) -> list[str]:
-    """The named volumes a service mounts."""
-    mounts = service.get("volumes", ())
-    return [mount["source"] for mount in mounts if mount.get("type") == "volume" and mount.get("source")]
-
-
-def _cut(
-    name: str,
-    service: dict[str, Any],
-    host: str,
-    present: Mapping[str, Any],
-    findings: dict[str, Finding],
-) -> dict[str, Any]:
-    """The service without what points to services that are not on `host`."""
-    for key, other in _shared(service):
-        if other not in present:
-            raise UserError(
-                CROSS_HOST_NAMESPACE,
-                f"service {name!r} on host {host!r} shares {key} with {other!r}, which is not on that host",
-                where=Where(host=host, service=name, key=f"services.{name}.{key}"),
-                next=f"give {name} and {other} the same role",
+    def cut(self, name: str, host: str, present: Mapping[str, Any]) -> dict[str, Any]:
+        """The service without what points to services that are not on `host`."""
+        service = self.services[name]
+        for key, other in shared_with(service):
+            if other not in present:
+                raise UserError(
+                    CROSS_HOST_NAMESPACE,
+                    f"service {name!r} on host {host!r} shares {key} with {other!r}, "
+                    "which is not on that host",
+                    where=Where(host=host, service=name, key=f"services.{name}.{key}"),
+                    next=f"give {name} and {other} the same role",
+                )
+        kept = dict(service)
+        named: dict[str, str] = {}
+        for key, targets in links_of(service):
+            gone = sorted({target for target in targets if target not in present})
+            if not gone:
+                continue
+            self.findings.append(
+                Finding(
+                    code=FindingCode.DEPENDENCY_DROPPED,
+                    message=f"{name} on {host}: " + "; ".join(self._told(service, one) for one in gone),
+                    key=f"services.{name}.{key}",
+                )
             )
-    kept = dict(service)
-    for key, targets in _links(service):
-        gone = [target for target in targets if target not in present]
-        if not gone:
-            continue
-        message = (
-            f"{name} on {host}: {', '.join(sorted(gone))} run elsewhere, so Compose cannot order or link them"
-        )
-        key_path = f"services.{name}.{key}"
-        findings[f"{key_path} {host}"] = Finding(
-            code=FindingCode.DEPENDENCY_DROPPED, message=message, key=key_path
-        )
-        kept[key] = _without(service[key], set(gone))
-    return {key: value for key, value in kept.items() if key not in {"depends_on", "links"} or value}
+            for target in gone:
+                named |= dict.fromkeys(link_names(service, target), target)
+            without_links(kept, key, set(gone))
+        extra = self._extra_hosts(service, named)
+        return {**kept, "extra_hosts": extra} if extra else kept
+
+    def _told(self, service: Mapping[str, Any], other: str) -> str:
+        """What becomes of a dependency that runs elsewhere."""
+        hosts = ", ".join(sorted(self.placement.get(other, ())))
+        said = f"{other} runs on {hosts or 'no host'}, so Compose cannot order or link them"
+        waits: Mapping[str, Mapping[str, Any]] = service.get("depends_on") or {}
+        how = waits.get(other, {})
+        if how.get("condition") == "service_completed_successfully":
+            said += ", and it does not wait until that job has ended"
+        if how.get("restart") is True:
+            said += ", nor is it restarted with it"
+        definition = self.services.get(other, {})
+        if not definition.get("ports") and definition.get("network_mode") != "host":
+            said += f"; {other} publishes no port that other hosts could reach"
+        return said
+
+    def _extra_hosts(self, service: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
+        """The service's own `extra_hosts`, and a line for each of `named` whose one host has an address."""
+        if str(service.get("network_mode") or "").startswith(("service:", "container:")):
+            return []
+        own = [str(line) for line in service.get("extra_hosts") or ()]
+        taken = {line.partition("=")[0] for line in own}
+        found: list[str] = []
+        for alias, target in sorted(named.items()):
+            hosts = self.placement.get(target, ())
+            address = self.addresses.get(hosts[0]) if len(hosts) == 1 else None
+            if alias not in taken and address is not None and _is_address(address):
+                found.append(f"{alias}={address}")
+        return [*own, *found] if found else []
 
 
-def _shared(service: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Keys by which a service lives inside another, with that other's name."""
-    found = [
-        (key, mode.removeprefix(_PREFIX))
-        for key in _NAMESPACES
-        if isinstance(mode := service.get(key), str) and mode.startswith(_PREFIX)
-    ]
-    sources = (str(source) for source in service.get("volumes_from", ()))
-    return found + [
-        ("volumes_from", source.split(":")[0]) for source in sources if not source.startswith("container:")
-    ]
-
-
-def _links(service: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """Keys that name other services, with the names."""
-    links = [str(link).split(":")[0] for link in service.get("links", ())]
-    return [("depends_on", list(service.get("depends_on", {}))), ("links", links)]
-
-
-def _without(value: Any, gone: set[str]) -> Any:  # noqa: ANN401  # depends_on is a mapping, links is a list
-    if isinstance(value, dict):
-        waits = cast("dict[str, Any]", value)
-        return {name: how for name, how in waits.items() if name not in gone}
-    return [link for link in value if str(link).split(":")[0] not in gone]
+def _is_address(text: str) -> bool:
+    """Whether `text` is an IP address, the only thing that `extra_hosts` takes."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _used(document: Mapping[str, Any], section: str, services: Mapping[str, Any]) -> dict[str, Any]:

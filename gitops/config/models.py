@@ -18,7 +18,17 @@ from gitops.config.images import ImagesSection
 from gitops.config.infrastructure import DevSection, InfraSection, TenantsSection, TunnelsSection
 from gitops.config.providers import DevelopedSection, ProviderSection
 from gitops.config.rollout import ProbeSection, RolloutSection, RouteSection, TraefikSection
-from gitops.config.scalars import Hosts, Name, PublishedPort, Registry, ServiceName, Text, Version
+from gitops.config.scalars import (
+    FilePlace,
+    Hosts,
+    Name,
+    PublishedPort,
+    Registry,
+    ServiceName,
+    Text,
+    Version,
+    VolumePlace,
+)
 from gitops.config.section import UNUSED, Emptied, Gathering, Section
 from gitops.config.services import GateSection, ModeSection, Service
 from gitops.config.stages import (
@@ -93,14 +103,18 @@ class EnvironmentSection(StagedSection, Gathering):
     services: Emptied[dict[ServiceName, Service]] = Field(
         default={}, description="Goes over the project's services, key by key."
     )
-    env_file: Annotated[Text | None, UNUSED] = Field(
-        default=None, description="File of variables; an absolute one lies on the hosts."
+    env_file: FilePlace | None = Field(
+        default=None,
+        description="File of variables, which Compose files know as `${PLATFORM_ENV_FILE}`; an absolute one "
+        "lies on the hosts.",
     )
-    traefik: Annotated[TraefikSection | None, UNUSED] = Field(
+    traefik: TraefikSection | None = Field(
         default=None, description="Certificates and settings of the gateway."
     )
-    gateway: Annotated[ServiceName | None, UNUSED] = Field(
-        default=None, description="The service that runs Traefik; the one of role `gateway` unless given."
+    gateway: ServiceName | None = Field(
+        default=None,
+        description="The service that runs Traefik; unless given, the one of role `gateway` whose image is "
+        "Traefik's.",
     )
     routes: Annotated[list[RouteSection], UNUSED] = Field(
         default=[], description="What the gateway passes on."
@@ -118,16 +132,22 @@ class EnvironmentSection(StagedSection, Gathering):
     driver: Annotated[Text | None, UNUSED] = Field(
         default=None, description="The cloud that hosts are made in."
     )
-    volumes: Annotated[dict[Text, Text], UNUSED] = Field(
-        default={}, alias="[volume]", description="A named volume or a folder of the host."
+    volumes: dict[Text, VolumePlace] = Field(
+        default={},
+        alias="[volume]",
+        description="A named volume or a folder of the host; `${DB_VOLUME}` for `db_volume`.",
     )
-    init_scripts: Annotated[dict[Text, Text], UNUSED] = Field(
-        default={}, alias="[init_scripts]", description="Folder of scripts for the first start."
+    init_scripts: dict[Text, FilePlace] = Field(
+        default={},
+        alias="[init_scripts]",
+        description="Folder of scripts for the first start; `${DB_INIT_SCRIPTS}` for `db_init_scripts`.",
     )
-    ports: Annotated[dict[Text, PublishedPort], UNUSED] = Field(
-        default={}, alias="[port_publish]", description="A published port, or nothing for none."
+    ports: dict[Text, PublishedPort] = Field(
+        default={},
+        alias="[port_publish]",
+        description="A published port, or nothing for none; `${DB_PORT_PUBLISH}` for `db_port_publish`.",
     )
-    modes: Annotated[dict[ServiceName, ModeSection], UNUSED] = Field(
+    modes: dict[ServiceName, ModeSection] = Field(
         default={}, alias="[modes]", description="Whether the service of this name runs as a container."
     )
 
@@ -164,7 +184,7 @@ class StagecraftFile(StagedSection):
     frontend: Annotated[DevelopedSection | None, UNUSED] = Field(
         default=None, description="Who runs the app's pages for a developer."
     )
-    network: Annotated[ProviderSection | None, UNUSED] = Field(
+    network: ProviderSection | None = Field(
         default=None, description="Who joins the hosts and knows their addresses."
     )
     cloud: Annotated[ProviderSection | None, UNUSED] = Field(default=None, description="Who makes hosts.")

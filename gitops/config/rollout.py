@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gitops.config.scalars import Count, HostName, Port, ServiceName, Text, VariableName
+from gitops.config.scalars import Count, FilePlace, HostName, Port, ServiceName, VariableName
 from gitops.config.section import Emptied, Section
 
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -74,16 +74,22 @@ class TraefikSection(Section):
     """`environments.<name>.traefik`: the gateway's certificates and its own settings."""
 
     mode: Literal["acme", "mkcert"] = Field(description="Where certificates come from.")
-    mkcert_cert_dir: Text | None = Field(default=None, description="Folder with the certificates of mkcert.")
-    dynamic_config_dir: Text | None = Field(
-        default=None, description="Folder that Traefik reads routes from."
+    mkcert_cert_dir: FilePlace | None = Field(
+        default=None, description="Folder with the certificates of mkcert: `NAME.pem` beside `NAME-key.pem`."
+    )
+    dynamic_config_dir: FilePlace | None = Field(
+        default=None, description="Folder with more files that Traefik watches."
     )
     acme_email_env: VariableName | None = Field(
         default=None, description="Variable with the address for ACME."
     )
-    acme_storage: Text | None = Field(default=None, description="File that ACME keeps its certificates in.")
+    acme_storage: FilePlace | None = Field(
+        default=None, description="File on the host that ACME keeps its certificates in."
+    )
     dashboard_auth: Literal["basic", "none"] = Field(
-        default="none", description="Who may see Traefik's dashboard."
+        default="none",
+        description="`basic`: the dashboard is there, for the user in the gateway's variable "
+        "`TRAEFIK_DASHBOARD_USERS`. `none`: there is no dashboard.",
     )
     hsts: bool = Field(default=False, description="Tell browsers to come by TLS alone.")
     cors_for_logto: bool = Field(default=False, description="Allow the pages of Logto to call the app.")

@@ -29,6 +29,13 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REGISTRY = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 _PUBLISH = r"|(?:[0-9.]+:|\[[0-9a-fA-F:]+\]:)?(?:\d{1,5}(?:-\d{1,5})?:)?\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp))?"
+_VOLUME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"  # as engines take it; one letter alone would be a drive of Windows
+_STEP = (
+    r"(?!\.\.?(?:/|$))[^/\x00-\x1f\x7f-\x9f:$\\]+"  # one part of a path: no `..`, nothing a mount cannot hold
+)
+_HOST_PATH = rf"(?:/{_STEP})+/?"
+_PROJECT_PATH = rf"(?!~)(?:\./)?{_STEP}(?:/{_STEP})*/?"
+_ADDRESS = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/%-]*)?"
 DURATION_PATTERN = r"^(\d+(\.\d+)?(ms|us|µs|ns|h|m|s))+$"
 MAX_NAME = 63  # a name becomes a label, a folder and part of a host name
 _MAX_HOST = 253
@@ -136,6 +143,29 @@ PublishedPort = Annotated[
     str,
     Matching(
         _PUBLISH, 100, "a published port is text such as 8080:80 or 127.0.0.1:5433:5432, or '' for none"
+    ),
+]
+VolumePlace = Annotated[
+    str,
+    Matching(
+        rf"{_VOLUME}|{_HOST_PATH}",
+        4096,
+        "it is the name of a volume, of at least two letters, or an absolute path on the host, without '..', "
+        "':' and '$'",
+    ),
+]
+FilePlace = Annotated[
+    str,
+    Matching(
+        rf"{_HOST_PATH}|{_PROJECT_PATH}",
+        4096,
+        "it is a path inside the project or an absolute one on the host, without '..', ':' and '$'",
+    ),
+]
+ServiceAddress = Annotated[
+    str,
+    Matching(
+        _ADDRESS, 2048, "it must be an http or https address of a host, a port and a path, without a password"
     ),
 ]
 ListenAddress = Annotated[

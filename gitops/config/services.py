@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gitops.config.rollout import ProbeSection, TrafficSection
-from gitops.config.scalars import Duration, Name, Text, WebAddress
+from gitops.config.scalars import Duration, Name, ServiceAddress, Text
 from gitops.config.section import UNUSED, Emptied, Section
 
 
@@ -32,7 +32,9 @@ class ModeSection(Section):
     mode: Literal["container", "external"] = Field(
         description="`external`: it runs elsewhere and is not deployed."
     )
-    url: WebAddress | None = Field(default=None, description="Where an external service answers.")
+    url: ServiceAddress | None = Field(
+        default=None, description="Where an external service answers; the gateway passes requests on to it."
+    )
 
 
 class ServiceRolloutSection(Section):

@@ -17,7 +17,7 @@ from gitops.config.plain import is_list, is_mapping
 from gitops.config.shape import Shape, parts_of
 from gitops.findings import Finding, FindingCode
 
-_MESSAGE = "it is checked and nothing uses it yet"
+UNUSED_MESSAGE = "it is checked and nothing uses it yet"
 _MAX_NAMED = 12
 
 
@@ -29,9 +29,9 @@ def unused_roots(document: Document, model: type[BaseModel]) -> list[KeyPath]:
 def unused_keys(document: Document, model: type[BaseModel]) -> list[Finding]:
     """One finding for each unused value; a list of plain values is one."""
     return [
-        document.finding(FindingCode.UNUSED_KEY, key, _MESSAGE)
+        document.finding(FindingCode.UNUSED_KEY, key, UNUSED_MESSAGE)
         for root in unused_roots(document, model)
-        for key in _leaves(_value(document.data, root), root)
+        for key in leaf_keys(_value(document.data, root), root)
     ]
 
 
@@ -59,8 +59,8 @@ def _value(data: Any, key: KeyPath) -> Any:  # noqa: ANN401  # whatever YAML gav
     return data
 
 
-def _leaves(value: object, key: KeyPath) -> Iterator[KeyPath]:
-    """What has nothing below it."""
+def leaf_keys(value: object, key: KeyPath) -> Iterator[KeyPath]:
+    """What has nothing below it; a list of plain values is one."""
     inner: list[tuple[str | int, Any]] = []
     if is_mapping(value):
         inner = list(value.items())
@@ -69,4 +69,4 @@ def _leaves(value: object, key: KeyPath) -> Iterator[KeyPath]:
     if not inner:
         yield key
     for name, below in inner:
-        yield from _leaves(below, (*key, name))
+        yield from leaf_keys(below, (*key, name))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.providers.table import PROVIDERS
 from events.kernel.canonical import sha256_digest
 from events.kernel.errors import StagecraftError
 from events.manifest import ImagePin, Manifest
@@ -34,6 +35,7 @@ def drafted(
             environment=environment,
             version=version,
             given_version=given_version,
+            providers=PROVIDERS,
         )
     )
 

@@ -15,11 +15,19 @@ from controller.providers.table import PROVIDERS
 from events.kernel.errors import UserError
 from gitops.check import check_project
 from gitops.config.plain import is_list, is_mapping
+from gitops.findings import FindingCode
 from gitops.manifest import draft
 from gitops.source.worktree import WorkTree
 from tests.unit.gitops.examples import FULL, example
 
 Key = tuple[str, ...]
+
+OTHER_THAN_DEFAULT: dict[str, object] = {
+    "environments.dev.traefik.hsts": True,
+    "environments.prod.traefik.dashboard_auth": "basic",
+    "environments.prod.shop.mode": "external",
+}
+"""Keys of the example that say what would be true without them, with another value."""
 
 
 def leaves(value: object, key: Key = ()) -> list[Key]:
@@ -38,12 +46,23 @@ def without(data: dict[str, Any], key: Key) -> dict[str, Any]:
     return left
 
 
+def replaced(data: dict[str, Any], key: Key, value: object) -> dict[str, Any]:
+    changed = copy.deepcopy(data)
+    at: Any = changed
+    for part in key[:-1]:
+        at = at[part]
+    at[key[-1]] = value
+    return changed
+
+
 def outcome(folder: Path) -> dict[str, object]:
     """What each environment comes to, or the error that it ends with."""
     found: dict[str, object] = {}
     for environment in ("dev", "prod", "staging"):
         try:
-            made = asyncio.run(draft(WorkTree(folder), environment=environment, version="0123abcd"))
+            made = asyncio.run(
+                draft(WorkTree(folder), environment=environment, version="0123abcd", providers=PROVIDERS)
+            )
         except UserError as error:
             found[environment] = error.code
             continue
@@ -66,28 +85,31 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_used_key_that_goes_changes_what_is_deployed(folder: Path) -> None:
     findings = check_project(WorkTree(folder), "stagecraft.yml", providers=PROVIDERS)
-    reported = {one.key for one in findings}
+    reported = {one.key for one in findings if one.code is FindingCode.UNUSED_KEY}
     data = example("stagecraft").data
     before = outcome(folder)
     assert not [code for code in before.values() if isinstance(code, str)]
     used = [key for key in leaves(data) if ".".join(key) not in reported]
-    assert len(used) > 10
+    assert len(used) > 30
     for key in used:
-        (folder / "stagecraft.yml").write_text(yaml.safe_dump(without(data, key)))
+        other = OTHER_THAN_DEFAULT.get(".".join(key))
+        changed = without(data, key) if other is None else replaced(data, key, other)
+        (folder / "stagecraft.yml").write_text(yaml.safe_dump(changed))
         assert outcome(folder) != before, ".".join(key)
 
 
 def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
     findings = check_project(WorkTree(folder), "stagecraft.yml", providers=PROVIDERS)
-    reported = {one.key for one in findings}
+    reported = {one.key for one in findings if one.code is FindingCode.UNUSED_KEY}
     data = example("stagecraft").data
     before = outcome(folder)
-    left = {name: data[name] for name in ("project", "images", "hosts", "services", "environments")}
+    left = {
+        name: data[name] for name in ("project", "images", "network", "hosts", "services", "environments")
+    }
     for key in leaves(left):
-        if ".".join(key) in reported and key[-1] != "mode":
+        if ".".join(key) in reported:
             left = without(left, key)
     for environment in left["environments"].values():
-        for gone in ("traefik", "shop", "routes"):
-            environment.pop(gone, None)
+        environment.pop("routes", None)
     (folder / "stagecraft.yml").write_text(yaml.safe_dump(left))
     assert outcome(folder) == before

@@ -117,7 +117,7 @@ def test_show_prints_what_is_written_and_with_effective_the_defaults(call: Call,
 
 def test_show_says_where_each_value_comes_from(call: Call, folder: Path) -> None:
     content = (
-        'project: {name: shop}\nenvironments: {prod: {pg_volume: "a\\nb", pg_port_publish: ""}}\n'
+        'project: {name: shop}\nenvironments: {prod: {driver: "a\\nb", pg_port_publish: ""}}\n'
         "hosts: {app: [h1, h2]}\n"
     )
     put(folder, stagecraft=content)
@@ -130,8 +130,8 @@ def test_show_says_where_each_value_comes_from(call: Call, folder: Path) -> None
         "environments:",
         "  prod:",
         "    compose_project: shop-prod  # default",
-        '    pg_volume: "a\\nb"  # stagecraft.yml:2:23',
-        "    pg_port_publish: ''  # stagecraft.yml:2:42",
+        '    driver: "a\\nb"  # stagecraft.yml:2:23',
+        "    pg_port_publish: ''  # stagecraft.yml:2:39",
     ]
     found = json.loads(call("config", "show", "--effective", "--origin", "--json", "--env", "prod").out)
     assert found["configuration"] == yaml.safe_load(said.out)

@@ -95,7 +95,7 @@ def test_profiles_and_a_name_are_noticed() -> None:
         (service("label_file: /etc/platform/env"), COMPOSE_PATH_REFUSED, 4, "services.web.label_file"),
         (service("env_file: ${D}/x.env"), COMPOSE_PATH_REFUSED, 4, "services.web.env_file"),
         (
-            service("env_file: [{path: $D, required: false}]"),
+            service("env_file: [{path: $D/x, required: false}]"),
             COMPOSE_PATH_REFUSED,
             4,
             "services.web.env_file",

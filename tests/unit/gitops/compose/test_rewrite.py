@@ -30,7 +30,9 @@ def rewritten(
 ) -> tuple[dict[str, Any], Collector]:
     collector = Collector(tree=tree_of(folder, FILES), folder="")
     document = {"name": "p", "services": {"web": {"image": "x", **service}}, **(sections or {})}
-    services = rewrite(Rendered(document=document, values=values, findings=()), collector)
+    services = rewrite(
+        Rendered(document=document, services=frozenset({"web"}), values=values, findings=()), collector
+    )
     return services["web"], collector
 
 

@@ -139,10 +139,10 @@ def test_what_is_missing_from_settings_is_told_where_they_stand() -> None:
 
 
 def test_unused_keys_are_told_one_by_one_and_in_a_summary() -> None:
-    body = "project: {name: a}\nnetwork:\nterraform:\n  a: [1, 2]\n  b: [{c: 1}, {}]\n  d: {}\ncloud:\n"
+    body = "project: {name: a}\nsecrets:\nterraform:\n  a: [1, 2]\n  b: [{c: 1}, {}]\n  d: {}\ncloud:\n"
     document = load_document("f", body.encode())
     assert [one.key for one in unused_keys(document, StagecraftFile)] == [
-        "network",
+        "secrets",
         "terraform.a",
         "terraform.b[0].c",
         "terraform.b[1]",
@@ -150,15 +150,15 @@ def test_unused_keys_are_told_one_by_one_and_in_a_summary() -> None:
         "cloud",
     ]
     (summary,) = unused_summary(document, unused_roots(document, StagecraftFile))
-    assert "network, terraform, cloud;" in summary.message
+    assert "secrets, terraform, cloud;" in summary.message
     assert unused_summary(document, []) == []
 
 
 def test_a_long_summary_is_cut() -> None:
-    body = "".join(f"s{number}_volume: x\n" for number in range(20))
+    body = "services:\n" + "".join(f"  s{number}: {{probe: }}\n" for number in range(20))
     document = load_document("f", body.encode())
     (summary,) = unused_summary(document, unused_roots(document, EnvironmentSection))
-    assert "s11_volume and 8 more" in summary.message
+    assert "services.s11.probe and 8 more" in summary.message
 
 
 def test_keys_that_no_schema_has_are_not_called_unused() -> None:

@@ -1,0 +1,115 @@
+"""Traefik's own configuration, as the two files it reads: settings for its start, and what it watches.
+
+Nothing in them is secret and nothing is asked of the host: the same settings give the same bytes. Who may see
+the dashboard is a value of the host, so the watched file takes it from the gateway's own variables when
+Traefik reads it; without the variable nobody gets in. Routes of services are not written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+FOLDER = "/etc/traefik"
+STATIC_FILE = f"{FOLDER}/traefik.yml"
+DYNAMIC_FOLDER = f"{FOLDER}/dynamic"
+DYNAMIC_FILE = f"{DYNAMIC_FOLDER}/stagecraft.yml"
+OWN_DYNAMIC_FOLDER = f"{DYNAMIC_FOLDER}/own"  # Traefik looks into folders of its folder too
+CERTIFICATES = f"{FOLDER}/certs"
+ACME_FOLDER = f"{FOLDER}/acme"
+USERS_VARIABLE = "TRAEFIK_DASHBOARD_USERS"
+RESOLVER = "acme"
+
+_HEAD = "# Written by Stagecraft from `traefik` of the environment.\n"
+_HSTS, _CORS, _LOGIN, _DASHBOARD = "hsts", "cors-for-logto", "dashboard-login", "dashboard"
+_YEAR_SECONDS = 31_536_000
+_PREFLIGHT_SECONDS = 600
+_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traefik:
+    """What a gateway is to do, with all names resolved."""
+
+    acme: bool  # certificates come from ACME; else from files
+    email: str | None = None  # for ACME
+    storage: str = "acme.json"  # name of the file in `ACME_FOLDER`
+    certificates: tuple[str, ...] = ()  # names in `CERTIFICATES`, without `.pem`
+    dashboard: bool = False
+    hsts: bool = False
+    origins: tuple[str, ...] = ()  # whose pages may call the app
+    engine: bool = False  # it sees the engine, and takes routes from labels
+    services: tuple[tuple[str, str], ...] = ()  # of those that run outside: name and address
+
+
+def static_file(traefik: Traefik) -> bytes:
+    """The settings that Traefik starts with."""
+    shared = [f"{_CORS}@file"] if traefik.origins else []
+    secured = [*([f"{_HSTS}@file"] if traefik.hsts else []), *shared]
+    tls: dict[str, Any] = {"tls": {"certResolver": RESOLVER} if traefik.acme else {}}
+    entries: dict[str, Any] = {
+        "web": {"address": ":80", **({"http": {"middlewares": shared}} if shared else {})},
+        "websecure": {
+            "address": ":443",
+            "http": {**({"middlewares": secured} if secured else {}), **tls},
+        },
+    }
+    providers: dict[str, Any] = {"file": {"directory": DYNAMIC_FOLDER, "watch": True}}
+    made: dict[str, Any] = {"entryPoints": entries, "providers": providers}
+    if traefik.engine:
+        providers["docker"] = {"exposedByDefault": False}
+    if traefik.dashboard:
+        entries["traefik"] = {"address": ":8080"}
+        made["api"] = {"dashboard": True}
+    if traefik.acme:
+        account = {} if traefik.email is None else {"email": traefik.email}
+        storage = f"{ACME_FOLDER}/{traefik.storage}"
+        challenge = {"httpChallenge": {"entryPoint": "web"}}
+        made["certificatesResolvers"] = {RESOLVER: {"acme": {**account, "storage": storage, **challenge}}}
+    return _written(made)
+
+
+def dynamic_file(traefik: Traefik) -> bytes:
+    """What Traefik watches."""
+    middlewares: dict[str, Any] = {}
+    routers: dict[str, Any] = {}
+    if traefik.hsts:
+        middlewares[_HSTS] = {"headers": {"stsSeconds": _YEAR_SECONDS, "forceSTSHeader": True}}
+    if traefik.origins:
+        middlewares[_CORS] = {
+            "headers": {
+                "accessControlAllowOriginList": list(traefik.origins),
+                "accessControlAllowMethods": _METHODS,
+                "accessControlAllowHeaders": ["Authorization", "Content-Type"],
+                "accessControlAllowCredentials": True,
+                "accessControlMaxAge": _PREFLIGHT_SECONDS,
+                "addVaryHeader": True,
+            }
+        }
+    if traefik.dashboard:
+        middlewares[_LOGIN] = {"basicAuth": {"users": [f'{{{{ env "{USERS_VARIABLE}" }}}}']}}
+        routers[_DASHBOARD] = {
+            "entryPoints": ["traefik"],
+            "rule": "PathPrefix(`/api`) || PathPrefix(`/dashboard`)",
+            "service": "api@internal",
+            "middlewares": [_LOGIN],
+        }
+    services = {name: {"loadBalancer": {"servers": [{"url": address}]}} for name, address in traefik.services}
+    sections = {"routers": routers, "middlewares": middlewares, "services": services}
+    http = {name: section for name, section in sections.items() if section}
+    made: dict[str, Any] = {"http": http} if http else {}
+    if traefik.certificates:
+        made["tls"] = {
+            "certificates": [
+                {"certFile": f"{CERTIFICATES}/{name}.pem", "keyFile": f"{CERTIFICATES}/{name}-key.pem"}
+                for name in traefik.certificates
+            ]
+        }
+    return _written(made)
+
+
+def _written(made: dict[str, Any]) -> bytes:
+    text = yaml.safe_dump(made, sort_keys=True, default_flow_style=False, allow_unicode=False, width=1000)
+    return (_HEAD + (text if made else "")).encode()
