@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from events.blobs import BlobStore
@@ -19,7 +19,7 @@ from events.manifest import Manifest
 from events.streams import StreamName, environment_stream
 from events.tokens import Tenure
 from projections.converge.fence import Fence, FencedEngine
-from projections.engine.port import Engine
+from projections.engine.port import Engine, Stock
 from projections.engine.sweep import Owner
 from projections.observed import ObservedStore
 
@@ -52,6 +52,7 @@ class Equipment:
     binding_key: bytes = b""  # of this home, 32 bytes; empty where no service takes an env file of its host
     hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
+    stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""

@@ -54,6 +54,7 @@ class Container:
     labels: Mapping[str, str]
     ports: tuple[PublishedPort, ...] = ()
     networks: tuple[str, ...] = ()  # names, sorted; none for one that Compose disconnected and left
+    volumes: tuple[str, ...] = ()  # names of the volumes it mounts, sorted
 
     @property
     def service(self) -> str | None:
@@ -192,6 +193,29 @@ class Engine(Protocol):
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
+        ...
+
+
+class Stock(Protocol):
+    """What an engine holds of a Compose project beside containers; apart from `Engine`, for a reason.
+
+    A converger that deploys or heals is given no way to a volume: only `destroy` is.
+    """
+
+    async def networks(self, compose_project: str) -> dict[str, str]:
+        """`{id: name}` of a Compose project's networks."""
+        ...
+
+    async def remove_network(self, network_id: str) -> None:
+        """Remove a network that no container is on. One that is gone is as good."""
+        ...
+
+    async def volumes(self, compose_project: str) -> tuple[str, ...]:
+        """Names of a Compose project's volumes, sorted."""
+        ...
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a named volume with its data: for a caller who has a recorded reason to."""
         ...
 
 

@@ -41,6 +41,7 @@ from projections.engine.port import (
     Prediction,
 )
 from projections.engine.registry import image_unavailable, no_answer, pull_name
+from projections.engine.simulated_stock import SimulatedStock
 from projections.engine.simulated_watch import States, changes, states
 from projections.engine.simulated_world import COMPOSE_PROJECT, ENDED, Life, SimulatedContainer, World, opened
 from projections.engine.waiting import until
@@ -75,6 +76,11 @@ class SimulatedEngine:
         with opened(self._path) as world:
             self._world = world
             yield world
+
+    @property
+    def stock(self) -> SimulatedStock:
+        """What it holds beside containers."""
+        return SimulatedStock(self._called)
 
     def add(
         self,

@@ -74,6 +74,7 @@ def inspection(world: World, one: SimulatedContainer, now: float) -> bytes:
                 "Ports": _bound(one) if moment.state in _UP else {},
                 "Networks": _networks(one),
             },
+            "Mounts": _mounts(one),
         }
     )
 
@@ -132,7 +133,7 @@ def _listed(world: World, one: SimulatedContainer, moment: Moment) -> dict[str, 
         "Status": _status(moment),
         "HostConfig": {"NetworkMode": one.networks[0] if one.networks else "default"},
         "NetworkSettings": {"Networks": _networks(one)},
-        "Mounts": [],
+        "Mounts": _mounts(one),
     }
 
 
@@ -183,6 +184,13 @@ def _bound(one: SimulatedContainer) -> Mapping[str, Any]:
 
 def _networks(one: SimulatedContainer) -> Mapping[str, Any]:
     return {name: {"Links": None, "Aliases": None, "NetworkID": name.encode().hex()} for name in one.networks}
+
+
+def _mounts(one: SimulatedContainer) -> list[dict[str, Any]]:
+    return [
+        {"Type": "volume", "Name": name, "Destination": "/data", "RW": True, "Driver": "local"}
+        for name in one.volumes
+    ]
 
 
 def _time(seconds: float) -> str:
