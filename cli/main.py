@@ -61,6 +61,12 @@ CONTENTS = (
         "Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.",
     ),
     Entry(
+        "adopt",
+        "cli.adopt",
+        "adopt",
+        "Take over a Compose project that runs already, without restarting anything.",
+    ),
+    Entry(
         "destroy",
         "cli.destroy",
         "destroy",

@@ -7,7 +7,7 @@ as written and its service counts as changed. Everything is sorted; the same inp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import describe_change
@@ -135,7 +135,8 @@ def preview(
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
     _check_known(wanted, only)
-    changes = tuple(_changes(wanted, deployed))
+    permits = permits or Permits()
+    changes = tuple(_as_adopted(one, permits.state.differing) for one in _changes(wanted, deployed))
     kept = tuple(one for one in changes if not only or one.service in only)
     return Preview(
         project=made.project,
@@ -150,7 +151,7 @@ def preview(
         unpinned=unresolved,
         findings=tuple(str(finding) for finding in made.findings),
         host_variables=host_variables or {},
-        refused=(permits or Permits()).refused(wanted, unset_variables=made.unset_variables),
+        refused=permits.refused(wanted, unset_variables=made.unset_variables),
     )
 
 
@@ -192,6 +193,14 @@ def _host_changes(host: str, wanted: HostManifest | None, before: HostManifest |
         elif wanted is not None and before is not None:
             reason = describe_change(name, old=before, new=wanted)
             yield Change(host=host, service=name, action="replace", reason=reason)
+
+
+def _as_adopted(change: Change, differing: Mapping[tuple[str, str], tuple[str, ...]]) -> Change:
+    """What was taken over although it differs is replaced by the next deploy, whatever that changes."""
+    fields = differing.get((change.host, change.service))
+    if fields is None or change.action != "keep":
+        return change
+    return replace(change, action="replace", reason=f"adopted as it ran: {', '.join(fields)}")
 
 
 def _phases(wanted: Manifest, changes: tuple[Change, ...], *, only: Sequence[str]) -> Iterable[PlanPhase]:

@@ -95,7 +95,7 @@ async def survey(site: Site, stock: Stock) -> Found:
     Raises OutsideError `engine-unreachable`.
     """
     with site.errors_here():
-        containers = await site.engine.containers()
+        containers = await site.containers()
         networks = await stock.networks(site.compose_project)
         volumes = await stock.volumes(site.compose_project)
     return sorted_out(containers, host=site.host, owner=site.owner, networks=networks, volumes=volumes)

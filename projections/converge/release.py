@@ -33,6 +33,7 @@ from events.log import EventLog
 from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
+from projections.converge.adopt import Compared, compare
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
 from projections.converge.destroy import Found, destroy, survey
 from projections.converge.failures import FATAL
@@ -128,6 +129,21 @@ class Converger:
     def _equipped(self, recorder: Recorder) -> Equipment:
         """The equipment behind the fence of the lock that the recorder appends under."""
         return replace(self._equipment, tenure=recorder.tenure)
+
+    async def compare(self, manifest: Manifest, *, recorder: Recorder | None) -> tuple[Compared, ...]:
+        """What is there of a Manifest, service by service, whoever made it; no container is changed.
+
+        Without a recorder it is only looked, whatever machine answers.
+        """
+        equipment = self._equipment if recorder is None else self._equipped(recorder)
+        found: list[Compared] = []
+        for host in sorted(manifest.hosts):
+            site = equipment.site(manifest, host)
+            if recorder is not None:
+                await reach(site, recorder)
+                await site.pass_fence()
+            found.extend(await compare(site, manifest))
+        return tuple(found)
 
     async def survey(self, manifest: Manifest) -> tuple[Found, ...]:
         """What the environment of a Manifest has on each of its hosts; nothing is changed."""

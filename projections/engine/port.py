@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from projections.engine.makeup import ImageDefaults, Makeup
+
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
@@ -135,8 +137,16 @@ class Engine(Protocol):
         """One container, None when it is gone."""
         ...
 
+    async def makeup(self, container_id: str) -> Makeup | None:
+        """What a container was made with, field by field; None when it is gone."""
+        ...
+
     async def image(self, ref: str) -> Image | None:
         """An image the engine has, by tag, digest or id; None when it has none."""
+        ...
+
+    async def image_defaults(self, ref: str) -> ImageDefaults | None:
+        """What an image gives its containers; None when the engine has none of that name."""
         ...
 
     async def registry_digest(self, ref: str) -> str:

@@ -63,11 +63,20 @@ def inspection(world: World, one: SimulatedContainer, now: float) -> bytes:
                     "MaximumRetryCount": 0,
                 },
                 "Binds": None,
+                "PortBindings": {
+                    f"{port.port}/{port.protocol}": [{"HostIp": port.address, "HostPort": str(port.port)}]
+                    for port in one.ports
+                },
+                "ShmSize": 67108864,
+                "IpcMode": "private",
             },
             "Config": {
                 "Image": one.image,
                 "Labels": one.labels or None,
+                "Hostname": one.id[:12],
                 "Env": None,
+                "Cmd": None,
+                "Entrypoint": None,
                 **({"Healthcheck": _declared(one)} if life.has_check else {}),
             },
             "NetworkSettings": {

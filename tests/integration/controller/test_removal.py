@@ -136,6 +136,7 @@ def test_more_environments_in_one_commit_than_the_cap_wait_for_a_person(
     shop.look()
     rule(shop, orphans="remove", grace="1s")
     shop.repository.commit({"stagecraft.yml": PROD_ONLY})
+    statuses: dict[str, str] = {}
     for _ in range(3):
         shop.clock.advance(10)
         statuses = {one.environment: one.status for one in shop.look()}
