@@ -110,5 +110,7 @@ _WORDS = {
     "awaiting": "awaiting",
     "render-failed": "the commit could not be rendered; nothing was touched",
     "failed": "failed",
+    "orphaned": "orphaned",
+    "destroyed": "destroyed",
     "rolled_back": "failed and was rolled back: the former version runs",
 }

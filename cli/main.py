@@ -60,6 +60,18 @@ CONTENTS = (
         "rollback",
         "Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.",
     ),
+    Entry(
+        "adopt",
+        "cli.adopt",
+        "adopt",
+        "Take over a Compose project that runs already, without restarting anything.",
+    ),
+    Entry(
+        "destroy",
+        "cli.destroy",
+        "destroy",
+        "Take an environment away: its containers and networks, and with --volumes its named volumes.",
+    ),
     Entry("hold", "cli.hold", "hold", "Keep what is deployed, whatever is merged, until `resume`."),
     Entry("resume", "cli.hold", "resume", "End a hold, and the rest of healing that did not last."),
     Entry(

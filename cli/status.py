@@ -150,6 +150,10 @@ def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
 
 def _note(known: Environment) -> str:
     """The one word for what is out of the ordinary."""
+    if known.destroyed is not None:
+        return "destroyed"
+    if known.orphaned is not None:
+        return "orphaned"
     if known.hold is not None:
         return "held"
     if known.suspended is not None:
@@ -161,7 +165,7 @@ def status_lines(shown: Status) -> list[str]:
     """The status for people: what is normal takes a line, what is not says why."""
     known = shown.environment
     return [
-        f"{known}: {shown.sync}, {shown.health}",
+        f"{known}: {shown.sync}, {'destroyed' if known.destroyed else shown.health}",
         f"  git       {known.revision or '-'}{_ago(shown.git_seconds)}",
         *_silent_git(shown.git_failure),
         f"  desired   {_placed(known.desired)}",
@@ -192,6 +196,7 @@ def _notes(known: Environment) -> Iterable[str]:
         awaiting = known.awaiting
         images = ", ".join(awaiting["images"])
         yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
+    yield from _departures(known)
     if known.hold is not None:
         until = f", until {known.hold['until']}" if known.hold["until"] else ""
         yield f"  held      {_said(known.hold)}{until}; `stagecraft resume` ends it"
@@ -204,6 +209,24 @@ def _notes(known: Environment) -> Iterable[str]:
     if known.render_failure is not None:
         failure = known.render_failure
         yield f"  render    {failure['revision'][:_SHORT_ID]} failed: {failure['code']}: {failure['message']}"
+
+
+def _departures(known: Environment) -> Iterable[str]:
+    """What is gone from Git, or from the hosts."""
+    if known.orphaned is not None:
+        orphan = known.orphaned
+        commit = orphan["revision"][:_SHORT_ID]
+        yield f"  orphaned  gone from {orphan['ref']} since {commit} ({orphan['since']})"
+        if orphan["deferred"] is not None:
+            yield f"            not removed by rule: {orphan['deferred']['detail']}"
+        yield f"            next: declare it again, or stagecraft destroy --env {known}"
+    if known.destroying is not None:
+        yield f"  going     {_said(known.destroying)}; to go on: stagecraft destroy --env {known}"
+    if known.destroyed is not None:
+        volumes = sorted(name for names in known.destroyed["volumes"].values() for name in names)
+        lost = f"; volumes removed: {', '.join(volumes)}" if volumes else ""
+        yield f"  destroyed {_said(known.destroyed)}{lost}"
+        yield f"            next: a commit that changes it, or stagecraft deploy --env {known}"
 
 
 def _said(told: dict[str, object]) -> str:

@@ -117,7 +117,7 @@ class Afterwards:
         state = self.context.environment(project, name)
         rests = state.breaker_open(self.context.clock.now())
         passes = state.hold is None and state.git.failure is None and not rests
-        return outcome.status in {"completed", "in-sync"} and passes
+        return outcome.status in {"completed", "in-sync", "orphaned", "destroyed"} and passes
 
     def _count(self, outcome: Outcome, *, started: float) -> None:
         """Count heals that do not last; too many open the breaker."""

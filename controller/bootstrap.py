@@ -103,6 +103,7 @@ def open_context(
         log=log,
         blobs=blobs,
         engines={LOCAL_HOST: engine},
+        stocks={LOCAL_HOST: engine.stock},
         roots={LOCAL_HOST: home.local},
         observed=observed,
         clock=clock,

@@ -7,7 +7,7 @@ each one that is replaced; what would force that with any rollout is named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import Reason, reasons_of
@@ -89,6 +89,10 @@ class Comparison:
     plans: Mapping[str, HostPlan]
     origins: Mapping[str, Mapping[str, str]]  # {service: {path in the container: path in the repository}}
     stale: Mapping[str, Mapping[str, tuple[str, ...]]]  # {host: {service: env files of the host}}
+    differing: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict[tuple[str, str], "tuple[str, ...]"]
+    )
+    """Fields in which a container that was taken over is not as its Manifest says, by `(host, service)`."""
 
     def changes(self) -> tuple[Change, ...]:
         """Every service on every host, sorted."""
@@ -154,6 +158,9 @@ class Comparison:
             return tuple(Reason(kind="host-env", text=text) for text in texts)
         if operation.reason.startswith(SHARES_WITH):
             return (Reason(kind="shares-with", text=operation.reason),)
+        adopted = self.differing.get((operation.host, name))
+        if adopted is not None:
+            return (Reason(kind="adopted", text=f"adopted as it ran: {', '.join(adopted)}"),)
         return self._arrival(operation, self._before(operation.host), new)
 
     def _arrival(

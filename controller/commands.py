@@ -20,6 +20,7 @@ from controller.following import follow
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
 from controller.releasing import finish, finish_active
+from controller.removing import finish_destroy
 from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
@@ -158,6 +159,7 @@ async def rollback(
 
     async with tenure(context, str(target), purpose="rollback", draw="vital") as held:
         recorder = held.recorder(actor)
+        await finish_destroy(held, target.project, target.name)
         raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
         return await finish(held, target.project, target.name, release=release, recorder=recorder)
 

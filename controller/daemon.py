@@ -22,7 +22,7 @@ from controller.breaker import Attempts
 from controller.context import Context
 from controller.freshness import Freshness
 from controller.locks import LOCKED, locked
-from controller.look import Outcome, consider, keep
+from controller.look import Outcome, consider, consider_gone, keep
 from controller.neighbours import Neighbours
 from controller.notify import Notifier
 from controller.queues import WorkQueues
@@ -286,6 +286,8 @@ class Daemon:
     async def _consider(self, title: str) -> Outcome:
         project, _, name = title.partition("/")
         with self.source.shown(title) as sighting:
+            if sighting is not None and title in sighting.gone_here:
+                return await consider_gone(self.context, sighting, title)
             if sighting is not None:
                 return await consider(self.context, sighting, name)
         return await keep(self.context, project, name)

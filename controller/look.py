@@ -9,28 +9,40 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from controller.awaiting import ImagesMissingError, record_wait, rest_seconds, words
 from controller.decide.deploy import decide_git
+from controller.decide.removal import (
+    TOO_MANY_RULE,
+    Absence,
+    decide_orphaned,
+    decide_returned,
+    has_something,
+)
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.permitting import judged
 from controller.refreshing import refresh_due
 from controller.releasing import finish, finish_active, heal_deployed
+from controller.removing import remove_by_rule, rule_for
 from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
 from controller.tenures import tenure
 from controller.watching import fetch_tip, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred, RenderFailed
+from events.kernel.clock import format_utc
 from events.kernel.errors import StagecraftError
+from gitops.config.policy import removal_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
+    from controller.decide.removal import RemovalRule
     from controller.decide.state import EnvironmentState
     from controller.repositories import Watched
     from controller.watching import Sighting
@@ -39,7 +51,15 @@ if TYPE_CHECKING:
     from projections.converge.release import Verdict
 
 OutcomeStatus = Literal[
-    "in-sync", "completed", "deferred", "awaiting", "render-failed", "failed", "rolled_back"
+    "in-sync",
+    "completed",
+    "deferred",
+    "awaiting",
+    "render-failed",
+    "failed",
+    "rolled_back",
+    "orphaned",
+    "destroyed",
 ]
 
 
@@ -73,19 +93,25 @@ async def look(
     with tip.repository:
         sighting = await see(context, tip, environments=environments, config_path=config_path)
         note_looks(context, sighting)
-        return [await consider(context, sighting, name) for name in sighting.environments]
+        found = [await consider(context, sighting, name) for name in sighting.environments]
+        return found + [await consider_gone(context, sighting, title) for title in sighting.gone_here]
 
 
 def note_looks(context: Context, sighting: Sighting) -> None:
     """Keep when Git was looked at; no event, because nothing need have changed."""
-    for name in sighting.environments:
-        context.observed.note_look(f"{sighting.project}/{name}", context.clock.now())
+    for title in (*(f"{sighting.project}/{name}" for name in sighting.environments), *sighting.gone_here):
+        context.observed.note_look(title, context.clock.now())
 
 
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     """Decide for one environment under its lock, run the Release that follows, or heal."""
     title = f"{sighting.project}/{name}"
     return await _under_lock(context, title, lambda held: _consider(held, sighting, name))
+
+
+async def consider_gone(context: Context, sighting: Sighting, title: str) -> Outcome:
+    """For an environment that the branch does not declare: say so, obey the operator's rule, or heal."""
+    return await _under_lock(context, title, lambda held: consider_orphan(held, sighting, title))
 
 
 async def keep(context: Context, project: str, name: str) -> Outcome:
@@ -120,6 +146,8 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     recorder = context.recorder(
         sighting.author, correlation=sighting.correlation, causation=sighting.causation
     )
+    returned = partial(decide_returned, ref=sighting.ref, revision=sighting.revision)
+    append_decided(context, title, returned, recorder=recorder)
     candidate = await _candidate(context, sighting, name, recorder=recorder)
     if isinstance(candidate, Failure):
         await heal_deployed(context, sighting.project, name)
@@ -146,16 +174,68 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
 
 
+async def consider_orphan(context: Context, sighting: Sighting, title: str) -> Outcome:
+    """What is due for an environment that is gone from Git, with its lock held.
+
+    Said once, and only by a commit that declares other environments: a branch, a project file or a render
+    that is missing or broken never comes here.
+    """
+    project, _, name = title.partition("/")
+    await finish_active(context, project, name)
+    recorder = context.recorder(
+        sighting.author, correlation=sighting.correlation, causation=sighting.causation
+    )
+    absence = Absence(
+        ref=sighting.ref, revision=sighting.revision, together=_gone_together(context, sighting)
+    )
+    append_decided(context, title, lambda state: decide_orphaned(state, absence), recorder=recorder)
+    removed = await remove_by_rule(context, project, name)
+    if removed is not None:
+        return Outcome(environment=title, status="destroyed", detail="it is gone from the branch")
+    state = context.environment(project, name)
+    if not has_something(state):
+        return Outcome(environment=title, status="in-sync")
+    healed = await heal_deployed(context, project, name)
+    detail = "" if state.orphaned is None else _orphan_words(state, rule_for(context, project, name))
+    return Outcome(environment=title, status="orphaned", detail=detail, healed=healed)
+
+
+def _gone_together(context: Context, sighting: Sighting) -> int:
+    """How many environments are gone since this commit and not since an earlier one."""
+    states = [context.environment(*title.split("/", 1)) for title in sighting.gone]
+    return sum(
+        state.version > 0 and (state.orphaned is None or state.orphaned.revision == sighting.revision)
+        for state in states
+    )
+
+
+def _orphan_words(state: EnvironmentState, rule: RemovalRule) -> str:
+    """Since which commit it is gone, and what is to become of it."""
+    orphaned = state.orphaned
+    if orphaned is None:
+        return ""
+    gone = f"gone from the branch since {orphaned.revision[:12]}"
+    if not rule.removes:
+        return f"{gone}; it is kept"
+    if orphaned.deferred:
+        return f"{gone}; {TOO_MANY_RULE}: a person decides"
+    return f"{gone}; removed after {format_utc(orphaned.since + rule.grace)}"
+
+
 async def _decide(
     context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
 ) -> tuple[Event, ...]:
     """Decide on the newest state and append what was decided."""
     release = context.release_id(sighting.project, name)
     target = Target(project=sighting.project, name=name)
+    removal = removal_of(context.policy, project=sighting.project, environment=name)
+    most_removed = removal.most_services
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)
-        return decide_git(state, offered, release_id=release, now=context.clock.now())
+        return decide_git(
+            state, offered, release_id=release, now=context.clock.now(), most_removed=most_removed
+        )
 
     return append_decided(context, str(target), decide, recorder=recorder)
 
@@ -178,7 +258,9 @@ async def _candidate(
     """
     state = context.environment(sighting.project, name)
     shown = await asyncio.to_thread(shown_unchanged, state, sighting.tree)
-    if shown is not None and not refresh_due(context, sighting.project, name, render=shown):
+    if shown is not None and not (
+        state.destroyed is None and refresh_due(context, sighting.project, name, render=shown)
+    ):
         return candidate_of(shown, revision=state.git.revision or sighting.revision)
     failed = state.git.failure if state.git.failed_revision == sighting.revision else None
     if shown is None and failed is not None and failed.cause == "repository":

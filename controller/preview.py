@@ -55,6 +55,10 @@ class Baseline:
         default_factory=dict[str, "Mapping[str, tuple[str, ...]]"]
     )
     """`{host: {service: env files of the host that changed since its containers were made}}`."""
+    differing: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict[tuple[str, str], "tuple[str, ...]"]
+    )
+    """`{(host, service): fields}` in which what was taken over is not as its Manifest says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +147,16 @@ def preview(
     baseline, chosen = against or Baseline(manifest=None), filters or Filters()
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
-    known = Known(succeeded_jobs=baseline.jobs, stale=baseline.stale)
+    known = Known(
+        succeeded_jobs=baseline.jobs, stale=baseline.stale, differing=frozenset(baseline.differing)
+    )
     comparison = Comparison(
         wanted=wanted,
         before=baseline.manifest,
         plans=foretell(wanted, baseline.manifest, known),
         origins=made.origins,
         stale=baseline.stale,
+        differing=baseline.differing,
     )
     shown = view(steps_of(wanted, _images(made, pins)), chosen, wanted=wanted, before=baseline.manifest)
     changes = tuple(one for one in comparison.changes() if (one.host, one.service) in shown.pairs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.deciding import append_decided
+from controller.removing import finish_destroy
 from events.catalog.environment import BreakerClosed
 from events.streams import environment_stream
 from projections.converge.release import ReleaseWork
@@ -24,8 +25,9 @@ async def finish_active(context: Context, project: str, name: str) -> Verdict | 
 
     Each Release gets its own verdict: one that a crash left half done is finished before the one that was
     asked for meanwhile. Raises OutsideError when the host cannot be reached: the Release then stays as it
-    is, for the next look.
+    is, for the next look. An environment that was being taken away is taken away first.
     """
+    await finish_destroy(context, project, name)
     verdict: Verdict | None = None
     for release in context.environment(project, name).unfinished:
         verdict = await finish(context, project, name, release=release.id)

@@ -79,7 +79,8 @@ class Source:
     def titles(self) -> list[str]:
         """The environments of this branch, `<project>/<name>`, by its last sighting, else by the log."""
         if self.latest is not None:
-            return [f"{self.latest.project}/{name}" for name in self.latest.environments]
+            declared = [f"{self.latest.project}/{name}" for name in self.latest.environments]
+            return [*declared, *self.latest.gone_here]
         stream = repository_stream(self.watched.slug)
         known = fold_branch(self.context.log.read_stream(stream), f"refs/heads/{self.branch}").environments
         wanted = set(self.environments)

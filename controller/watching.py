@@ -23,7 +23,7 @@ from events.streams import environment_stream, repository_stream
 from gitops.config.load import list_environments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from uuid import UUID
 
     from controller.context import Context
@@ -50,6 +50,9 @@ class Sighting:
     author: Actor
     correlation: UUID  # the undertaking that the RevisionObserved of this commit began
     causation: UUID  # that event
+    ref: str = ""  # fully qualified
+    gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
+    gone_here: tuple[str, ...] = ()  # those of them to consider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +145,21 @@ async def see(
     announced = before.announced
     if announced is None or before.revision != commit.revision:
         affected = await asyncio.to_thread(_affected, context, project, names, tree=tree)
-        announced = recorder.append(stream, *announcement.events(affected), expected=before.version)[-1]
+        declared = [f"{project}/{name}" for name in names]
+        events = announcement.events(affected, declared=declared)
+        announced = recorder.append(stream, *events, expected=before.version)[-1]
+    gone = _gone(
+        context, before.environments - {f"{project}/{name}" for name in names}, slug=seen.slug, ref=ref
+    )
+    named = [one for one in environments if not any(_means(one, title) for title in gone)]
     return Sighting(
         project=project,
-        environments=choose_environments(names, environments, project=project),
+        environments=choose_environments(names, named, project=project) if named or not environments else (),
+        ref=ref,
+        gone=gone,
+        gone_here=tuple(
+            one for one in gone if not environments or any(_means(wish, one) for wish in environments)
+        ),
         revision=commit.revision,
         tree=tree,
         config_path=config_path,
@@ -163,7 +177,7 @@ class _Announcement:
     before: BranchState
     author: Actor
 
-    def events(self, affected: Iterable[str]) -> tuple[Event, ...]:
+    def events(self, affected: Iterable[str], *, declared: Iterable[str] = ()) -> tuple[Event, ...]:
         """That it was seen, and before that, if so, that the branch did not simply move on."""
         ref, commit = self.tip.ref, self.tip.commit
         observed = RevisionObserved(
@@ -174,6 +188,7 @@ class _Announcement:
             author=self.author.id,
             subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
             affected=tuple(sorted(affected)),
+            declared=tuple(sorted(declared)),
         )
         previous = self.before.revision
         if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):
@@ -187,6 +202,25 @@ def _affected(context: Context, project: str, names: Iterable[str], *, tree: Tre
         for name in names
         if shown_unchanged(context.environment(project, name), tree) is None
     )
+
+
+def _gone(context: Context, absent: Collection[str], *, slug: str, ref: str) -> tuple[str, ...]:
+    """Those of `absent` that no other watched branch ever declared: nobody else may still want them."""
+    if not absent:
+        return ()
+    elsewhere = {
+        title
+        for stored in context.log.read(type_name=RevisionObserved.__name__)
+        if isinstance(event := decode(stored), RevisionObserved)
+        and (stored.stream, event.ref) != (repository_stream(slug), ref)
+        for title in (*event.affected, *event.declared)
+    }
+    return tuple(sorted(set(absent) - elsewhere))
+
+
+def _means(wish: str, title: str) -> bool:
+    """Whether `prod` or `shop/prod` means the environment `title`."""
+    return wish in {title, title.partition("/")[2]}
 
 
 def _mark_failed(

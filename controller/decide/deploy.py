@@ -35,6 +35,8 @@ ENVIRONMENT_SUSPENDED = error_code(
 )
 
 NOT_ALLOWED_RULE = "not-allowed"
+DESTROYED_RULE = "destroyed"
+REMOVES_TOO_MUCH_RULE = "removes-too-much"
 MAX_TRIES = 5
 FIRST_RETRY_DELAY = timedelta(seconds=10)  # doubles with each try
 
@@ -51,13 +53,21 @@ class Candidate:
 
 
 def decide_git(
-    state: EnvironmentState, candidate: Candidate, *, release_id: str, now: datetime
+    state: EnvironmentState,
+    candidate: Candidate,
+    *,
+    release_id: str,
+    now: datetime,
+    most_removed: int | None = None,
 ) -> tuple[Event, ...]:
-    """The events that follow from Git showing `candidate`; none when nothing is new."""
+    """The events that follow from Git showing `candidate`; none when nothing is new.
+
+    A merge that takes away more than `most_removed` services waits for a person; None: there is no cap.
+    """
     git = state.git
     news = candidate.digest != git.digest or git.failure is not None or state.awaited is not None
-    if state.suspended:
-        return (_deferral(candidate, rule="suspended"),) if news else ()
+    if (settled := _at_rest(state, candidate, news=news)) is not None:
+        return settled
     ending: tuple[Event, ...] = ()
     if state.hold is not None:
         verdict = judge(state, state.hold, digest=candidate.digest, services=candidate.services)
@@ -66,11 +76,42 @@ def decide_git(
         ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
     if candidate.digest == state.deployed_digest:
         return (*ending, *_already_there(candidate, ending=ending, news=news))
-    if candidate.refused:
-        return _refusal(state, candidate, news=news)
+    if (kept_out := _kept_out(state, candidate, news=news, most_removed=most_removed)) is not None:
+        return kept_out
     if _in_hand(state, candidate, news=news, now=now):
         return ending
     return (*ending, *_superseded(state, by=release_id), _request(state, candidate, release_id=release_id))
+
+
+def _at_rest(state: EnvironmentState, candidate: Candidate, *, news: bool) -> tuple[Event, ...] | None:
+    """What an environment that is suspended or taken away says to Git; None: Git may go on.
+
+    Git does not bring back what it showed, or what was deployed, when the environment was taken away.
+    """
+    if state.destroying is not None:
+        return ()
+    if state.suspended:
+        return (_deferral(candidate, rule="suspended"),) if news else ()
+    if state.destroyed is None or candidate.digest not in state.destroyed.digests:
+        return None
+    if state.git.deferred == DESTROYED_RULE:
+        return ()
+    detail = "it was taken away; a commit that changes it brings it back, or `deploy`"
+    return (_deferral(candidate, rule=DESTROYED_RULE, detail=detail),)
+
+
+def _kept_out(
+    state: EnvironmentState, candidate: Candidate, *, news: bool, most_removed: int | None
+) -> tuple[Event, ...] | None:
+    """What the operator's policy says to a candidate that it does not let pass; None: it passes."""
+    if candidate.refused:
+        return _refusal(state, candidate, news=news)
+    removed = _too_many_removed(state, candidate, most_removed)
+    if removed is None:
+        return None
+    if not news and state.git.deferred == REMOVES_TOO_MUCH_RULE:
+        return ()
+    return (_deferral(candidate, rule=REMOVES_TOO_MUCH_RULE, detail=", ".join(removed)),)
 
 
 def decide_person(
@@ -151,6 +192,19 @@ def _already_there(candidate: Candidate, *, ending: tuple[Event, ...], news: boo
     if told or not news:
         return ()
     return (DeploySkipped(reason="already-deployed", digest=candidate.digest, revision=candidate.revision),)
+
+
+def _too_many_removed(state: EnvironmentState, candidate: Candidate, most: int | None) -> list[str] | None:
+    """The services that would go, when they are more than the cap lets pass; None when they are not.
+
+    What completed here before is let through: going back must not wait for anybody.
+    """
+    deployed = None if state.deployed_digest is None else state.render_of(state.deployed_digest)
+    if most is None or deployed is None or any(one.digest == candidate.digest for one in state.completed()):
+        return None
+    wanted = {name for names in candidate.services.values() for name in names}
+    gone = sorted({name for names in deployed.services.values() for name in names} - wanted)
+    return gone if len(gone) > most else None
 
 
 def _in_hand(state: EnvironmentState, candidate: Candidate, *, news: bool, now: datetime) -> bool:

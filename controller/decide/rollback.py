@@ -56,9 +56,12 @@ class RollbackTarget:
 
 
 def find_target(state: EnvironmentState, target: RollbackTarget) -> Release:
-    """The completed Release whose Manifest is wanted. Raises UserError with one of the codes above."""
+    """The completed Release whose Manifest is wanted. Raises UserError with one of the codes above.
+
+    An environment that was taken away goes back to the newest good Release that it had.
+    """
     current = state.deployed_release
-    if current is None:
+    if current is None and state.destroyed is None:
         raise UserError(
             NOTHING_DEPLOYED, "nothing was ever deployed here, so there is nothing to go back to",
             next="stagecraft deploy",
@@ -110,16 +113,16 @@ def decide_rollback(
     )
 
 
-def _previous(state: EnvironmentState, current: Release) -> Release:
+def _previous(state: EnvironmentState, current: Release | None) -> Release:
     """The newest completed Release that ran something else and is not held to be bad."""
     bad = frozenset[str]() if state.hold is None else state.hold.bad
     for release in state.completed():
-        if release.digest != current.digest and release.digest not in bad:
+        if (current is None or release.digest != current.digest) and release.digest not in bad:
             return release
     raise UserError(NO_PREVIOUS_RELEASE, "there is no earlier good Release", next="stagecraft releases list")
 
 
-def _by_id(state: EnvironmentState, release_id: str, *, current: Release) -> Release:
+def _by_id(state: EnvironmentState, release_id: str, *, current: Release | None) -> Release:
     release = state.releases.get(release_id)
     if release is None:
         raise UserError(
@@ -134,7 +137,7 @@ def _by_id(state: EnvironmentState, release_id: str, *, current: Release) -> Rel
     return _unless_current(state, release, current)
 
 
-def _by_version(state: EnvironmentState, version: str, *, current: Release) -> Release:
+def _by_version(state: EnvironmentState, version: str, *, current: Release | None) -> Release:
     exact = [one for one in state.completed() if one.version == version]
     short = len(version) >= _MIN_VERSION_PREFIX
     prefixed = [one for one in state.completed() if short and one.version.startswith(version)]
@@ -148,9 +151,9 @@ def _by_version(state: EnvironmentState, version: str, *, current: Release) -> R
     return _unless_current(state, found[0], current)
 
 
-def _unless_current(state: EnvironmentState, release: Release, current: Release) -> Release:
+def _unless_current(state: EnvironmentState, release: Release, current: Release | None) -> Release:
     """Going back to what is deployed makes sense only after a newer attempt failed."""
     newest = next(reversed(state.releases.values()))
-    if release.digest == current.digest and newest.id == current.id:
+    if current is not None and release.digest == current.digest and newest.id == current.id:
         raise UserError(RELEASE_IS_CURRENT, f"{release.id} is what is deployed now", next="stagecraft status")
     return release

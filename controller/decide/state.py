@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import singledispatch
 from typing import TYPE_CHECKING, Literal
 
-from events.catalog import decode
+from events.catalog import adoption as adopt
+from events.catalog import decode, removal
 from events.catalog import environment as env
 from events.catalog import release as rel
 from events.catalog import service as svc
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from events.manifest import ImagePin
 
 
+ReleaseStatus = Literal["pending", "running", "completed", "failed", "rolled_back", "superseded", "cancelled"]
 MOST_HEALS = 10  # as many as a decision may ask for
 
 
@@ -58,13 +60,13 @@ class Release:
     """A Release as far as decisions care."""
 
     id: str
-    kind: Literal["deploy", "rollback", "revert"]
+    kind: Literal["deploy", "rollback", "revert", "adoption"]
     digest: str
     version: str
     revision: str | None
     previous: str | None
     retry_of: str | None = None
-    status: Literal["pending", "running", "completed", "failed", "rolled_back", "superseded"] = "pending"
+    status: ReleaseStatus = "pending"
     failure: Failure | None = None
     ended: datetime | None = None
     allowed: frozenset[str] = frozenset()  # permissions that a person gave to its Manifest
@@ -94,6 +96,24 @@ class GitState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Orphaned:
+    """The branch does not declare the environment."""
+
+    revision: str
+    since: datetime
+    together: int  # environments that went with this commit
+    deferred: bool = False  # that no rule removes it was told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    """The environment was taken away, and nothing was asked for since."""
+
+    at: datetime
+    digests: frozenset[str]  # what Git showed and what was deployed then: Git does not bring these back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentState:
     """One environment after some number of its events; `version` is that number."""
 
@@ -113,6 +133,14 @@ class EnvironmentState:
     breaker_until: datetime | None = None  # healing rests until then
     breaker_openings: int = 0  # since the newest Release was asked for, or a person resumed
     heals: tuple[datetime, ...] = ()  # the newest drifts that ended since then or since the breaker closed
+
+    orphaned: Orphaned | None = None  # gone from Git
+    destroying: removal.DestroyRequested | None = None  # asked for and not done
+    destroyed: Destroyed | None = None
+    differing: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict[tuple[str, str], tuple[str, ...]]
+    )
+    """By host and service: fields in which what was adopted is not as the deployed Manifest says."""
 
     def breaker_open(self, now: datetime) -> bool:
         """Whether healing rests. A clock that was set back to before the opening does not prolong it."""
@@ -229,9 +257,14 @@ def _(event: env.RenderFailed, state: EnvironmentState, _time: datetime) -> Envi
 
 def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
     """A new Release closes the breaker: what did not last before may last now."""
-    releases = {**state.releases, release.id: release}
     return replace(
-        state, releases=releases, breaker_since=None, breaker_until=None, breaker_openings=0, heals=()
+        state,
+        releases={**state.releases, release.id: release},
+        breaker_since=None,
+        breaker_until=None,
+        breaker_openings=0,
+        heals=(),
+        destroyed=None,
     )
 
 
@@ -250,7 +283,7 @@ def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> E
     requested = _request(state, release)
     if event.trigger == "git":
         return replace(requested, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
-    return requested
+    return replace(requested, orphaned=None)  # the grace of one that is gone from Git begins anew
 
 
 @_apply.register
@@ -278,7 +311,28 @@ def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) ->
         previous=event.previous,
         allowed=frozenset(event.allowed),
     )
-    return _request(state, release)
+    return replace(_request(state, release), orphaned=None)
+
+
+@_apply.register
+def _(event: adopt.AdoptionRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="adoption",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+        allowed=frozenset(event.allowed),
+    )
+    return replace(_request(state, release), orphaned=None, differing={})
+
+
+@_apply.register
+def _(event: adopt.ServiceAdopted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    if not event.differences:
+        return state
+    return replace(state, differing={**state.differing, (event.host, event.service): event.differences})
 
 
 @_apply.register
@@ -340,13 +394,14 @@ def _update(state: EnvironmentState, release: str, **changes: object) -> Environ
 
 @_apply.register
 def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return _update(state, event.release, status="running")
+    return replace(_update(state, event.release, status="running"), destroyed=None)
 
 
 @_apply.register
 def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> EnvironmentState:
     ended = _update(state, event.release, status="completed", ended=time)
-    return replace(ended, deployed=event.release)
+    adopted = ended.releases[event.release].kind == "adoption"
+    return replace(ended, deployed=event.release, differing=ended.differing if adopted else {})
 
 
 @_apply.register
@@ -362,6 +417,56 @@ def _(event: rel.ReleaseRolledBack, state: EnvironmentState, time: datetime) -> 
 @_apply.register
 def _(event: rel.ReleaseSuperseded, state: EnvironmentState, time: datetime) -> EnvironmentState:
     return _update(state, event.release, status="superseded", ended=time)
+
+
+@_apply.register
+def _(event: rel.ReleaseCancelled, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="cancelled", ended=time)
+
+
+@_apply.register
+def _(event: removal.EnvironmentOrphaned, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    orphaned = Orphaned(revision=event.revision, since=time, together=event.together)
+    return replace(state, orphaned=orphaned)
+
+
+@_apply.register
+def _(_event: removal.EnvironmentReturned, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """A commit that declares the environment again wants it, whoever took it away."""
+    destroyed = None if state.destroyed is None else replace(state.destroyed, digests=frozenset())
+    return replace(state, orphaned=None, destroyed=destroyed)
+
+
+@_apply.register
+def _(_event: removal.RemovalDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    orphaned = None if state.orphaned is None else replace(state.orphaned, deferred=True)
+    return replace(state, orphaned=orphaned)
+
+
+@_apply.register
+def _(event: removal.DestroyRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, destroying=event)
+
+
+@_apply.register
+def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    """Nothing is deployed and nothing held; one-shot services run again where the volumes went too."""
+    known = {state.git.digest, state.deployed_digest} - {None}
+    digests = frozenset(digest for digest in known if digest is not None)
+    cleared = any(host.volumes for host in event.hosts.values())
+    return replace(
+        state,
+        deployed=None,
+        hold=None,
+        differing={},
+        breaker_since=None,
+        breaker_until=None,
+        breaker_openings=0,
+        heals=(),
+        jobs=frozenset() if cleared else state.jobs,
+        destroying=None,
+        destroyed=Destroyed(at=time, digests=digests),
+    )
 
 
 @_apply.register

@@ -5,9 +5,11 @@ environment.py   what was decided about an environment, holds and suspends
 release.py       the life of a Release
 service.py       what became of services and jobs
 host.py          what became of hosts
+removal.py       environments that are gone from Git, and what is taken away
+adoption.py      projects that ran before and are taken over
 """
 
-from events.catalog import environment, host, release, revision, service
+from events.catalog import adoption, environment, host, release, removal, revision, service
 from events.catalog.base import Event, Failure, FailureCause, Unrecognised, decode, event_classes, propose
 
 __all__ = [
@@ -15,12 +17,14 @@ __all__ = [
     "Failure",
     "FailureCause",
     "Unrecognised",
+    "adoption",
     "decode",
     "environment",
     "event_classes",
     "host",
     "propose",
     "release",
+    "removal",
     "revision",
     "service",
 ]

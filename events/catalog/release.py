@@ -67,6 +67,14 @@ class ReleaseSuperseded(Event):
     by: str = Field(description="The newer Release.")
 
 
+@recorded("environment")
+class ReleaseCancelled(Event):
+    """The Release will not go on: the environment is taken away."""
+
+    release: str = Field(description="The Release.")
+    reason: str = Field(description="Why.")
+
+
 @recorded("release")
 class PhaseStarted(Event):
     """Work on a phase began."""

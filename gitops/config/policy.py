@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gitops.config.scalars import MAX_NAME, Text, checked_name
+from gitops.config.scalars import MAX_NAME, Count, Duration, Text, checked_name
 from gitops.config.section import UNUSED, Emptied, Section
 from gitops.permissions import Permission, checked_allowance
 
@@ -41,11 +41,31 @@ Allowance = Annotated[
 ]
 
 
+class RemovalSection(Section):
+    """`policy.<…>.removal`: what may be taken away because Git does not have it any more."""
+
+    orphans: Literal["keep", "remove"] = Field(
+        default="keep", description="What becomes of an environment that is gone from the branch."
+    )
+    grace: Duration = Field(
+        default=86400.0, description="How long such an environment is left before it is removed."
+    )
+    most_environments: Count = Field(
+        default=1, description="No environment is removed when more than these went with one commit."
+    )
+    most_services: Count = Field(
+        default=5, description="A merge that takes away more services than these waits for a person."
+    )
+
+
 class PolicySection(Section):
     """`policy.<project>` or `policy.<project>/<environment>`."""
 
     allow: list[Allowance] = Field(
         default=[], description="Permissions, each alone or as `name:value`; see below."
+    )
+    removal: Emptied[RemovalSection | None] = Field(
+        default=None, description="What may be taken away; an environment's own entry stands for all of it."
     )
     windows: Annotated[list[Text], UNUSED] = Field(
         default=[], description="When deploys may start, as in `mon-fri 09:00-17:00`."
@@ -59,3 +79,12 @@ def allowed_by(policy: Mapping[str, PolicySection], *, project: str, environment
     """What `policy` allows an environment: its own entry and its project's together."""
     entries = (policy.get(project), policy.get(f"{project}/{environment}"))
     return frozenset(word for entry in entries if entry is not None for word in entry.allow)
+
+
+def removal_of(policy: Mapping[str, PolicySection], *, project: str, environment: str) -> RemovalSection:
+    """What `policy` has on removal: the environment's own entry, else its project's, else the defaults."""
+    for path in (f"{project}/{environment}", project):
+        entry = policy.get(path)
+        if entry is not None and entry.removal is not None:
+            return entry.removal
+    return RemovalSection()

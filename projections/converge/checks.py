@@ -135,7 +135,7 @@ async def _check_names(site: Site, app: App, services: Collection[str]) -> None:
     """Names are the whole engine's: a container of another project may hold one."""
     definitions = {name: app.document["services"][name] for name in services}
     refuse_conflicts(
-        await site.engine.containers(),
+        await site.containers(),
         owner=site.owner,
         host=site.host,
         compose_project=site.compose_project,

@@ -32,6 +32,7 @@ from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import write_atomically
 from events.tokens import Tenure, Token
 from projections.converge.conflicts import CONTAINER_NOT_OURS, environment_path, owner_text
+from projections.engine.makeup import ImageDefaults, Makeup
 from projections.engine.port import App, Container, ContainerDetail, Engine, EngineIdentity, Image, Prediction
 from projections.engine.sweep import Owner
 
@@ -181,6 +182,14 @@ class FencedEngine:
     async def image(self, ref: str) -> Image | None:
         """An image the engine has."""
         return await self.engine.image(ref)
+
+    async def makeup(self, container_id: str) -> Makeup | None:
+        """What a container was made with."""
+        return await self.engine.makeup(container_id)
+
+    async def image_defaults(self, ref: str) -> ImageDefaults | None:
+        """What an image gives its containers."""
+        return await self.engine.image_defaults(ref)
 
     async def registry_digest(self, ref: str) -> str:
         """The digest that the registry gives the tag now."""

@@ -9,7 +9,7 @@ knows is not foretold: drift, containers of others, half-made ones.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from events import labels
 from events.manifest import HostManifest, Manifest
@@ -30,6 +30,8 @@ class Known:
     succeeded_jobs: frozenset[JobKey] = frozenset()
     stale: Mapping[str, Collection[str]] = field(default_factory=dict[str, "Collection[str]"])
     """By host, the services whose env files of the host say something else than when they were made."""
+    differing: frozenset[tuple[str, str]] = frozenset()
+    """`(host, service)` of what was taken over and is not as the deployed Manifest says."""
 
 
 def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = None) -> dict[str, HostPlan]:
@@ -44,6 +46,8 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
     for host in sorted({*wanted.hosts, *former}):
         there = former.get(host)
         found = [] if there is None else as_deployed(there, owner, wanted.compose_project)
+        other = {name for place, name in given.differing if place == host}
+        found = [_as_it_came(one) if one.service in other else one for one in found]
         content = wanted.hosts.get(host)
         if content is None:
             plans[host] = plan_removal(found, host=host, owner=owner)
@@ -59,6 +63,11 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
         )
         plans[host] = plan(content, found, question)
     return plans
+
+
+def _as_it_came(container: Container) -> Container:
+    """One that somebody else made: no Manifest has its hash."""
+    return replace(container, labels={**container.labels, labels.SERVICE_HASH: ""})
 
 
 def _visible(wanted: Manifest, deployed: Manifest | None) -> Mapping[str, HostManifest]:

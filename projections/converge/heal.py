@@ -48,6 +48,7 @@ async def heal(equipment: Equipment, manifest: Manifest, *, release: str, record
         release=release,
         succeeded_jobs=_all_jobs(manifest),
         known=manifest,
+        lets_be=True,
         reason="drift",
     )
     mended, first = False, None
@@ -174,7 +175,11 @@ async def _asked(site: Site, content: HostManifest) -> HostObservation:
         return next(one for one in store.load(site.environment) if one.host == site.host)
     bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
     question = Question(
-        host=site.host, owner=site.owner, compose_project=site.compose_project, bound=bound.services
+        host=site.host,
+        owner=site.owner,
+        compose_project=site.compose_project,
+        bound=bound.services,
+        lets_be=True,
     )
     try:
         due = plan(content, containers, question)

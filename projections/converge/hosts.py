@@ -109,7 +109,7 @@ async def look(site: Site) -> list[Container]:
     Raises OutsideError `engine-unreachable`.
     """
     try:
-        return await site.engine.containers(site.compose_project)
+        return await site.containers(site.compose_project)
     except OutsideError as error:
         if error.code == ENGINE_UNREACHABLE:
             error.where = Where(environment=site.environment, host=site.host)

@@ -66,7 +66,7 @@ async def refuse_strangers(site: Site, networks: Collection[str]) -> None:
     """Raises OutsideError `network-in-use` when a container that is not ours is on one of `networks`."""
     if not networks:
         return
-    for container in await site.engine.containers():
+    for container in await site.containers():
         if set(networks) & set(container.networks) and not site.owner.owns(container):
             raise OutsideError(
                 NETWORK_IN_USE,

@@ -18,6 +18,7 @@ from typing import Any
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import HostManifest, Service
+from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
 from projections.engine.port import Container
@@ -51,6 +52,7 @@ class Question:
     rerun_jobs: frozenset[JobKey] = frozenset()
     bound: Mapping[str, str] = field(default_factory=dict[str, str])
     """Keyed digest of the host's env files, by service; a service that is not here is not compared."""
+    lets_be: bool = False  # what was adopted although it differs stays: nobody asked for a Release
 
 
 def plan(content: HostManifest, containers: Iterable[Container], question: Question) -> HostPlan:
@@ -128,7 +130,8 @@ def _for_service(
         return [_for_job(question, name, service)]
     wanted = replicas(definition)
     host = question.host
-    right = [c for c in present if c.service_hash == service.hash]
+    as_wanted = {service.hash, *([hash_as_it_is(service.hash)] if question.lets_be else [])}
+    right = [c for c in present if c.service_hash in as_wanted]
     if len(right) < len(present):
         return [_replacement(host, name, present, "changed")]
     bound = question.bound.get(name)

@@ -10,7 +10,7 @@ The caller holds the environment's lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,9 @@ from events.log import EventLog
 from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
+from projections.converge.adopt import Compared, compare
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
+from projections.converge.destroy import Found, destroy, survey
 from projections.converge.failures import FATAL
 from projections.converge.heal import heal, observe
 from projections.converge.history import ReleaseHistory, release_history
@@ -43,7 +45,7 @@ from projections.converge.plan import JobKey
 from projections.converge.rollout import Rollout, changed_services
 from projections.converge.site import Equipment, Progress, Site, no_progress
 from projections.converge.undertaking import Undertaking
-from projections.engine.port import Engine
+from projections.engine.port import Engine, Stock
 from projections.observed import HostObservation, ObservedStore
 
 VerdictStatus = Literal["completed", "failed", "rolled_back"]
@@ -76,7 +78,7 @@ class Verdict:
 class Converger:
     """Makes hosts agree with Manifests and records what it did."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each thing outside
         self,
         *,
         log: EventLog,
@@ -87,8 +89,9 @@ class Converger:
         clock: Clock,
         progress: Progress = no_progress,
         binding_key: bytes = b"",
+        stocks: Mapping[str, Stock] | None = None,
     ) -> None:
-        """`engines` and `roots` by host: what reaches it, and its folder that holds `apps/`."""
+        """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs."""
         self._equipment = Equipment(
             log=log,
             blobs=blobs,
@@ -98,6 +101,7 @@ class Converger:
             observed=observed,
             progress=progress,
             binding_key=binding_key,
+            stocks=stocks or {},
         )
 
     @property
@@ -125,6 +129,45 @@ class Converger:
     def _equipped(self, recorder: Recorder) -> Equipment:
         """The equipment behind the fence of the lock that the recorder appends under."""
         return replace(self._equipment, tenure=recorder.tenure)
+
+    async def compare(self, manifest: Manifest, *, recorder: Recorder | None) -> tuple[Compared, ...]:
+        """What is there of a Manifest, service by service, whoever made it; no container is changed.
+
+        Without a recorder it is only looked, whatever machine answers.
+        """
+        equipment = self._equipment if recorder is None else self._equipped(recorder)
+        found: list[Compared] = []
+        for host in sorted(manifest.hosts):
+            site = equipment.site(manifest, host)
+            if recorder is not None:
+                await reach(site, recorder)
+                await site.pass_fence()
+            found.extend(await compare(site, manifest))
+        return tuple(found)
+
+    async def survey(self, manifest: Manifest) -> tuple[Found, ...]:
+        """What the environment of a Manifest has on each of its hosts; nothing is changed."""
+        sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
+        return tuple([await survey(site, self._equipment.stocks[site.host]) for site in sites])
+
+    async def destroy(
+        self, manifest: Manifest, *, volumes: Mapping[str, Collection[str]], recorder: Recorder
+    ) -> dict[str, Found]:
+        """Take the environment of a Manifest away, and by host the `volumes` that are named.
+
+        Answers what is left, by host. Raises the first host's error; call it again then.
+        """
+        equipment = self._equipped(recorder)
+        left: dict[str, Found] = {}
+        for host in sorted(manifest.hosts):
+            site = equipment.site(manifest, host)
+            try:
+                await reach(site, recorder)
+                left[host] = await destroy(site, equipment.stocks[host], volumes=volumes.get(host, ()))
+            except OutsideError as error:
+                note_unknown(site, recorder, error)
+                raise
+        return left
 
     async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:
         """Ask every host now, change nothing and record nothing but `observed.db`."""

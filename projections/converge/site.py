@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from events.blobs import BlobStore
@@ -18,8 +18,9 @@ from events.log import EventLog
 from events.manifest import Manifest
 from events.streams import StreamName, environment_stream
 from events.tokens import Tenure
+from projections.converge.adopted import Adopted, adopted_by_log, dressed
 from projections.converge.fence import Fence, FencedEngine
-from projections.engine.port import Engine
+from projections.engine.port import Container, Engine, Stock
 from projections.engine.sweep import Owner
 from projections.observed import ObservedStore
 
@@ -52,6 +53,7 @@ class Equipment:
     binding_key: bytes = b""  # of this home, 32 bytes; empty where no service takes an env file of its host
     hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
+    stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""
@@ -70,6 +72,7 @@ class Equipment:
             owner=owner,
             compose_project=manifest.compose_project,
             equipment=self,
+            adopted=adopted_by_log(self.log, owner, host),
         )
         return site if self.tenure is None else site.fenced(self.tenure)
 
@@ -85,6 +88,11 @@ class Site:
     compose_project: str
     equipment: Equipment
     fence: Fence | None = None  # what every change passes first
+    adopted: Adopted = field(default_factory=dict[str, Mapping[str, str]])
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        """As `Engine.containers`, with adopted ones as ours. Whoever asks whose one is asks here."""
+        return dressed(await self.engine.containers(compose_project), self.adopted)
 
     def fenced(self, tenure: Tenure) -> Site:
         """The same behind the environment's fence."""

@@ -66,6 +66,7 @@ class Undertaking:
     made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by host: ids, likewise
     going_back: bool = False
     known: Manifest | None = None  # what ran before: tells `missing` from `new`
+    lets_be: bool = False  # what was adopted although it differs stays
     reason: str | None = None  # recorded in place of each operation's own
 
     def site(self, host: str) -> Site:
@@ -100,6 +101,7 @@ class Undertaking:
             going_back=self.going_back,
             rerun_jobs=frozenset(self.jobs_done),
             bound=bound.services,
+            lets_be=self.lets_be,
         )
         return Planned(
             site=site,

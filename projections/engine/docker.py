@@ -38,6 +38,7 @@ from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unr
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, lines_of
 from projections.engine.listening import Listening, note_response
+from projections.engine.makeup import ImageDefaults, Makeup, image_defaults, makeup_of
 from projections.engine.model import (
     container_from_inspection,
     container_from_listing,
@@ -167,6 +168,18 @@ class DockerEngine:
         """An image the engine has, by tag, digest or id; None when it has none."""
         answer = await self._find(f"show image {ref}", lambda api: api.inspect_image(ref))
         return image_from_inspection(answer) if answer is not None else None
+
+    async def makeup(self, container_id: str) -> Makeup | None:
+        """What a container was made with, field by field; None when it is gone."""
+        answer = await self._find(
+            f"show container {container_id}", lambda api: api.inspect_container(container_id)
+        )
+        return makeup_of(answer) if answer is not None else None
+
+    async def image_defaults(self, ref: str) -> ImageDefaults | None:
+        """What an image gives its containers; None when the engine has none of that name."""
+        answer = await self._find(f"show image {ref}", lambda api: api.inspect_image(ref))
+        return image_defaults(answer) if answer is not None else None
 
     async def registry_digest(self, ref: str) -> str:
         """The digest that the registry gives the tag now.

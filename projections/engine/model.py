@@ -51,6 +51,7 @@ def container_from_listing(answer: Answer) -> Container:
         labels=_labels(answer),
         ports=_listed_ports(answer),
         networks=_networks(answer),
+        volumes=_volumes(answer),
     )
 
 
@@ -71,6 +72,7 @@ def container_from_inspection(answer: Answer) -> ContainerDetail:
             labels=_labels(config),
             ports=_bound_ports(answer),
             networks=_networks(answer),
+            volumes=_volumes(answer),
         ),
         exit_code=int(state.get("ExitCode") or 0),
         restart_count=int(answer.get("RestartCount") or 0),
@@ -82,6 +84,12 @@ def container_from_inspection(answer: Answer) -> ContainerDetail:
         health_failing_streak=int(health.get("FailingStreak") or 0),
         health_budget_seconds=health_budget_seconds(declared),
     )
+
+
+def _volumes(answer: Answer) -> tuple[str, ...]:
+    """Names of the mounted volumes; anonymous ones have names too."""
+    mounts = _list(answer, "Mounts")
+    return tuple(sorted(str(one.get("Name") or "") for one in mounts if one.get("Type") == "volume"))
 
 
 def image_from_inspection(answer: Answer) -> Image:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from projections.engine.makeup import ImageDefaults, Makeup
+
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
@@ -54,6 +56,7 @@ class Container:
     labels: Mapping[str, str]
     ports: tuple[PublishedPort, ...] = ()
     networks: tuple[str, ...] = ()  # names, sorted; none for one that Compose disconnected and left
+    volumes: tuple[str, ...] = ()  # names of the volumes it mounts, sorted
 
     @property
     def service(self) -> str | None:
@@ -134,8 +137,16 @@ class Engine(Protocol):
         """One container, None when it is gone."""
         ...
 
+    async def makeup(self, container_id: str) -> Makeup | None:
+        """What a container was made with, field by field; None when it is gone."""
+        ...
+
     async def image(self, ref: str) -> Image | None:
         """An image the engine has, by tag, digest or id; None when it has none."""
+        ...
+
+    async def image_defaults(self, ref: str) -> ImageDefaults | None:
+        """What an image gives its containers; None when the engine has none of that name."""
         ...
 
     async def registry_digest(self, ref: str) -> str:
@@ -192,6 +203,29 @@ class Engine(Protocol):
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
+        ...
+
+
+class Stock(Protocol):
+    """What an engine holds of a Compose project beside containers; apart from `Engine`, for a reason.
+
+    A converger that deploys or heals is given no way to a volume: only `destroy` is.
+    """
+
+    async def networks(self, compose_project: str) -> dict[str, str]:
+        """`{id: name}` of a Compose project's networks."""
+        ...
+
+    async def remove_network(self, network_id: str) -> None:
+        """Remove a network that no container is on. One that is gone is as good."""
+        ...
+
+    async def volumes(self, compose_project: str) -> tuple[str, ...]:
+        """Names of a Compose project's volumes, sorted."""
+        ...
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a named volume with its data: for a caller who has a recorded reason to."""
         ...
 
 

@@ -30,6 +30,7 @@ from projections.engine import simulated_answers as answers
 from projections.engine import simulated_compose as compose
 from projections.engine.api import Answer
 from projections.engine.errors import engine_refused, engine_unreachable, shown
+from projections.engine.makeup import ImageDefaults, Makeup, image_defaults, makeup_of
 from projections.engine.model import container_from_inspection, container_from_listing, image_from_inspection
 from projections.engine.port import (
     App,
@@ -41,6 +42,7 @@ from projections.engine.port import (
     Prediction,
 )
 from projections.engine.registry import image_unavailable, no_answer, pull_name
+from projections.engine.simulated_stock import SimulatedStock
 from projections.engine.simulated_watch import States, changes, states
 from projections.engine.simulated_world import COMPOSE_PROJECT, ENDED, Life, SimulatedContainer, World, opened
 from projections.engine.waiting import until
@@ -75,6 +77,11 @@ class SimulatedEngine:
         with opened(self._path) as world:
             self._world = world
             yield world
+
+    @property
+    def stock(self) -> SimulatedStock:
+        """What it holds beside containers."""
+        return SimulatedStock(self._called)
 
     def add(
         self,
@@ -122,6 +129,22 @@ class SimulatedEngine:
         """An image the engine has, by tag, digest or id; None when it has none."""
         async with self._called("image", ref) as world:
             return _image(world, ref)
+
+    async def makeup(self, container_id: str) -> Makeup | None:
+        """What a container was made with, field by field; None when it is gone."""
+        async with self._called("makeup", container_id) as world:
+            one = world.containers.get(container_id)
+            if one is None:
+                return None
+            return makeup_of(json.loads(answers.inspection(world, one, self._clock.monotonic())))
+
+    async def image_defaults(self, ref: str) -> ImageDefaults | None:
+        """What an image gives its containers; None when the engine has none of that name."""
+        async with self._called("image_defaults", ref) as world:
+            known = world.has_image(ref)
+            if known is None:
+                return None
+            return image_defaults(json.loads(answers.image_inspection(world, known)))
 
     async def registry_digest(self, ref: str) -> str:
         """What the registry gives the tag now."""

@@ -63,17 +63,27 @@ def inspection(world: World, one: SimulatedContainer, now: float) -> bytes:
                     "MaximumRetryCount": 0,
                 },
                 "Binds": None,
+                "PortBindings": {
+                    f"{port.port}/{port.protocol}": [{"HostIp": port.address, "HostPort": str(port.port)}]
+                    for port in one.ports
+                },
+                "ShmSize": 67108864,
+                "IpcMode": "private",
             },
             "Config": {
                 "Image": one.image,
                 "Labels": one.labels or None,
+                "Hostname": one.id[:12],
                 "Env": None,
+                "Cmd": None,
+                "Entrypoint": None,
                 **({"Healthcheck": _declared(one)} if life.has_check else {}),
             },
             "NetworkSettings": {
                 "Ports": _bound(one) if moment.state in _UP else {},
                 "Networks": _networks(one),
             },
+            "Mounts": _mounts(one),
         }
     )
 
@@ -132,7 +142,7 @@ def _listed(world: World, one: SimulatedContainer, moment: Moment) -> dict[str, 
         "Status": _status(moment),
         "HostConfig": {"NetworkMode": one.networks[0] if one.networks else "default"},
         "NetworkSettings": {"Networks": _networks(one)},
-        "Mounts": [],
+        "Mounts": _mounts(one),
     }
 
 
@@ -183,6 +193,13 @@ def _bound(one: SimulatedContainer) -> Mapping[str, Any]:
 
 def _networks(one: SimulatedContainer) -> Mapping[str, Any]:
     return {name: {"Links": None, "Aliases": None, "NetworkID": name.encode().hex()} for name in one.networks}
+
+
+def _mounts(one: SimulatedContainer) -> list[dict[str, Any]]:
+    return [
+        {"Type": "volume", "Name": name, "Destination": "/data", "RW": True, "Driver": "local"}
+        for name in one.volumes
+    ]
 
 
 def _time(seconds: float) -> str:

@@ -218,7 +218,9 @@ def _make(
         created_at=created_at,
         command=_command(definition),
     )
-    made.networks = _networks(app, service)
+    made.networks, made.volumes = _networks(app, service), _volumes(app, service)
+    world.networks.update(dict.fromkeys(_own_networks(app, service), app.compose_project))
+    world.volumes.update({name: app.compose_project for name in made.volumes if name not in world.volumes})
     return made
 
 
@@ -318,6 +320,26 @@ def _networks(app: App, service: str) -> tuple[str, ...]:
     declared: Mapping[str, Mapping[str, Any] | None] = app.document.get("networks") or {}
     wanted: Iterable[str] = definition.get("networks") or ("default",)
     names = [str((declared.get(key) or {}).get("name") or f"{app.compose_project}_{key}") for key in wanted]
+    return tuple(sorted(names))
+
+
+def _own_networks(app: App, service: str) -> tuple[str, ...]:
+    """Those that Compose makes: not a mode of the engine's, not an external one."""
+    if app.document["services"][service].get("network_mode"):
+        return ()
+    declared: Mapping[str, Mapping[str, Any] | None] = app.document.get("networks") or {}
+    external = {
+        str((one or {}).get("name") or key) for key, one in declared.items() if (one or {}).get("external")
+    }
+    return tuple(name for name in _networks(app, service) if name not in external)
+
+
+def _volumes(app: App, service: str) -> tuple[str, ...]:
+    """Names of the named volumes that a service mounts."""
+    declared: Mapping[str, Mapping[str, Any] | None] = app.document.get("volumes") or {}
+    mounts: Iterable[Mapping[str, Any]] = app.document["services"][service].get("volumes") or ()
+    keys = {str(one["source"]) for one in mounts if one.get("type") == "volume" and one.get("source")}
+    names = {str((declared.get(key) or {}).get("name") or f"{app.compose_project}_{key}") for key in keys}
     return tuple(sorted(names))
 
 

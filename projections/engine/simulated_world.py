@@ -75,6 +75,7 @@ class SimulatedContainer:
     restart_policy: str = ""  # empty: what its life says
     ports: tuple[PublishedPort, ...] = ()
     networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
     created_at: float = 0.0  # seconds of the epoch
     started_at: float | None = None  # monotonic seconds; None: created only
     stopped: ContainerState | None = None  # set by stop, pause and the like
@@ -120,6 +121,8 @@ class World:
     ignores_up: bool = False  # Compose says yes and does nothing
     show_restarting_as_running: bool = False  # a look that falls between two ends of a crash loop
     made: int = 0  # containers so far
+    networks: dict[str, str] = field(default_factory=dict[str, str])  # Compose project by name
+    volumes: dict[str, str] = field(default_factory=dict[str, str])  # likewise
 
     @staticmethod
     def from_json(data: bytes) -> World:

@@ -1,8 +1,8 @@
 """What an engine holds beside containers: images from an archive, networks and named volumes by label.
 
 Deploying never needs this. It is for whoever brings images without a registry and takes a whole Compose
-project away again, volumes included, so it stands apart from the `Engine` port: no converger can reach for
-the removal of a volume.
+project away again, volumes included, so it stands apart from the `Engine` port: what deploys and heals
+cannot reach for the removal of a volume. `destroy` is given this, as the port `Stock`.
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ _TABLES = {
             hold TEXT,
             suspended TEXT,
             breaker TEXT,
+            orphaned TEXT,
+            destroying TEXT,
+            destroyed TEXT,
             PRIMARY KEY (project, name)
         ) WITHOUT ROWID
     """,
@@ -164,11 +167,14 @@ def _requested(told: _Told) -> None:
         "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending')",
         (*told.place, data["release"], told.event.position, data["digest"], data["revision"]),
     )
-    told.set(active_release=data["release"], breaker=None)
-    if told.event.type == "RollbackRequested" or data.get("trigger") == "person":
-        told.set(asked_digest=data["digest"])
+    told.set(active_release=data["release"], breaker=None, destroyed=None)
+    if told.event.type in _ASKED or data.get("trigger") == "person":
+        told.set(asked_digest=data["digest"], orphaned=None)
     else:
         told.git_shows(data["digest"], data["revision"])
+
+
+_ASKED = frozenset({"RollbackRequested", "AdoptionRequested"})  # by a person, always
 
 
 def _shown(told: _Told) -> None:
@@ -177,6 +183,7 @@ def _shown(told: _Told) -> None:
 
 def _started(told: _Told) -> None:
     told.release_becomes("running")
+    told.set(destroyed=None)
 
 
 def _completed(told: _Told) -> None:
@@ -226,6 +233,47 @@ def _breaker_closed(told: _Told) -> None:
     told.set(breaker=None)
 
 
+def _orphaned(told: _Told) -> None:
+    orphan = {key: told.data[key] for key in ("ref", "revision", "together")}
+    told.set(orphaned=json.dumps({**orphan, **told.said(), "deferred": None}))
+
+
+def _returned(told: _Told) -> None:
+    told.set(orphaned=None)
+
+
+def _removal_deferred(told: _Told) -> None:
+    query = "SELECT orphaned FROM environments WHERE project = ? AND name = ? AND orphaned IS NOT NULL"
+    row = told.tables.execute(query, told.place).fetchone()
+    if row is not None:
+        deferred = {key: told.data[key] for key in ("rule", "detail")}
+        told.set(orphaned=json.dumps({**json.loads(row["orphaned"]), "deferred": deferred}))
+
+
+def _destroy_requested(told: _Told) -> None:
+    told.set(destroying=json.dumps({"reason": told.data["reason"], **told.said()}))
+
+
+def _destroyed(told: _Told) -> None:
+    """What a person said when it was asked for stays said."""
+    query = "SELECT destroying FROM environments WHERE project = ? AND name = ?"
+    row = told.tables.execute(query, told.place).fetchone()
+    asked = {"reason": "", **told.said()}
+    if row is not None and row["destroying"] is not None:
+        asked = json.loads(row["destroying"])
+    volumes = {host: one["volumes"] for host, one in told.data["hosts"].items()}
+    told.set(
+        destroying=None,
+        destroyed=json.dumps({**asked, "since": format_utc(told.event.time), "volumes": volumes}),
+        deployed_release=None,
+        asked_digest=None,
+        hold=None,
+        breaker=None,
+    )
+    if any(volumes.values()):
+        told.tables.execute("DELETE FROM environment_jobs WHERE project = ? AND name = ?", told.place)
+
+
 def _job_completed(told: _Told) -> None:
     told.tables.execute(
         "INSERT OR IGNORE INTO environment_jobs VALUES (?, ?, ?, ?, ?)",
@@ -241,6 +289,12 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
     "DeployRequested": _requested,
     "RevertDetected": _requested,
     "RollbackRequested": _requested,
+    "AdoptionRequested": _requested,
+    "EnvironmentOrphaned": _orphaned,
+    "EnvironmentReturned": _returned,
+    "RemovalDeferred": _removal_deferred,
+    "DestroyRequested": _destroy_requested,
+    "EnvironmentDestroyed": _destroyed,
     "DeploySkipped": _shown,
     "DeployDeferred": _shown,
     "ReleaseStarted": _started,
@@ -248,6 +302,7 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
     "ReleaseFailed": _ended,
     "ReleaseRolledBack": _ended,
     "ReleaseSuperseded": _ended,
+    "ReleaseCancelled": _ended,
     "EnvironmentHeld": _held,
     "HoldCleared": _hold_cleared,
     "EnvironmentSuspended": _suspended,
@@ -275,7 +330,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=2,
+    version=3,
     tables=_TABLES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),
     apply=_apply,

@@ -1,8 +1,9 @@
 """Each environment as the log tells it: what Git shows, what is deployed, what is under way, hold, suspend.
 
 *Desired* is the hold's target under a hold, else what Git last led to, else (Git was never considered here)
-what a person last asked for. *Deployed* is the last Release completed. What runs is not here: engines answer
-that, and `status.py` joins the two. This module reads the rows that `environment_fold.py` makes.
+what a person last asked for; of an environment that was taken away it is nothing. *Deployed* is the last
+Release completed. What runs is not here: engines answer that, and `status.py` joins the two. This module
+reads the rows that `environment_fold.py` makes.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ class Environment:
     hold: dict[str, Any] | None  # target, bad, clears, reason, until, since, actor
     suspended: dict[str, Any] | None  # reason, since, actor
     breaker: dict[str, Any] | None  # healing rests: attempts, until, reason, since; None: it does not
+    orphaned: dict[str, Any] | None  # ref, revision, together, since, actor, deferred: gone from Git
+    destroying: dict[str, Any] | None  # reason, since, actor: it is being taken away
+    destroyed: dict[str, Any] | None  # reason, since, actor, volumes by host: it was taken away
     active: ActiveRelease | None
     services: dict[str, dict[str, str]]  # {host: {service: hash}} of what is deployed, or else desired
     finished_jobs: frozenset[tuple[str, str]]  # (host, service) of these that ran and have no container
@@ -70,6 +74,9 @@ def unseen(project: str, name: str) -> Environment:
         hold=None,
         suspended=None,
         breaker=None,
+        orphaned=None,
+        destroying=None,
+        destroyed=None,
         active=None,
         services={},
         finished_jobs=frozenset(),
@@ -88,9 +95,10 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
     row = tables.execute(query, (project, name)).fetchone()
     if row is None:
         return None
-    hold = _parsed(row["hold"])
+    hold, destroyed = _parsed(row["hold"]), _parsed(row["destroyed"])
     deployed = _release(tables, row["deployed_release"], place=(project, name))
     digest = hold["target"] if hold else row["git_digest"] or row["asked_digest"]
+    digest = None if destroyed else digest
     services = _services(tables, deployed.digest or digest, place=(project, name))
     return Environment(
         project=project,
@@ -104,6 +112,9 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         hold=hold,
         suspended=_parsed(row["suspended"]),
         breaker=_parsed(row["breaker"]),
+        orphaned=_parsed(row["orphaned"]),
+        destroying=_parsed(row["destroying"]),
+        destroyed=destroyed,
         active=_active(tables, row["active_release"], place=(project, name)),
         services=services,
         finished_jobs=_finished_jobs(tables, services, place=(project, name)),

@@ -25,13 +25,19 @@ from projections.runner import View
 
 PHASE_NAMES = ("build", "push", "migrate_pre", "rollout", "migrate_post", "finalize")
 
-_KINDS = {"DeployRequested": "deploy", "RevertDetected": "revert", "RollbackRequested": "rollback"}
+_KINDS = {
+    "DeployRequested": "deploy",
+    "RevertDetected": "revert",
+    "RollbackRequested": "rollback",
+    "AdoptionRequested": "adoption",
+}
 _VERDICTS = {
     "ReleaseStarted": "running",
     "ReleaseCompleted": "completed",
     "ReleaseFailed": "failed",
     "ReleaseRolledBack": "rolled_back",
     "ReleaseSuperseded": "superseded",
+    "ReleaseCancelled": "cancelled",
 }
 _PHASE_STATUS = {
     "PhaseStarted": "running",
@@ -235,4 +241,4 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
     _HANDLERS[event.type](tables, event, json.loads(event.data))
 
 
-RELEASES = View(name="releases", version=1, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)
+RELEASES = View(name="releases", version=2, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)

@@ -103,6 +103,9 @@ class Status:
             },
             "hold": known.hold,
             "breaker": known.breaker,
+            "orphaned": known.orphaned,
+            "destroying": known.destroying,
+            "destroyed": known.destroyed,
             "as_of": format_utc(self.as_of),
             "hosts": [_host_json(host) for host in self.hosts],
             "freshness": {
@@ -192,6 +195,8 @@ def _sync(environment: Environment, hosts: Sequence[HostStatus]) -> Sync:
     not_rendered = environment.render_failure is not None or environment.awaiting is not None
     if not_rendered or any(host.reachable is not True for host in hosts):
         return "unknown"
+    if environment.destroyed is not None:
+        return "out-of-sync" if any(host.services for host in hosts) else "in-sync"
     if environment.desired.digest is None and environment.deployed.digest is None:
         return "unknown"
     drifted = any(service.drift for host in hosts for service in host.services)

@@ -289,6 +289,7 @@ def context_of(
         log=log,
         blobs=blobs,
         engines={"local": engine},
+        stocks={"local": engine.stock},
         roots={"local": home.local},
         observed=observed,
         clock=clock,

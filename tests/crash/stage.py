@@ -169,6 +169,7 @@ class Stage:
                 log=log,
                 blobs=self.blobs,
                 engines={HOST: engine},
+                stocks={HOST: engine.stock},
                 roots={HOST: home.local},
                 observed=observed,
                 clock=self.clock,

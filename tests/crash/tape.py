@@ -25,22 +25,40 @@ from events.envelope import StoredEvent
 from events.log import StreamAppend
 from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
-from projections.engine.port import Engine, EngineWatch
+from projections.engine.port import Engine, EngineWatch, Stock
 
 LOOKING = frozenset(
-    {"identity", "containers", "inspect", "image", "registry_digest", "logs", "wait", "predict"}
+    {
+        "identity",
+        "containers",
+        "inspect",
+        "makeup",
+        "image",
+        "image_defaults",
+        "registry_digest",
+        "logs",
+        "wait",
+        "predict",
+        "networks",
+        "volumes",
+    }
 )
-"""Calls of the port that change nothing."""
+"""Calls of the ports that change nothing."""
 
 
 class LocalEngine(Engine, EngineWatch, Protocol):
     """What a controller is given for a host."""
 
+    @property
+    def stock(self) -> Stock:
+        """What the engine holds beside containers."""
+        ...
+
 
 def calls_of_the_port() -> frozenset[str]:
-    """The names of all calls that the engine's port has."""
-    members = inspect.getmembers(Engine, inspect.isfunction)
-    return frozenset(name for name, _ in members if not name.startswith("_"))
+    """The names of all calls that the engine's ports have."""
+    members = [name for port in (Engine, Stock) for name, _ in inspect.getmembers(port, inspect.isfunction)]
+    return frozenset(name for name in members if not name.startswith("_"))
 
 
 @dataclass(slots=True)
@@ -113,9 +131,14 @@ class TapedLog(SqliteEventLog):
 class _TapedEngine:
     """Every call of the port, by its name, with a point before it and one after it."""
 
-    def __init__(self, engine: LocalEngine, tape: Tape) -> None:
+    def __init__(self, engine: LocalEngine | Stock, tape: Tape) -> None:
         self._engine = engine
         self._tape = tape
+
+    @property
+    def stock(self) -> Stock:
+        """Its stock, with points likewise."""
+        return cast("Stock", _TapedEngine(cast("LocalEngine", self._engine).stock, self._tape))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the port has
         found = getattr(self._engine, name)

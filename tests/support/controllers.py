@@ -55,6 +55,7 @@ class SimulatedController:
             log=self.log,
             blobs=blobs,
             engines={"local": self.engine},
+            stocks={"local": self.engine.stock},
             roots={"local": home.local},
             observed=observed,
             clock=self.clock,

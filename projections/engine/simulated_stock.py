@@ -1,0 +1,51 @@
+"""What a simulated engine holds beside containers: the networks and volumes that its Compose made.
+
+An external volume or network is nobody's project; it is not here and nothing removes it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from projections.engine.errors import engine_refused
+from projections.engine.simulated_world import World
+
+
+class Turns(Protocol):
+    """Gives a turn with the world for one call."""
+
+    def __call__(self, name: str, argument: str = "") -> AbstractAsyncContextManager[World]:
+        """The turn. Raises OutsideError `engine-unreachable`."""
+        ...
+
+
+class SimulatedStock:
+    """`Stock` of a simulated engine; ids of networks are their names."""
+
+    def __init__(self, called: Turns) -> None:
+        self._called = called
+
+    async def networks(self, compose_project: str) -> dict[str, str]:
+        """`{id: name}` of a Compose project's networks."""
+        async with self._called("networks", compose_project) as world:
+            return {name: name for name, project in world.networks.items() if project == compose_project}
+
+    async def remove_network(self, network_id: str) -> None:
+        """Remove a network that no container is on."""
+        async with self._called("remove_network", network_id) as world:
+            if any(network_id in one.networks for one in world.containers.values()):
+                raise engine_refused(f"remove network {network_id}", "network has active endpoints")
+            world.networks.pop(network_id, None)
+
+    async def volumes(self, compose_project: str) -> tuple[str, ...]:
+        """Names of a Compose project's volumes, sorted."""
+        async with self._called("volumes", compose_project) as world:
+            return tuple(sorted(name for name, owner in world.volumes.items() if owner == compose_project))
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a named volume."""
+        async with self._called("remove_volume", name) as world:
+            if any(name in one.volumes for one in world.containers.values()):
+                raise engine_refused(f"remove volume {name}", "volume is in use")
+            world.volumes.pop(name, None)
