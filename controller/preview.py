@@ -147,9 +147,7 @@ def preview(
     baseline, chosen = against or Baseline(manifest=None), filters or Filters()
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
-    known = Known(
-        succeeded_jobs=baseline.jobs, stale=baseline.stale, differing=frozenset(baseline.differing)
-    )
+    known = Known(succeeded_jobs=baseline.jobs, stale=baseline.stale, differing=frozenset(baseline.differing))
     comparison = Comparison(
         wanted=wanted,
         before=baseline.manifest,
