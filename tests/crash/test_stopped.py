@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from controller.locks import lock_file
+from projections.engine.simulated_world import opened
 from tests.crash.player import Stage, act_keep, act_look, act_rollback, play, stopped
 from tests.crash.stories import STORIES, check, copied, end_of, prepared
 from tests.crash.tape import points
 
 STORY, ROLLBACK = (next(one for one in STORIES if one.name == name) for name in ("look", "rollback"))
 FEW = 5
+PAST_ITS_FENCE = "engine run_job before #1"
+"""Between the look at the fence and the call: what is asked of the engine there cannot be called back."""
 
 
 @pytest.fixture(scope="module")
@@ -91,4 +94,26 @@ def test_at_every_point_it_ends_when_it_was_taken_over(
     begin: Stage, under_lock: tuple[str, ...], tmp_path: Path
 ) -> None:
     for number, point in enumerate(under_lock):
-        _ends_when_taken_over(copied(begin, tmp_path / str(number)), point)
+        if point != PAST_ITS_FENCE:
+            _ends_when_taken_over(copied(begin, tmp_path / str(number)), point)
+
+
+def test_taken_over_between_its_fence_and_a_call_it_makes_that_one_call_and_records_nothing(
+    begin: Stage, tmp_path: Path
+) -> None:
+    stage = copied(begin, tmp_path / "stage")
+    with stopped(stage, act_look, at=PAST_ITS_FENCE) as first:
+        lock_file(stage.home.run, str(stage.target)).unlink()
+        second = stage.later()
+        play(second, act_look).expect()
+        play(second.later(), act_rollback).expect()
+        types, before = end_of(stage).types, _containers(stage)
+        assert "lock-lost" in first.goes_on().words
+    assert end_of(stage).types == types
+    (more,) = _containers(stage) - before
+    assert "migrate" in more
+
+
+def _containers(stage: Stage) -> set[str]:
+    with opened(stage.world) as world:
+        return {one.name for one in world.containers.values()}

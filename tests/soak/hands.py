@@ -144,8 +144,10 @@ def _runs_anew(stage: Stage, step: Step, *, former_id: str, former_start: str) -
 
 
 def _end_daemon(stage: Stage, step: Step) -> None:
+    watched = stage.keeper.watches
     code = stage.keeper.end(signal.SIGTERM)
-    if code != 0:
+    by_a_broken_lock, before_it_began = code == -signal.SIGKILL, code == -signal.SIGTERM and not watched
+    if code != 0 and not by_a_broken_lock and not before_it_began:
         stage.faults.append(f"the daemon that was asked to end ended with {code}")
     time.sleep(step.other * _MID_COMMAND_SECONDS)
     stage.keeper.start()

@@ -42,6 +42,7 @@ class Keeper:
     arguments: tuple[str, ...]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    said_before: int = 0  # bytes, by its former lives
     lives: int = 0
     samples: list[Sample] = field(default_factory=list[Sample])
 
@@ -55,6 +56,7 @@ class Keeper:
         if self.process is not None and self.process.poll() is None:
             return
         with self.output.open("ab") as sink:
+            self.said_before = sink.tell()
             self.process = subprocess.Popen(
                 [COMMAND, "controller", "run", *self.arguments],
                 cwd=self.cli.cwd,
@@ -65,6 +67,11 @@ class Keeper:
             )
         self.started = time.monotonic()
         self.lives += 1
+
+    @property
+    def watches(self) -> bool:
+        """Whether it has come so far in this life that it says so; before that a signal just ends it."""
+        return b" watching " in self.output.read_bytes()[self.said_before :]
 
     def end(self, number: signal.Signals) -> int:
         """Signal it and answer its exit code. Raises TimeoutExpired when it does not end."""
