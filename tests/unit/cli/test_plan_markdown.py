@@ -67,14 +67,15 @@ def test_nothing_to_do_is_said() -> None:
     assert "|" not in as_markdown(quiet)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a | b", "`code`", "<script>alert(1)</script>", "\x1b[31mred", "one\ntwo", "[x](javascript:y)", "![](http://e/x.png)",
-        "@everyone", "#12", "!34", "# title", "- item", "1. item", "---", "&amp;", "**bold**", "~~gone~~", "\u202eevil",
-        "https://evil.example/x", "www.evil.example", "$x$", "<!-- -->", ":smile:", "\\|", "\ud800",
-    ],
-)  # fmt: skip
+HOSTILE = (
+    *("a | b", "`code`", "<script>alert(1)</script>", "\x1b[31mred", "one\ntwo", "[x](javascript:y)"),
+    *("![](http://e/x.png)", "@everyone", "#12", "!34", "# title", "- item", "1. item", "---", "&amp;"),
+    *("**bold**", "~~gone~~", "\u202eevil", "https://evil.example/x", "www.evil.example", "$x$", "<!-- -->"),
+    *(":smile:", "\\|", "\ud800"),
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_text(name: str) -> None:
     told = escaped(name)
     assert ALLOWED.fullmatch(told)
