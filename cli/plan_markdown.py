@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 60_000  # hosts of Git take 65,536 and more
 _LONGEST_CELL = 500  # characters, before they are escaped
-_SHARES = {"changes": 30_000, "list": 7_000}  # of MAX_CHARACTERS; four lists and the frame
+_SHARES = {"changes": 22_000, "list": 6_000}  # of MAX_CHARACTERS; five lists and the frame
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;/()=+-]")
 _ADDRESS = re.compile(r"(?i)(?<=www)\.")
 _OPENS = re.compile(r"[-+=:.0-9]")  # at the start of a line they may mean a list or a heading
@@ -30,7 +30,7 @@ _VERBS: dict[Action, str] = {
     "create": "to create",
     "replace": "to replace",
     "remove": "to remove",
-    "run": "jobs to run",
+    "run": "to run once",
     "start": "to start",
     "keep": "unchanged",
 }

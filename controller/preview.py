@@ -77,7 +77,7 @@ class Preview:
     phases: tuple[PlanPhase, ...]
     changes: tuple[Change, ...]
     outages: tuple[Outage, ...]
-    unpinned: tuple[str, ...]  # references that a deploy would resolve
+    unpinned: tuple[str, ...]  # references of what is shown that a deploy would resolve
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what else somebody should know before
     host_variables: Mapping[str, tuple[str, ...] | None] = field(
@@ -157,6 +157,7 @@ def preview(
         differing=baseline.differing,
     )
     shown = view(steps_of(wanted, _images(made, pins)), chosen, wanted=wanted, before=baseline.manifest)
+    refs = {made.images[name] for _host, name in shown.pairs if name in made.images}
     changes = tuple(one for one in comparison.changes() if (one.host, one.service) in shown.pairs)
     return Preview(
         project=made.project,
@@ -171,7 +172,7 @@ def preview(
         phases=tuple(phase.with_changes(changes) for phase in shown.phases),
         changes=changes,
         outages=comparison.outages(changes),
-        unpinned=unresolved,
+        unpinned=tuple(ref for ref in unresolved if ref in refs),
         findings=tuple(str(finding) for finding in made.findings),
         notes=tuple(comparison.notes()),
         host_variables=host_variables or {},

@@ -97,6 +97,7 @@ def test_a_value_of_the_host_reaches_its_service_and_nothing_that_is_kept(
     assert f"Variables from {host_env} on local: DB_PASSWORD" in plan
     before = running.project.ids()
     host_env.write_text("DB_PASSWORD=another-horse-battery\n")
+    assert planned(running) == {"hosted"}
     running.look().expect(0)
     assert replaced(running, before) == {"hosted"}
     assert inside(running, "hosted", "/bin/sh", "-c", "echo $DB_PASSWORD") == "another-horse-battery"

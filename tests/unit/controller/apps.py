@@ -175,21 +175,33 @@ def _waits(part: Part, app: App) -> dict[str, WaitCondition]:
 def _definition(
     name: str, part: Part, app: App, trees: dict[str, FileTree], *, blobs: BlobStore, env_path: str
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {"image": part.image, "scale": part.replicas}
-    if waits := _waits(part, app):
-        made["depends_on"] = {one: {"condition": how, "required": True} for one, how in waits.items()}
-    if part.variable:
-        made["environment"] = {"VALUE": part.variable}
-    if part.label:
-        made["labels"] = {"team": part.label}
-    if part.command:
-        made["command"] = [part.command]
-    if part.port:
-        made["ports"] = [{"target": 80, "published": str(part.port), "protocol": "tcp"}]
-    if part.named:
-        made["container_name"] = f"{COMPOSE_PROJECT}-the-{name}"
-    if part.host_env:
-        made["env_file"] = [{"path": env_path, "required": True}]
+    waits = {one: {"condition": how, "required": True} for one, how in _waits(part, app).items()}
+    port = {"target": 80, "published": str(part.port), "protocol": "tcp"}
+    everything: dict[str, Any] = {
+        "depends_on": waits,
+        "environment": {"VALUE": part.variable} if part.variable else {},
+        "labels": {"team": part.label} if part.label else {},
+        "command": [part.command] if part.command else [],
+        "ports": [port] if part.port else [],
+        "container_name": f"{COMPOSE_PROJECT}-the-{name}" if part.named else "",
+        "env_file": [{"path": env_path, "required": True}] if part.host_env else [],
+        "volumes": _mounts(part, trees, blobs=blobs),
+        "networks": {"front": None} if part.network else {},
+        "network_mode": "" if part.network else "none",
+        **_inside(part),
+    }
+    given = {key: value for key, value in everything.items() if value}
+    return {"image": part.image, "scale": part.replicas, **given}
+
+
+def _inside(part: Part) -> dict[str, Any]:
+    if part.inside is None:
+        return {}
+    key, home = part.inside
+    return {key: [home] if key == "volumes_from" else f"service:{home}"}
+
+
+def _mounts(part: Part, trees: dict[str, FileTree], *, blobs: BlobStore) -> list[dict[str, Any]]:
     mounts: list[dict[str, Any]] = []
     if part.volume:
         mounts.append({"type": "volume", "source": "data", "target": "/data"})
@@ -199,14 +211,4 @@ def _definition(
         trees[tree.digest] = tree
         source = f"{FILES_PREFIX}{tree.digest.removeprefix('sha256:')}/app.conf"
         mounts.append({"type": "bind", "source": source, "target": "/conf/app.conf", "read_only": True})
-    if mounts:
-        made["volumes"] = mounts
-    if part.inside and part.inside[0] == "volumes_from":
-        made["volumes_from"] = [part.inside[1]]
-    elif part.inside:
-        made[part.inside[0]] = f"service:{part.inside[1]}"
-    if part.network:
-        made["networks"] = {"front": None}
-    elif "network_mode" not in made:
-        made["network_mode"] = "none"
-    return made
+    return mounts
