@@ -91,9 +91,8 @@ class Prepared:
 
     def left_over(self, rendered: Rendered, providers: Providers | None) -> list[Finding]:
         """What of the environment's rules and of the project's network comes to nothing."""
-        configuration, texts = self.configuration, tuple(self.closure.files.values())
-        used = {ENV_FILE_VARIABLE} if self.env_file in self.closure.files else set[str]()
-        found = unused_rules(configuration, self.rules, texts=texts, used=used)
+        configuration = self.configuration
+        found = _unused(configuration, self.rules, self.closure, env_file=self.env_file)
         found += (finding for name, finding in self.unnamed.items() if name not in rendered.values)
         if providers is not None:
             document = configuration.project_document
@@ -106,6 +105,23 @@ class Prepared:
             return set()
         texts = self.closure.files.values()
         return {ROOT} if any(name in text for text in texts for name in _VERSION_VARIABLES) else set()
+
+
+def rules_left_over(tree: Tree, configuration: Configuration) -> list[Finding]:
+    """The rules of an environment that no Compose file uses; nothing when the files cannot be read."""
+    env_file = env_file_in_tree(configuration)
+    try:
+        closure = close_over(tree, discover(tree, configuration.folder).path, env_file=env_file)
+    except UserError:
+        return []
+    return _unused(configuration, rules_of(configuration), closure, env_file=env_file)
+
+
+def _unused(
+    configuration: Configuration, rules: Rules, closure: Closure, *, env_file: str | None
+) -> list[Finding]:
+    used = {ENV_FILE_VARIABLE} if env_file in closure.files else set[str]()
+    return unused_rules(configuration, rules, texts=tuple(closure.files.values()), used=used)
 
 
 def prepare(
