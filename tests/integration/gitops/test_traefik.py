@@ -9,7 +9,7 @@ import subprocess
 import sysconfig
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class Gateway:
 
 
 @contextmanager
-def running(folder: Path, traefik: Traefik, *, users: str, more: str = "") -> Iterator[Gateway]:
+def running(folder: Path, traefik: Traefik, *, users: str, more: str = "") -> Generator[Gateway]:
     """The program with our files, below `folder` instead of its own and on free ports."""
     ports = {"web": free_port(), "websecure": free_port(), "traefik": free_port()}
 
