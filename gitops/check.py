@@ -24,6 +24,7 @@ from gitops.config.references import environment_references, project_references
 from gitops.config.schema import parse
 from gitops.config.unused import unused_keys
 from gitops.findings import Finding, FindingCode, Severity
+from gitops.preparation import rules_left_over
 from gitops.providers import Providers, provider_findings
 from gitops.settings import service_sections, unknown_roles, unknown_services
 from gitops.source.paths import join, parent
@@ -112,6 +113,7 @@ class _Project:
                 faults += unknown_services(joined, services)
             faults += environment_references(joined, services)
             yield from (fault.finding for fault in faults)
+            yield from rules_left_over(self.tree, joined)
             yield from (one for one in joined.findings if one.code is not FindingCode.UNUSED_KEY)
 
 

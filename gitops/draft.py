@@ -7,52 +7,33 @@ the same Draft on every machine. Pins come from outside and are put in by `gitop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from events.kernel.errors import UserError, error_code
 from events.manifest import FileTree, Gate, Job, WaitCondition
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
-from gitops.compose.closure import MAX_FILE_BYTES, Closure, close_over
-from gitops.compose.discover import Discovery, discover
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
-from gitops.compose.render import Rendered, Request, render
+from gitops.compose.render import Rendered, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite
 from gitops.compose.split import split
-from gitops.config.load import DEFAULT_CONFIG, Configuration, load
-from gitops.config.scalars import checked_version
-from gitops.config.unused import unused_summary
+from gitops.config.load import DEFAULT_CONFIG, Configuration
 from gitops.findings import Finding, FindingCode
-from gitops.gateway import equip_gateway, wanted_variables
-from gitops.hostnames import HostNames, host_names, unnamed_hosts
-from gitops.providers import Providers, unused_settings
+from gitops.gateway import equip_gateway
+from gitops.preparation import Prepared, prepare
+from gitops.providers import Providers
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
-from gitops.rules import (
-    ENV_FILE_VARIABLE,
-    Rules,
-    env_file_in_tree,
-    rules_of,
-    unused_rules,
-    without_empty_ports,
-)
+from gitops.rules import without_empty_ports
 from gitops.settings import (
     ImagePolicy,
     ServiceSettings,
-    all_hosts,
     external_services,
     image_policy,
-    named_services,
-    placed_services,
     resolve_services,
 )
-from gitops.source.paths import resolve, shown
+from gitops.source.paths import resolve
 from gitops.source.tree import Tree
-
-VERSION_INVALID = error_code("version-invalid", "A version is not written as an image tag.")
-
-_VERSION_VARIABLES = (b"IMAGE_TAG", b"STAGECRAFT_VERSION")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,31 +88,6 @@ class Draft:
         return render_key(self.inputs, self.renderer)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """What is known before Compose runs."""
-
-    configuration: Configuration
-    discovery: Discovery
-    closure: Closure
-    compose_project: str
-    version: str
-    version_is_fixed: bool  # the same for every commit
-    env_file: str | None  # of the environment, a path of the tree
-    rules: Rules
-    names: HostNames
-    env_looked_for: set[str]  # env files of services that only Compose could name
-
-    def read_env(self, tree: Tree) -> Callable[[str], bytes | None]:
-        """How a render takes an env file that only Compose could name."""
-
-        def read(path: str) -> bytes | None:
-            self.env_looked_for.add(path)
-            return None if tree.entry(path) is None else tree.read(path, max_bytes=MAX_FILE_BYTES)
-
-        return read
-
-
 async def draft(
     tree: Tree,
     *,
@@ -148,7 +104,7 @@ async def draft(
     `gitops.compose`, `gitops.settings` and `gitops.source.tree`.
     """
     prepared = await asyncio.to_thread(
-        _prepare,
+        prepare,
         tree,
         config_path=config_path,
         environment=environment,
@@ -156,73 +112,11 @@ async def draft(
         given_version=given_version,
         providers=providers,
     )
-    configuration = prepared.configuration
-    rendered = await render(
-        Request(
-            compose_path=prepared.discovery.path,
-            closure=prepared.closure,
-            compose_project=prepared.compose_project,
-            named_services=sorted(named_services(configuration)),
-            variables={
-                "STAGECRAFT_PROJECT": configuration.project.project.name,
-                "STAGECRAFT_ENVIRONMENT": environment,
-                "STAGECRAFT_VERSION": prepared.version,
-                "IMAGE_TAG": prepared.version,
-                **prepared.rules.variables,
-            },
-            defaults=prepared.names.variables(placed_services(configuration)),
-            env_file=prepared.env_file,
-            external=external_services(configuration),
-            wanted=wanted_variables(configuration),
-            read=prepared.read_env(tree),
-        )
-    )
+    rendered = await render(prepared.request(tree))
     return await asyncio.to_thread(_finish, tree, prepared, rendered, providers)
 
 
-def _prepare(
-    tree: Tree,
-    *,
-    config_path: str,
-    environment: str,
-    version: str,
-    given_version: str | None,
-    providers: Providers | None,
-) -> _Prepared:
-    configuration = load(tree, config_path, environment)
-    discovery = discover(tree, configuration.folder)
-    own_name = f"{configuration.project.project.name}-{environment}"
-    fixed = configuration.environment.version if given_version is None else _given(given_version)
-    env_file = env_file_in_tree(configuration)
-    closure = close_over(tree, discovery.path, env_file=env_file)
-    return _Prepared(
-        configuration=configuration,
-        discovery=discovery,
-        closure=closure,
-        compose_project=configuration.environment.compose_project or own_name,
-        version=fixed or version,
-        version_is_fixed=fixed is not None,
-        env_file=env_file,
-        rules=rules_of(configuration, port_variables=closure.port_variables),
-        names=host_names(configuration, all_hosts(configuration), providers),
-        env_looked_for=set(),
-    )
-
-
-def _given(version: str) -> str:
-    """A version that a person named. Raises UserError `version-invalid`, as the file's own is refused."""
-    try:
-        return checked_version(version)
-    except ValueError as error:
-        raise UserError(
-            VERSION_INVALID,
-            f"{shown(version)!r} cannot be a version",
-            why=str(error),
-            next="give another --version, or none: it is the commit's id then",
-        ) from error
-
-
-def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered, providers: Providers | None) -> Draft:
+def _finish(tree: Tree, prepared: Prepared, rendered: Rendered, providers: Providers | None) -> Draft:
     configuration = prepared.configuration
     rendered = replace(rendered, document=without_empty_ports(rendered.document, prepared.rules))
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
@@ -240,12 +134,8 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered, providers: Prov
     refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
     paths = {
-        *configuration.looked_for,
-        *prepared.discovery.looked_for,
-        *prepared.closure.looked_for,
         *collector.looked_for,
-        *prepared.env_looked_for,
-        *_version_inputs(prepared),
+        *prepared.looked_for,
         *_build_inputs(configuration, rendered_services, settings, builds),
     }
     return Draft(
@@ -271,25 +161,13 @@ def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered, providers: Prov
             *prepared.closure.findings,
             *rendered.findings,
             *sorted(collector.findings, key=str),
-            *_of_rules(prepared, providers),
+            *prepared.left_over(rendered, providers),
             *gateway,
             *placed.findings,
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
             *_permissions(placed.documents.values()),
         ),
     )
-
-
-def _of_rules(prepared: _Prepared, providers: Providers | None) -> list[Finding]:
-    """What of the environment's rules and of the project's network comes to nothing."""
-    configuration, texts = prepared.configuration, tuple(prepared.closure.files.values())
-    used = {ENV_FILE_VARIABLE} if prepared.env_file in prepared.closure.files else set[str]()
-    found = unused_rules(configuration, prepared.rules, texts=texts, used=used)
-    found += unnamed_hosts(prepared.names, placed_services(configuration), texts=texts)
-    if providers is not None:
-        document = configuration.project_document
-        found += unused_summary(document, unused_settings(document, configuration.project, providers))
-    return found
 
 
 def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
@@ -328,14 +206,6 @@ def _host(
         },
         files=collector.trees_of(sources),
     )
-
-
-def _version_inputs(prepared: _Prepared) -> set[str]:
-    """The whole tree, when a file uses a version that is another one with every commit."""
-    if prepared.version_is_fixed:
-        return set()
-    texts = prepared.closure.files.values()
-    return {ROOT} if any(name in text for text in texts for name in _VERSION_VARIABLES) else set()
 
 
 def _builds(

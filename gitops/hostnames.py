@@ -21,11 +21,12 @@ from gitops.rules import host_variable, mentions
 class HostNames:
     """The hosts of an environment as its services are to call them."""
 
+    hosts: frozenset[str]  # all of them
     addresses: dict[str, str]  # by host, as far as the provider knows them
 
     def variables(self, placement: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """`{DB_HOST: …}` for each service of `placement`, `{service: hosts}`, whose name is known."""
-        alone = len({host for hosts in placement.values() for host in hosts}) <= 1
+        alone = len(self.hosts) == 1
         named = {service: service if alone else self._of(hosts) for service, hosts in placement.items()}
         return {host_variable(service): name for service, name in sorted(named.items()) if name is not None}
 
@@ -35,29 +36,31 @@ class HostNames:
 
 def unnamed_hosts(
     names: HostNames, placement: Mapping[str, Sequence[str]], *, texts: Collection[bytes]
-) -> list[Finding]:
-    """A finding for each variable of a host's name that a Compose file uses and nobody can answer."""
+) -> dict[str, Finding]:
+    """A finding for each variable of a host's name that a Compose file uses and the provider cannot answer.
+
+    It is void where a file of the repository sets the variable.
+    """
     known = names.variables(placement)
-    found: list[Finding] = []
-    for service, hosts in sorted(placement.items()):
-        variable = host_variable(service)
-        if variable not in known and mentions(variable, texts):
-            where = f"{service} runs on {', '.join(hosts)}"
-            found.append(
-                Finding(
-                    code=FindingCode.HOST_UNNAMED,
-                    message=f"{where}, and `network` gives no single name for it: ${{{variable}}} is not set",
-                    key=f"services.{service}",
-                )
-            )
-    return found
+    variables = {host_variable(service): service for service in sorted(placement)}
+    return {
+        variable: Finding(
+            code=FindingCode.HOST_UNNAMED,
+            message=f"{service} runs on {', '.join(placement[service])}, and `network` gives no single name "
+            f"for it: ${{{variable}}} is not set",
+            key=f"services.{service}",
+        )
+        for variable, service in variables.items()
+        if variable not in known and mentions(variable, texts)
+    }
 
 
 def host_names(configuration: Configuration, hosts: Sequence[str], providers: Providers | None) -> HostNames:
     """What the project's network provider says of `hosts`; nothing without one, or when it knows none."""
     section = configuration.project.network
     if section is None or providers is None or section.provider not in providers.ids("network"):
-        return HostNames(addresses={})
+        return HostNames(hosts=frozenset(hosts), addresses={})
     settings = settings_of(section)
-    found = {host: providers.host_name(section.provider, settings, host) for host in sorted(set(hosts))}
-    return HostNames(addresses={host: name for host, name in found.items() if name is not None})
+    found = {host: providers.host_name(section.provider, settings, host) for host in hosts}
+    addresses = {host: name for host, name in found.items() if name is not None}
+    return HostNames(hosts=frozenset(hosts), addresses=addresses)

@@ -178,7 +178,8 @@ def normal(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         services[name] = {**kept, "volumes": mounts}
     used = {"networks": document.get("networks"), "volumes": document.get("volumes")}
     named = {mount["source"] for one in services.values() for mount in one["volumes"] if "source" in mount}
-    volumes = {key: value for key, value in (used["volumes"] or {}).items() if key in named}
+    defined: dict[str, Any] = used["volumes"] or {}
+    volumes = {key: value for key, value in defined.items() if key in named}
     return {"name": document["name"], "services": services, "networks": used["networks"], "volumes": volumes}
 
 
@@ -465,9 +466,11 @@ def test_hosts_of_a_mesh_are_called_by_their_names_in_it(tmp_path: Path) -> None
 
 
 def test_a_file_of_the_repository_overrules_the_name_of_a_host(tmp_path: Path) -> None:
-    files = {**FILES, "stagecraft.yml": SEVERAL % MESH, ".env": "STORE_HOST=store.internal\n"}
-    made = drafted(tmp_path, files)
-    assert service_of(made, "web", "app-1")["environment"]["STORE"] == "store.internal"
+    for provider in (MESH, "static"):
+        files = {**FILES, "stagecraft.yml": SEVERAL % provider, ".env": "STORE_HOST=store.internal\n"}
+        made = drafted(tmp_path, files)
+        assert service_of(made, "web", "app-1")["environment"]["STORE"] == "store.internal"
+        assert FindingCode.HOST_UNNAMED not in {one.code for one in made.findings}
 
 
 def test_a_host_without_a_name_is_told_of(tmp_path: Path) -> None:

@@ -225,3 +225,30 @@ def test_a_controller_file_is_checked_like_a_project(tmp_path: Path) -> None:
     ]
     path.write_text("poll: [")
     assert [one.code for one in check_controller(path)] == [FindingCode.YAML_INVALID]
+
+
+def test_a_rule_that_no_compose_file_uses_is_found(tmp_path: Path) -> None:
+    files = {
+        "stagecraft.yml": "project: {name: a}\nenvironments: {prod: {db_volume: data, old_volume: data}}\n",
+        "compose.yaml": "services: {db: {image: x, volumes: ['${DB_VOLUME}:/d']}}\nvolumes: {data: }\n",
+    }
+    found = check_project(tree_of(tmp_path, files), "stagecraft.yml", providers=PROVIDERS)
+    assert [(one.code, one.key) for one in found] == [
+        (FindingCode.UNUSED_KEY, "environments.prod.old_volume")
+    ]
+
+
+def test_settings_of_the_network_are_unused_but_for_what_names_come_from(tmp_path: Path) -> None:
+    files = {
+        "stagecraft.yml": "project: {name: a}\nenvironments: {prod: }\nnetwork:\n  provider: static\n"
+        "  static: {hosts: {h: {address: 10.0.0.1, port: 22}}}\n"
+        "  providers: {tailscale: {auth_key_env: K}}\n",
+        "compose.yaml": "services: {db: {image: x}}\n",
+    }
+    found = check_project(tree_of(tmp_path, files), "stagecraft.yml", providers=PROVIDERS)
+    assert [one.key for one in found if one.code is FindingCode.UNUSED_KEY] == [
+        "network.static.hosts.h.port",
+        "network.providers.tailscale.auth_key_env",
+    ]
+    (not_ready,) = [one for one in found if one.code is FindingCode.PROVIDER_NOT_READY]
+    assert "names hosts and does nothing else yet" in not_ready.message

@@ -113,3 +113,45 @@ def test_a_namespace_across_hosts_is_refused_by_name(service: dict[str, Any], ke
 )
 def test_other_namespaces_pass(service: dict[str, Any]) -> None:
     assert cut({"web": service}, {"web": ["a"]}).documents["a"]["services"]["web"] == service
+
+
+def test_a_service_of_two_hosts_keeps_what_is_beside_it() -> None:
+    services: dict[str, Any] = {"web": {"depends_on": {"db": {}}, "links": ["db:store"]}, "db": {}}
+    made = split(
+        DOCUMENT, services, {"web": ["a", "b"], "db": ["a"]}, addresses={"a": "10.0.0.1", "b": "10.0.0.2"}
+    )
+    assert made.documents["a"]["services"]["web"] == services["web"]
+    assert made.documents["b"]["services"]["web"] == {"extra_hosts": ["db=10.0.0.1", "store=10.0.0.1"]}
+    assert {one.message.partition(":")[0] for one in made.findings} == {"web on b"}
+
+
+def test_a_dropped_dependency_says_all_that_is_lost() -> None:
+    waits = {"job": {"condition": "service_completed_successfully", "restart": True, "required": False}}
+    made = cut({"web": {"depends_on": waits}, "job": {}}, {"web": ["a"], "job": ["b"]})
+    (found,) = made.findings
+    for part in ("job runs on b", "until that job has ended", "nor is it restarted", "publishes no port"):
+        assert part in found.message
+
+
+@pytest.mark.parametrize("reachable", [{"ports": [{"target": 1}]}, {"network_mode": "host"}])
+def test_a_service_that_others_reach_is_not_called_unreachable(reachable: dict[str, Any]) -> None:
+    (found,) = cut({"web": {"depends_on": {"db": {}}}, "db": reachable}).findings
+    assert "publishes no port" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("service", "addresses"),
+    [
+        ({"extra_hosts": ["db=192.0.2.1"]}, {"b": "10.0.0.1"}),
+        ({"network_mode": "service:other"}, {"b": "10.0.0.1"}),
+        ({}, {"b": "db.example.org"}),
+        ({}, {}),
+    ],
+)
+def test_a_name_is_not_given_where_it_is_taken_impossible_or_unknown(
+    service: dict[str, Any], addresses: dict[str, str]
+) -> None:
+    services: dict[str, Any] = {"web": {**service, "depends_on": {"db": {}}}, "db": {}, "other": {}}
+    placement = {"web": ["a"], "db": ["b"], "other": ["a"]}
+    made = split(DOCUMENT, services, placement, addresses=addresses)
+    assert made.documents["a"]["services"]["web"] == service

@@ -1,0 +1,61 @@
+"""An app of several hosts: rendered and planned for each, deployed nowhere while one is out of reach."""
+
+from __future__ import annotations
+
+import yaml
+
+from tests.e2e.team import Team
+
+PROJECT = """\
+project: {{name: {name}}}
+hosts: {{app: [local], db: [db-1]}}
+network: {{provider: static, static: {{hosts: {{db-1: {{address: 10.9.0.3}}}}}}}}
+services:
+  store: {{role: db}}
+environments:
+  prod: {{gate: {{settle: 300ms, deadline: 15s}}}}
+"""
+COMPOSE = """\
+services:
+  web:
+    image: {image}
+    environment: {{STORE: "${{STORE_HOST}}"}}
+    depends_on: [store]
+  store:
+    image: {image}
+    ports: ["127.0.0.1:{port}:8080"]
+"""
+
+
+def merged(team: Team) -> None:
+    team.repository.commit(
+        {
+            "stagecraft.yml": PROJECT.format(name=team.project.name),
+            "compose.yaml": COMPOSE.format(image=team.worker, port=team.port),
+        }
+    )
+
+
+def test_each_host_has_a_document_and_the_plan_names_both(team: Team) -> None:
+    merged(team)
+    work = team.repository.work
+    here = team.cli.run("config", "render", "--env", "prod", "--host", "local", "--no-pin", cwd=work).expect(
+        0
+    )
+    assert "store=10.9.0.3" in here.stdout
+    assert yaml.safe_load(here.stdout)["services"]["web"]["environment"] == {"STORE": "10.9.0.3"}
+    assert "dependency-dropped" in here.stderr
+    unnamed = team.cli.run("config", "render", "--env", "prod", "--no-pin", cwd=work).expect(1)
+    assert "known hosts: db-1, local" in unnamed.stderr
+    plan = team.cli.run("plan", "--env", "prod", "--format", "json", cwd=work).expect(0).json()
+    assert plan["hosts"] == ["db-1", "local"]
+    assert {(one["host"], one["service"]) for one in plan["changes"]} == {("local", "web"), ("db-1", "store")}
+
+
+def test_a_host_that_cannot_be_reached_ends_the_deploy_before_anything_is_touched(team: Team) -> None:
+    merged(team)
+    refused = team.look().expect(1)
+    assert "host-not-supported" in refused.stderr + refused.stdout
+    assert "db-1" in refused.stderr + refused.stdout
+    assert team.project.containers() == []
+    assert team.releases()[0]["status"] == "failed"
