@@ -277,15 +277,23 @@ def test_interrupted_the_next_look_finishes_it_and_heals_nothing(
     assert count(shop, "EnvironmentDestroyed") == 1
 
 
-@pytest.mark.parametrize(
-    "vanish",
-    [
-        lambda repository: repository.commit({"stagecraft.yml": None}),
-        lambda repository: repository.commit({"stagecraft.yml": "project: {name: shop}\n"}),
-        lambda repository: repository.commit({"stagecraft.yml": ""}),
-        lambda repository: repository.origin.rename(repository.origin.with_name("gone")),
-    ],
-)
+def no_project_file(repository: Repository) -> None:
+    repository.commit({"stagecraft.yml": None})
+
+
+def no_environments(repository: Repository) -> None:
+    repository.commit({"stagecraft.yml": "project: {name: shop}\n"})
+
+
+def empty_project_file(repository: Repository) -> None:
+    repository.commit({"stagecraft.yml": ""})
+
+
+def no_repository(repository: Repository) -> None:
+    repository.origin.rename(repository.origin.with_name("gone"))
+
+
+@pytest.mark.parametrize("vanish", [no_project_file, no_environments, empty_project_file, no_repository])
 def test_a_repository_that_is_empty_or_broken_orphans_nothing(
     shop: SimulatedController, vanish: Callable[[Repository], object]
 ) -> None:
