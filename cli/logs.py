@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from controller.tailing import Line, Wanted
     from controller.targets import Target
     from events.log import EventLog
+    from projections.converge.adopted import Adopted
 
 MOMENT_UNUSABLE = error_code(
     "moment-unusable", "A time on the command line is neither a moment nor a length."
@@ -63,10 +64,18 @@ def logs(
         target = History(settings, log).target(named)
         _refuse_unknown(host)
         known = _services(log, target)
-        lineage = "" if log is None else log.lineage
+        lineage, adopted = _identity(log, target)
     from controller.tailing import Wanted
 
-    wanted = Wanted(target=target, lineage=lineage, service=service, ended=every, tail=tail, since=moment)
+    wanted = Wanted(
+        target=target,
+        lineage=lineage,
+        service=service,
+        ended=every,
+        tail=tail,
+        since=moment,
+        adopted=adopted,
+    )
     try:
         asyncio.run(_show(settings, wanted, known=known, forever=follow))
     except KeyboardInterrupt:
@@ -114,6 +123,18 @@ def _services(log: EventLog | None, target: Target) -> frozenset[str]:
     state = fold(log.read_stream(environment_stream(target.project, target.name)))
     render = None if state.deployed_digest is None else state.render_of(state.deployed_digest)
     return frozenset() if render is None else frozenset[str]().union(*render.services.values())
+
+
+def _identity(log: EventLog | None, target: Target) -> tuple[str, Adopted]:
+    """What tells the environment's containers: the log's lineage, and those that were adopted."""
+    from controller.bootstrap import LOCAL_HOST
+    from projections.converge.adopted import adopted_by_log
+    from projections.engine.sweep import Owner
+
+    if log is None:
+        return "", {}
+    owner = Owner(project=target.project, environment=target.name, log=log.lineage)
+    return log.lineage, adopted_by_log(log, owner, LOCAL_HOST)
 
 
 def _refuse_unknown(host: str | None) -> None:

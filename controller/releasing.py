@@ -27,9 +27,12 @@ async def finish_active(context: Context, project: str, name: str) -> Verdict | 
     asked for meanwhile. Raises OutsideError when the host cannot be reached: the Release then stays as it
     is, for the next look. An environment that was being taken away is taken away first.
     """
-    await finish_destroy(context, project, name)
+    state = context.environment(project, name)
+    if state.destroying is not None:
+        await finish_destroy(context, project, name)
+        state = context.environment(project, name)
     verdict: Verdict | None = None
-    for release in context.environment(project, name).unfinished:
+    for release in state.unfinished:
         verdict = await finish(context, project, name, release=release.id)
     return verdict
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from events import labels
 from events.kernel.errors import UserError, error_code
+from projections.converge.adopted import Adopted, dressed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
@@ -40,6 +42,7 @@ class Wanted:
     ended: bool = False  # also containers that do not run, such as failed ones that were kept
     tail: int | None = None
     since: float | None = None  # seconds of the epoch
+    adopted: Adopted = field(default_factory=dict[str, Mapping[str, str]])  # ours by the log alone
 
     def has(self, container: Container) -> bool:
         """Whether it is a container of the environment, whatever its service and state."""
@@ -74,7 +77,7 @@ async def choose(source: LogSource, wanted: Wanted, *, known: Collection[str]) -
     Raises UserError `service-not-in-environment`, naming those there are, and OutsideError
     `engine-unreachable`.
     """
-    every = [one for one in await source.containers() if wanted.has(one)]
+    every = [one for one in dressed(await source.containers(), wanted.adopted) if wanted.has(one)]
     services = sorted({*known, *(one.service or "" for one in every)})
     if wanted.service is not None and wanted.service not in services:
         raise UserError(
@@ -136,7 +139,7 @@ class _Follower:
                 self._begin(group, container, tail=self.wanted.tail, since=self.wanted.since)
             while True:
                 await self.clock.sleep(_LOOK_SECONDS)
-                for container in await self.source.containers():
+                for container in dressed(await self.source.containers(), self.wanted.adopted):
                     if self.wanted.chooses(container) and self._is_new(container):
                         since = self.ends.get(container.id, self.wanted.since)
                         self._begin(group, container, tail=None, since=since)

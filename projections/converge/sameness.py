@@ -119,10 +119,10 @@ def _wanted(wish: Wish) -> Fields:
 
 
 def _process(definition: Mapping[str, Any], wish: Wish) -> Fields:
-    image, given = wish.image, definition.get("environment") or {}
+    image, given = wish.image, _at(definition, "environment")
     command, entrypoint = definition.get("command"), definition.get("entrypoint")
     own = {key: str(value) for key, value in given.items() if value is not None}
-    labelled = {str(key): str(value) for key, value in (definition.get("labels") or {}).items()}
+    labelled = {str(key): str(value) for key, value in _at(definition, "labels").items()}
     every = {**image.labels, **labelled}
     grace = definition.get("stop_grace_period")
     return {
@@ -143,7 +143,7 @@ def _process(definition: Mapping[str, Any], wish: Wish) -> Fields:
         "stdin_open": bool(definition.get("stdin_open")),
         "stop_signal": str(definition.get("stop_signal") or image.stop_signal),
         "stop_grace_period": None if grace is None else int(seconds(grace)),
-        "healthcheck": _healthcheck(definition.get("healthcheck") or {}, image),
+        "healthcheck": _healthcheck(_at(definition, "healthcheck"), image),
     }
 
 
@@ -172,12 +172,12 @@ def _healthcheck(declared: Mapping[str, Any], image: ImageDefaults) -> Fields:
 
 
 def _limits(definition: Mapping[str, Any]) -> Fields:
-    resources = (definition.get("deploy") or {}).get("resources") or {}
-    limits, reserved = resources.get("limits") or {}, resources.get("reservations") or {}
+    resources = _at(_at(definition, "deploy"), "resources")
+    limits, reserved = _at(resources, "limits"), _at(resources, "reservations")
     memory = _number(limits.get("memory") or definition.get("mem_limit"))
     swap = int(float(str(definition.get("memswap_limit") or 0)))
     cpus = float(str(limits.get("cpus") or definition.get("cpus") or 0))
-    ulimits: Mapping[str, Any] = definition.get("ulimits") or {}
+    ulimits = _at(definition, "ulimits")
     return {
         "mem_limit": memory,
         "memswap_limit": 0 if swap == 2 * memory else swap,
@@ -235,16 +235,16 @@ def _rights(definition: Mapping[str, Any]) -> Fields:
 
 
 def _surroundings(definition: Mapping[str, Any], document: Mapping[str, Any], wish: Wish) -> Fields:
-    log: Mapping[str, Any] = definition.get("logging") or {}
+    log = _at(definition, "logging")
     return {
         "restart": _restart(definition),
         "init": bool(definition.get("init")),
         "ports": _ports(definition),
-        "volumes": _volumes(definition, document.get("volumes") or {}, wish.image),
+        "volumes": _volumes(definition, _at(document, "volumes"), wish.image),
         "tmpfs": {
             str(one).partition(":")[0]: str(one).partition(":")[2] for one in _words(definition.get("tmpfs"))
         },
-        "networks": _networks(definition, document.get("networks") or {}),
+        "networks": _networks(definition, _at(document, "networks")),
         "dns": _words(definition.get("dns")),
         "dns_search": _words(definition.get("dns_search")),
         "dns_opt": _words(definition.get("dns_opt")),
@@ -258,7 +258,7 @@ def _restart(definition: Mapping[str, Any]) -> str:
     if written:
         name, _, retries = written.partition(":")
         return restart_text(name, int(retries or 0))
-    policy: Mapping[str, Any] = (definition.get("deploy") or {}).get("restart_policy") or {}
+    policy = _at(_at(definition, "deploy"), "restart_policy")
     if not policy:
         return "no"
     condition = str(policy.get("condition") or "any")
@@ -287,7 +287,7 @@ def _volumes(
         kind, source, target = str(one["type"]), str(one.get("source") or ""), str(one["target"])
         targets.add(target.rstrip("/"))
         if kind == "volume":
-            source = str((declared.get(source) or {}).get("name") or source) if source else ANONYMOUS
+            source = str(_at(declared, source).get("name") or source) if source else ANONYMOUS
         read_only = bool(one.get("read_only"))
         found.append(mount_text(kind=kind, source=source, target=target, read_only=read_only))
     found.extend(
@@ -307,7 +307,7 @@ def _networks(definition: Mapping[str, Any], declared: Mapping[str, Any]) -> Fie
     for key, one in asked.items():
         options = one or {}
         addresses = (options.get(name) for name in ("ipv4_address", "ipv6_address"))
-        found[str((declared.get(key) or {}).get("name") or key)] = {
+        found[str(_at(declared, key).get("name") or key)] = {
             "aliases": tuple(sorted(str(alias) for alias in options.get("aliases") or ())),
             "addresses": tuple(sorted(str(address) for address in addresses if address)),
         }
@@ -331,9 +331,10 @@ def _extra_hosts(value: object) -> tuple[str, ...]:
 def _told(name: str, wanted: object, found: object) -> Difference:
     if name in _BY_NAME_ONLY:
         return _by_name(name, _texts(wanted), _texts(found))
-    if name == "networks":
-        wanted = wanted if set(_keys(wanted)) == set(_keys(found)) else sorted(_keys(wanted))
-        found = found if isinstance(wanted, dict) else sorted(_keys(found))
+    if name == "networks" and set(_texts(wanted)) != set(_texts(found)):
+        return Difference(
+            field=name, wanted=_shown(sorted(_texts(wanted))), found=_shown(sorted(_texts(found)))
+        )
     return Difference(field=name, wanted=_shown(wanted), found=_shown(found))
 
 
@@ -393,8 +394,10 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(str(one) for one in cast("list[object]", value))
 
 
-def _keys(value: object) -> list[str]:
-    return list(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else []
+def _at(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping under a key, an empty one where there is none."""
+    found = value.get(key)
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
 
 
 def _texts(value: object) -> dict[str, str]:

@@ -18,7 +18,7 @@ from events import labels
 from events.kernel.clock import Clock, SystemClock
 from events.kernel.errors import StagecraftError
 from projections.engine.docker import DockerEngine
-from projections.engine.port import App, Container, Engine, EngineWatch
+from projections.engine.port import App, Container, Engine, EngineWatch, Stock
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life, World
 from tests.support.images import HEALTHY, TestImages
@@ -35,6 +35,7 @@ class Adapter:
 
     engine: Engine
     watch: EngineWatch  # the same one
+    stock: Stock  # of the same one
     silent: Engine  # of the same kind, does not answer
     silent_watch: EngineWatch
     clock: Clock
@@ -100,6 +101,7 @@ def docker(project: str, images: TestImages, folder: Path) -> Generator[Adapter]
         yield Adapter(
             engine=engine,
             watch=engine,
+            stock=engine.stock,
             silent=silent,
             silent_watch=silent,
             clock=SystemClock(),
@@ -131,6 +133,7 @@ def simulated(path: Path | None) -> Adapter:
     return Adapter(
         engine=engine,
         watch=engine,
+        stock=engine.stock,
         silent=silent,
         silent_watch=silent,
         clock=clock,

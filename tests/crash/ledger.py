@@ -11,15 +11,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from events.catalog import Event, decode
+from events.catalog import Event, adoption, decode, removal
 from events.catalog import environment as env
 from events.catalog import release as rel
 from events.catalog import service as svc
 from events.envelope import StoredEvent
 
 Contents = Mapping[str, str]  # {service: variant}
-_REQUESTS = (env.DeployRequested, env.RevertDetected, env.RollbackRequested)
-_VERDICTS = (rel.ReleaseCompleted, rel.ReleaseFailed, rel.ReleaseRolledBack, rel.ReleaseSuperseded)
+_REQUESTS = (
+    env.DeployRequested,
+    env.RevertDetected,
+    env.RollbackRequested,
+    adoption.AdoptionRequested,
+)
+_VERDICTS = (
+    rel.ReleaseCompleted,
+    rel.ReleaseFailed,
+    rel.ReleaseRolledBack,
+    rel.ReleaseSuperseded,
+    rel.ReleaseCancelled,
+)
 _FAILURES = frozenset({"ReleaseFailed", "ReleaseRolledBack"})
 
 
@@ -36,6 +47,9 @@ class Ledger:
     hold: env.EnvironmentHeld | None = None
     hold_by_failure: str | None = None  # the digest whose failure made the hold
     suspended: bool = False
+    destroying: removal.DestroyRequested | None = None
+    stays_away: set[str] = field(default_factory=set[str])  # digests that Git must not bring back
+    shown: str | None = None  # the digest that Git showed last
     causes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # of failures by digest
     phases: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     position: int = 0
@@ -57,9 +71,21 @@ class Ledger:
             assert one.position == self.position + 1, "positions are dense"
             self.position = one.position
             self._check(event, one)
+            self._check_removal(event)
             if isinstance(event, (rel.PhaseStarted, rel.PhaseCompleted)):
                 self.phases[one.stream, one.type, event.phase] += 1
             self._note(event)
+
+    def _check_removal(self, event: Event) -> None:
+        if isinstance(event, (env.DeployRequested, env.RevertDetected)) and _is_by_git(event):
+            assert event.digest not in self.stays_away, "Git brings back what was taken away"
+        if isinstance(event, rel.ReleaseStarted):
+            assert self.destroying is None, "a Release starts in an environment that is being taken away"
+        if isinstance(event, removal.EnvironmentDestroyed):
+            assert self.destroying is not None, "an environment is taken away and nobody asked"
+            for host, one in event.hosts.items():
+                named = self.destroying.hosts[host].volumes
+                assert set(one.volumes) <= set(named), "a volume goes that nobody named"
 
     def _check(self, event: Event, stored: StoredEvent) -> None:
         if _is_by_git(event):
@@ -119,8 +145,14 @@ class Ledger:
         return self.commits[event.revision]
 
     def _note(self, event: Event) -> None:
+        self._note_removal(event)
         match event:
-            case env.DeployRequested() | env.RevertDetected() | env.RollbackRequested():
+            case (
+                env.DeployRequested()
+                | env.RevertDetected()
+                | env.RollbackRequested()
+                | adoption.AdoptionRequested()
+            ):
                 self.requested[event.release] = event.digest
             case rel.ReleaseStarted():
                 self.running = event.release
@@ -146,6 +178,22 @@ class Ledger:
                 self.suspended = False
             case _:
                 pass
+
+    def _note_removal(self, event: Event) -> None:
+        """What Git showed, and what it must not bring back."""
+        if isinstance(event, _REQUESTS):
+            self.stays_away.clear()
+        if isinstance(event, (env.DeployRequested, env.RevertDetected)) and _is_by_git(event):
+            self.shown = event.digest
+        if isinstance(event, (env.DeploySkipped, env.DeployDeferred)):
+            self.shown = event.digest
+        if isinstance(event, rel.ReleaseCancelled):
+            self._end(event.release, event)
+        if isinstance(event, removal.DestroyRequested):
+            self.destroying = event
+        if isinstance(event, removal.EnvironmentDestroyed):
+            self.stays_away = {one for one in (self.shown, self.deployed_digest) if one is not None}
+            self.destroying, self.deployed, self.hold = None, None, None
 
     def _end(self, release: str, event: Event) -> None:
         self.verdicts[release] = type(event).__name__

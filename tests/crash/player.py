@@ -17,12 +17,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from controller.adopting import adopt
 from controller.catalogue import EngineCatalogue
 from controller.commands import deploy, rollback
 from controller.context import Context
 from controller.decide.rollback import RollbackTarget
 from controller.home import Home
 from controller.look import keep, look
+from controller.removing import destroy
 from controller.rendering import Subject
 from controller.repositories import watched
 from controller.targets import Target
@@ -113,6 +115,26 @@ async def act_deploy(stage: Stage, context: Context) -> object:
             environment=ENVIRONMENT,
         )
         return await deploy(context, subject, actor=PERSON)
+
+
+async def act_destroy(stage: Stage, context: Context) -> object:
+    """A person takes the environment away, with the volume."""
+    volumes = frozenset({f"{stage.project}-{ENVIRONMENT}_data"})
+    return await destroy(context, stage.target, volumes=volumes, reason="over", actor=PERSON)
+
+
+async def act_adopt(stage: Stage, context: Context) -> object:
+    """A person takes over what runs."""
+    with OpenRepository(stage.repository.work) as opened:
+        commit = opened.resolve("HEAD")
+        subject = Subject(
+            tree=opened.tree(commit.revision),
+            revision=commit.revision,
+            config_path="stagecraft.yml",
+            project=stage.project,
+            environment=ENVIRONMENT,
+        )
+        return await adopt(context, subject, actor=PERSON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ _STATUS: Mapping[str, str] = {
     "ReleaseFailed": "failed",
     "ReleaseRolledBack": "rolled_back",
     "ReleaseSuperseded": "superseded",
+    "ReleaseCancelled": "cancelled",
 }
 _Rows = dict[str, list[tuple[object, ...]]]
 

@@ -20,11 +20,29 @@ from events.log import EventLog
 from events.sqlite import SqliteEventLog
 from events.streams import environment_stream
 from projections.converge.fence import Mark, decode_mark
-from projections.engine.simulated_world import ENDS_WELL, Life, World, opened
+from projections.engine.simulated_world import (
+    COMPOSE_PROJECT,
+    COMPOSE_SERVICE,
+    ENDS_WELL,
+    ONE_OFF,
+    Life,
+    World,
+    opened,
+)
 from projections.runner import read_views
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.releases import RELEASES
-from tests.crash.player import Act, Stage, act_deploy, act_keep, act_look, act_rollback, play
+from tests.crash.player import (
+    Act,
+    Stage,
+    act_adopt,
+    act_deploy,
+    act_destroy,
+    act_keep,
+    act_look,
+    act_rollback,
+    play,
+)
 from tests.support.repos import Repository, git
 
 PULLED = "127.0.0.1:5000/more:2"  # the engine does not have it
@@ -56,10 +74,16 @@ def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "chan
         **({"extra": PULLED} if extra else {"gone": "more:1"}),
     }
     services: dict[str, str] = {name: f"image: '{image}'" for name, image in images.items()}
+    services["worker"] += ", volumes: ['data:/data']"
     services["web"] += ", depends_on: {migrate: {condition: service_completed_successfully}}"
     text = "".join(f"  {name}: {{{body}}}\n" for name, body in services.items())
+    _commit(stage, text, message)
+
+
+def _commit(stage: Stage, services: str, message: str) -> None:
+    compose = f"services:\n{services}volumes: {{data: {{}}}}\n"
     stage.repository.commit(
-        {"stagecraft.yml": _PROJECT.format(name=stage.project), "compose.yaml": f"services:\n{text}"}, message
+        {"stagecraft.yml": _PROJECT.format(name=stage.project), "compose.yaml": compose}, message
     )
 
 
@@ -116,7 +140,37 @@ def first_good(stage: Stage) -> None:
     write(stage, "web:1", job="job:1", extra=False)
 
 
+def by_hand(stage: Stage) -> None:
+    """A person has started a web and a worker with Compose, and the project file is new."""
+    _write_small(stage, "web:1")
+    with opened(stage.world) as world:
+        for service in ("web", "worker"):
+            labels = {COMPOSE_PROJECT: f"{stage.project}-prod", COMPOSE_SERVICE: service, ONE_OFF: "False"}
+            name = f"{stage.project}-prod-{service}-1"
+            made = world.make(name, image=f"{service}:1", labels=labels, created_at=0.0)
+            made.started_at, made.networks = 0.0, (f"{stage.project}-prod_default",)
+            if service == "worker":
+                made.volumes = (f"{stage.project}-prod_data",)
+
+
+def _write_small(stage: Stage, web: str) -> None:
+    _commit(
+        stage, f"  web: {{image: '{web}'}}\n  worker: {{image: 'worker:1', volumes: ['data:/data']}}\n", web
+    )
+
+
+def adopted(stage: Stage) -> None:
+    """It was taken over."""
+    play(stage, act_adopt).expect()
+
+
+def merged_small(stage: Stage) -> None:
+    """A new web is merged where everything was adopted."""
+    _write_small(stage, "web:2")
+
+
 OLD, NEW = frozenset({"web", "worker", "gone"}), frozenset({"web", "worker", "extra"})
+ADOPTED = frozenset({"web", "worker"})
 STORIES = (
     Story("look", (first, merged), act_look, "web:2", NEW, "completed"),
     Story("deploy", (first, merged), act_deploy, "web:2", NEW, "completed"),
@@ -125,6 +179,9 @@ STORIES = (
     Story("revert", (first, second, reverted), act_look, "web:1", OLD, "completed"),
     Story("first", (first_good,), act_look, "web:1", OLD, "completed"),
     Story("first-failing", (first_bad,), act_look, "bad:1", OLD, "failed", stopped=True),
+    Story("destroy", (first,), act_destroy, "", frozenset(), "completed", act_keep),
+    Story("adopt", (by_hand,), act_adopt, "web:1", ADOPTED, "completed", act_keep),
+    Story("adopted", (by_hand, adopted, merged_small), act_look, "web:2", ADOPTED, "completed"),
     Story("heal", (first, damaged), act_keep, "web:1", OLD, "completed", act_keep),
 )
 
@@ -198,8 +255,11 @@ def check(story: Story, stage: Stage, *, releases: int) -> None:
 
 def check_containers(story: Story, world: World) -> None:
     """Each service once, under its own name, in the version that it should have; nothing else."""
-    services = Counter(one.labels["stagecraft.service"] for one in world.containers.values())
+    services = Counter(one.labels[COMPOSE_SERVICE] for one in world.containers.values())
     assert services == dict.fromkeys(story.services, 1)
+    if not story.services:
+        assert (world.networks, world.volumes) == ({}, {})
+        return
     assert {one.name for one in world.containers.values()} == {f"shop-prod-{one}-1" for one in story.services}
     (web,) = world.replicas("web")
     assert web.image_id == image_id(story.shows)

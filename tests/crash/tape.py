@@ -39,11 +39,10 @@ LOOKING = frozenset(
         "logs",
         "wait",
         "predict",
-        "networks",
-        "volumes",
     }
 )
-"""Calls of the ports that change nothing."""
+"""Calls of the engine's port that change nothing."""
+LOOKING_AT_STOCK = frozenset({"networks", "volumes"})
 
 
 class LocalEngine(Engine, EngineWatch, Protocol):
@@ -102,7 +101,7 @@ def is_change(point: str) -> bool:
     How often a gate looks depends on the time that a container takes.
     """
     kind, name = point.split()[:2]
-    return kind == "append" or name not in LOOKING
+    return kind == "append" or name not in LOOKING | LOOKING_AT_STOCK
 
 
 def points(path: Path) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.player import KILLED, Fate, Stage, act_deploy, act_rollback, play
-from tests.crash.stories import STORIES, Story, check, copied, end_of, fold_views, prepared
+from tests.crash.player import KILLED, Fate, Stage, act_adopt, act_deploy, act_destroy, act_rollback, play
+from tests.crash.stories import STORIES, End, Story, check, copied, end_of, fold_views, prepared
 from tests.crash.tape import calls_of_the_port, points
 
 PARTS = 8  # a story's points make so many tests, so that none takes minutes
@@ -53,7 +53,7 @@ def _crash(clean: Clean, point: str, folder: Path) -> None:
     fold_views(stage)
     stage = stage.later()
     play(stage, story.again).expect()
-    if story.act in {act_rollback, act_deploy} and end_of(stage).requested() < clean.releases:
+    if not _asked(clean, end_of(stage)):
         stage = stage.later()  # it died before it had asked for anything: the person asks again
         play(stage, story.act).expect()
     check(story, stage, releases=clean.releases)
@@ -62,6 +62,14 @@ def _crash(clean: Clean, point: str, folder: Path) -> None:
     play(stage, story.again).expect()
     assert end_of(stage).types == before, "a look at what is as it should be appended something"
     check(story, stage, releases=clean.releases)
+
+
+def _asked(clean: Clean, end: End) -> bool:
+    """Whether what a person wanted had been asked for before the crash."""
+    if clean.story.act is act_destroy:
+        return end.state.destroyed is not None
+    by_person = clean.story.act in {act_rollback, act_deploy, act_adopt}
+    return not by_person or end.requested() >= clean.releases
 
 
 def _clean_of(known: dict[str, Clean], story: Story, factory: pytest.TempPathFactory) -> Clean:

@@ -14,6 +14,7 @@ the ledger for each event, by the stage at each append and engine call, and here
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -37,6 +38,7 @@ from controller.breaking import break_lock
 from controller.commands import deploy, hold, resume, rollback
 from controller.decide.rollback import RollbackTarget
 from controller.look import Outcome
+from controller.removing import destroy
 from controller.rendering import Subject
 from events.catalog.environment import EnvironmentHeld, EnvironmentSuspended, HoldCleared
 from events.envelope import Actor
@@ -251,6 +253,17 @@ class Months(RuleBasedStateMachine):
             stage.append(HoldCleared(reason="expired"), actor=SCHEDULE)
         self.looked()
 
+    @rule()
+    def take_it_away(self) -> None:
+        context = self.stage.context
+        work = functools.partial(destroy, context, PROD, volumes=frozenset[str](), reason="", actor=PERSON)
+        self.did(self.stage.run(work))
+
+    @rule(moments=integers(0, 30))
+    def a_controller_is_killed_over_taking_it_away(self, moments: int) -> None:
+        self.stage.fate.left = moments
+        self.take_it_away()
+
     @precondition(lambda self: not self.stage.ledger.suspended)
     @rule()
     def suspend_it(self) -> None:
@@ -387,6 +400,8 @@ class Months(RuleBasedStateMachine):
         assert not stage.ledger.waiting, "a Release is left without a verdict"
         if stage.ledger.deployed_digest is not None and not stage.ledger.suspended:
             stage.runs(stage.ledger.deployed_digest)
+        if stage.ledger.stays_away:
+            assert not stage.ours(), "something runs of what was taken away"
 
     # What must be true
 
@@ -412,6 +427,8 @@ class Months(RuleBasedStateMachine):
             and not ledger.suspended
             and ledger.hold is None
             and not ledger.waiting
+            and ledger.destroying is None
+            and not ledger.stays_away
         )
 
     @property

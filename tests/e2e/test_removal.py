@@ -53,3 +53,21 @@ def test_volumes_go_only_with_a_confirmation_of_their_own(team: Team) -> None:
     (ended,) = team.events("--type", "EnvironmentDestroyed")
     assert ended["data"]["hosts"]["local"]["volumes"] == [f"{team.project.name}-prod_data"]
     assert "taken away before" in team.cli.ok("destroy", "--env", "prod").stdout
+
+
+def test_what_is_gone_from_git_is_kept_until_a_rule_takes_it_and_its_data_stays(team: Team) -> None:
+    team.deploys()
+    before = team.project.ids()
+    controller = team.cli.cwd / "controller.yml"
+    controller.write_text(f"policy: {{{team.project.name}: {{removal: {{orphans: remove, grace: 1s}}}}}}\n")
+    elsewhere = f"project: {{name: {team.project.name}}}\nenvironments: {{other: {{}}}}\n"
+    team.repository.commit(
+        {"stagecraft.yml": elsewhere, "compose.yaml": f"services: {{web: {{image: '{team.web}'}}}}\n"}
+    )
+    look = ("controller", "run", "--once", "--repo", team.repository.origin, "--env", "prod")
+    assert "orphaned" in team.cli.run(*look, seconds=90).expect(0).stdout
+    assert team.project.ids() == before
+    assert team.status()["orphaned"]["together"] == 1
+    assert "destroyed" in team.cli.run(*look, "--controller", controller, seconds=90).expect(0).stdout
+    assert team.project.containers() == []
+    assert len(team.project.volumes()) == 1

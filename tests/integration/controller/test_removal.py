@@ -277,15 +277,23 @@ def test_interrupted_the_next_look_finishes_it_and_heals_nothing(
     assert count(shop, "EnvironmentDestroyed") == 1
 
 
-@pytest.mark.parametrize(
-    "vanish",
-    [
-        lambda repository: repository.commit({"stagecraft.yml": None}),
-        lambda repository: repository.commit({"stagecraft.yml": "project: {name: shop}\n"}),
-        lambda repository: repository.commit({"stagecraft.yml": ""}),
-        lambda repository: repository.origin.rename(repository.origin.with_name("gone")),
-    ],
-)
+def no_project_file(repository: Repository) -> None:
+    repository.commit({"stagecraft.yml": None})
+
+
+def no_environments(repository: Repository) -> None:
+    repository.commit({"stagecraft.yml": "project: {name: shop}\n"})
+
+
+def empty_project_file(repository: Repository) -> None:
+    repository.commit({"stagecraft.yml": ""})
+
+
+def no_repository(repository: Repository) -> None:
+    repository.origin.rename(repository.origin.with_name("gone"))
+
+
+@pytest.mark.parametrize("vanish", [no_project_file, no_environments, empty_project_file, no_repository])
 def test_a_repository_that_is_empty_or_broken_orphans_nothing(
     shop: SimulatedController, vanish: Callable[[Repository], object]
 ) -> None:
@@ -298,3 +306,35 @@ def test_a_repository_that_is_empty_or_broken_orphans_nothing(
     assert count(shop, "EnvironmentOrphaned") == 0
     assert running(shop, PROD)
     assert running(shop, TEST)
+
+
+def test_an_environment_that_is_asked_for_by_name_and_gone_is_orphaned_not_unknown(
+    shop: SimulatedController,
+) -> None:
+    shop.repository.commit({"stagecraft.yml": PROD_ONLY})
+    assert [(one.environment, one.status) for one in shop.look("test")] == [("shop/test", "orphaned")]
+    assert [(one.environment, one.status) for one in shop.look("prod")] == [("shop/prod", "in-sync")]
+    with pytest.raises(UserError) as caught:
+        shop.look("tset")
+    assert caught.value.code == "environment-unknown"
+
+
+def test_a_held_orphan_is_a_persons(shop: SimulatedController) -> None:
+    rule(shop, orphans="remove", grace="1s")
+    shop.hold()
+    shop.repository.commit({"stagecraft.yml": "project: {name: shop}\nenvironments: {test: {}}\n"})
+    for _ in range(2):
+        shop.clock.advance(100)
+        assert outcome(shop.look(), PROD).status == "orphaned"
+    assert running(shop, PROD)
+
+
+def test_a_deploy_by_hand_begins_the_grace_anew(shop: SimulatedController) -> None:
+    rule(shop, orphans="remove", grace="1h")
+    shop.repository.commit({"stagecraft.yml": "project: {name: shop}\nenvironments: {test: {}}\n"})
+    shop.look()
+    shop.clock.advance(3500)
+    assert shop.deploy(rev="HEAD~1").status == "completed"
+    shop.clock.advance(200)
+    assert outcome(shop.look(), PROD).status == "orphaned"
+    assert running(shop, PROD)

@@ -57,6 +57,9 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "deployed": {"release": release, "digest": digest("a"), "revision": "c1"},
         "hold": None,
         "breaker": None,
+        "orphaned": None,
+        "destroying": None,
+        "destroyed": None,
         "hosts": [
             {
                 "name": "local",

@@ -11,6 +11,14 @@ import pytest
 
 from events.catalog import event_classes
 from events.catalog.environment import DeploySkipped, ImageAwaited, ImagesRefreshed, MovedImage
+from events.catalog.removal import (
+    Belongings,
+    DestroyRequested,
+    EnvironmentDestroyed,
+    EnvironmentOrphaned,
+    EnvironmentReturned,
+    RemovalDeferred,
+)
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import (
     NOTHING,
@@ -381,3 +389,42 @@ def test_what_a_person_has_looked_up_again_is_what_git_shows_if_it_is_that_commi
     )
     history.append("environment", event)
     assert known(history, views).desired.digest == digest(desired)
+
+
+def test_an_orphan_is_told_until_it_returns_or_a_person_deploys(history: History, views: Path) -> None:
+    gone = EnvironmentOrphaned(ref="refs/heads/main", revision="c2", together=2)
+    history.deployed("a")
+    history.append("environment", gone)
+    orphaned = known(history, views).orphaned
+    assert orphaned is not None
+    assert (orphaned["revision"], orphaned["together"], orphaned["deferred"]) == ("c2", 2, None)
+    history.append("environment", RemovalDeferred(rule="too-many-at-once", detail="2"))
+    orphaned = known(history, views).orphaned
+    assert orphaned is not None
+    assert orphaned["deferred"] == {"rule": "too-many-at-once", "detail": "2"}
+    history.append("environment", EnvironmentReturned(ref="refs/heads/main", revision="c3"))
+    assert known(history, views).orphaned is None
+    history.append("environment", gone)
+    history.requested("a", by_person=True)
+    assert known(history, views).orphaned is None
+
+
+def test_what_was_taken_away_is_neither_desired_nor_deployed_until_it_is_asked_for(
+    history: History, views: Path
+) -> None:
+    history.deployed("a")
+    history.append(
+        "environment",
+        DestroyRequested(cause="person", reason="over", hosts={"local": Belongings(volumes=("data",))}),
+    )
+    going = known(history, views)
+    assert going.destroying is not None
+    assert going.deployed.digest == digest("a")
+    history.append("environment", EnvironmentDestroyed(hosts={"local": Belongings(volumes=("data",))}))
+    away = known(history, views)
+    assert (away.desired, away.deployed, away.destroying) == (NOTHING, NOTHING, None)
+    assert away.destroyed is not None
+    assert (away.destroyed["reason"], away.destroyed["volumes"]) == ("over", {"local": ["data"]})
+    history.requested("a")
+    assert known(history, views).destroyed is None
+    assert known(history, views).desired.digest == digest("a")

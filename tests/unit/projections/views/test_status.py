@@ -72,6 +72,9 @@ def test_the_json_has_exactly_the_published_keys() -> None:
         "deployed": {"release": "rel-1", "digest": digest("a"), "revision": "c1"},
         "hold": None,
         "breaker": None,
+        "orphaned": None,
+        "destroying": None,
+        "destroyed": None,
         "as_of": "2026-01-02T03:04:05.000Z",
         "hosts": [
             {
