@@ -19,7 +19,7 @@ from gitops.compose.discover import Discovery, discover
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
 from gitops.compose.render import Rendered, Request, render
-from gitops.compose.rewrite import refuse_left_paths, rewrite
+from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration, load
 from gitops.config.scalars import checked_version
@@ -110,8 +110,9 @@ async def draft(
     environment: str,
     version: str,
     given_version: str | None = None,
+    preview: bool = False,
 ) -> Draft:
-    """Render `environment` from `tree`.
+    """Render `environment` from `tree`; a `preview` may lack what only running it needs, and finds so.
 
     Images that the project builds have the tag `given_version`, else the descriptor's `version`, else
     `version`, which is the commit's own. Raises UserError and OutsideError with the codes of `gitops.config`,
@@ -138,9 +139,10 @@ async def draft(
                 "STAGECRAFT_VERSION": prepared.version,
                 "IMAGE_TAG": prepared.version,
             },
+            preview=preview,
         )
     )
-    return await asyncio.to_thread(_finish, tree, prepared, rendered)
+    return await asyncio.to_thread(_finish, tree, prepared, rendered, preview=preview)
 
 
 def _prepare(
@@ -173,16 +175,27 @@ def _given(version: str) -> str:
         ) from error
 
 
-def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered) -> Draft:
+def _finish(tree: Tree, prepared: _Prepared, rendered: Rendered, *, preview: bool) -> Draft:
     configuration = prepared.configuration
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
     settings = resolve_services(configuration, rendered_services)
-    builds = _builds(tree, configuration, rendered_services, settings)
-    for name, build in builds.items():
-        rendered_services[name]["image"] = build.ref
-    collector = Collector(tree=tree, folder=configuration.folder)
+    collector = Collector(tree=tree, folder=configuration.folder, preview=preview)
+    builds = _builds(
+        tree,
+        configuration,
+        rendered_services,
+        settings,
+        not_deployable=collector.findings if preview else None,
+    )
+    for name, service in rendered_services.items():
+        if is_built(service):  # what could not be planned is called as Compose calls it
+            service["image"] = builds[name].ref if name in builds else f"{prepared.compose_project}-{name}"
     services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
-    placed = split(rendered.document, services, {name: settings[name].hosts for name in services})
+    placed = split(
+        rewrite_devices(rendered.document, collector),
+        services,
+        {name: settings[name].hosts for name in services},
+    )
     refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
     paths = {
@@ -273,19 +286,32 @@ def _builds(
     configuration: Configuration,
     services: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, ServiceSettings],
+    *,
+    not_deployable: set[Finding] | None,
 ) -> dict[str, Build]:
-    """What is built for the services that have `build:` and no `image:`."""
+    """What is built for the services that have `build:` and no `image:`.
+
+    With `not_deployable` what cannot be built is noted there in place of an error.
+    """
     project = Project(
         tree=tree,
         folder=configuration.folder,
         name=configuration.project.project.name,
         registry=configuration.project.project.registry,
     )
-    return {
-        name: plan_build(project, name, service, paths=settings[name].paths)
-        for name, service in sorted(services.items())
-        if is_built(service)
-    }
+    builds: dict[str, Build] = {}
+    for name, service in sorted(services.items()):
+        if not is_built(service):
+            continue
+        try:
+            builds[name] = plan_build(project, name, service, paths=settings[name].paths)
+        except UserError as error:
+            if not_deployable is None:
+                raise
+            not_deployable.add(
+                Finding(code=FindingCode.NOT_DEPLOYABLE, message=error.message, key=f"services.{name}.build")
+            )
+    return builds
 
 
 def _awaited(

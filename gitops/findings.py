@@ -25,6 +25,8 @@ class FindingCode(StrEnum):
     MOUNT_NOT_IN_COMMIT = "mount-not-in-commit"  # a relative path that becomes a folder kept on the host
     MOUNT_IS_STATE = "mount-is-state"  # `mounts` makes it a writable folder kept on the host
     FILE_MODE_IGNORED = "file-mode-ignored"  # uid, gid or mode of a config or secret
+    JOBS_IGNORED = "jobs-ignored"  # the `jobs` of a Compose file are not run
+    NOT_DEPLOYABLE = "not-deployable"  # shown by `config render --no-pin`, and an error of a deploy
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
     NEEDS_PERMISSION = "needs-permission"  # deployed only where controller.yml allows it

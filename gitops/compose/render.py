@@ -61,6 +61,7 @@ class Request:
     compose_project: str
     named_services: Collection[str]  # of which the profiles are active
     variables: Mapping[str, str]
+    preview: bool = False  # for showing: a variable that is needed and that nothing sets is blank
 
 
 _OURS = "/.stagecraft/"
@@ -85,7 +86,8 @@ async def render(request: Request) -> Rendered:
             output = await _config(workshop, request, profiles)
         document = portable(workshop, output.document)
         values = await _values(workshop, request, document)
-    return Rendered(document=document, values=values, findings=_findings(output.warnings))
+    findings = (*_findings(output.warnings), *_jobs_ignored(document))
+    return Rendered(document=document, values=values, findings=findings)
 
 
 async def _profiles(workshop: Workshop, request: Request) -> list[str]:
@@ -161,14 +163,14 @@ async def _values(workshop: Workshop, request: Request, document: dict[str, Any]
     )
     found: dict[str, str | None] = output.document["services"]["probe"]["environment"]
     for name, value in found.items():
-        if value is None:
+        if value is None and not request.preview:
             raise UserError(
                 VARIABLE_MISSING,
                 f"{names[name]} is taken from the variable {name}, which nothing sets",
                 where=Where(file=request.compose_path, key=names[name]),
                 next=f"set {name} in .env beside the Compose file",
             )
-    return {name: _unescaped(value) for name, value in found.items() if value is not None}
+    return {name: _unescaped(value or "") for name, value in found.items()}
 
 
 def _unescaped(text: str) -> str:
@@ -225,6 +227,12 @@ def path_unsupported(key: str) -> UserError:
     return UserError(
         COMPOSE_PATH_UNSUPPORTED, f"{key} cannot hold a path of the repository", where=Where(key=key)
     )
+
+
+def _jobs_ignored(document: Mapping[str, Any]) -> Iterable[Finding]:
+    for name in sorted(document.get("jobs") or ()):
+        message = f"{name} is not run; a service with job: in stagecraft.yml is"
+        yield Finding(code=FindingCode.JOBS_IGNORED, message=message, key=f"jobs.{name}")
 
 
 def _findings(warnings: Sequence[str]) -> tuple[Finding, ...]:
