@@ -68,8 +68,7 @@ class Source:
             except StagecraftError as error:
                 if error.code == VERSION_CONFLICT:
                     raise
-                for title in self.titles():
-                    self.context.observed.note_look(title, self.context.clock.now())
+                self.context.observed.note_look(*self.titles(), at=self.context.clock.now())
                 return SourceLook(status="unusable", error=error)
         note_looks(self.context, sighting)
         before, self.latest = self.latest, sighting
