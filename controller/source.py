@@ -92,4 +92,4 @@ class Source:
             yield None
             return
         with self.watched.mirror.repository() as repository:
-            yield replace(latest, tree=repository.tree(latest.revision))
+            yield replace(latest, tree=latest.tree.through(repository))
