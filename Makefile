@@ -21,13 +21,15 @@ SECONDS ?= 3600
 SEED ?=
 # Processes that share the suite: one has everything that uses the engine, the others the rest.
 WORKERS ?= 2
+# The folder whose Compose files `make parity` compares.
+CORPUS ?= tests/parity/corpus
 # Arguments for pytest, as in `make test TESTS="tests/unit -k lock"`.
 TESTS ?=
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lab check test test-full demo docs bench soak lock clean
+.PHONY: help setup lab check test test-full demo docs bench parity soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +69,9 @@ docs: setup ## regenerate docs/reference
 
 bench: setup lab ## the benchmarks against their targets, and the table in docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks --report docs/benchmarks.md
+
+parity: setup ## every Compose file below CORPUS, rendered here and by Compose itself, compared
+	$(BIN)/python -m tests.parity $(CORPUS)
 
 soak: setup lab ## an hour of pushes, kills and engine restarts, and the report in docs/soak.md
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --report docs/soak.md

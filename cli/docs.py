@@ -128,6 +128,33 @@ def error_sections() -> Iterator[str]:
     yield _table(("code", "meaning"), ((f"`{code}`", text) for code, text in declared_codes().items()))
 
 
+def compose_sections() -> Iterator[str]:
+    """What is rendered otherwise than Compose renders it, and what is refused that Compose takes."""
+    from events.kernel.errors import declared_codes
+    from gitops.compose.differences import DIFFERENCES, REFUSALS
+
+    yield "## Differences"
+    yield (
+        "`make parity CORPUS=DIR` compares a folder of Compose files. "
+        "It takes back what this table names, and reports by these names."
+    )
+    yield _table(
+        ("name", "keys", "what", "why"),
+        ((f"`{one.name}`", one.where, one.what, one.why) for one in DIFFERENCES),
+    )
+    _import_all("gitops")
+    codes = declared_codes()
+    yield "## Refused"
+    yield "What Compose takes and a render does not, because a repository may be hostile."
+    yield _table(
+        ("code", "meaning", "why"), ((f"`{code}`", codes[code], why) for code, why in REFUSALS.items())
+    )
+    yield (
+        "What gives a container power over its host, such as `privileged` or the engine's socket, "
+        "is shown as Compose shows it and needs a permission when it is deployed."
+    )
+
+
 def _command_tree(context: typer.Context) -> Iterator[str]:
     command = context.command
     yield f"## {context.command_path}"
@@ -283,6 +310,14 @@ PAGES = (
         "Commands",
         "Exit codes: 0 done, 1 you or the configuration, 2 something outside, 3 a bug of Stagecraft.",
         command_sections,
+    ),
+    Page(
+        "compose.md",
+        "Compose",
+        "`config render --no-pin` prints what the pinned `docker compose config` prints, "
+        "with no variables but `STAGECRAFT_PROJECT`, `STAGECRAFT_ENVIRONMENT`, `STAGECRAFT_VERSION`, "
+        "`IMAGE_TAG` and those of the `.env` beside the Compose file, but for what this page lists.",
+        compose_sections,
     ),
     Page(
         "configuration.md",

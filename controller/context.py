@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from controller.decide.state import EnvironmentState, fold
 from controller.lookups import Lookups
+from controller.states import States
 from events.envelope import CONTROLLER
 from events.manifest import Manifest
 from events.recorder import Recorder
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from controller.building import BuildWorkshop
+    from controller.decide.state import EnvironmentState
     from controller.home import Home
     from events.actors import ActorDirectory
     from events.blobs import BlobStore
@@ -50,6 +51,7 @@ class Context:
     progress: Callable[[str], None]  # one line for whoever watches
     workshop: BuildWorkshop | None = None  # None: nothing is built here
     lookups: Lookups = field(default_factory=Lookups)
+    states: States = field(default_factory=States)
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""
@@ -81,7 +83,7 @@ class Context:
 
     def environment(self, project: str, name: str) -> EnvironmentState:
         """The environment's state as of now."""
-        return fold(self.log.read_stream(environment_stream(project, name)))
+        return self.states.of(self.log, environment_stream(project, name))
 
     def manifest(self, digest: str) -> Manifest:
         """A recorded Manifest. Raises OutsideError `blob-missing` or `blob-damaged`."""

@@ -99,8 +99,8 @@ async def look(
 
 def note_looks(context: Context, sighting: Sighting) -> None:
     """Keep when Git was looked at; no event, because nothing need have changed."""
-    for title in (*(f"{sighting.project}/{name}" for name in sighting.environments), *sighting.gone_here):
-        context.observed.note_look(title, context.clock.now())
+    titles = (*(f"{sighting.project}/{name}" for name in sighting.environments), *sighting.gone_here)
+    context.observed.note_look(*titles, at=context.clock.now())
 
 
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.bootstrap import open_catalogue, open_log
@@ -29,6 +29,7 @@ IMAGE_NOT_BUILT = error_code("image-not-built", "An image that is built from the
 HOST_UNKNOWN = error_code(
     "host-unknown", "The environment has no host of this name, or several and none was named."
 )
+_UNRESOLVED = "unresolved"  # stands for every image while the document is made; they may be blank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,12 @@ async def document_of(
     Raises UserError `host-unknown` and whatever rendering and, when `pinned`, resolving raise.
     """
     made = await draft(
-        tree, config_path=config_path, environment=environment, version=revision, providers=PROVIDERS
+        tree,
+        config_path=config_path,
+        environment=environment,
+        version=revision,
+        providers=PROVIDERS,
+        preview=not pinned,
     )
     chosen = _choose(sorted(made.hosts), host)
     findings = tuple(str(finding) for finding in made.findings)
@@ -62,7 +68,8 @@ async def document_of(
         stored = [] if log is None else log.read_stream(environment_stream(made.project, environment))
         lineage = "" if log is None else log.lineage
     if not pinned:
-        manifest = complete(made, stand_ins(unpinned(made, {})))
+        shown = replace(made, images=dict.fromkeys(made.images, _UNRESOLVED))
+        manifest = complete(shown, stand_ins([_UNRESOLVED]))
         app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
         document = _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
         return HostDocument(document=document, findings=findings)

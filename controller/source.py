@@ -68,8 +68,7 @@ class Source:
             except StagecraftError as error:
                 if error.code == VERSION_CONFLICT:
                     raise
-                for title in self.titles():
-                    self.context.observed.note_look(title, self.context.clock.now())
+                self.context.observed.note_look(*self.titles(), at=self.context.clock.now())
                 return SourceLook(status="unusable", error=error)
         note_looks(self.context, sighting)
         before, self.latest = self.latest, sighting
@@ -94,4 +93,4 @@ class Source:
             yield None
             return
         with self.watched.mirror.repository() as repository:
-            yield replace(latest, tree=repository.tree(latest.revision))
+            yield replace(latest, tree=latest.tree.through(repository))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from events.envelope import Actor, StoredEvent
     from events.recorder import Recorder
     from gitops.source.git import Commit, Repository
+    from gitops.source.gittree import GitTree
     from gitops.source.tree import Tree
 
 _FETCH_DEADLINE_SECONDS = 300.0
@@ -45,7 +46,7 @@ class Sighting:
     project: str
     environments: tuple[str, ...]
     revision: str
-    tree: Tree
+    tree: GitTree
     config_path: str
     author: Actor
     correlation: UUID  # the undertaking that the RevisionObserved of this commit began

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from events.kernel.errors import UserError
 from events.manifest import FileTree, Gate, Job, WaitCondition
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
 from gitops.compose.render import Rendered, render
-from gitops.compose.rewrite import refuse_left_paths, rewrite
+from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration
 from gitops.findings import Finding, FindingCode
@@ -96,8 +97,11 @@ async def draft(
     version: str,
     given_version: str | None = None,
     providers: Providers | None = None,
+    preview: bool = False,
 ) -> Draft:
     """Render `environment` from `tree`; `providers` know what hosts are called.
+
+    A `preview` may lack what only running it needs, and finds so.
 
     Images that the project builds have the tag `given_version`, else the descriptor's `version`, else
     `version`, which is the commit's own. Raises UserError and OutsideError with the codes of `gitops.config`,
@@ -112,25 +116,39 @@ async def draft(
         given_version=given_version,
         providers=providers,
     )
-    rendered = await render(prepared.request(tree))
-    return await asyncio.to_thread(_finish, tree, prepared, rendered, providers)
+    rendered = await render(replace(prepared.request(tree), preview=preview))
+    return await asyncio.to_thread(_finish, tree, prepared, rendered, providers=providers, preview=preview)
 
 
-def _finish(tree: Tree, prepared: Prepared, rendered: Rendered, providers: Providers | None) -> Draft:
+def _finish(
+    tree: Tree, prepared: Prepared, rendered: Rendered, *, providers: Providers | None, preview: bool
+) -> Draft:
     configuration = prepared.configuration
     rendered = replace(rendered, document=without_empty_ports(rendered.document, prepared.rules))
     rendered_services: dict[str, dict[str, Any]] = rendered.document.get("services", {})
     outside = rendered.services & external_services(configuration)
     settings = resolve_services(configuration, rendered_services, outside=outside)
-    builds = _builds(tree, configuration, rendered_services, settings)
-    for name, build in builds.items():
-        rendered_services[name]["image"] = build.ref
-    collector = Collector(tree=tree, folder=configuration.folder)
+    collector = Collector(tree=tree, folder=configuration.folder, preview=preview)
+    builds = _builds(
+        tree,
+        configuration,
+        rendered_services,
+        settings,
+        not_deployable=collector.findings if preview else None,
+    )
+    for name, service in rendered_services.items():
+        if is_built(service):  # what could not be planned is called as Compose calls it
+            service["image"] = builds[name].ref if name in builds else f"{prepared.compose_project}-{name}"
     services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
     roles = {name: settings[name].role for name in services}
     gateway = equip_gateway(configuration, collector, services=services, roles=roles, values=rendered.values)
     placement = {name: settings[name].hosts for name in services}
-    placed = split(rendered.document, services, placement, addresses=prepared.names.addresses)
+    placed = split(
+        rewrite_devices(rendered.document, collector),
+        services,
+        placement,
+        addresses=prepared.names.addresses,
+    )
     refuse_left_paths(placed.documents)
     hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
     paths = {
@@ -213,19 +231,32 @@ def _builds(
     configuration: Configuration,
     services: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, ServiceSettings],
+    *,
+    not_deployable: set[Finding] | None,
 ) -> dict[str, Build]:
-    """What is built for the services that have `build:` and no `image:`."""
+    """What is built for the services that have `build:` and no `image:`.
+
+    With `not_deployable` what cannot be built is noted there in place of an error.
+    """
     project = Project(
         tree=tree,
         folder=configuration.folder,
         name=configuration.project.project.name,
         registry=configuration.project.project.registry,
     )
-    return {
-        name: plan_build(project, name, service, paths=settings[name].paths)
-        for name, service in sorted(services.items())
-        if is_built(service)
-    }
+    builds: dict[str, Build] = {}
+    for name, service in sorted(services.items()):
+        if not is_built(service):
+            continue
+        try:
+            builds[name] = plan_build(project, name, service, paths=settings[name].paths)
+        except UserError as error:
+            if not_deployable is None:
+                raise
+            not_deployable.add(
+                Finding(code=FindingCode.NOT_DEPLOYABLE, message=error.message, key=f"services.{name}.build")
+            )
+    return builds
 
 
 def _awaited(

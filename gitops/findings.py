@@ -31,6 +31,8 @@ class FindingCode(StrEnum):
     NETWORK_PER_HOST = "network-per-host"  # a network on several hosts is one of its own on each
     HOST_UNNAMED = "host-unnamed"  # no provider knows an address of a host that others have to reach
     GATEWAY_SETTING = "gateway-setting"  # a setting of `traefik` that comes to nothing, or to less
+    JOBS_IGNORED = "jobs-ignored"  # the `jobs` of a Compose file are not run
+    NOT_DEPLOYABLE = "not-deployable"  # shown by `config render --no-pin`, and an error of a deploy
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host
     ENVIRONMENT_REPLACED = "environment-replaced"  # a descriptor stands in for the inline entry
     NEEDS_PERMISSION = "needs-permission"  # deployed only where controller.yml allows it

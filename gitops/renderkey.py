@@ -37,12 +37,13 @@ def identity(tree: Tree, path: str) -> str | None:
     A file that becomes executable, or a link, keeps its object id; its identity changes.
     """
     try:
-        entry = tree.entry(path)
+        found = tree.named(path)
     except UserError:
         return None  # behind a link: a render refuses it
-    if entry is None:
+    if found is None:
         return None
-    return entry.object_id if entry.kind in {"file", "folder"} else f"{entry.object_id}:{entry.kind}"
+    kind, object_id = found
+    return object_id if kind in {"file", "folder"} else f"{object_id}:{kind}"
 
 
 def render_key(inputs: Mapping[str, str | None], renderer: str) -> str:

@@ -145,15 +145,16 @@ class ObservedStore:
 
         return self._with_file(read)
 
-    def note_look(self, environment: str, at: datetime) -> None:
-        """Git answered a look for an environment; kept when there is room.
+    def note_look(self, *environments: str, at: datetime) -> None:
+        """Git answered a look for these environments; kept when there is room.
 
         Raises OutsideError `observed-unavailable`.
         """
+        rows = [(environment, format_utc(at)) for environment in environments]
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO look VALUES (?, ?)", (environment, format_utc(at)))
-            db.execute("DELETE FROM source WHERE environment = ?", (environment,))
+            db.executemany("INSERT OR REPLACE INTO look VALUES (?, ?)", rows)
+            db.executemany("DELETE FROM source WHERE environment = ?", [row[:1] for row in rows])
 
         self._write(write)
 

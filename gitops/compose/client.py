@@ -128,9 +128,9 @@ class Workshop:
         given = ["--ansi", "never", "--project-name", project, "--project-directory", str(here)]
         argv = [self._client, *given, *options, "--output", str(self._folder / "out.json")]
         finished = await run(
-            argv if self._wall is None else self._wall.around(self._outer, argv),
+            argv if self._wall is None else self._wall.around(self._outer, argv, folder=str(here)),
             env={**compose_environment(self.home), **_RUNTIME, "COMPOSE_PROFILES": "", **variables},
-            cwd=self._here,
+            cwd=self._here.joinpath(*_INWARDS, folder),  # what Compose takes for ${PWD}
             stdin=stdin,
             deadline_seconds=DEADLINE_SECONDS,
             dies_with_parent=False,  # it changes nothing and ends by its deadline

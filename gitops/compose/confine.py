@@ -32,9 +32,9 @@ class Wall:
 
     words: tuple[str, ...]
 
-    def around(self, root: Path, argv: Sequence[str]) -> list[str]:
-        """The command that runs `argv`, whose paths begin at `root`, seeing nothing beside `root`."""
-        return [*self.words, f"--root={root}", "--wd=/", "--", *argv]
+    def around(self, root: Path, argv: Sequence[str], *, folder: str = "/") -> list[str]:
+        """The command that runs `argv` in `folder`; all paths begin at `root`, and nothing beside is seen."""
+        return [*self.words, f"--root={root}", f"--wd={folder}", "--", *argv]
 
 
 @functools.cache

@@ -39,6 +39,7 @@ class Collector:
     blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])  # by digest
     looked_for: set[str] = field(default_factory=set[str])
     findings: set[Finding] = field(default_factory=set[Finding])
+    preview: bool = False  # for showing: a file that has to be in the commit and is not is a finding
     origins: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """Where in the repository a mount comes from, `{service: {path in the container: path}}`: for telling."""
     _sources: dict[str, str] = field(default_factory=dict[str, str])
@@ -66,11 +67,19 @@ class Collector:
         self._find(FindingCode.MOUNT_READ_ONLY, "it is mounted read-only, as it is in the commit", path, key)
         return self._sources[path], True
 
-    def file(self, path: str) -> str:
+    def file(self, path: str, *, key: str) -> str:
         """The bind source for a file that has to be in the commit. Raises as `mounted` and `path-missing`."""
         self.looked_for.add(path)
-        entry = readable(path, self.tree.entry(path), max_bytes=MAX_FILE_BYTES)
-        return self._collected(path, entry)
+        found = self.tree.entry(path)
+        if found is None and self.preview:
+            self._find(FindingCode.NOT_DEPLOYABLE, "it is not in the commit", path, key)
+            return self._state(path)
+        return self._collected(path, readable(path, found, max_bytes=MAX_FILE_BYTES))
+
+    def committed(self, path: str) -> bool:
+        """Whether the commit has anything at `path`."""
+        self.looked_for.add(path)
+        return self.tree.entry(path) is not None
 
     def note(self, service: str, *, target: str, origin: str) -> None:
         """Remember what a person would edit to change what `service` sees at `target`."""

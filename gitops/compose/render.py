@@ -69,6 +69,7 @@ class Request:
     external: frozenset[str] = frozenset()  # services that run outside
     wanted: frozenset[str] = frozenset()  # variables whose values are asked for
     read: ReadFile = lambda _path: None  # for env files that only Compose can name
+    preview: bool = False  # for showing: a variable that is needed and that nothing sets is blank
 
 
 _OURS = "/.stagecraft/"
@@ -94,7 +95,7 @@ async def render(request: Request) -> Rendered:
         document=document,
         services=loaded.services | known,
         values=values,
-        findings=(*_findings(loaded.output.warnings), *loaded.findings),
+        findings=(*_findings(loaded.output.warnings), *loaded.findings, *_jobs_ignored(document)),
     )
 
 
@@ -209,14 +210,16 @@ async def _values(workshop: Workshop, request: Request, document: dict[str, Any]
     )
     found: dict[str, str | None] = output.document["services"]["probe"]["environment"]
     for name, key in names.items():
-        if found[name] is None:
+        if found[name] is None and not request.preview:
             raise UserError(
                 VARIABLE_MISSING,
                 f"{key} is taken from the variable {name}, which nothing sets",
                 where=Where(file=request.compose_path, key=key),
                 next=f"set {name} in .env beside the Compose file",
             )
-    return {name: _unescaped(value) for name, value in found.items() if value is not None}
+    needed = {name: value or "" for name, value in found.items() if name in names}
+    set_ones = {name: value for name, value in found.items() if value is not None}
+    return {name: _unescaped(value) for name, value in {**needed, **set_ones}.items()}
 
 
 def _unescaped(text: str) -> str:
@@ -273,6 +276,12 @@ def path_unsupported(key: str) -> UserError:
     return UserError(
         COMPOSE_PATH_UNSUPPORTED, f"{key} cannot hold a path of the repository", where=Where(key=key)
     )
+
+
+def _jobs_ignored(document: Mapping[str, Any]) -> Iterable[Finding]:
+    for name in sorted(document.get("jobs") or ()):
+        message = f"{name} is not run; a service with job: in stagecraft.yml is"
+        yield Finding(code=FindingCode.JOBS_IGNORED, message=message, key=f"jobs.{name}")
 
 
 def _findings(warnings: Sequence[str]) -> tuple[Finding, ...]:

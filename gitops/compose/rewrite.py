@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
+from gitops.compose.differences import DROPPED_KEYS
 from gitops.compose.faults import COMPOSE_PATH_REFUSED, VOLUME_AMBIGUOUS
 from gitops.compose.files import Collector
 from gitops.compose.render import COMMIT_PREFIX, Rendered, path_unsupported
@@ -29,7 +30,7 @@ _SECCOMP = re.compile(r"seccomp[=:](?P<file>.*)", re.DOTALL)
 _SECCOMP_WORDS = ("unconfined", "builtin", "default")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 # An `env_file` that is left is one of a host.
-_DROPPED = ("build", "develop", "label_file", "profiles", "pull_policy", "configs", "secrets")
+_DROPPED = (*DROPPED_KEYS, "configs", "secrets")
 _SECRETS = "/run/secrets/"
 
 
@@ -121,6 +122,24 @@ def _volume(
     return {**rewritten, "read_only": True} if committed else rewritten
 
 
+def rewrite_devices(document: Mapping[str, Any], collector: Collector) -> dict[str, Any]:
+    """The document with a folder of the host where a volume's device is a path that is not in the commit.
+
+    One that is in the commit is left, and refused: the engine mounts a device as writable.
+    """
+    volumes: dict[str, dict[str, Any] | None] = document.get("volumes") or {}
+    return {**document, "volumes": {name: _device(name, one, collector) for name, one in volumes.items()}}
+
+
+def _device(name: str, definition: dict[str, Any] | None, collector: Collector) -> dict[str, Any] | None:
+    options: dict[str, Any] = (definition or {}).get("driver_opts") or {}
+    device = str(options.get("device") or "")
+    if definition is None or not device.startswith(COMMIT_PREFIX) or collector.committed(_path(device)):
+        return definition
+    source, _committed = collector.mounted(_path(device), key=f"volumes.{name}.driver_opts.device")
+    return {**definition, "driver_opts": {**options, "device": _escaped(source)}}
+
+
 def _files(rendered: Rendered, collector: Collector, service: str, section: str) -> list[dict[str, Any]]:
     """The mounts that stand in for a service's configs or secrets."""
     mounts: list[dict[str, Any]] = []
@@ -152,7 +171,11 @@ def _file_source(rendered: Rendered, collector: Collector, section: str, name: s
             where=Where(key=f"{section}.{name}"),
             next="give it file:, content: or environment:",
         )
-    return _escaped(collector.file(_path(file))) if file.startswith(COMMIT_PREFIX) else str(file)
+    return (
+        _escaped(collector.file(_path(file), key=f"{section}.{name}"))
+        if file.startswith(COMMIT_PREFIX)
+        else str(file)
+    )
 
 
 def _origin(rendered: Rendered, section: str, name: str) -> str:

@@ -12,25 +12,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 os.environ.setdefault(
     "GIT_PYTHON_REFRESH", "quiet"
 )  # a missing git is our error at first use, not one of import
 
-from git import Repo  # it reads the variable above while it is imported
+from git import Git, Repo  # it reads the variable above while it is imported
 from git.exc import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
 
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.redact import REDACT, printable
 from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
-from gitops.source.gittree import ID_DIGITS, GitTree
+from gitops.source.gittree import ID_DIGITS, MAX_LISTING_BYTES, GitTree
 from gitops.source.paths import shown
 from gitops.source.worktree import WorkTree
 
@@ -42,6 +43,9 @@ OBJECT_FORMAT_UNSUPPORTED = error_code(
 )
 GIT_NOT_FOUND = error_code("git-not-found", "The program git is not installed.")
 
+_FULL_NAME: Final = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
+_Answer = tuple[bytes, bytes, int, Git.CatFileContentStream]  # its declaration says text
+_CHUNK_BYTES: Final = 64 * 1024
 _FORMAT: Final = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ct%x00%s%x00%B"
 
 
@@ -124,6 +128,10 @@ class Repository:
 
     def tree(self, revision: str) -> GitTree:
         """The files of a commit. Raises as `resolve`."""
+        if _FULL_NAME.fullmatch(revision):  # nothing is to be resolved, and no process to be started for it
+            with contextlib.suppress(OutsideError):
+                name = f"{revision}^{{tree}}"
+                return GitTree(self, self.listing_of(name, max_bytes=MAX_LISTING_BYTES)[0])
         return GitTree(self, self.resolve(revision).tree)
 
     def is_ancestor(self, older: str, newer: str) -> bool:
@@ -154,6 +162,18 @@ class Repository:
         """An object's bytes. Raises OutsideError `git-failed`."""
         with self._lock, _object_errors(object_id):
             return self._repo.git.get_object_data(object_id)[3]
+
+    def listing_of(self, name: str, *, max_bytes: int) -> tuple[str, bytes | None]:
+        """Id and bytes of a folder; see `Objects.listing_of`. Raises OutsideError `git-failed`."""
+        with self._lock, _object_errors(name):
+            object_id, kind, size, stream = cast("_Answer", self._repo.git.stream_object_data(name))
+            if kind == b"tree" and size <= max_bytes:
+                return object_id.decode(), stream.read(size)
+            while stream.read(_CHUNK_BYTES):  # what is left of an answer stands before the next
+                pass
+        if kind != b"tree":
+            raise git_failed(f"object {shown(name)} cannot be read", "it is not a folder")
+        return object_id.decode(), None
 
     def has(self, object_id: str) -> bool:
         """Whether an object is here."""

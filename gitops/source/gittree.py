@@ -26,6 +26,9 @@ _KINDS: Final[dict[bytes, EntryKind]] = {
 }
 
 
+Listings = dict[str, dict[str, tuple[EntryKind, str]]]  # by the object id of a folder
+
+
 class Objects(Protocol):
     """A store of objects by their names. Each call raises OutsideError `git-failed`."""
 
@@ -37,17 +40,31 @@ class Objects(Protocol):
         """An object's bytes."""
         ...
 
+    def listing_of(self, name: str, *, max_bytes: int) -> tuple[str, bytes | None]:
+        """Id and bytes of the folder that `name` names; no bytes when there are more than `max_bytes`."""
+        ...
+
 
 class GitTree:
     """The files of one tree object; listings are remembered, because a tree never changes."""
 
-    def __init__(self, objects: Objects, tree: str) -> None:
+    def __init__(self, objects: Objects, tree: str, *, listings: Listings | None = None) -> None:
+        """`listings` are those that another of the same repository has read."""
         self._objects = objects
         self._tree = tree
-        self._listings: dict[str, dict[str, tuple[EntryKind, str]]] = {}
+        self._listings: Listings = {} if listings is None else listings
+
+    def through(self, objects: Objects) -> GitTree:
+        """The same files, read from a repository that was opened again; what was read is not read again."""
+        return GitTree(objects, self._tree, listings=self._listings)
 
     def entry(self, path: str) -> Entry | None:
         """What stands at `path`; see `Tree.entry`."""
+        found = self.named(path)
+        return None if found is None else self._described(*found)
+
+    def named(self, path: str) -> tuple[EntryKind, str] | None:
+        """What stands at `path`, not measured; see `Tree.named`."""
         kind: EntryKind = "folder"
         object_id, done = self._tree, ""
         for part in filter(None, path.split("/")):
@@ -58,7 +75,7 @@ class GitTree:
                 return None
             kind, object_id = found
             done = join(done, part)
-        return self._described(kind, object_id)
+        return kind, object_id
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """The content of a file; see `Tree.read`."""
@@ -84,10 +101,10 @@ class GitTree:
     def object_id(self, path: str) -> str | None:
         """Git's name of what stands at `path`; see `Tree.object_id`."""
         try:
-            entry = self.entry(path)
+            found = self.named(path)
         except UserError:
             return None
-        return None if entry is None else entry.object_id
+        return None if found is None else found[1]
 
     def _described(self, kind: EntryKind, object_id: str) -> Entry:
         size = 0 if kind in {"folder", "submodule"} else self._objects.size_of(object_id)
@@ -97,9 +114,9 @@ class GitTree:
         """What a folder holds, measured before it is read. Raises UserError `tree-too-large`."""
         listing = self._listings.get(object_id)
         if listing is None:
-            if self._objects.size_of(object_id) > MAX_LISTING_BYTES:
+            _id, content = self._objects.listing_of(object_id, max_bytes=MAX_LISTING_BYTES)
+            if content is None:
                 raise too_many(folder, MAX_WALKED)
-            content = self._objects.content_of(object_id)
             listing = self._listings[object_id] = _parse_tree(content)
         return listing
 

@@ -51,6 +51,10 @@ class Tree(Protocol):
         """
         ...
 
+    def named(self, path: str) -> tuple[EntryKind, str] | None:
+        """Kind and object id of what stands at `path`, which is not measured; raises as `entry`."""
+        ...
+
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """The content of a file.
 

@@ -76,6 +76,11 @@ class WorkTree:
                 raise too_many(path, max_entries)
         return sorted(found, key=lambda item: item[0])
 
+    def named(self, path: str) -> tuple[EntryKind, str] | None:
+        """Kind and id; see `Tree.named`."""
+        entry = self.entry(path)
+        return None if entry is None else (entry.kind, entry.object_id)
+
     def object_id(self, path: str) -> str | None:
         """The id Git would give; see `Tree.object_id`."""
         if self._leads_through_link(path):

@@ -113,13 +113,17 @@ def write_files(manifest: Manifest, host: str, *, root: Path, blobs: BlobStore) 
 
 
 def state_paths(content: HostManifest) -> tuple[str, ...]:
-    """The paths that the services of a host keep under `state/`, `$$` undone, sorted."""
-    sources = (
+    """The paths that services and volumes of a host keep under `state/`, `$$` undone, sorted."""
+    sources = [
         str(mount.get("source", ""))
         for definition in content.compose.get("services", {}).values()
         for mount in definition.get("volumes") or ()
         if mount.get("type") == "bind"
-    )
+    ]
+    volumes: dict[str, dict[str, Any] | None] = content.compose.get("volumes") or {}
+    for volume in volumes.values():
+        options: dict[str, Any] = (volume or {}).get("driver_opts") or {}
+        sources.append(str(options.get("device") or ""))
     found = {
         _inside(source.removeprefix(STATE_PREFIX)).replace("$$", "$")
         for source in sources

@@ -13,7 +13,7 @@ from typing import cast
 
 from controller.watching import Tip
 from gitops.source.git import Commit, Repository
-from gitops.source.tree import MAX_WALKED, Entry, readable
+from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable
 from tests.support.time import START
 
 
@@ -44,6 +44,11 @@ class MemoryTree:
         """All files below a folder."""
         entries = [(name, self.entry(name)) for name, _ in self.walked(path)]
         return [(name, entry) for name, entry in entries if entry is not None][:max_entries]
+
+    def named(self, path: str) -> tuple[EntryKind, str] | None:
+        """Kind and name of a file or a folder."""
+        found = self.entry(path)
+        return None if found is None else (found.kind, found.object_id)
 
     def object_id(self, path: str) -> str | None:
         """The name of a file or a folder."""

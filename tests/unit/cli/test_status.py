@@ -240,5 +240,5 @@ def test_the_last_look_at_git_is_read_from_what_was_observed(
 ) -> None:
     history.deployed("a")
     observe(home)
-    ObservedStore(home / "observed.db").note_look("shop/prod", datetime.now(UTC) - timedelta(seconds=5))
+    ObservedStore(home / "observed.db").note_look("shop/prod", at=datetime.now(UTC) - timedelta(seconds=5))
     assert json.loads(call("status", "--json").out)["freshness"]["git_seconds"] < 60

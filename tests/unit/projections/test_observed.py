@@ -155,9 +155,9 @@ def test_a_lock_is_waited_for_and_is_no_damage(store: ObservedStore, path: Path)
 
 def test_the_last_look_at_git_is_kept_by_environment(store: ObservedStore, path: Path) -> None:
     assert store.looked_at("hello/prod") is None
-    store.note_look("hello/prod", AT)
-    store.note_look("hello/prod", AT + timedelta(minutes=1))
-    store.note_look("hello/test", AT)
+    store.note_look("hello/prod", at=AT)
+    store.note_look("hello/prod", at=AT + timedelta(minutes=1))
+    store.note_look("hello/test", at=AT)
     assert store.looked_at("hello/prod") == AT + timedelta(minutes=1)
     assert store.looked_at("hello/test") == AT
     path.write_bytes(b"damaged")

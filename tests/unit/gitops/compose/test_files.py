@@ -77,7 +77,7 @@ def test_a_committed_mount_is_a_finding_once(tmp_path: Path) -> None:
 
 def test_generated_and_committed_files_of_the_same_content_are_one(tmp_path: Path) -> None:
     made = collector(tmp_path, {"d/name": "text"})
-    assert made.generated("name", b"text") == made.file("d/name")
+    assert made.generated("name", b"text") == made.file("d/name", key="configs.name")
     assert len(made.trees) == 1
 
 
@@ -115,7 +115,7 @@ def test_a_config_file_has_to_be_in_the_commit(tmp_path: Path) -> None:
     made = collector(tmp_path, {"folder/x": ""})
     for path, code in (("gone", PATH_MISSING), ("folder", PATH_NOT_FILE)):
         with pytest.raises(UserError) as caught:
-            made.file(path)
+            made.file(path, key="configs.c")
         assert caught.value.code == code
 
 
