@@ -124,7 +124,7 @@ def open_context(
             watches={LOCAL_HOST: engine},
             policy=settings.policy,
             workshop=BuildWorkshop(
-                builder=engine,
+                builder=engine.images,
                 allowed=settings.builds.allowed,
                 seconds=settings.builds.deadline,
                 scratch=home.run,

@@ -43,7 +43,7 @@ def recipe(images: TestImages, folder: Path, dockerfile: str, **more: str) -> Im
 
 def build(docker: DockerEngine, made: ImageRecipe, *, seconds: float = 60) -> tuple[Image, list[str]]:
     said: list[str] = []
-    return asyncio.run(docker.build(made, seconds=seconds, told=said.append)), said
+    return asyncio.run(docker.images.build(made, seconds=seconds, told=said.append)), said
 
 
 def test_builds_what_it_is_sent_and_says_each_step(

@@ -17,7 +17,8 @@ from docker.models.containers import Container
 
 from events.kernel.compose_client import compose_client, compose_environment
 from events.kernel.errors import OutsideError, UserError
-from projections.engine.docker import Deadlines, DockerEngine
+from projections.engine.docker import DockerEngine
+from projections.engine.docker_connection import Deadlines
 from projections.engine.port import App
 from projections.engine.ports import taken_ports, wanted_ports
 from projections.engine.sweep import Remove, Rename, sweep

@@ -15,7 +15,8 @@ from docker.client import DockerClient
 
 from events.kernel.errors import OutsideError
 from events.kernel.redact import REDACT
-from projections.engine.docker import Deadlines, DockerEngine
+from projections.engine.docker import DockerEngine
+from projections.engine.docker_connection import Deadlines
 from tests.integration.engine.canned import Answer, CannedEngine, canned_engine
 from tests.integration.engine.conftest import Apps
 from tests.support.engine import SOCKET

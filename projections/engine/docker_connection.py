@@ -1,0 +1,204 @@
+"""How one Docker engine is spoken with: a client of the SDK, threads, deadlines, and errors that are ours.
+
+The low-level client of the Docker SDK is used, because the high-level one inspects every container of a
+listing one by one. Every request has a read deadline, set in one place; no call is left to the SDK's own
+patience, which is endless for a pull. Failures of connection and refusals become our errors in one place
+too, `DockerConnection.call`.
+
+`close` gives back connections and threads; the object may be used from several event loops before that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
+
+import requests
+import urllib3.exceptions
+from docker.api import APIClient
+from docker.errors import APIError, DockerException, NotFound
+from docker.utils import kwargs_from_env
+
+from events.kernel.clock import Clock, SystemClock
+from projections.engine.address import EngineAddress
+from projections.engine.api import DockerApi
+from projections.engine.building import build_failed, timed_out
+from projections.engine.calls import BlockingCalls, at_most, patience_seconds
+from projections.engine.compose import UP_SECONDS
+from projections.engine.errors import engine_refused, engine_unreachable
+from projections.engine.listening import Listening, note_response
+from projections.engine.registry import image_unavailable, no_answer
+from projections.engine.tether import Tether
+
+_READ_TIMEOUT = re.compile(r"read timeout=(\d+)")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long one engine is waited for."""
+
+    hello_seconds: float = 10.0  # the first question, which an engine answers without any work
+    answer_seconds: float = 30.0  # a listing takes 2 ms; a removal under load takes seconds
+    registry_seconds: float = 20.0  # the engine itself gives a registry 15 s to connect
+    pull_silence_seconds: float = 120.0  # between two lines of progress: a large layer being unpacked
+    pull_seconds: float = 3600.0
+    removal_seconds: float = 30.0  # after somebody else began to remove the container
+    up_seconds: float = UP_SECONDS
+    event_silence_seconds: float = 300.0  # then it is asked anew, which finds a connection that died
+
+
+class DockerConnection:
+    """Calls of one engine's API."""
+
+    def __init__(
+        self, base_url: str | None, *, clock: Clock | None = None, deadlines: Deadlines | None = None
+    ) -> None:
+        """No connection is made yet.
+
+        Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
+        local socket.
+        """
+        self.address = EngineAddress.chosen(base_url)
+        self.clock = clock or SystemClock()
+        self.deadlines = deadlines or Deadlines()
+        self._calls = BlockingCalls(self._open, name="engine")
+        self._tether = Tether(self.address.socket_path)
+
+    def close(self) -> None:
+        """Give back connections and threads. A call that is still under way ends with its own deadline."""
+        self._calls.close()
+        self._tether.drop()
+
+    def refuse_restarted(self) -> None:
+        """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile."""
+        if self._tether.lost(now=self.clock.monotonic()):
+            raise engine_unreachable(self.address.url, "it was restarted since it answered last")
+
+    async def find(
+        self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None
+    ) -> T | None:
+        """As `_call`, None when the engine has no such thing."""
+
+        def look(api: DockerApi) -> T | None:
+            try:
+                return call(api)
+            except NotFound:
+                return None
+
+        return await self.call(what, look, seconds=seconds)
+
+    async def call(self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None) -> T:
+        """Run `call` in a thread; each of its requests may keep silent for `seconds`.
+
+        Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
+        """
+
+        def knock_and_call(api: DockerApi) -> T:
+            self.address.knock(seconds=patience_seconds())
+            return call(api)
+
+        patience = self.deadlines.answer_seconds if seconds is None else seconds
+        try:
+            answer = await self._calls.run(knock_and_call, seconds=patience)
+        except APIError as error:
+            raise engine_refused(what, words_of(error)) from error
+        except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
+            self._calls.forget()  # who answers next may speak another version
+            self._tether.drop()
+            raise engine_unreachable(self.address.url, _silence(error) or str(error)) from error
+        self._tether.renew(now=self.clock.monotonic())
+        return answer
+
+    async def in_time(
+        self, what: str, call: Callable[[DockerApi, Callable[[], bool]], T], *, seconds: float
+    ) -> T:
+        """As `_call`, for one that answers bit by bit and may be silent for all of its time.
+
+        When it is over or given up the connection is cut: the engine ends what it does for nobody, and no
+        thread goes on listening. `call` gets a question: whether anybody still waits.
+        """
+        listening = Listening()
+        deadline = self.clock.monotonic() + seconds
+
+        def attend(api: DockerApi) -> T:
+            with listening:
+                return call(api, lambda: listening.cut_off or self.clock.monotonic() > deadline)
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.call(what, attend, seconds=seconds)
+        except TimeoutError as error:
+            raise timed_out(f"to {what}", seconds, ()) from error
+        finally:
+            listening.cut()
+
+    def _open(self) -> DockerApi:
+        """A client; making it asks the engine for its API version."""
+        with at_most(self.deadlines.hello_seconds):
+            self.address.knock(seconds=patience_seconds())
+            tls: Any = kwargs_from_env(environment=self.address.variables).get("tls", False)
+            client: object = _PatientClient(base_url=self.address.url, version="auto", tls=tls)
+        return cast("DockerApi", client)
+
+
+class _PatientClient(APIClient):
+    """The SDK's client with the deadline of the call in place of the SDK's own, which differ by method."""
+
+    def request(
+        self,
+        method: str | bytes,
+        url: str | bytes,
+        *args: Any,  # noqa: ANN401  # passed on as they come
+        **kwargs: Any,  # noqa: ANN401  # as above
+    ) -> requests.Response:
+        """One request of whatever method of the SDK."""
+        kwargs["timeout"] = patience_seconds()
+        response = super().request(method, url, *args, **kwargs)
+        note_response(response)
+        return response
+
+
+def _silence(error: BaseException) -> str:
+    """How long an engine that takes connections said nothing; empty for any other failure."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, requests.exceptions.ReadTimeout):
+            seconds = _READ_TIMEOUT.search(str(found))
+            return f"it takes connections and said nothing{f' for {seconds[1]} s' if seconds else ''}"
+        found = found.__cause__ or found.__context__
+    return ""
+
+
+def words_of(error: APIError) -> str:
+    """What the engine said."""
+    explanation: object = error.explanation
+    return str(explanation or error)
+
+
+@contextlib.contextmanager
+def image_errors(ref: str) -> Generator[None]:
+    """Refusals and silence while the engine speaks with a registry are about the image."""
+    try:
+        yield
+    except APIError as error:
+        raise image_unavailable(ref, words_of(error)) from error
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise no_answer(ref, f"nothing was heard for {patience_seconds():g} s") from error
+
+
+@contextlib.contextmanager
+def build_errors(tag: str) -> Generator[None]:
+    """What the engine refuses before it begins is about the Dockerfile and its options."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        raise build_failed(tag, words_of(error)) from error
