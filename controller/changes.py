@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from controller.differences import Reason, reasons_of
+from controller.differences import Reason, reasons_of, redefined_volumes
 from projections.converge.conflicts import replicas
 from projections.converge.plan import HOST_ENV_CHANGED, SHARES_WITH, shared_with
 
@@ -133,6 +133,7 @@ class Comparison:
                 "what runs under the old name is left as it is"
             )
         yield from self._restarts()
+        yield from self._volumes()
 
     def _restarts(self) -> Iterable[str]:
         """`depends_on: restart: true`, which this version does not follow."""
@@ -144,6 +145,19 @@ class Comparison:
                         f"{host}/{one.service} asks to be restarted with {needed} "
                         "(depends_on, restart: true); this version leaves it running"
                     )
+
+    def _volumes(self) -> Iterable[str]:
+        """Volumes that Compose could only change by deleting them, which no deploy does."""
+        for host, plan in self.plans.items():
+            old, new = self._before(host), self.wanted.hosts.get(host)
+            if old is None or new is None:
+                continue
+            moved = {one.service for one in plan.of("replace", "create")}
+            for name in redefined_volumes(old, new, moved):
+                yield (
+                    f"{host}: the options of the volume {name} differ; a deploy refuses that, "
+                    "because it would delete the volume's data"
+                )
 
     def _reasons(self, operation: Operation) -> tuple[Reason, ...]:
         name, new = operation.service, self.wanted.hosts.get(operation.host)

@@ -57,6 +57,18 @@ def reasons_of(
     return tuple(found) or (Reason(kind="definition", text="a network or volume it uses"),)
 
 
+def redefined_volumes(old: HostManifest, new: HostManifest, services: Iterable[str]) -> list[str]:
+    """The volumes, by their names in the document, that stay and that `services` use with other options."""
+    definitions: Mapping[str, Any] = new.compose["services"]
+    used = {name for service in services for name in _volume_names(definitions[service])}
+    before, after = _mapping(old.compose.get("volumes")), _mapping(new.compose.get("volumes"))
+    return [
+        name
+        for name in _redefined("volumes", used, old=old, new=new)
+        if _mapping(before[name]).get("name") == _mapping(after[name]).get("name")
+    ]
+
+
 def short(reference: str) -> str:
     """An image reference with its digest, if it has one, cut to 12 digits."""
     return _DIGEST.sub(r"\g<start>", reference)
@@ -162,9 +174,14 @@ def _networks(
 
 
 def _volumes(after: Mapping[str, Any], *, old: HostManifest, new: HostManifest) -> Iterable[Reason]:
-    used = [str(mount.get("source")) for mount in after.get("volumes") or () if mount.get("type") == "volume"]
-    for name in _redefined("volumes", used, old=old, new=new):
+    for name in _redefined("volumes", _volume_names(after), old=old, new=new):
         yield Reason(kind="volume", text=f"options of the volume {name}")
+
+
+def _volume_names(definition: Mapping[str, Any]) -> list[str]:
+    """The named volumes that a service mounts."""
+    mounts: Iterable[Mapping[str, Any]] = definition.get("volumes") or ()
+    return [str(mount.get("source")) for mount in mounts if mount.get("type") == "volume"]
 
 
 def _redefined(section: str, names: Iterable[str], *, old: HostManifest, new: HostManifest) -> list[str]:

@@ -120,20 +120,16 @@ class _Course:
     builds: tuple[PlanPhase, ...]
     steps: list[PlanPhase] = field(default_factory=list[PlanPhase])
     done: dict[str, str] = field(default_factory=dict[str, str])  # {service: id of its step}
-    parts: dict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
 
     def add(self, group: tuple[str, Kind], names: Collection[str]) -> None:
         """One more step for these services."""
         role, kind = group
-        prefix = f"{_PREFIXES[kind]}_{_upper(role)}"
-        self.parts[prefix] += 1
-        part = self.parts[prefix]
         chosen = [self.nodes[name] for name in sorted(names)]
         waits = {self.done[other] for one in chosen for other in one.waits if other in self.done}
         built = {step.id for step in self.builds if set(step.services) & set(names)}
         before = [step.id for step in self.steps if step.kind == "deploy"][-1:] if kind == "deploy" else []
         step = PlanPhase(
-            id=prefix if part == 1 else f"{prefix}_{part}",
+            id=_unused(kind, role, {step.id for step in (*self.builds, *self.steps)}),
             kind=kind,
             services=tuple(one.name for one in chosen),
             hosts=tuple(sorted({host for one in chosen for host in one.hosts})),
@@ -190,10 +186,13 @@ def _builds(nodes: Mapping[str, _Node], images: Iterable[Image]) -> Iterable[Pla
     for image in sorted(images, key=lambda one: one.service):
         if image.service in nodes:
             by_role[nodes[image.service].role].append(image)
+    taken: set[str] = set()
     for role in sorted(by_role, key=_rank):
         made = by_role[role]
+        step_id = _unused("build", role, taken)
+        taken.add(step_id)
         yield PlanPhase(
-            id=f"BUILD_{_upper(role)}",
+            id=step_id,
             kind="build",
             services=tuple(sorted(one.service for one in made)),
             hosts=tuple(sorted({host for one in made for host in nodes[one.service].hosts})),
@@ -247,5 +246,12 @@ def _origin_of(images: Iterable[Image]) -> str:
     return f"Build {built} here, await {awaited} from CI" if built else f"Await {awaited} from CI"
 
 
-def _upper(role: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in role.upper())
+def _unused(kind: Kind, role: str, taken: Collection[str]) -> str:
+    """An id such as `DEPLOY_APP`, with a number where a step has it, also one of a role spelled alike."""
+    letters = "".join(letter if letter.isalnum() else "_" for letter in role.upper())
+    first = f"{_PREFIXES[kind]}_{letters}"
+    return next(
+        one
+        for one in (first, *(f"{first}_{number}" for number in range(2, len(taken) + 3)))
+        if one not in taken
+    )

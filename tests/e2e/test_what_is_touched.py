@@ -106,6 +106,21 @@ def test_a_plan_runs_git_and_compose_config_and_connects_to_nothing(
     assert [change["action"] for change in plan["changes"]] == ["create"]
 
 
+def test_a_comment_against_another_commit_connects_to_nothing_and_writes_nothing_here(
+    committed: Repository, cli: Stagecraft, tmp_path: Path, isolated_home: Path
+) -> None:
+    environment = {"HOME": str(isolated_home), **cli.environment}
+    told, audit = audited(
+        "plan", "--env", "prod", "--against", "HEAD", "--markdown",
+        cwd=committed.work, record=tmp_path / "told", environment=environment,
+    )  # fmt: skip
+    assert "**Nothing changes**" in told
+    assert {Path(words[0]).name for words in audit.programs()} == {"git", "unshare"}
+    assert audit.connections() == []
+    assert not [path for path in audit.written() if path.startswith(str(committed.work))]
+    assert not (tmp_path / "home").exists()
+
+
 def test_an_idle_look_starts_no_compose(team: Team, tmp_path: Path, isolated_home: Path) -> None:
     team.deploys()
     environment = {"HOME": str(isolated_home), **team.cli.environment}

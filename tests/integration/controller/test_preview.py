@@ -154,3 +154,51 @@ def test_a_filter_for_an_unknown_service_names_the_known_ones(folder: Path) -> N
 def test_no_line_of_the_text_ends_in_a_space(folder: Path) -> None:
     text = as_text(plan(folder, BASE, BASE.replace("web:1", "web:2")))
     assert all(line == line.rstrip() for line in text.splitlines())
+
+
+VOLUMES = """services:
+  web: {image: "web:1", volumes: ["data:/data"], container_name: shop-web}
+  side: {image: "side:1", depends_on: {web: {condition: service_started, restart: true}}}
+volumes:
+  data: {labels: {team: a}}
+"""
+
+
+def test_notes_say_what_a_deploy_refuses_and_whom_it_does_not_restart(folder: Path) -> None:
+    shown = plan(folder, VOLUMES, VOLUMES.replace("team: a", "team: b"))
+    assert reasons(shown) == {"keep side": "unchanged", "replace web": "options of the volume data"}
+    assert [note.partition(";")[0] for note in shown.notes] == [
+        "local/side asks to be restarted with web (depends_on, restart: true)",
+        "local: the options of the volume data differ",
+    ]
+    assert [one.causes for one in shown.outages] == [
+        ("container_name shop-web", "volume data with one writer"),
+    ]
+    assert plan(folder, VOLUMES, VOLUMES).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("container_name: shop-web", 'container_name: shop-web, ports: ["80:80"]', "ports +80:80/tcp"),
+        ("container_name: shop-web", "container_name: shop-web, command: [sh, -c, sesame]", "command"),
+        ("container_name: shop-web", "container_name: shop-other", "container_name"),
+        ('"data:/data"', '"data:/other"', "volumes +/other -/data"),
+        ("container_name: shop-web", "networks: [back]", "container_name; networks +back -default"),
+        ("web:1", f"web:1@sha256:{'7' * 64}", f"image web:1 -> web:1@sha256:{'7' * 12}"),
+    ],
+)
+def test_each_kind_of_difference_is_told(folder: Path, old: str, new: str, reason: str) -> None:
+    assert old in VOLUMES
+    shown = plan(folder, VOLUMES, VOLUMES.replace(old, new) + "networks: {back: {}}\n")
+    assert reasons(shown)["replace web"] == reason
+    assert "sesame" not in as_text(shown)
+
+
+def test_another_compose_project_leaves_what_runs_under_the_old_one(folder: Path) -> None:
+    project = "project: {name: shop}\nenvironments: {prod: {compose_project: other}}\n"
+    deployed = completed(drafted(folder, "before", BASE))[0]
+    made = drafted(folder, "after", BASE, project=project)
+    shown = preview(made, pins=completed(made)[1], against=Baseline(manifest=deployed), revision="c1")
+    assert reasons(shown) == {"create web": "new", "create worker": "new"}
+    assert shown.notes[0].startswith("the Compose project was shop-prod and is other now")

@@ -60,3 +60,11 @@ def test_the_binding_key_is_made_once_and_private(tmp_path: Path) -> None:
 def test_a_home_without_room_for_a_key_goes_on_without(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("")
     assert Home(tmp_path).binding_key() == b""
+
+
+def test_who_only_looks_makes_no_key(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert home.known_binding_key() == b""
+    assert not home.root.exists()
+    key = home.binding_key()
+    assert home.known_binding_key() == key

@@ -80,6 +80,13 @@ def test_images_that_the_project_makes_come_before_all_and_are_waited_for_by_the
     assert [one["service"] for one in steps[0].as_json()["metadata"]["images"]] == ["b", "c"]
 
 
+def test_roles_that_are_spelled_alike_have_steps_of_their_own() -> None:
+    made = wanted({"a": Part(role="a-b"), "b": Part(role="a_b"), "c": Part(role="a_b_2")})
+    images = [Image(service=name, ref="x:1", source="built-here", known=False) for name in "abc"]
+    told = [step.id for step in steps_of(made, images)]
+    assert len(set(told)) == len(told) == 7
+
+
 def test_only_jobs_need_no_look_at_health() -> None:
     assert [step.id for step in steps_of(wanted({"a": job(role="db")}), ())] == ["MIGRATE_DB"]
 
