@@ -155,3 +155,10 @@ def test_a_name_is_not_given_where_it_is_taken_impossible_or_unknown(
     placement = {"web": ["a"], "db": ["b"], "other": ["a"]}
     made = split(DOCUMENT, services, placement, addresses=addresses)
     assert made.documents["a"]["services"]["web"] == service
+
+
+def test_a_service_of_two_other_hosts_has_no_single_address() -> None:
+    services: dict[str, Any] = {"web": {"depends_on": {"db": {}}}, "db": {}}
+    placement = {"web": ["a"], "db": ["b", "c"]}
+    made = split(DOCUMENT, services, placement, addresses={"b": "10.0.0.2", "c": "10.0.0.3"})
+    assert made.documents["a"]["services"]["web"] == {}
