@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.adopted_hints import adopted_event
 from controller.afterwards import Afterwards
 from controller.breaker import Attempts
 from controller.context import Context
@@ -130,6 +131,8 @@ class Daemon:
         if not self._looked:
             return
         known = self.source.titles()
+        if event.container:
+            event = adopted_event(self.context.log, event, known)
         if event.environment is None:
             for title in known:
                 self.queues.wake_later(title, "engine", seconds=self._wait_seconds(title))

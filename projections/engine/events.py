@@ -20,6 +20,7 @@ from events import labels
 from events.kernel.clock import Clock
 from projections.engine.api import Answer, DockerApi, EventAnswers
 from projections.engine.port import EngineEvent
+from projections.engine.stock import COMPOSE_PROJECT_LABEL
 
 ACTIONS = (
     "start", "die", "stop", "destroy", "pause", "unpause", "rename", "oom", "health_status",
@@ -70,7 +71,7 @@ class _Inbox:
 
     def read(self, api: DockerApi) -> None:
         """Read until the stream ends; runs in a thread."""
-        filters = {"type": ["container"], "label": [labels.PROJECT], "event": list(ACTIONS)}
+        filters = {"type": ["container"], "label": [COMPOSE_PROJECT_LABEL], "event": list(ACTIONS)}
         stream = api.events(since=f"{self._since:.3f}", filters=filters, decode=True)
         with self._lock:
             self._stream = stream
@@ -125,8 +126,12 @@ def event_of(answer: Answer) -> EngineEvent:
     found: Answer = actor.get("Attributes") or {}
     project, name = found.get(labels.PROJECT), found.get(labels.ENVIRONMENT)
     known = isinstance(project, str) and isinstance(name, str)
+    container = str(actor.get("ID") or answer.get("id") or "")
+    action = str(answer.get("Action") or answer.get("status") or "")
+    if container and not any(label in found for label in labels.IDENTITY):
+        return EngineEvent(environment="", action=action, container=container)
     return EngineEvent(
         environment=f"{project}/{name}" if known else None,
         service=str(found.get(labels.SERVICE) or ""),
-        action=str(answer.get("Action") or answer.get("status") or ""),
+        action=action,
     )

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 
-from events import labels
 from events.kernel.clock import Clock
 from projections.engine import simulated_answers as answers
 from projections.engine.events import event_of
 from projections.engine.port import EngineEvent
-from projections.engine.simulated_world import SimulatedContainer, World
+from projections.engine.simulated_world import COMPOSE_PROJECT, SimulatedContainer, World
 
 _PAUSE_SECONDS = 0.2  # between two looks
 _WORDS = {"running": "start", "exited": "die", "restarting": "die", "paused": "pause"}
@@ -28,7 +27,7 @@ def states(world: World, now: float) -> States:
     return {
         key: (world.moment(one, now).state, one)
         for key, one in world.containers.items()
-        if labels.PROJECT in one.labels
+        if COMPOSE_PROJECT in one.labels
     }
 
 

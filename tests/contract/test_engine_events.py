@@ -45,6 +45,19 @@ def test_a_watch_tells_of_a_container_that_ended_by_itself(adapter: Adapter) -> 
     asyncio.run(run())
 
 
+def test_a_watch_tells_of_what_compose_made_for_others_by_id(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up(adapter.app(web={"labels": {}}), ["web"])
+        container = (await adapter.only()).id
+        async with contextlib.aclosing(adapter.watch.watch()) as events:
+            await anext(events)
+            await adapter.engine.remove(container)
+            event = await first("destroy", events)
+            assert (event.environment, event.container) == ("", container)
+
+    asyncio.run(run())
+
+
 def test_a_watch_of_an_engine_that_does_not_answer_ends_with_that(adapter: Adapter) -> None:
     async def run() -> None:
         async with contextlib.aclosing(adapter.silent_watch.watch()) as events:

@@ -145,9 +145,9 @@ def test_a_key_that_is_not_known_is_a_difference() -> None:
 
 def test_a_shared_namespace_is_compared_by_its_service() -> None:
     shared: dict[str, Any] = {"networks": None, "network_mode": "service:db", "ports": []}
-    host = {"NetworkMode": f"container:{'d' * 64}", "PortBindings": {}}
+    host: dict[str, Any] = {"NetworkMode": f"container:{'d' * 64}", "PortBindings": {}}
     assert told(shared, HostConfig=host, NetworkSettings={"Networks": {}}) == {}
-    other = {**host, "NetworkMode": f"container:{'a' * 64}"}
+    other: dict[str, Any] = {**host, "NetworkMode": f"container:{'a' * 64}"}
     assert list(told(shared, HostConfig=other, NetworkSettings={"Networks": {}})) == ["networks"]
 
 

@@ -91,7 +91,7 @@ def test_the_first_hint_says_that_it_listens_and_closing_ends_the_stream() -> No
     api = ScriptedApi(stream)
     assert _heard(api, limit=2) == [EngineEvent(), _HINT]
     assert stream.closed.is_set()
-    assert api.asked[0]["filters"]["label"] == ["stagecraft.project"]
+    assert api.asked[0]["filters"]["label"] == ["com.docker.compose.project"]
 
 
 def test_a_stream_that_broke_is_asked_for_again_and_anything_may_have_happened() -> None:
@@ -121,3 +121,8 @@ def test_a_flood_becomes_one_hint_to_look_everywhere() -> None:
 )
 def test_an_object_without_our_labels_means_look_everywhere(answer: Answer) -> None:
     assert event_of(answer).environment is None
+
+
+def test_a_container_without_our_labels_is_told_by_its_id() -> None:
+    stranger: Answer = {"Action": "die", "Actor": {"ID": "c1", "Attributes": {"name": "db"}}}
+    assert event_of(stranger) == EngineEvent(environment="", action="die", container="c1")
