@@ -142,6 +142,10 @@ def compose_sections() -> Iterator[str]:
         ("name", "keys", "what", "why"),
         ((f"`{one.name}`", one.where, one.what, one.why) for one in DIFFERENCES),
     )
+    yield (
+        "With several hosts each document has the services of that host's roles, "
+        "and the networks and volumes that these use."
+    )
     _import_all("gitops")
     codes = declared_codes()
     yield "## Refused"

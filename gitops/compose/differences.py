@@ -115,12 +115,6 @@ DIFFERENCES = (
         why="Stagecraft does not run them; what is to run once is a service with `job` in `stagecraft.yml`.",
     ),
     Difference(
-        name="unused",
-        where="`networks`, `volumes`",
-        what="Those that no service of the host uses are left out.",
-        why="A host gets what its services need.",
-    ),
-    Difference(
         name="empty-placement",
         where="`services.<name>.deploy.placement`",
         what="It is left out when it is empty.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.benchmarks import commands, noop, push, resting
+from tests.benchmarks import commands, lookups, many, memory, noop, push, render, resting
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Stage
 
@@ -14,6 +14,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "noop": noop.measure,
     "commands": commands.measure,
     "resting": resting.measure,
+    "render": render.measure,
+    "memory": memory.measure,
+    "many": many.measure,
+    "lookups": lookups.measure,
 }
 
 

@@ -189,25 +189,6 @@ def _jobs(pair: Pair) -> bool:
     return pair.theirs.pop("jobs", None) is not None and "jobs-ignored" in pair.findings
 
 
-def _unused(pair: Pair) -> bool:
-    found = False
-    used: dict[str, set[str]] = {"networks": set(), "volumes": set()}
-    for service, _mine in pair.services():
-        used["networks"] |= set(service.get("networks") or ())
-        mounts = entries(service, "volumes")
-        used["volumes"] |= {
-            str(one["source"]) for one in mounts if one.get("type") == "volume" and "source" in one
-        }
-    for name, names in used.items():
-        defined = section(pair.theirs, name)
-        for gone in defined.keys() - names:
-            del defined[gone]
-            found = True
-        if not defined:
-            pair.theirs.pop(name, None)
-    return found
-
-
 def _empty_placement(pair: Pair) -> bool:
     found = False
     for service, _mine in pair.services():
@@ -255,7 +236,6 @@ STEPS: dict[str, Callable[[Pair], bool]] = {
     **{key.replace("_", "-"): _key(key) for key in DROPPED_KEYS},
     "extensions": _extensions,
     "jobs": _jobs,
-    "unused": _unused,
     "empty-placement": _empty_placement,
     "absent-dependency": _absent_dependency,
     "host-env-file": _host_env_file,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Mapping
@@ -20,6 +21,7 @@ from docker.errors import ImageNotFound
 from tests.support.processes import free_port, wait_until
 
 STOP_SECONDS = 10
+_LOOKED_UP = re.compile(r'"(?:GET|HEAD) /v2/(?P<name>\S+)/manifests/(?P<tag>[^ :]+) ')
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -33,6 +35,13 @@ class Registry:
 
     address: str
     process: subprocess.Popen[bytes]
+    accesses: Path  # a line for each request
+
+    def looked_up(self) -> list[str]:
+        """`name:tag` for each time that somebody asked what a tag means, in order."""
+        lines = self.accesses.read_text().splitlines()
+        asked = (_LOOKED_UP.search(line) for line in lines)
+        return [f"{found['name']}:{found['tag']}" for found in asked if found is not None]
 
     def push(self, client: DockerClient, image: str, name: str, tag: str) -> str:
         """Push an image under a name, take that name off the engine, and answer the reference."""
@@ -68,9 +77,12 @@ def running_registry(folder: Path, *, auth: str = "") -> Generator[Registry]:
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'}}\n" + (f"auth: {auth}\n" if auth else "")
     )
-    silence = subprocess.DEVNULL
-    process = subprocess.Popen([program, "serve", str(configuration)], stdout=silence, stderr=silence)
-    registry = Registry(address=f"127.0.0.1:{port}", process=process)
+    accesses = folder / "accesses"
+    with accesses.open("wb") as said:
+        process = subprocess.Popen(
+            [program, "serve", str(configuration)], stdout=said, stderr=subprocess.DEVNULL
+        )
+    registry = Registry(address=f"127.0.0.1:{port}", process=process, accesses=accesses)
     try:
         wait_until("the registry", lambda: _answers(port))
         yield registry

@@ -130,6 +130,18 @@ def test_state_folders_are_made_and_what_is_there_stays(tmp_path: Path) -> None:
     assert state_paths(manifest.hosts[HOST]) == ("a$b", "data/pg", "socket")
 
 
+def test_the_device_of_a_volume_is_kept_too(tmp_path: Path) -> None:
+    manifest = binds(f"{STATE_PREFIX}data/pg")
+    content = manifest.hosts[HOST]
+    options = {"type": "none", "o": "bind", "device": f"{STATE_PREFIX}disk"}
+    compose = {**content.compose, "volumes": {"disk": {"driver_opts": options}, "plain": None}}
+    kept = content.model_copy(update={"compose": compose})
+    assert state_paths(kept) == ("data/pg", "disk")
+    whole = manifest.model_copy(update={"hosts": {HOST: kept}})
+    write_files(whole, HOST, root=tmp_path, blobs=MemoryBlobStore())
+    assert (app_folder(tmp_path, manifest) / "state/disk").is_dir()
+
+
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     blobs = MemoryBlobStore()
     manifest = manifest_of(trees=(tree(blobs),), web=Spec())
