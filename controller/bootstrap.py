@@ -84,7 +84,7 @@ def open_context(
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
     from gitops.config.controller import ControllerFile
-    from projections.converge.release import Converger
+    from projections.converge.converger import Converger
     from projections.engine.docker import DockerEngine
     from projections.observed import ObservedStore
 

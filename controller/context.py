@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from events.tokens import Tenure
     from gitops.config.policy import PolicySection
     from gitops.pins import ImageCatalogue
-    from projections.converge.release import Converger
+    from projections.converge.converger import Converger
     from projections.engine.port import EngineWatch
     from projections.observed import ObservedStore
 

@@ -19,8 +19,9 @@ from projections.converge.conflicts import COMPOSE_SERVICE, refuse_conflicts, re
 from projections.converge.hostenv import Bound, bind, read_local
 from projections.converge.hosts import look
 from projections.converge.materialise import app_for
-from projections.converge.sameness import Difference, Wish, differences
+from projections.converge.sameness import Difference, differences
 from projections.converge.site import Site
+from projections.converge.wish import Wish
 from projections.engine.makeup import ImageDefaults
 from projections.engine.port import Container
 

@@ -15,7 +15,7 @@ from controller.look import look
 from controller.repositories import watched
 from events.blobs import FileBlobStore
 from events.sqlite import SqliteEventLog
-from projections.converge.release import Converger
+from projections.converge.converger import Converger
 from tests.benchmarks.figures import Figure, median, seconds
 from tests.benchmarks.stage import Place, Stage
 from tests.support.controllers import SimulatedController

@@ -35,7 +35,7 @@ from events.kernel.clock import Clock
 from events.kernel.ids import SystemIds
 from events.reserve import Reserve
 from gitops.source.git import Repository as OpenRepository
-from projections.converge.release import Converger
+from projections.converge.converger import Converger
 from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
 from tests.crash.tape import LocalEngine, Tape, TapedLog, inside, taped

@@ -38,7 +38,7 @@ from events.log import EventLog, StreamAppend
 from events.manifest import Job, Manifest, WaitCondition
 from events.streams import environment_stream
 from gitops.renderkey import inputs_of, render_key, renderer
-from projections.converge.release import Converger
+from projections.converge.converger import Converger
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life, SimulatedContainer, World
 from projections.engine.sweep import Owner

@@ -23,7 +23,8 @@ from events.envelope import Actor
 from events.memory import MemoryEventLog
 from gitops.config.policy import PolicySection
 from gitops.source.git import Repository as OpenRepository
-from projections.converge.release import Converger, Verdict
+from projections.converge.converger import Converger
+from projections.converge.release import Verdict
 from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
 from tests.support.repos import Repository

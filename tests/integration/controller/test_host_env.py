@@ -14,7 +14,7 @@ from events import labels
 from events.kernel.errors import UserError
 from events.kernel.redact import REDACT
 from events.manifest import Manifest
-from projections.converge.release import Converger
+from projections.converge.converger import Converger
 from tests.integration.gitops.renders import drafted, service_of
 from tests.support.controllers import PROJECT, SimulatedController
 from tests.support.repos import Repository

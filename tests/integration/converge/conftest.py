@@ -24,7 +24,8 @@ from events.manifest import FileTree, Gate, HostManifest, ImagePin, Job, Manifes
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import StreamName, environment_stream
-from projections.converge.release import Converger, ReleaseWork, Verdict
+from projections.converge.converger import Converger
+from projections.converge.release import ReleaseWork, Verdict
 from projections.engine.docker import DockerEngine
 from projections.observed import ObservedStore
 from tests.support.cleanup import EngineProject

@@ -15,8 +15,8 @@ from controller.made_with import stale_services
 from controller.preview import Baseline, Preview, preview
 from events.manifest import ImagePin, Manifest
 from gitops.manifest import complete
+from projections.converge.converger import Converger
 from projections.converge.plan import JobKey
-from projections.converge.release import Converger
 from projections.engine.simulated_world import Life
 from tests.unit.controller.apps import IMAGES, JOB_IMAGES, App, Part, apps, draft_of
 from tests.unit.projections.converge.scene import HOST, Scene, image_id

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from projections.converge.sameness import Wish, differences, seconds
+from projections.converge.sameness import differences
+from projections.converge.wish import Wish, seconds
 from projections.engine.makeup import image_defaults, makeup_of
 
 IMAGE: dict[str, Any] = {

@@ -1,0 +1,131 @@
+"""The converger that the controller calls: Releases, healing, looking, taking over and taking away.
+
+The caller holds the environment's lock wherever something is changed, and the fence stands before each call
+that changes a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from events.blobs import BlobStore
+from events.envelope import CONTROLLER
+from events.kernel.clock import Clock
+from events.kernel.errors import OutsideError
+from events.log import EventLog
+from events.manifest import Manifest
+from events.recorder import Recorder
+from projections.converge.adopt import Compared, compare
+from projections.converge.destroy import Found, destroy, survey
+from projections.converge.heal import heal, observe
+from projections.converge.hosts import note_unknown, reach
+from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
+from projections.converge.site import Equipment, Progress, no_progress
+from projections.engine.port import Engine, Stock
+from projections.observed import HostObservation, ObservedStore
+
+
+class Converger:
+    """Makes hosts agree with Manifests and records what it did."""
+
+    def __init__(  # noqa: PLR0913  # one for each thing outside
+        self,
+        *,
+        log: EventLog,
+        blobs: BlobStore,
+        engines: Mapping[str, Engine],
+        roots: Mapping[str, Path],
+        observed: ObservedStore,
+        clock: Clock,
+        progress: Progress = no_progress,
+        binding_key: bytes = b"",
+        stocks: Mapping[str, Stock] | None = None,
+    ) -> None:
+        """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs."""
+        self._equipment = Equipment(
+            log=log,
+            blobs=blobs,
+            clock=clock,
+            engines=engines,
+            roots=roots,
+            observed=observed,
+            progress=progress,
+            binding_key=binding_key,
+            stocks=stocks or {},
+        )
+
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """What reaches each host, by its name."""
+        return self._equipment.engines
+
+    async def run_release(self, work: ReleaseWork, *, recorder: Recorder) -> Verdict:
+        """Bring a Release to its verdict; events are the controller's, caused by what `recorder` did last.
+
+        Raises what is in `failures.FATAL` without a verdict: an unknown host, an error of the log, an
+        environment that somebody else has taken over. Call again with `started` set to go on.
+        """
+        return await ReleaseRun(self._equipped(recorder), work, _as_controller(recorder)).run()
+
+    async def heal(self, manifest: Manifest, *, release: str, recorder: Recorder) -> bool:
+        """Make what runs agree with what is deployed; True when something had to be mended.
+
+        `release` is the deployed Release. Appends nothing and starts no Compose when all is as it should
+        be. Raises what went wrong on the first host that could not be mended, after all were tried.
+        """
+        equipment = self._equipped(recorder)
+        return await heal(equipment, manifest, release=release, recorder=_as_controller(recorder))
+
+    def _equipped(self, recorder: Recorder) -> Equipment:
+        """The equipment behind the fence of the lock that the recorder appends under."""
+        return replace(self._equipment, tenure=recorder.tenure)
+
+    async def compare(self, manifest: Manifest, *, recorder: Recorder | None) -> tuple[Compared, ...]:
+        """What is there of a Manifest, service by service, whoever made it; no container is changed.
+
+        Without a recorder it is only looked, whatever machine answers.
+        """
+        equipment = self._equipment if recorder is None else self._equipped(recorder)
+        found: list[Compared] = []
+        for host in sorted(manifest.hosts):
+            site = equipment.site(manifest, host)
+            if recorder is not None:
+                await reach(site, recorder)
+                await site.pass_fence()
+            found.extend(await compare(site, manifest))
+        return tuple(found)
+
+    async def survey(self, manifest: Manifest) -> tuple[Found, ...]:
+        """What the environment of a Manifest has on each of its hosts; nothing is changed."""
+        sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
+        return tuple([await survey(site, self._equipment.stocks[site.host]) for site in sites])
+
+    async def destroy(
+        self, manifest: Manifest, *, volumes: Mapping[str, Collection[str]], recorder: Recorder
+    ) -> dict[str, Found]:
+        """Take the environment of a Manifest away, and by host the `volumes` that are named.
+
+        Answers what is left, by host. Raises the first host's error; call it again then.
+        """
+        equipment = self._equipped(recorder)
+        left: dict[str, Found] = {}
+        for host in sorted(manifest.hosts):
+            site = equipment.site(manifest, host)
+            try:
+                await reach(site, recorder)
+                left[host] = await destroy(site, equipment.stocks[host], volumes=volumes.get(host, ()))
+            except OutsideError as error:
+                note_unknown(site, recorder, error)
+                raise
+        return left
+
+    async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:
+        """Ask every host now, change nothing and record nothing but `observed.db`."""
+        return await observe(self._equipment, manifest)
+
+
+def _as_controller(recorder: Recorder) -> Recorder:
+    """What a converger does is done by the controller, whoever asked for it."""
+    return replace(recorder, actor=CONTROLLER)
