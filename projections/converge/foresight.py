@@ -20,6 +20,7 @@ from projections.engine.port import Container
 from projections.engine.sweep import Owner
 
 _SOME_LOG = "foretold"
+_AS_IT_CAME = "as it came"
 _THEN, _NOW = "then", "now"  # stand for keyed digests, of which only the difference counts
 
 
@@ -66,8 +67,8 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
 
 
 def _as_it_came(container: Container) -> Container:
-    """One that somebody else made: no Manifest has its hash."""
-    return replace(container, labels={**container.labels, labels.SERVICE_HASH: ""})
+    """One that was taken over: ours, with a hash that no Manifest has."""
+    return replace(container, labels={**container.labels, labels.SERVICE_HASH: _AS_IT_CAME})
 
 
 def _visible(wanted: Manifest, deployed: Manifest | None) -> Mapping[str, HostManifest]:
