@@ -55,11 +55,11 @@ check: setup ## format, lint, import direction, types, generated pages in step
 	@tests/lab/docs-in-step.sh $(BIN)/python $(REFERENCE)
 
 test: lab check ## all but the slow tests, with checks and coverage
-	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' -n $(WORKERS) --dist loadgroup -m "not slow" $(TESTS)
+	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' -n $(WORKERS) --dist loadscope -m "not slow" $(TESTS)
 
 test-full: lab check ## all tests, and a search for new examples
 	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' \
-		-n $(WORKERS) --dist loadgroup $(TESTS)
+		-n $(WORKERS) --dist loadscope $(TESTS)
 
 demo: setup ## a team's day on this machine in half a minute; leaves nothing
 	@tests/lab/demo.sh $(BIN)

@@ -18,6 +18,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 from docker.client import DockerClient
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from events.kernel.redact import REDACT
 from tests.support.cleanup import EngineProject, project_of_one_test
@@ -29,6 +31,7 @@ from tests.support.time import CountingIds, FakeClock, ManualClock
 
 FOREIGN_PREFIXES = ("STAGECRAFT_", "COMPOSE_", "DOCKER_", "GIT_", "XDG_", "SSH_")
 PROCESS_OF_SEVERAL = "PYTEST_XDIST_WORKER"
+WITHOUT_ENGINE = ("tests/unit/", "tests/crash/")
 GIT_IDENTITY = """[user]
     name = Test Person
     email = person@example.org
@@ -59,7 +62,6 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by need and by folder, and put the slow kinds last, or first where others run beside them."""
     for item in items:
@@ -67,9 +69,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.engine)
         if "e2e" in item.path.relative_to(item.config.rootpath).parts:
             item.add_marker(pytest.mark.e2e)
-        if _cost(item):
-            item.add_marker(pytest.mark.xdist_group("engine"))
     items.sort(key=_cost, reverse=PROCESS_OF_SEVERAL in os.environ)
+
+
+class OneEngine(LoadScopeScheduling):
+    """Gives all tests of the folders that may use the engine to one process, and any other to any."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        alone = nodeid.startswith(WITHOUT_ENGINE) and "real_engine" not in nodeid
+        return nodeid if alone else "engine"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneEngine:
+    """How several processes share the suite."""
+    return OneEngine(config, log)
 
 
 def _cost(item: pytest.Item) -> int:
