@@ -31,7 +31,16 @@ from tests.support.time import CountingIds, FakeClock, ManualClock
 
 FOREIGN_PREFIXES = ("STAGECRAFT_", "COMPOSE_", "DOCKER_", "GIT_", "XDG_", "SSH_")
 PROCESS_OF_SEVERAL = "PYTEST_XDIST_WORKER"
-WITHOUT_ENGINE = ("tests/unit/", "tests/crash/")
+WITHOUT_ENGINE = (
+    "tests/unit/",
+    "tests/crash/",
+    "tests/parity/",
+    "tests/contract/test_event_log",
+    "tests/contract/test_actor",
+    "tests/contract/test_blob",
+    "tests/contract/test_tokens",
+    "tests/integration/gitops/",
+)
 GIT_IDENTITY = """[user]
     name = Test Person
     email = person@example.org
