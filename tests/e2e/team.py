@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.error
+import http.client
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,7 +102,7 @@ class Team:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5) as response:
                 body: bytes = response.read()
                 return body.decode().strip()
-        except (urllib.error.URLError, OSError) as error:
+        except (http.client.HTTPException, OSError) as error:  # also one that ends in the middle
             return f"no answer: {error}"
 
     def events(self, *arguments: str) -> list[dict[str, Any]]:

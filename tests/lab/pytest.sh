@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs pytest under coverage and holds the core rooms to their threshold.
+# Runs pytest under coverage and holds the core rooms to their threshold. The engine is started out here, so
+# that it ends also when a process that shares the suite is killed.
 #
 # usage: tests/lab/pytest.sh BIN PERCENT PATTERNS PYTEST-ARGUMENT...
 set -euo pipefail
@@ -8,6 +9,6 @@ bin=$1 percent=$2 patterns=$3
 shift 3
 
 "$bin/coverage" erase
-"$bin/coverage" run -m pytest "$@"
+"$bin/python" -m tests.support.engine "$bin/coverage" run -m pytest "$@"
 "$bin/coverage" combine --quiet
 "$bin/coverage" report --include="$patterns" --fail-under="$percent"

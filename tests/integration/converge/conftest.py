@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -189,7 +189,7 @@ def says(port: int) -> str:
         try:
             with urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:  # a fixed scheme
                 answers.append(answer.read().decode().strip())
-        except (URLError, ConnectionError):
+        except (HTTPException, OSError):
             return False
         return True
 
