@@ -224,7 +224,7 @@ def test_ctrl_c_says_what_goes_on_and_the_next_deploy_goes_on_with_it(patient: T
         first.process.send_signal(signal.SIGINT)
         assert first.ends() == 130, first.said
     (release,) = [one["id"] for one in team.releases() if one["status"] == "running"]
-    assert f"{release} is running" in first.said
+    assert f"{release} has no verdict yet, it is running; " in first.said
     assert f"stagecraft releases show {release}" in first.said
     with deploying(team, "second") as second:
         second.says("wait for web")
