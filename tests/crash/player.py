@@ -103,17 +103,22 @@ async def act_rollback(stage: Stage, context: Context) -> object:
     return await rollback(context, stage.target, to=to, reason="it is bad", actor=PERSON)
 
 
-async def act_deploy(stage: Stage, context: Context) -> object:
-    """A person deploys the newest commit."""
+@contextmanager
+def _newest_commit(stage: Stage) -> Generator[Subject]:
     with OpenRepository(stage.repository.work) as opened:
         commit = opened.resolve("HEAD")
-        subject = Subject(
+        yield Subject(
             tree=opened.tree(commit.revision),
             revision=commit.revision,
             config_path="stagecraft.yml",
             project=stage.project,
             environment=ENVIRONMENT,
         )
+
+
+async def act_deploy(stage: Stage, context: Context) -> object:
+    """A person deploys the newest commit."""
+    with _newest_commit(stage) as subject:
         return await deploy(context, subject, actor=PERSON)
 
 
@@ -125,15 +130,7 @@ async def act_destroy(stage: Stage, context: Context) -> object:
 
 async def act_adopt(stage: Stage, context: Context) -> object:
     """A person takes over what runs."""
-    with OpenRepository(stage.repository.work) as opened:
-        commit = opened.resolve("HEAD")
-        subject = Subject(
-            tree=opened.tree(commit.revision),
-            revision=commit.revision,
-            config_path="stagecraft.yml",
-            project=stage.project,
-            environment=ENVIRONMENT,
-        )
+    with _newest_commit(stage) as subject:
         return await adopt(context, subject, actor=PERSON)
 
 
