@@ -336,6 +336,11 @@ def mounted_volume(container: Container) -> str:
 
 
 def _kill_client(app: App, folder: Path, docker: DockerEngine) -> None:
+    def both_are_made() -> bool:
+        """The engine lists a container before it has joined it to its network."""
+        made = asyncio.run(docker.containers(app.compose_project))
+        return len(made) == 2 and all(one.networks for one in made)
+
     document = folder / "compose.json"
     document.write_text(json.dumps(app.document))
     client = subprocess.Popen(
@@ -356,7 +361,7 @@ def _kill_client(app: App, folder: Path, docker: DockerEngine) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until("the new container", lambda: len(asyncio.run(docker.containers(app.compose_project))) == 2)
+        wait_until("the new container on its network", both_are_made)
     finally:
         os.kill(client.pid, signal.SIGKILL)
         client.wait()
