@@ -64,7 +64,9 @@ def plan(  # one option each
     ] = "",
     version: Annotated[
         str | None,
-        typer.Option("--version", metavar="TEXT", help="Name it; the full commit id unless given."),
+        typer.Option(
+            "--version", metavar="TEXT", help="Name it; else what the descriptor says, or `unknown`."
+        ),
     ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Ask the engine and registries what images that are new here mean.")
@@ -158,6 +160,7 @@ async def previewed(
     `given` is allowed beside the operator's policy.
     """
     from controller.planning import Question, answer, state_of
+    from controller.preview import UNKNOWN_VERSION
     from controller.providers.table import PROVIDERS
     from gitops.manifest import draft
 
@@ -166,7 +169,7 @@ async def previewed(
         found.tree,
         config_path=found.config_path,
         environment=environment,
-        version="unknown" if worktree else revision,
+        version=UNKNOWN_VERSION if worktree else revision,
         given_version=version,
         providers=PROVIDERS,
     )

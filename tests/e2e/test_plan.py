@@ -97,6 +97,8 @@ def test_the_steps_say_what_is_awaited_what_runs_once_and_what_waits_for_what(
         ("HEALTH_CHECK", "health_check", ["cache", "proxy", "web"], [f"DEPLOY_{one}" for one in ROLES]),
     ]
     assert len(plan["against"]) == 40
+    assert (plan["version"], len(plan["revision"])) == ("unknown", 40)
+    assert "Version: v9\n" in planned(cli, shop, "--version", "v9")
     assert [one["service"] for one in plan["removals"]] == ["db"]
     assert {one["service"]: one["causes"] for one in plan["outages"]}["web"] == ["fixed host port 8080/tcp"]
 

@@ -188,8 +188,8 @@ def test_the_text_says_what_is_out_of_the_ordinary(history: History, home: Path,
     seen = observe(home, services=(drifted,), reachable=False, reason="connection refused", at=None)
     assert text(history, tmp_path, seen)[4:] == [
         f"  active    {release} running",
-        "  held      it was slow (since 2026-01-02T03:04:11.000Z); `stagecraft resume` ends it",
-        "  suspended moving (since 2026-01-02T03:04:12.000Z)",
+        "  held      it was slow (since 2026-01-02T03:04:11.000Z); `stagecraft resume --hold` ends it",
+        "  suspended moving (since 2026-01-02T03:04:12.000Z); `stagecraft resume --suspend` ends it",
         "  render    c3 failed: service-exited: web exited",
         "  local: not reachable: connection refused",
         "    db  missing      db:1",
