@@ -56,6 +56,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "desired": {"release": release, "digest": digest("a")},
         "deployed": {"release": release, "digest": digest("a"), "revision": "c1"},
         "hold": None,
+        "suspended": None,
         "breaker": None,
         "orphaned": None,
         "destroying": None,
