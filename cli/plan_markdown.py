@@ -32,6 +32,7 @@ _VERBS: dict[Action, str] = {
     "remove": "to remove",
     "run": "to run once",
     "start": "to start",
+    "reload": "to reload",
     "keep": "unchanged",
 }
 

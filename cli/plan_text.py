@@ -45,7 +45,11 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
 
 def words_of(change: Change) -> str:
     """Why, and what else there is to say of a change."""
-    started = {"run": "the job runs: ", "start": "it starts again: "}.get(change.action, "")
+    started = {
+        "run": "the job runs: ",
+        "start": "it starts again: ",
+        "reload": f"reload {change.signal}: ",
+    }.get(change.action, "")
     many = f" ({change.containers} containers)" if change.action != "keep" and change.containers > 1 else ""
     return f"{started}{change.reason}{many}"
 

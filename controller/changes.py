@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from events.manifest import HostManifest, Manifest
     from projections.converge.operations import HostPlan, Operation, OperationKind
 
-Action = Literal["create", "replace", "remove", "keep", "run", "start"]
+Action = Literal["create", "replace", "remove", "keep", "run", "start", "reload"]
 SIGNS: dict[Action, str] = {
     "create": "+",
     "replace": "~",
@@ -28,6 +28,7 @@ SIGNS: dict[Action, str] = {
     "keep": "=",
     "run": "+",
     "start": "~",
+    "reload": "~",
 }
 STOP_FIRST = "this version ends a container before the next one begins"
 _ACTIONS: dict[OperationKind, Action] = {
@@ -37,6 +38,7 @@ _ACTIONS: dict[OperationKind, Action] = {
     "keep": "keep",
     "run_job": "run",
     "start": "start",
+    "reload": "reload",
 }
 
 
@@ -49,6 +51,7 @@ class Change:
     action: Action
     reasons: tuple[Reason, ...]
     containers: int = 0  # how many there are now that it concerns
+    signal: str = ""  # that its containers get; with `reload` alone
 
     @property
     def reason(self) -> str:
@@ -64,6 +67,7 @@ class Change:
             "reason": self.reason,
             "reasons": [reason.as_json() for reason in self.reasons],
             "containers": self.containers,
+            **({"signal": self.signal} if self.signal else {}),
         }
 
 
@@ -103,6 +107,7 @@ class Comparison:
                 action=self._action(operation),
                 reasons=self._reasons(operation),
                 containers=len(operation.containers),
+                signal=self._signal(operation),
             )
             for host, plan in self.plans.items()
             for operation in plan.operations
@@ -115,6 +120,12 @@ class Comparison:
             definition = self.wanted.hosts[operation.host].compose["services"][operation.service]
             return "replace" if replicas(definition) else "remove"
         return _ACTIONS[operation.kind]
+
+    def _signal(self, operation: Operation) -> str:
+        if operation.kind != "reload":
+            return ""
+        reload = self.wanted.hosts[operation.host].services[operation.service].reload
+        return "" if reload is None else reload.signal
 
     def outages(self, changes: Iterable[Change]) -> tuple[Outage, ...]:
         """What does not answer for a while."""
@@ -139,7 +150,7 @@ class Comparison:
         """`depends_on: restart: true`, which this version does not follow."""
         for host, plan in self.plans.items():
             moved = {one.service for one in plan.of("replace", "create")}
-            for one in plan.of("keep"):
+            for one in plan.of("keep", "reload"):
                 for needed in sorted(_restarts_with(self.wanted.hosts[host], one.service) & moved):
                     yield (
                         f"{host}/{one.service} asks to be restarted with {needed} "
@@ -190,6 +201,8 @@ class Comparison:
         if operation.kind == "create" and old.services[name].job is not None:
             return (Reason(kind="new", text="a job before, a service now"),)
         found = reasons_of(name, old=old, new=new, origins=self.origins.get(name, {}))
+        if operation.kind == "reload":
+            return tuple(one for one in found if one.kind == "file") or found
         return tuple(one for one in found if one.kind == "replicas") or found if same else found
 
     def _removal(self, operation: Operation, new: HostManifest | None) -> Reason:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from events.labels import PREFIX
+from events.labels import PREFIX, RELOAD
 from events.manifest import FILES_PREFIX
 from projections.converge.conflicts import replicas
 
@@ -216,11 +216,16 @@ def _without_replicas(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _definition(host: HostManifest, service: str) -> dict[str, Any]:
-    """The service as Compose has it, without our own labels."""
+    """The service as Compose has it, without our own labels, its mounts named by content."""
     definition: dict[str, Any] = host.compose["services"][service]
     given = _mapping(definition.get("labels"))
-    own = {key: value for key, value in given.items() if not key.startswith(PREFIX)}
-    return {**definition, "labels": own}
+    own = {key: value for key, value in given.items() if key == RELOAD or not key.startswith(PREFIX)}
+    named = host.services[service].by_content
+    mounts = [
+        {**mount, "source": named(str(mount["source"]))} if mount.get("source") else mount
+        for mount in definition.get("volumes") or ()
+    ]
+    return {**definition, "labels": own, **({"volumes": mounts} if mounts else {})}
 
 
 def _by_target(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

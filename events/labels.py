@@ -12,6 +12,7 @@ SERVICE = "stagecraft.service"
 SERVICE_HASH = "stagecraft.service-hash"
 LOG = "stagecraft.log"  # the lineage of the log that made the container
 
+RELOAD = "stagecraft.reload"  # the only one that people write: a signal in place of a replacement
 HOST_ENV = "stagecraft.host-env"  # keyed digest of the host's env files it was made with; not on all
 
 IDENTITY = (PROJECT, ENVIRONMENT, SERVICE, SERVICE_HASH, LOG)

@@ -6,7 +6,8 @@ the same have the same Manifest, and a `git revert` leads back to a digest that 
 
 Paths on a host are not known when a Manifest is made. What the app mounts from the commit stands under
 `FILES_PREFIX` by content, what it keeps on the host under `STATE_PREFIX` by its path in the project; the
-converger puts the host's own root in their place.
+converger puts the host's own root in their place. A service that is told of changed files by a signal mounts
+them from `RELOAD_PREFIX` by service and place, so that its definition stays the same when only they change.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
-from events.kernel.canonical import canonical_json, sha256_digest
+from events.kernel.canonical import canonical_json, digest_of, sha256_digest
 
 FILES_PREFIX = "/.stagecraft/files/"
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of an image's name, as engines take it
 STATE_PREFIX = "/.stagecraft/state/"
+RELOAD_PREFIX = "/.stagecraft/reload/"
 
 WaitCondition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 
@@ -103,6 +111,27 @@ class FileTree(Record):
         return sha256_digest(canonical_json(self.model_dump(mode="json")))
 
 
+class LiveMount(Record):
+    """Files of the commit whose content changes in place while a container has them mounted."""
+
+    place: str  # below `RELOAD_PREFIX`: `<folder of the service>/<slot>`, the same whatever it holds
+    target: str  # where the container has them
+    file: str | None  # the name of the one file that is mounted; None: the whole folder
+    tree: str  # digest of what is there
+
+
+class Reload(Record):
+    """How a service is told that files it mounts from the commit have changed, instead of being replaced."""
+
+    signal: str  # `SIGHUP`
+    mounts: tuple[LiveMount, ...]  # at least one, sorted by place
+
+    @property
+    def content(self) -> str:
+        """The digest of all that is mounted."""
+        return digest_of({mount.place: mount.tree for mount in self.mounts})
+
+
 class Service(Record):
     """What a converger must know of a service beside its Compose definition."""
 
@@ -112,6 +141,29 @@ class Service(Record):
     job: Job | None = None
     waits_for: dict[str, WaitCondition] = {}  # services on the same host, by `depends_on`
     gate: Gate
+    reload: Reload | None = None  # None: a changed file is a changed definition; then it is left out
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `reload` where there is none: Manifests from before it was known keep their digests."""
+        found: dict[str, Any] = handler(self)
+        if self.reload is None:
+            del found["reload"]
+        return found
+
+    @property
+    def version(self) -> str:
+        """The hash, and with it the content that the hash leaves out."""
+        return self.hash if self.reload is None else digest_of([self.hash, self.reload.content])
+
+    def by_content(self, source: str) -> str:
+        """A bind source of its definition as it would be named by content."""
+        if self.reload is None or not source.startswith(RELOAD_PREFIX):
+            return source
+        trees = {mount.place: mount.tree for mount in self.reload.mounts}
+        folder, slot, *below = source.removeprefix(RELOAD_PREFIX).split("/", 2)
+        named = f"{FILES_PREFIX}{trees[f'{folder}/{slot}'].removeprefix('sha256:')}"
+        return "/".join([named, *below])
 
 
 class HostManifest(Record):
@@ -142,9 +194,9 @@ class Manifest(Record):
         return sha256_digest(self.encode())
 
     def service_hashes(self) -> dict[str, dict[str, str]]:
-        """`{host: {service: hash}}`: what decisions and comparisons need of a Manifest."""
+        """`{host: {service: version}}`: what decisions and comparisons need of a Manifest."""
         return {
-            host: {name: service.hash for name, service in content.services.items()}
+            host: {name: service.version for name, service in content.services.items()}
             for host, content in self.hosts.items()
         }
 

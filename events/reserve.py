@@ -39,6 +39,7 @@ VITAL = frozenset(
         "ReleaseStarted",
         "ReleaseSuperseded",
         "RollbackRequested",
+        "ServiceReloaded",
         "ServiceReplaced",
     }
 )

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from events.kernel.errors import UserError
-from events.manifest import FileTree, Gate, Job, WaitCondition
+from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
+from gitops.compose.reload import arrange
 from gitops.compose.render import Rendered, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
 from gitops.compose.split import split
@@ -45,6 +46,7 @@ class DraftService:
     job: Job | None
     waits_for: dict[str, WaitCondition]  # services on the same host
     gate: Gate
+    reload: Reload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,8 @@ def _finish(
     services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
     roles = {name: settings[name].role for name in services}
     gateway = equip_gateway(configuration, collector, services=services, roles=roles, values=rendered.values)
+    jobs = {name for name in services if settings[name].job is not None}
+    reloading = arrange(services, trees=collector.trees, jobs=jobs)
     placement = {name: settings[name].hosts for name in services}
     placed = split(
         rewrite_devices(rendered.document, collector),
@@ -150,7 +154,10 @@ def _finish(
         addresses=prepared.names.addresses,
     )
     refuse_left_paths(placed.documents)
-    hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
+    hosts = {
+        host: _host(document, settings, collector, reloads=reloading.services)
+        for host, document in placed.documents.items()
+    }
     paths = {
         *collector.looked_for,
         *prepared.looked_for,
@@ -181,6 +188,7 @@ def _finish(
             *sorted(collector.findings, key=str),
             *prepared.left_over(rendered, providers),
             *gateway,
+            *reloading.findings,
             *placed.findings,
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
             *_permissions(placed.documents.values()),
@@ -202,7 +210,11 @@ def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _host(
-    document: dict[str, Any], settings: Mapping[str, ServiceSettings], collector: Collector
+    document: dict[str, Any],
+    settings: Mapping[str, ServiceSettings],
+    collector: Collector,
+    *,
+    reloads: Mapping[str, Reload],
 ) -> DraftHost:
     services: dict[str, dict[str, Any]] = document["services"]
     sources = [
@@ -211,6 +223,12 @@ def _host(
         for mount in service.get("volumes", ())
         if "source" in mount
     ]
+    live = {
+        mount.tree: collector.trees[mount.tree]
+        for name in services
+        if name in reloads
+        for mount in reloads[name].mounts
+    }
     return DraftHost(
         document=document,
         services={
@@ -219,10 +237,11 @@ def _host(
                 job=settings[name].job,
                 waits_for={other: how["condition"] for other, how in service.get("depends_on", {}).items()},
                 gate=settings[name].gate,
+                reload=reloads.get(name),
             )
             for name, service in services.items()
         },
-        files=collector.trees_of(sources),
+        files=dict(sorted({**collector.trees_of(sources), **live}.items())),
     )
 
 

@@ -25,6 +25,7 @@ class FindingCode(StrEnum):
     MOUNT_NOT_IN_COMMIT = "mount-not-in-commit"  # a relative path that becomes a folder kept on the host
     MOUNT_IS_STATE = "mount-is-state"  # `mounts` makes it a writable folder kept on the host
     FILE_MODE_IGNORED = "file-mode-ignored"  # uid, gid or mode of a config or secret
+    RELOAD_UNUSED = "reload-unused"  # the label `stagecraft.reload` of a job, or without files
     ENV_FILE_ABSENT = "env-file-absent"  # the environment's `env_file` is not in the commit
     DEPENDENCY_EXTERNAL = "dependency-external"  # depends_on or links to a service that runs outside
     VOLUME_PER_HOST = "volume-per-host"  # a service of several hosts has a volume of its own on each

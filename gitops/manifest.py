@@ -16,6 +16,7 @@ from typing import Any
 from events import labels
 from events.kernel.errors import InternalError, error_code
 from events.manifest import HostManifest, ImagePin, Manifest, Service
+from gitops.compose.reload import executables
 from gitops.config.load import list_environments
 from gitops.draft import Draft, DraftHost, DraftService, draft
 from gitops.pins import Lookup, own_pin, wanted
@@ -58,7 +59,10 @@ def _host(draft: Draft, host: DraftHost, pins: Mapping[str, ImagePin]) -> HostMa
     definitions: dict[str, dict[str, Any]] = {
         name: {**service, "image": pins[name].pinned_text} for name, service in document["services"].items()
     }
-    hashes = {name: service_hash(service, document) for name, service in definitions.items()}
+    hashes = {
+        name: service_hash(service, document, executables=_executables(host, name))
+        for name, service in definitions.items()
+    }
     labelled: dict[str, dict[str, Any]] = {}
     for name, service in definitions.items():
         given: dict[str, str] = service.get("labels") or {}
@@ -73,11 +77,17 @@ def _host(draft: Draft, host: DraftHost, pins: Mapping[str, ImagePin]) -> HostMa
                 job=service.job,
                 waits_for=service.waits_for,
                 gate=service.gate,
+                reload=service.reload,
             )
             for name, service in host.services.items()
         },
         files=host.files,
     )
+
+
+def _executables(host: DraftHost, service: str) -> list[str]:
+    reload = host.services[service].reload
+    return [] if reload is None else executables(reload, host.files)
 
 
 def _labels(draft: Draft, service: str, digest: str) -> dict[str, str]:

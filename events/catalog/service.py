@@ -22,6 +22,26 @@ class ServiceReplaced(Event):
     )
 
 
+@recorded("release")
+class ServiceReloaded(Event):
+    """Mounted files of a service have other content, and its running containers were told by a signal."""
+
+    host: str = Field(description="The host.")
+    service: str = Field(description="The service.")
+    containers: tuple[str, ...] = Field(
+        description="Containers that got the signal, 64 hex digits each; one that had ended is left out."
+    )
+    signal: str = Field(description="The signal, such as `SIGHUP`.")
+    content: str = Field(description="Digest of all that it mounts from the commit and is told of.")
+    files: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Paths in the containers that had other content, at most 50; none after a crash in between."
+        ),
+    )
+    reason: str = Field(description="Why: `mounted files changed`, `restored`, `drift` or a longer text.")
+
+
 @recorded("environment")
 class JobCompleted(Event):
     """A one-shot service ran to its end with exit code 0; this hash need not run again here."""

@@ -60,6 +60,7 @@ DIFFERENCES = (
         name="commit-mount",
         where="`services.<name>.volumes`",
         what="A bind mount of a path of the commit has a source named by its content, "
+        "or by its service and place where the label `stagecraft.reload` asks for a signal, "
         "is read-only, and its source is not created when it is missing.",
         why="A changed file then changes the service that mounts it, and no other.",
     ),
@@ -145,11 +146,12 @@ REFUSALS = {
     "compose-socket-refused": "Whoever has the socket has the host.",
     "compose-too-large": "One environment must not take the memory of all.",
     "external-unsupported": "Only an engine in Swarm mode has such.",
-    "label-reserved": "Whose a container is must not be claimed.",
+    "label-reserved": "Whose a container is must not be claimed; `stagecraft.reload` is free.",
     "mounts-too-large": "Mounted files are kept with the record of what ran.",
     "path-escapes": "A render reads the commit and nothing else.",
     "path-is-link": "A link may lead anywhere.",
     "path-is-submodule": "What it holds is not part of the commit.",
+    "reload-signal-invalid": "Files would be changed, and nobody told.",
     "services-none": "There would be nothing to deploy.",
     "volume-ambiguous": "Compose takes such a name for a drive, and mounts something else.",
 }

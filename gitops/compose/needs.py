@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from events.hostenv import host_env_files
-from events.manifest import FILES_PREFIX, STATE_PREFIX
+from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX
 from gitops.permissions import Need, Permission
 
 _USUAL_CAPABILITIES = frozenset(
@@ -163,7 +163,7 @@ def _volume(name: str, definition: Mapping[str, Any], own: Collection[str]) -> _
 
 def _path(text: str, key: str, own: Collection[str], *, read_only: bool) -> _Found:
     """A path of the host that is mounted."""
-    if not text.startswith("/") or text.startswith((FILES_PREFIX, STATE_PREFIX)):
+    if not text.startswith("/") or text.startswith((FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX)):
         return
     path = _normal(text)
     if path == "/":

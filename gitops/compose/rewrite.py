@@ -2,7 +2,8 @@
 
 Dropped are keys about building, about development, about reading files and about selecting services, which
 have all been done; nothing that the engine would act on. Configs and secrets turn into mounts, so their
-sections go too.
+sections go too. Labels that start with `stagecraft.` are refused, but for the one that people write
+(`gitops.compose.reload`).
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def _check(name: str, service: dict[str, Any]) -> None:
                 next="set the profile as the engine's default on the host",
             )
     for label in service.get("labels", {}):
-        if label.startswith(labels.PREFIX):
+        if label.startswith(labels.PREFIX) and label != labels.RELOAD:
             raise UserError(
                 LABEL_RESERVED,
                 f"service {name!r} sets the label {label!r}; labels that start with {labels.PREFIX} are ours",

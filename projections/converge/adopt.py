@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from events import labels
 from events.hostenv import host_env_files, values_of
 from events.manifest import HostManifest, Manifest, Service
 from projections.converge.conflicts import COMPOSE_SERVICE, refuse_conflicts, replicas
@@ -89,7 +90,8 @@ class _Comparison:
 
     def _may_be_taken(self, one: Container) -> bool:
         """Ours, or nobody's by the labels: made by a person with Compose."""
-        return self.site.owner.owns(one) or not any(name.startswith("stagecraft.") for name in one.labels)
+        ours = {name for name in one.labels if name.startswith(labels.PREFIX)}
+        return self.site.owner.owns(one) or not ours - {labels.RELOAD}
 
     async def _service(self, name: str, service: Service) -> Compared:
         found = [one for one in self.present if one.labels.get(COMPOSE_SERVICE) == name]

@@ -1,6 +1,7 @@
 """Running a plan on one host: waves, gates and records, the same for releases, healing and compensation.
 
-Within a wave: jobs first, then what is stopped is started and Compose brings up the rest in one call, then
+Within a wave: jobs first, then who is told of changed files by a signal, then what is stopped is started and
+Compose brings up the rest in one call, then
 the engine is looked at, the exchange is recorded, and the gate watches. The record comes before the gate,
 so that a crash during the wait leaves no container unaccounted for; it is made after a failure too, because
 a failed call may have exchanged some of its services.
@@ -11,7 +12,7 @@ Compose is never believed: after each call the containers must be there with the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from events.kernel.errors import OutsideError, StagecraftError, Where, error_code
 from events.manifest import HostManifest
@@ -31,6 +32,7 @@ from projections.converge.hosts import look
 from projections.converge.jobs import JobRunner
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
 from projections.converge.plan import JobKey, shared_with
+from projections.converge.reload import Reloader
 from projections.converge.site import Site
 from projections.converge.waves import healthy_needs, waves
 from projections.engine.port import App, Container
@@ -50,6 +52,7 @@ class Applier:
     content: HostManifest
     app: App
     jobs_done: set[JobKey]  # succeeded in this Release; added to
+    told: dict[str, int] = field(default_factory=dict[str, int])  # restarts before their signal, by container
 
     @property
     def site(self) -> Site:
@@ -64,12 +67,16 @@ class Applier:
         """
         await self.exchange.remove(o for o in plan.of("remove") if o.clears_way)
         due = {o.service: o for o in plan.of("run_job", "create", "replace", "start")}
+        reloads = {o.service: o for o in plan.of("reload")}
         services = self.content.services
-        names = {*due, *also_gate, *healthy_needs(services, due)}
+        names = {*due, *reloads, *also_gate, *healthy_needs(services, due)}
         for wave in waves(services, names):
             for name in wave:
                 if name in due and due[name].kind == "run_job":
                     await self._run_job(name)
+            for name in wave:
+                if name in reloads:
+                    await self._reload(reloads[name])
             await self._bring_up([due[name] for name in wave if name in due and due[name].kind != "run_job"])
             await self._gate([name for name in wave if services[name].job is None])
 
@@ -79,6 +86,16 @@ class Applier:
         service = self.content.services[name]
         await runner.run(name, service)
         self.jobs_done.add((self.site.host, name, service.hash))
+
+    async def _reload(self, operation: Operation) -> None:
+        """Write changed files in place and tell the containers; restarts from now on count."""
+        self.site.tell(f"reload ({operation.reason})", service=operation.service)
+        reloader = Reloader(exchange=self.exchange, content=self.content)
+        for container in operation.containers:
+            detail = await self.site.engine.inspect(container)
+            self.told[container] = 0 if detail is None else detail.restart_count
+        files = await reloader.write(operation.service, telling=operation.containers)
+        await reloader.tell(operation, files)
 
     async def _bring_up(self, operations: Collection[Operation]) -> None:
         """Create, replace and start the containers of one wave; see the module for order and record."""
@@ -103,8 +120,9 @@ class Applier:
         self._check_there(operations, after)
 
     async def _make_ready(self, operation: Operation) -> None:
-        """Start what is stopped, and take away what Compose cannot replace."""
+        """Give its files their content, start what is stopped, take away what Compose cannot replace."""
         self.site.tell(f"{operation.kind} ({operation.reason})", service=operation.service)
+        await Reloader(exchange=self.exchange, content=self.content).write(operation.service)
         with self.site.errors_here(operation.service):
             if operation.kind == "start":
                 for container in operation.containers:
@@ -195,6 +213,7 @@ class Applier:
                 containers=tuple(container.id for container in found.get(name, [])),
                 gate=self.content.services[name].gate,
                 restarts=await self._excused(found.get(name, [])),
+                told=frozenset(self.told),
             )
             for name in names
         ]
@@ -204,10 +223,12 @@ class Applier:
             raise ServiceFailedError(verdict.failure)
 
     async def _excused(self, containers: Iterable[Container]) -> dict[str, int]:
-        """Restarts from before this Release: those of containers it did not make."""
+        """Restarts from before this Release, or before its signal: those of containers it did not make."""
         counts: dict[str, int] = {}
         for container in containers:
-            if container.id not in self.exchange.made:
+            if container.id in self.told:
+                counts[container.id] = self.told[container.id]
+            elif container.id not in self.exchange.made:
                 detail = await self.site.engine.inspect(container.id)
                 counts[container.id] = 0 if detail is None else detail.restart_count
         return counts

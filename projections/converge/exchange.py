@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from events.catalog.service import ServiceReplaced
-from events.manifest import HostManifest
+from events.catalog.service import ServiceReloaded, ServiceReplaced
+from events.manifest import HostManifest, Reload
 from events.recorder import Recorder
 from events.streams import release_stream
 from projections.converge.hosts import look, show
@@ -42,6 +42,23 @@ class Exchange:
                 old_ids=old,
                 new_ids=new,
                 reason=self.reason or reason,
+            ),
+        )
+
+    def record_reload(
+        self, operation: Operation, reload: Reload, *, told: tuple[str, ...], files: tuple[str, ...]
+    ) -> None:
+        """Append a `ServiceReloaded`."""
+        self.recorder.append(
+            release_stream(self.release),
+            ServiceReloaded(
+                host=self.site.host,
+                service=operation.service,
+                containers=told,
+                signal=reload.signal,
+                content=reload.content,
+                files=files,
+                reason=self.reason or operation.reason,
             ),
         )
 

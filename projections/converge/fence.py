@@ -227,6 +227,11 @@ class FencedEngine:
         await self.fence.check()
         await self.engine.stop(container_id)
 
+    async def signal(self, container_id: str, name: str) -> bool:
+        """Send a signal to a running container."""
+        await self.fence.check()
+        return await self.engine.signal(container_id, name)
+
     async def remove(self, container_id: str) -> None:
         """Remove a container and its anonymous volumes."""
         await self.fence.check()

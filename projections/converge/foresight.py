@@ -16,6 +16,7 @@ from events.manifest import HostManifest, Manifest
 from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE, replicas
 from projections.converge.operations import HostPlan
 from projections.converge.plan import CONTAINER_NUMBER, JobKey, Question, plan, plan_removal
+from projections.converge.untold import Untold
 from projections.engine.port import Container
 from projections.engine.sweep import Owner
 
@@ -61,9 +62,20 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
             succeeded_jobs=given.succeeded_jobs,
             known_services=frozenset() if there is None else frozenset(there.services),
             bound={name: _NOW if name in stale else _THEN for name in content.services},
+            untold=_with_other_files(content, there),
         )
         plans[host] = plan(content, found, question)
     return plans
+
+
+def _with_other_files(content: HostManifest, there: HostManifest | None) -> Untold:
+    """The services whose files are told of by a signal and are not those that were deployed."""
+    former = {} if there is None else there.services
+    return {
+        name: None
+        for name, service in content.services.items()
+        if service.reload is not None and name in former and former[name].version != service.version
+    }
 
 
 def _as_it_came(container: Container) -> Container:

@@ -3,8 +3,9 @@
 A declared health check decides when the container turns healthy. Without one it must be seen running in at
 least three samples over the settle time. Restarting, a grown restart count, unhealthy and ended are
 terminal at once, whatever the exit code: what ends by itself with success is a job and is not watched here.
-The deadline is the gate's own, and never shorter than what the check itself may take before the engine
-gives up, plus a margin.
+A container that was told of changed files by a signal has to stay up over the settle time with a health check
+too, because what the check said may be from before the signal. The deadline is the gate's own, and never
+shorter than what the check itself may take before the engine gives up, plus a margin.
 
 One loop watches all containers of a wave with one sleep for each round. A task for each container was
 dropped: it watches no faster, and the first failure would have to cancel the others.
@@ -47,6 +48,7 @@ class Watched:
     containers: tuple[str, ...]
     gate: Gate
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])  # seen before; else 0
+    told: frozenset[str] = frozenset()  # containers that got a signal: their health is from before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +129,12 @@ def _progress(
     else:
         look.running_since = now if look.running_since is None else look.running_since
         look.samples += 1
-        if detail.health_check:
-            look.passed = detail.container.health == "healthy"
+        settled = now - look.running_since >= gate.settle_seconds and look.samples >= SAMPLES
+        healthy = detail.container.health == "healthy"
+        if detail.health_check and look.container not in look.watched.told:
+            look.passed = healthy
         else:
-            settled = now - look.running_since >= gate.settle_seconds
-            look.passed = settled and look.samples >= SAMPLES
+            look.passed = settled and (healthy or not detail.health_check)
     allowed = deadline_seconds(gate, detail)
     if not look.passed and now - start >= allowed:
         state = detail.container.health if detail.health_check else detail.container.state

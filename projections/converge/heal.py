@@ -32,6 +32,7 @@ from projections.converge.operations import HostPlan
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
 from projections.converge.undertaking import Planned, Undertaking
+from projections.converge.untold import untold
 from projections.observed import HostObservation
 
 
@@ -179,6 +180,7 @@ async def _asked(site: Site, content: HostManifest) -> HostObservation:
         owner=site.owner,
         compose_project=site.compose_project,
         bound=bound.services,
+        untold=await asyncio.to_thread(untold, content, site.folder),
         lets_be=True,
     )
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from events.catalog import Failure, decode
 from events.catalog.release import Phase, PhaseCompleted, PhaseFailed, PhaseStarted
-from events.catalog.service import ServiceReplaced
+from events.catalog.service import ServiceReloaded, ServiceReplaced
 from events.envelope import StoredEvent
 
 
@@ -23,15 +23,22 @@ class ReleaseHistory:
     completed: frozenset[Phase] = frozenset()
     failure: Failure | None = None  # of the phase that failed
     replaced: tuple[ServiceReplaced, ...] = ()
+    reloaded: tuple[ServiceReloaded, ...] = ()
 
     def touched(self, host: str) -> frozenset[str]:
-        """The services of a host whose containers came, went or were exchanged."""
-        return frozenset(one.service for one in self.replaced if one.host == host)
+        """The services of a host whose containers came, went, were exchanged or told of other files."""
+        return frozenset(name for place, name in self._places if place == host)
 
     @property
     def touched_everywhere(self) -> tuple[str, ...]:
         """The same for all hosts, `host/service`, sorted."""
-        return tuple(sorted({f"{one.host}/{one.service}" for one in self.replaced}))
+        return tuple(sorted({f"{host}/{name}" for host, name in self._places}))
+
+    @property
+    def _places(self) -> set[tuple[str, str]]:
+        """Host and service of all that was exchanged or told."""
+        exchanged = {(one.host, one.service) for one in self.replaced}
+        return exchanged | {(one.host, one.service) for one in self.reloaded}
 
     def made(self, host: str) -> set[str]:
         """The ids of the containers it brought on a host, those that are gone again too."""
@@ -43,6 +50,7 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
     started, completed = set[Phase](), set[Phase]()
     failure: Failure | None = None
     replaced: list[ServiceReplaced] = []
+    reloaded: list[ServiceReloaded] = []
     for one in stored:
         match decode(one):
             case PhaseStarted(phase=phase):
@@ -53,6 +61,8 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
                 failure = failure or why
             case ServiceReplaced() as event:
                 replaced.append(event)
+            case ServiceReloaded() as event:
+                reloaded.append(event)
             case _:
                 continue
     return ReleaseHistory(
@@ -60,4 +70,5 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
         completed=frozenset(completed),
         failure=failure,
         replaced=tuple(replaced),
+        reloaded=tuple(reloaded),
     )

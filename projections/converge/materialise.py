@@ -4,6 +4,7 @@
         compose.yml        what runs now, for people; never read back
         fence              who may change this environment here (`fence.py`)
         files/<64 hex>/    a tree of the commit, named by its digest, complete or absent, never changed
+        reload/<service>/  files that a service is told of by a signal (`livefiles.py`, `reload.py`)
         state/<path>       what the app keeps on this host
 
 A tree is written aside, flushed and renamed, so that its name is the proof of its content; one that is
@@ -24,9 +25,10 @@ from events import labels
 from events.blobs import BlobStore
 from events.kernel.errors import InternalError, OutsideError, Where, error_code
 from events.kernel.files import write_atomically
-from events.manifest import FILES_PREFIX, STATE_PREFIX, FileTree, HostManifest, Manifest
+from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX, FileTree, HostManifest, Manifest
 from projections.converge.readable import readable_yaml
 from projections.converge.statefolders import make_state_folder
+from projections.converge.untold import PLACES
 from projections.engine.port import App
 
 HOST_FOLDER_FAILED = error_code("host-folder-failed", "Files of an app could not be written on its host.")
@@ -81,7 +83,7 @@ def app_for(
 
 def _on_host(source: str, folder: Path) -> str:
     """A source with the app's folder in place of our prefixes; `$` is doubled, as Compose reads it."""
-    for prefix, place in ((FILES_PREFIX, "files"), (STATE_PREFIX, "state")):
+    for prefix, place in ((FILES_PREFIX, "files"), (RELOAD_PREFIX, PLACES), (STATE_PREFIX, "state")):
         if source.startswith(prefix):
             relative = _inside(source.removeprefix(prefix))
             return f"{folder / place}".replace("$", "$$") + (f"/{relative}" if relative else "")

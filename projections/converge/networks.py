@@ -46,7 +46,10 @@ def renewing(plan: HostPlan, containers: Iterable[Container], networks: Collecti
         for service, ids in sorted(on_them.items())
         if service not in removed_anyway
     )
-    return HostPlan(host=plan.host, operations=(*(_renewed(one, on_them) for one in plan.operations), *first))
+    rising = {operation.service for operation in plan.of("create", "replace", "start")}
+    needless = {*on_them} & rising  # who begins anew is told of nothing
+    kept = [one for one in plan.operations if one.kind != "reload" or one.service not in needless]
+    return HostPlan(host=plan.host, operations=(*(_renewed(one, on_them) for one in kept), *first))
 
 
 def _renewed(operation: Operation, on_them: Collection[str]) -> Operation:
@@ -55,7 +58,7 @@ def _renewed(operation: Operation, on_them: Collection[str]) -> Operation:
         return operation
     if operation.kind == "remove":
         return replace(operation, clears_way=True)
-    if operation.kind in ("keep", "start"):
+    if operation.kind in ("keep", "start", "reload"):
         return replace(operation, kind="create", reason=RENEWED, containers=())
     if operation.kind == "replace":
         return replace(operation, kind="create", containers=(), removes_first=())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-OperationKind = Literal["run_job", "create", "replace", "start", "keep", "remove"]
+OperationKind = Literal["run_job", "create", "replace", "start", "reload", "keep", "remove"]
 
 UP_KINDS: frozenset[OperationKind] = frozenset({"create", "replace"})
 _VERBS: dict[OperationKind, str] = {
@@ -16,6 +16,7 @@ _VERBS: dict[OperationKind, str] = {
     "create": "create",
     "replace": "replace",
     "start": "start",
+    "reload": "reload",
     "keep": "keep",
     "remove": "remove",
 }
@@ -27,7 +28,8 @@ class Operation:
     """One thing to do with one service on one host.
 
     `containers` are the ids it concerns: those that go for `replace` and `remove`, those that stay for
-    `keep`, those to start for `start`; none for `create` and `run_job`.
+    `keep`, those to start for `start`, those to be told for `reload`; none for `create` and `run_job`.
+    `reload` may stand beside another operation of the same service, which comes after it.
     """
 
     kind: OperationKind

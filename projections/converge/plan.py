@@ -2,8 +2,9 @@
 
 Equality is the label `service-hash`: the hash covers everything that reaches a container, so a container
 with the wanted hash that is in the wanted state runs as the Manifest says, and a Release that changes one
-service leaves the others alone. Asking Compose (`up --dry-run`) was dropped for this: it takes 50 ms and a
-process at every idle pass, where one listing through the API takes 2 ms.
+service leaves the others alone. What the hash leaves out, the content of files that a service is told of by a
+signal, comes as an answer beside it. Asking Compose (`up --dry-run`) was dropped for this: it takes 50 ms and
+a process at every idle pass, where one listing through the API takes 2 ms.
 
 Jobs are history, not state: whether one has to run is the log's knowledge, its containers count as nothing.
 """
@@ -21,6 +22,7 @@ from events.manifest import HostManifest, Service
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
+from projections.converge.untold import Untold
 from projections.engine.port import Container
 from projections.engine.ports import WantedPort, wanted_ports
 from projections.engine.sweep import Owner
@@ -29,6 +31,7 @@ MANIFEST_EMPTY = error_code(
     "manifest-empty", "A Manifest without any service asks for nothing; it never removes what runs."
 )
 
+FILES_CHANGED = "mounted files changed"
 HOST_ENV_CHANGED = "an env file of the host changed"
 SHARES_WITH = "shares with"
 CONTAINER_NUMBER = "com.docker.compose.container-number"
@@ -52,6 +55,8 @@ class Question:
     rerun_jobs: frozenset[JobKey] = frozenset()
     bound: Mapping[str, str] = field(default_factory=dict[str, str])
     """Keyed digest of the host's env files, by service; a service that is not here is not compared."""
+    untold: Untold = field(default_factory=dict[str, "frozenset[str] | None"])
+    """Containers, by service, that are to be told of changed files; None: all of them."""
     lets_be: bool = False  # what was adopted although it differs stays: nobody asked for a Release
 
 
@@ -153,6 +158,11 @@ def _for_service(
                 containers=tuple(c.id for c in surplus),
             )
         )
+    told = _untold(question, name, stay)
+    if told:
+        operations.append(
+            Operation(kind="reload", host=host, service=name, reason=FILES_CHANGED, containers=told)
+        )
     if len(stay) < wanted:
         known = name in question.known_services or bool(stay)
         return [
@@ -163,7 +173,7 @@ def _for_service(
         operations.append(
             Operation(kind="start", host=host, service=name, reason="stopped", containers=stopped)
         )
-    elif not surplus:
+    elif not surplus and not told:
         ids = tuple(c.id for c in stay)
         operations.append(
             Operation(
@@ -171,6 +181,14 @@ def _for_service(
             )
         )
     return operations
+
+
+def _untold(question: Question, name: str, stay: Iterable[Container]) -> tuple[str, ...]:
+    """Those that run and are to be told; one that is stopped reads its files when it is started."""
+    if name not in question.untold:
+        return ()
+    ids = question.untold[name]
+    return tuple(c.id for c in stay if c.state in _RUNNING and (ids is None or c.id in ids))
 
 
 def _for_job(question: Question, name: str, service: Service) -> Operation:

@@ -24,7 +24,7 @@ from events.catalog.release import (
 )
 from events.catalog.service import JobCompleted, JobFailed
 from events.kernel.errors import OutsideError, StagecraftError
-from events.manifest import Manifest
+from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
@@ -179,7 +179,8 @@ class ReleaseRun:
         """By host, the services that this Release may have changed.
 
         A run that was killed may have changed one without recording it, so after a crash all that differ
-        count; those that were not changed are found as they should be and left alone.
+        count; and those that reload their files always, because these may have been written when the
+        exchange failed. Those that were not changed are found as they should be and left alone.
         """
         work, history = self.work, self._history()
         ends = self._job_ends()
@@ -187,10 +188,10 @@ class ReleaseRun:
         touched: dict[str, frozenset[str]] = {}
         for host in sorted({*work.manifest.hosts, *former} & set(self.equipment.engines)):
             names = set(history.touched(host)) | {end.service for end in ends if end.host == host}
-            if work.started:
-                now, before = work.manifest.hosts.get(host), former.get(host)
-                names |= set[str]() if now is None else changed_services(now, before)
-                names |= set[str]() if before is None else changed_services(before, now)
+            now, before = work.manifest.hosts.get(host), former.get(host)
+            changed = set[str]() if now is None else set(changed_services(now, before))
+            changed |= set[str]() if before is None else set(changed_services(before, now))
+            names |= changed if work.started else {name for name in changed if _reloads(name, now, before)}
             touched[host] = frozenset(names)
         return touched
 
@@ -263,3 +264,9 @@ class ReleaseRun:
 
     def _append(self, *events: Event) -> None:
         self.recorder.append(self.work.stream, *events)
+
+
+def _reloads(name: str, *contents: HostManifest | None) -> bool:
+    """Whether the service is told of changed files by a signal, in one of these."""
+    found = (one.services.get(name) for one in contents if one is not None)
+    return any(one is not None and one.reload is not None for one in found)

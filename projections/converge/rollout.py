@@ -105,12 +105,12 @@ def _jobs(content: HostManifest) -> frozenset[str]:
 
 
 def changed_services(content: HostManifest, former: HostManifest | None) -> frozenset[str]:
-    """The services, jobs aside, whose definition is not the one in `former`."""
+    """The services, jobs aside, whose definition, or whose files, are not those in `former`."""
     known = {} if former is None else former.services
     return frozenset(
         name
         for name, service in content.services.items()
-        if service.job is None and (name not in known or known[name].hash != service.hash)
+        if service.job is None and (name not in known or known[name].version != service.version)
     )
 
 
@@ -124,6 +124,7 @@ _DONE = {
     "create": "created",
     "replace": "replaced",
     "start": "started",
+    "reload": "reloaded",
     "run_job": "ran",
     "remove": "removed",
 }

@@ -97,7 +97,7 @@ class Site:
     def fenced(self, tenure: Tenure) -> Site:
         """The same behind the environment's fence."""
         fence = Fence(
-            path=self.root.absolute() / "apps" / self.owner.project / self.owner.environment / "fence",
+            path=self.folder / "fence",
             host=self.host,
             owner=self.owner,
             engine=self.engine,
@@ -110,6 +110,11 @@ class Site:
         """To be awaited before something is written on the host; raises what `Fence.check` raises."""
         if self.fence is not None:
             await self.fence.check()
+
+    @property
+    def folder(self) -> Path:
+        """The environment's folder on its host, absolute."""
+        return self.root.absolute() / "apps" / self.owner.project / self.owner.environment
 
     @property
     def clock(self) -> Clock:

@@ -30,6 +30,7 @@ from projections.converge.networks import renewing
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
+from projections.converge.untold import untold
 from projections.engine.port import Container
 
 NOT_AS_MANIFEST = error_code(
@@ -101,6 +102,7 @@ class Undertaking:
             going_back=self.going_back,
             rerun_jobs=frozenset(self.jobs_done),
             bound=bound.services,
+            untold=await asyncio.to_thread(untold, content, site.folder),
             lets_be=self.lets_be,
         )
         return Planned(

@@ -61,6 +61,10 @@ class DockerApi(Protocol):
         """`POST /containers/<id>/stop`, which answers when the container has stopped."""
         ...
 
+    def kill(self, container: str, signal: str) -> None:
+        """`POST /containers/<id>/kill`."""
+        ...
+
     def remove_container(self, container: str, *, v: bool, force: bool) -> None:
         """`DELETE /containers/<id>`; `v` takes anonymous volumes that no other container uses."""
         ...

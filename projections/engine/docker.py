@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
@@ -198,6 +199,23 @@ class DockerEngine:
             return
         seconds = stop_grace_seconds(answer) + self._connection.deadlines.answer_seconds
         await self._connection.find(what, lambda api: api.stop(container_id), seconds=seconds)
+
+    async def signal(self, container_id: str, name: str) -> bool:
+        """Send a signal to the first process; False when the container does not run or is gone.
+
+        A container that waits to be started again takes it without an effect: it is about to begin anew.
+        """
+
+        def send(api: DockerApi) -> bool:
+            try:
+                api.kill(container_id, name)
+            except APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
+
+        return await self._connection.find(f"send {name} to {container_id}", send) or False
 
     async def remove(self, container_id: str) -> None:
         """Remove a container, also a running one, and its anonymous volumes; never a named volume.

@@ -177,6 +177,14 @@ class Engine(Protocol):
         """Stop with the container's own grace period; nothing happens when it is stopped or gone."""
         ...
 
+    async def signal(self, container_id: str, name: str) -> bool:
+        """Send a signal, such as `SIGHUP`, to the first process; whether there was one to send it to.
+
+        Nothing happens to a container that does not run, or is gone. What the process makes of the signal
+        is to be looked at. Raises OutsideError `engine-refused` for a name that the engine does not take.
+        """
+        ...
+
     async def remove(self, container_id: str) -> None:
         """Remove a container, also a running one, and its anonymous volumes; never a named volume."""
         ...

@@ -178,7 +178,7 @@ class SimulatedEngine:
         """The last lines; empty when the container is gone."""
         async with self._called("logs", container_id) as world:
             one = world.containers.get(container_id)
-            lines = () if one is None or tail <= 0 else one.life.log[-tail:]
+            lines = () if one is None or tail <= 0 else one.lines[-tail:]
         return tuple(shown(line) for line in lines)
 
     async def start(self, container_id: str) -> None:
@@ -198,6 +198,19 @@ class SimulatedEngine:
                 "created",
             }:
                 one.stopped, one.stopped_code = "exited", _STOPPED_CODE
+
+    async def signal(self, container_id: str, name: str) -> bool:
+        """Send a signal; False when the container does not run or is gone."""
+        async with self._called("signal", container_id) as world:
+            if name not in world.signals:
+                raise engine_refused(f"send {name} to {container_id}", f"Invalid signal: {name}")
+            one = world.containers.get(container_id)
+            if one is None or world.moment(one, self._clock.monotonic()).state != "running":
+                return False
+            one.signals.append(name)
+            if name in one.life.ends_on:
+                one.stopped, one.stopped_code = "exited", one.life.exit_code
+            return True
 
     async def remove(self, container_id: str) -> None:
         """Remove a container, also a running one."""

@@ -51,6 +51,8 @@ class Life:
     health_budget_seconds: float = 3.0  # until the check's own retries are used up
     start_error: str = ""  # the engine's words; it stays `created`
     log: tuple[str, ...] = ()
+    says_on: Mapping[str, str] = field(default_factory=dict[str, str])  # a line for each signal of that name
+    ends_on: tuple[str, ...] = ()  # signals that end it, with `exit_code`
 
     @property
     def has_check(self) -> bool:
@@ -80,6 +82,13 @@ class SimulatedContainer:
     started_at: float | None = None  # monotonic seconds; None: created only
     stopped: ContainerState | None = None  # set by stop, pause and the like
     stopped_code: int = 0
+    signals: list[str] = field(default_factory=list[str])  # all it was ever sent
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What it has printed."""
+        said = (self.life.says_on.get(name) for name in self.signals)
+        return (*self.life.log, *(line for line in said if line is not None))
 
     @property
     def one_off(self) -> bool:
@@ -115,6 +124,7 @@ class World:
     lives: dict[str, Life] = field(default_factory=dict[str, Life])
     containers: dict[str, SimulatedContainer] = field(default_factory=dict[str, SimulatedContainer])
     identity: EngineIdentity = IDENTITY
+    signals: tuple[str, ...] = ("SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2")  # names that it takes
     reachable: bool = True
     answers_after: float = 0.0  # seconds that each call takes; past the deadline it is as unreachable
     volume_question: str = ""  # Compose asks to delete a volume's data

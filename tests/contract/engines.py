@@ -26,6 +26,7 @@ from tests.support.time import FakeClock
 
 GONE = "0" * 64
 WAIT_SECONDS = 15.0
+TRAPPING = ["sh", "-c", "trap 'echo told' HUP; trap 'exit 7' USR1; echo up; while :; do sleep 1 & wait; done"]
 Document = dict[str, Any]
 
 
@@ -158,6 +159,9 @@ _LIVES = {
     "test/succeeding:v1": Life(exits_after=0.05, log=("job v1 ran",)),
     "test/steady:v1 sh -c echo one; echo two; echo three >&2": Life(
         exits_after=0.05, log=("one", "two", "three")
+    ),
+    f"test/steady:v1 {' '.join(TRAPPING)}": Life(
+        log=("up",), says_on={"SIGHUP": "told"}, ends_on=("SIGUSR1",), exit_code=7
     ),
     "test/steady:v1 cat": Life(exits_after=0.05),
     "test/steady:v1 /bin/nothing": Life(

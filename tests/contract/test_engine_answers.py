@@ -33,6 +33,7 @@ CALLS: dict[str, Callable[[Engine, App], Awaitable[object]]] = {
     "logs": lambda engine, _: engine.logs(GONE, tail=1),
     "start": lambda engine, _: engine.start(GONE),
     "stop": lambda engine, _: engine.stop(GONE),
+    "signal": lambda engine, _: engine.signal(GONE, "SIGHUP"),
     "remove": lambda engine, _: engine.remove(GONE),
     "rename": lambda engine, _: engine.rename(GONE, "x"),
     "wait": lambda engine, _: engine.wait(GONE, deadline_seconds=1),

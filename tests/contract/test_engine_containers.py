@@ -8,7 +8,7 @@ import pytest
 
 from events.kernel.errors import OutsideError
 from projections.engine.errors import ENGINE_REFUSED
-from tests.contract.engines import GONE, WAIT_SECONDS, Adapter, raised
+from tests.contract.engines import GONE, TRAPPING, WAIT_SECONDS, Adapter, raised
 
 
 def test_listing_shows_one_project_or_the_whole_engine_sorted_by_name(adapter: Adapter) -> None:
@@ -89,6 +89,39 @@ def test_stop_start_and_remove_can_be_repeated(adapter: Adapter) -> None:
         await adapter.engine.remove(container.id)
         await adapter.engine.stop(container.id)
         assert await adapter.engine.containers(adapter.compose_project) == []
+
+    asyncio.run(run())
+
+
+def test_a_signal_reaches_what_runs_once_and_nothing_else(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up(adapter.app(web={"command": TRAPPING}), ["web"])
+        container = (await adapter.only()).id
+
+        async def printed(line: str) -> bool:
+            return line in await adapter.engine.logs(container, tail=10)
+
+        await adapter.eventually("the trap", lambda: printed("up"))
+        assert await adapter.engine.signal(container, "SIGHUP")
+        await adapter.eventually("a word of it", lambda: printed("told"))
+        assert (await adapter.engine.logs(container, tail=10)).count("told") == 1
+        assert await adapter.engine.signal(container, "SIGUSR1")
+        assert await adapter.engine.wait(container, deadline_seconds=WAIT_SECONDS) == 7
+        assert not await adapter.engine.signal(container, "SIGHUP")
+        assert not await adapter.engine.signal(GONE, "SIGHUP")
+        assert await adapter.engine.logs(container, tail=10) == ("up", "told")
+
+    asyncio.run(run())
+
+
+def test_a_signal_that_no_engine_knows_is_refused(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up(adapter.app(web={}), ["web"])
+        container = await adapter.only()
+        error = await raised(OutsideError, adapter.engine.signal(container.id, "SIGNOT"))
+        assert error.code == ENGINE_REFUSED
+        assert "SIGNOT" in error.message
+        assert await adapter.only() == container
 
     asyncio.run(run())
 

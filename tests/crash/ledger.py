@@ -108,7 +108,7 @@ class Ledger:
             assert event.release not in self.verdicts, "a Release has two verdicts"
         if isinstance(event, (rel.PhaseStarted, rel.PhaseCompleted)):
             assert self.phases[stored.stream, type(event).__name__, event.phase] == 0, "a phase is repeated"
-        if isinstance(event, svc.ServiceReplaced):
+        if isinstance(event, (svc.ServiceReplaced, svc.ServiceReloaded)):
             release = stored.stream.removeprefix("release/")
             drift = release == self.deployed and event.reason == "drift"
             assert release == self.running or drift, "a container is replaced for a Release that has ended"

@@ -76,7 +76,7 @@ LIVES: Mapping[str, Life] = {
     "migrate:2": Life(exits_after=0.2),
     "migrate:fails": Life(exits_after=0.2, exit_code=4, log=("no such table",)),
 }
-_CHANGING = frozenset({"stop", "start", "remove", "rename", "remove_network", "remove_volume"})
+_CHANGING = frozenset({"stop", "start", "signal", "remove", "rename", "remove_network", "remove_volume"})
 
 T = TypeVar("T")
 

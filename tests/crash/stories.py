@@ -63,6 +63,7 @@ class Story:
     status: str  # of the newest Release in the end
     again: Act = act_look  # what comes after a crash
     stopped: bool = False  # the containers are kept for a look
+    told: str = ""  # what the file of the web says in the end; it was told of that and never replaced
 
 
 def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "change") -> None:
@@ -169,6 +170,19 @@ def merged_small(stage: Stage) -> None:
     _write_small(stage, "web:2")
 
 
+def first_told(stage: Stage) -> None:
+    """A web that is told of its file by a signal is deployed."""
+    stage.repository.commit({"app.conf": "one"}, "a file")
+    web = "image: 'web:1', labels: {stagecraft.reload: HUP}, volumes: ['./app.conf:/etc/app.conf']"
+    _commit(stage, f"  web: {{{web}}}\n  worker: {{image: 'worker:1', volumes: ['data:/data']}}\n", "one")
+    play(stage, act_look).expect()
+
+
+def merged_file(stage: Stage) -> None:
+    """Another content of the file is merged."""
+    stage.repository.commit({"app.conf": "two"}, "another file")
+
+
 OLD, NEW = frozenset({"web", "worker", "gone"}), frozenset({"web", "worker", "extra"})
 ADOPTED = frozenset({"web", "worker"})
 STORIES = (
@@ -182,6 +196,7 @@ STORIES = (
     Story("destroy", (first,), act_destroy, "", frozenset(), "completed", act_keep),
     Story("adopt", (by_hand,), act_adopt, "web:1", ADOPTED, "completed", act_keep),
     Story("adopted", (by_hand, adopted, merged_small), act_look, "web:2", ADOPTED, "completed"),
+    Story("reload", (first_told, merged_file), act_look, "web:1", ADOPTED, "completed", told="two"),
     Story("heal", (first, damaged), act_keep, "web:1", OLD, "completed", act_keep),
 )
 
@@ -247,6 +262,8 @@ def check(story: Story, stage: Stage, *, releases: int) -> None:
     assert end.requested() == releases, "a Release was asked for twice, or never"
     with opened(stage.world) as world:
         check_containers(story, world)
+        if story.told:
+            check_told(story, stage, world)
     check_log(stage, end)
     check_lock(stage)
     check_fence(stage)
@@ -266,6 +283,15 @@ def check_containers(story: Story, world: World) -> None:
     now = max((one.started_at or 0.0) for one in world.containers.values()) + 3600
     states = {world.moment(one, now).state for one in world.containers.values()}
     assert states == {"exited" if story.stopped else "running"}
+
+
+def check_told(story: Story, stage: Stage, world: World) -> None:
+    """The container is the first there ever was, sees the file, and was told; twice over a crash at most."""
+    (web,) = world.replicas("web")
+    assert world.made == len(story.services)
+    assert web.signals in (["SIGHUP"], ["SIGHUP", "SIGHUP"])
+    (file,) = (stage.home.local / "apps" / stage.project / "prod/reload/web").glob("*/app.conf")
+    assert file.read_text() == story.told
 
 
 def check_log(stage: Stage, end: End) -> None:

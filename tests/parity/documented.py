@@ -64,7 +64,11 @@ def _labels(pair: Pair) -> bool:
     others = section(pair.theirs, "services")
     for name, mine in section(pair.ours, "services").items():
         given = mapping(mine, "labels")
-        kept = {key: value for key, value in given.items() if not key.startswith(labels.PREFIX)}
+        kept = {
+            key: value
+            for key, value in given.items()
+            if key == labels.RELOAD or not key.startswith(labels.PREFIX)
+        }
         if kept or "labels" in others.get(name, {}):
             mine["labels"] = kept
         else:

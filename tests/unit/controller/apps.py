@@ -8,8 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from events import labels
 from events.blobs import BlobStore
 from events.manifest import FILES_PREFIX, FileEntry, FileTree, Gate, Job, WaitCondition
+from gitops.compose.reload import arrange
 from gitops.draft import Draft, DraftHost, DraftService
 from gitops.settings import ImagePolicy
 from tests.unit.projections.converge.scene import COMPOSE_PROJECT, ENVIRONMENT, HOST, PROJECT
@@ -32,6 +34,7 @@ class Part:
     label: str = ""
     command: str = ""
     file: str = ""  # content of a mounted file; empty: none is mounted
+    reload: bool = False  # is told of a changed file by a signal
     port: int = 0  # fixed host port, 0: none
     replicas: int = 1
     network: bool = True  # on the app's network
@@ -73,6 +76,7 @@ def parts(draw: st.DrawFn, name: str, above: Mapping[str, Part]) -> Part:
         label=draw(st.sampled_from(["", "x"])),
         command=draw(st.sampled_from(["", "serve"])),
         file=draw(st.sampled_from(["", "one", "two"])),
+        reload=draw(st.booleans()),
         port=0 if shares_network else port,
         replicas=draw(st.integers(0, 3)) if many else 1,
         network=not shares_network and draw(st.booleans()),
@@ -133,12 +137,20 @@ def draft_of(app: App, *, blobs: BlobStore, env_path: str) -> Draft:
     """The draft that a render of `app` would give."""
     trees: dict[str, FileTree] = {}
     document: dict[str, Any] = {"name": COMPOSE_PROJECT, "services": {}}
-    services: dict[str, DraftService] = {}
     for name, part in sorted(app.parts.items()):
         document["services"][name] = _definition(name, part, app, trees, blobs=blobs, env_path=env_path)
-        services[name] = DraftService(
-            role=part.role, job=Job() if part.job else None, waits_for=_waits(part, app), gate=GATE
+    jobs = {name for name, part in app.parts.items() if part.job}
+    reloads = arrange(document["services"], trees=trees, jobs=jobs).services
+    services = {
+        name: DraftService(
+            role=part.role,
+            job=Job() if part.job else None,
+            waits_for=_waits(part, app),
+            gate=GATE,
+            reload=reloads.get(name),
         )
+        for name, part in sorted(app.parts.items())
+    }
     document["networks"] = {
         "front": {"name": f"{COMPOSE_PROJECT}_front", "driver_opts": {"mtu": str(app.mtu)}}
     }
@@ -180,7 +192,10 @@ def _definition(
     everything: dict[str, Any] = {
         "depends_on": waits,
         "environment": {"VALUE": part.variable} if part.variable else {},
-        "labels": {"team": part.label} if part.label else {},
+        "labels": {
+            **({"team": part.label} if part.label else {}),
+            **({labels.RELOAD: "hup"} if part.reload else {}),
+        },
         "command": [part.command] if part.command else [],
         "ports": [port] if part.port else [],
         "container_name": f"{COMPOSE_PROJECT}-the-{name}" if part.named else "",

@@ -76,6 +76,10 @@ class Story:
                 found.setdefault(one.labels["com.docker.compose.service"], set()).add(one.id)
         return {name: frozenset(ids) for name, ids in found.items()}
 
+    def signals(self) -> dict[str, int]:
+        """How many signals the containers got so far, by id."""
+        return {one.id: len(one.signals) for one in self.scene.engine.world.containers.values()}
+
     def ran(self) -> list[str]:
         """The runs of jobs so far."""
         return [name for call, name in self.scene.engine.calls if call == "run_job"]
@@ -97,13 +101,25 @@ def happened(before: Ids, after: Ids) -> dict[str, str]:
     return found
 
 
+def signalled(story: Story, before: Mapping[str, int]) -> dict[str, int]:
+    """How many containers of each service got just one signal since; more than one is an error."""
+    counts = {key: number - before.get(key, 0) for key, number in story.signals().items()}
+    assert set(counts.values()) <= {0, 1}
+    ids = story.ids()
+    found = {name: sum(counts[one] for one in containers) for name, containers in ids.items()}
+    return {name: number for name, number in found.items() if number}
+
+
 def check(story: Story, app: App) -> Preview:
     """Foretell, deploy, compare."""
     shown, wanted = story.foretold(app)
-    before, ran = story.ids(), len(story.ran())
+    before, ran, signals = story.ids(), len(story.ran()), story.signals()
     story.deploy(wanted)
-    told = {one.service: one.action for one in shown.changes if one.action not in ("keep", "run")}
+    told = {one.service: one.action for one in shown.changes if one.action not in ("keep", "run", "reload")}
     assert happened(before, story.ids()) == told
+    reloads = [one for one in shown.changes if one.action == "reload"]
+    assert signalled(story, signals) == {one.service: one.containers for one in reloads}
+    assert all(one.signal == "SIGHUP" for one in reloads)
     assert sorted(story.ran()[ran:]) == sorted(one.service for one in shown.changes if one.action == "run")
     assert [(one.host, one.service) for one in shown.outages] == [
         (HOST, name) for name, action in sorted(told.items()) if action == "replace"
@@ -174,6 +190,36 @@ EDITS: Mapping[str, tuple[Mapping[str, Part], Mapping[str, Part], Mapping[str, s
         {"a": WEB, "b": Part(inside=("ipc", "a"), replicas=1)},
         {"a": Part(variable="2"), "b": Part(inside=("ipc", "a"), replicas=2)},
         {"a": "replace", "b": "replace"},
+    ),
+    "a file that is told of": (
+        {"a": Part(file="one", reload=True, replicas=2), "b": WEB},
+        {"a": Part(file="two", reload=True, replicas=2), "b": WEB},
+        {"a": "reload"},
+    ),
+    "a file that is told of, and a variable": (
+        {"a": Part(file="one", reload=True)},
+        {"a": Part(file="two", reload=True, variable="2")},
+        {"a": "replace"},
+    ),
+    "a file that is told of from now on": (
+        {"a": Part(file="one")},
+        {"a": Part(file="two", reload=True)},
+        {"a": "replace"},
+    ),
+    "a file that is told of, in a home that is replaced": (
+        {"a": WEB, "b": Part(inside=("ipc", "a"), file="one", reload=True)},
+        {"a": Part(variable="2"), "b": Part(inside=("ipc", "a"), file="two", reload=True)},
+        {"a": "replace", "b": "replace"},
+    ),
+    "a home that is told of a file": (
+        {"a": Part(file="one", reload=True), "b": Part(inside=("ipc", "a"))},
+        {"a": Part(file="two", reload=True), "b": Part(inside=("ipc", "a"))},
+        {"a": "reload"},
+    ),
+    "a job with a file": (
+        {"a": WEB, "b": Part(image=JOB_IMAGES[0], job=True, file="one", reload=True)},
+        {"a": WEB, "b": Part(image=JOB_IMAGES[0], job=True, file="two", reload=True)},
+        {},
     ),
     "a service gone": ({"a": WEB, "b": WEB}, {"a": WEB}, {"b": "remove"}),
     "a service that is a job now": (
@@ -255,3 +301,15 @@ def test_a_mounted_file_is_named_by_its_path_in_the_repository(tmp_path: Path) -
     check(story, App(parts={"a": Part(file="one"), "b": WEB}))
     shown = check(story, App(parts={"a": Part(file="two"), "b": WEB}))
     assert {one.service: one.reason for one in shown.changes} == {"a": "file ~conf/a.conf", "b": "unchanged"}
+
+
+def test_more_replicas_and_another_file_are_told_apart(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    check(story, App(parts={"a": Part(file="one", reload=True)}))
+    shown = check(story, App(parts={"a": Part(file="two", reload=True, replicas=3)}))
+    assert [(one.action, one.reason, one.containers) for one in shown.changes] == [
+        ("create", "replicas 1 -> 3", 0),
+        ("reload", "file ~conf/a.conf", 1),
+    ]
+    assert shown.as_json()["changes"][1]["signal"] == "SIGHUP"
+    assert "signal" not in shown.as_json()["changes"][0]

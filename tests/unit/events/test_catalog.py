@@ -34,7 +34,7 @@ FROZEN = {
         "HoldCleared EnvironmentSuspended EnvironmentResumed DriftDetected DriftHealed "
         "JobCompleted JobFailed ReleaseSuperseded LockBroken"
     ),
-    "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced",
+    "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded",
     "repository": "RevisionObserved RevisionRejected HistoryRewritten",
     "host": "HostReached HostRebound HostUnreachable",
 }

@@ -155,6 +155,12 @@ def test_what_cannot_run_is_refused(
     assert refusal(tmp_path, service, sections).code == code
 
 
+def test_the_label_that_asks_for_a_signal_is_free(tmp_path: Path) -> None:
+    service, _ = rewritten(tmp_path, {"labels": {"stagecraft.reload": "SIGHUP"}})
+    assert service["labels"] == {"stagecraft.reload": "SIGHUP"}
+    assert refusal(tmp_path, {"labels": {"stagecraft.reloads": "SIGHUP"}}).code == LABEL_RESERVED
+
+
 def test_security_options_that_name_no_file_stay(tmp_path: Path) -> None:
     options = ["seccomp:unconfined", "seccomp=builtin", "no-new-privileges:true", "apparmor:x"]
     service, _ = rewritten(tmp_path, {"security_opt": options})

@@ -15,7 +15,17 @@ from events.catalog.service import JobCompleted
 from events.envelope import Actor, StoredEvent
 from events.kernel.canonical import digest_of
 from events.log import EventLog
-from events.manifest import FileTree, Gate, HostManifest, ImagePin, Job, Manifest, Service, WaitCondition
+from events.manifest import (
+    FileTree,
+    Gate,
+    HostManifest,
+    ImagePin,
+    Job,
+    Manifest,
+    Reload,
+    Service,
+    WaitCondition,
+)
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import environment_stream, host_stream, release_stream
@@ -47,6 +57,7 @@ class Spec:
     waits_for: Mapping[str, WaitCondition] = field(default_factory=dict[str, WaitCondition])
     gate: Gate = GATE
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])  # further keys of the definition
+    reload: Reload | None = None
 
 
 def image_id(ref: str) -> str:
@@ -74,6 +85,7 @@ def host_manifest(specs: Mapping[str, Spec], *, trees: Sequence[FileTree] = ()) 
             job=spec.job,
             waits_for=dict(spec.waits_for),
             gate=spec.gate,
+            reload=spec.reload,
         )
     return HostManifest(
         compose={"services": definitions}, services=services, files={tree.digest: tree for tree in trees}
