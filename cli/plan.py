@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gitops.manifest import Draft
 
 CHANGES_EXIT_CODE = 10
+_UNKNOWN = "unknown"  # a version that nobody gave: a deploy takes the commit's id
 
 
 class Format(StrEnum):
@@ -64,7 +66,11 @@ def plan(  # one option each
     ] = "",
     version: Annotated[
         str | None,
-        typer.Option("--version", metavar="TEXT", help="Name it; the full commit id unless given."),
+        typer.Option(
+            "--version",
+            metavar="TEXT",
+            help="Name it; shown as unknown unless given, which a deploy takes for the full commit id.",
+        ),
     ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Ask the engine and registries what images that are new here mean.")
@@ -109,6 +115,8 @@ def plan(  # one option each
             base=base,
         )
     )
+    if version is None and form is not Format.markdown and shown.version == shown.revision:
+        shown = replace(shown, version=_UNKNOWN)
     _print(settings, shown, form)
     return CHANGES_EXIT_CODE if exit_code and shown.has_changes else 0
 
@@ -166,7 +174,7 @@ async def previewed(
         found.tree,
         config_path=found.config_path,
         environment=environment,
-        version="unknown" if worktree else revision,
+        version=_UNKNOWN if worktree else revision,
         given_version=version,
         providers=PROVIDERS,
     )

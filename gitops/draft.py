@@ -13,6 +13,7 @@ from typing import Any
 
 from events.kernel.errors import UserError
 from events.manifest import FileTree, Gate, Job, WaitCondition
+from events.references import names_of
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
@@ -25,7 +26,7 @@ from gitops.gateway import equip_gateway
 from gitops.preparation import Prepared, prepare
 from gitops.providers import Providers
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
-from gitops.rules import without_empty_ports
+from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
     ImagePolicy,
     ServiceSettings,
@@ -54,6 +55,7 @@ class DraftHost:
     document: dict[str, Any]
     services: dict[str, DraftService]
     files: dict[str, FileTree]  # by digest
+    env_file: str | None = None  # of the host, for the references that are left in the document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,10 @@ def _finish(
         addresses=prepared.names.addresses,
     )
     refuse_left_paths(placed.documents)
-    hosts = {host: _host(document, settings, collector) for host, document in placed.documents.items()}
+    hosts = {
+        host: _host(document, settings, collector, host_file=env_file_of_host(configuration))
+        for host, document in placed.documents.items()
+    }
     paths = {
         *collector.looked_for,
         *prepared.looked_for,
@@ -183,14 +188,14 @@ def _finish(
             *gateway,
             *placed.findings,
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
-            *_permissions(placed.documents.values()),
+            *_permissions(hosts.values()),
         ),
     )
 
 
-def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
+def _permissions(hosts: Iterable[DraftHost]) -> list[Finding]:
     """What has to be allowed before it is deployed, once each."""
-    needs = {need for document in documents for need in needs_of(document)}
+    needs = {need for host in hosts for need in needs_of(host.document, env_file=host.env_file)}
     return [
         Finding(
             code=FindingCode.NEEDS_PERMISSION,
@@ -202,7 +207,11 @@ def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _host(
-    document: dict[str, Any], settings: Mapping[str, ServiceSettings], collector: Collector
+    document: dict[str, Any],
+    settings: Mapping[str, ServiceSettings],
+    collector: Collector,
+    *,
+    host_file: str | None,
 ) -> DraftHost:
     services: dict[str, dict[str, Any]] = document["services"]
     sources = [
@@ -223,6 +232,7 @@ def _host(
             for name, service in services.items()
         },
         files=collector.trees_of(sources),
+        env_file=host_file if host_file and any(map(names_of, services.values())) else None,
     )
 
 
