@@ -126,17 +126,17 @@ def test_a_name_that_the_file_lacks_is_refused_before_anything_is_touched(
     merge(running, host_env, told="two")
     plan = running.cli.run("plan", "--env", "prod", cwd=running.repository.work).expect(0).stdout
     assert "missing there: DB_PASSWORD; shop is not started without" in plan
-    outcome = running.look()
-    assert running.project.ids()["shop"] == before["shop"]
-    release = running.releases()[0]
-    failure = running.release(release["id"])["failure"]
+    running.look()
+    assert running.project.ids() == before
+    ended = [one for one in running.events() if one["type"] in {"ReleaseFailed", "ReleaseRolledBack"}]
+    failure = ended[-1]["data"]["failure"]
     assert (failure["code"], failure["service"], failure["host"]) == (
         "host-variable-missing",
         "shop",
         "local",
     )
     assert f"{host_env} of the host does not have DB_PASSWORD" in failure["message"]
-    assert "DB_PASSWORD=..." in outcome.stdout + outcome.stderr + json.dumps(failure)
+    assert "DB_PASSWORD=..." in failure["next"]
 
 
 def test_a_file_that_is_gone_stops_nothing(running: Team, host_env: Path) -> None:
