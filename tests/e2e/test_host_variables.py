@@ -171,3 +171,20 @@ def test_compose_by_hand_sees_the_same_services(running: Team, host_env: Path) -
     assert forgotten.returncode != 0
     assert "name the file with --env-file" in forgotten.stderr
     assert running.project.ids() == before
+
+
+def test_what_a_person_started_with_the_file_is_taken_over_as_it_runs(team: Team, host_env: Path) -> None:
+    merge(team, host_env)
+    up = [str(compose_client()), "-p", f"{team.project.name}-prod", "--env-file", str(host_env), "up", "-d"]
+    done = subprocess.run(up, cwd=team.repository.work, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    before = team.project.ids()
+    work = team.repository.work
+    shown = team.cli.run("adopt", "--env", "prod", "--dry-run", "--json", cwd=work, seconds=120).expect(0)
+    assert [one for one in shown.json()["services"] if not one["same"]] == []
+    assert PASSWORD not in shown.stdout
+    write(host_env, OTHER)
+    shown = team.cli.run("adopt", "--env", "prod", "--dry-run", "--json", cwd=work, seconds=120)
+    assert {one["service"] for one in shown.json()["services"] if not one["same"]} == {"shop", "db"}
+    assert not [value for value in (PASSWORD, OTHER) if value in shown.stdout + shown.stderr]
+    assert team.project.ids() == before
