@@ -19,8 +19,6 @@ REFERENCE := docs/reference
 # How long `make soak` goes on, and which script it plays; a seed is drawn unless given.
 SECONDS ?= 3600
 SEED ?=
-# Processes that share the suite: one has everything that uses the engine, the others the rest.
-WORKERS ?= 2
 # The folder whose Compose files `make parity` compares.
 CORPUS ?= tests/parity/corpus
 # Arguments for pytest, as in `make test TESTS="tests/unit -k lock"`.
@@ -55,11 +53,10 @@ check: setup ## format, lint, import direction, types, generated pages in step
 	@tests/lab/docs-in-step.sh $(BIN)/python $(REFERENCE)
 
 test: lab check ## all but the slow tests, with checks and coverage
-	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' -n $(WORKERS) --dist loadscope -m "not slow" $(TESTS)
+	@tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' -m "not slow" $(TESTS)
 
 test-full: lab check ## all tests, and a search for new examples
-	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' \
-		-n $(WORKERS) --dist loadscope $(TESTS)
+	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
 
 demo: setup ## a team's day on this machine in half a minute; leaves nothing
 	@tests/lab/demo.sh $(BIN)

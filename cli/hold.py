@@ -1,39 +1,76 @@
-"""`stagecraft hold` and `stagecraft resume`: keep an environment where it is, and let it go."""
+"""`stagecraft hold`, `suspend` and `resume`: keep an environment where it is or alone, and let it go."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.settings import Settings, with_settings
+from cli.until import UntilOption, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from controller.context import Context
+    from controller.decide.hold import Stop
+    from controller.targets import Target
+    from events.envelope import Actor
+
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody who looks.")]
 
 
 @with_settings("env", "dry_run")
 def hold(
     settings: Settings,
     *,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody who looks.")],
+    reason: ReasonOption,
+    until: UntilOption = None,
+    release: Annotated[
+        str | None,
+        typer.Option("--release", metavar="ID", help="Only if this Release is what is deployed."),
+    ] = None,
 ) -> None:
     """Keep what is deployed, whatever is merged, until `resume`. Healing stays on.
 
-    Exit codes: 0 held; 1 nothing is deployed or the environment is unknown.
+    Exit codes: 0 held; 1 nothing is deployed, or something else, or the environment is unknown.
     """
-    from cli.actors import person
-    from controller.bootstrap import open_context, open_log
     from controller.commands import hold as run
-    from controller.targets import find_environment
 
-    named = settings.required_environment()
-    with open_log(settings.home) as log:
-        target = find_environment(log, named)
+    target, end = _target(settings), moment(until, now=datetime.now(UTC))
     if settings.dry_run:
-        settings.console.line(f"{target} would be held: {reason}")
+        settings.console.line(f"{target} would be held{_until(end)}: {reason}")
         return
-    with open_context(settings.home, progress=settings.console.progress) as context:
-        asyncio.run(run(context, target, reason=reason, actor=person(context.actors)))
-    settings.console.line(f"{target} is held: {reason}\nend it with: stagecraft resume --env {named}")
+    _ask(
+        settings,
+        lambda context, actor: run(context, target, reason=reason, actor=actor, until=end, release=release),
+    )
+    settings.console.line(
+        f"{target} is held{_until(end)}: {reason}\nend it with: stagecraft resume --env {target} --hold"
+    )
+
+
+@with_settings("env", "dry_run")
+def suspend(settings: Settings, *, reason: ReasonOption, until: UntilOption = None) -> None:
+    """Leave an environment alone: no deploy by Git, no healing.
+
+    Until `resume`. Its status is still reported, and `rollback` still works.
+
+    Exit codes: 0 suspended; 1 the environment is unknown.
+    """
+    from controller.commands import suspend as run
+
+    target, end = _target(settings), moment(until, now=datetime.now(UTC))
+    if settings.dry_run:
+        settings.console.line(f"{target} would be suspended{_until(end)}: {reason}")
+        return
+    _ask(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, until=end))
+    settings.console.line(
+        f"{target} is suspended{_until(end)}: {reason}\n"
+        f"end it with: stagecraft resume --env {target} --suspend"
+    )
 
 
 @with_settings("env", "dry_run")
@@ -41,22 +78,51 @@ def resume(
     settings: Settings,
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
+    held: Annotated[bool, typer.Option("--hold", help="End the hold, and leave a suspend as it is.")] = False,
+    suspended: Annotated[
+        bool, typer.Option("--suspend", help="End the suspend, and leave a hold as it is.")
+    ] = False,
 ) -> None:
-    """End a hold, and the rest of healing that did not last. The next look deploys what Git shows.
+    """End a hold or a suspend, and the rest of healing that did not last.
 
-    Exit codes: 0 ended; 1 there is none, or the environment is unknown.
+    The next look deploys what Git shows. With a hold and a suspend it asks which of them ends.
+
+    Exit codes: 0 ended; 1 there is none or there are both, or the environment is unknown.
     """
-    from cli.actors import person
-    from controller.bootstrap import open_context, open_log
     from controller.commands import resume as run
+
+    if held and suspended:
+        raise typer.BadParameter("name one of them, then the other", param_hint="--hold, --suspend")
+    target = _target(settings)
+    ends: Stop | None = "hold" if held else "suspend" if suspended else None
+    if settings.dry_run:
+        settings.console.line(f"the {ends or 'hold or suspend'} of {target} would end")
+        return
+    _ask(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, ends=ends))
+    settings.console.line(f"{target} is resumed; the next look deploys what Git shows and heals")
+
+
+def _target(settings: Settings) -> Target:
+    """The environment of `--env`, as the log knows it."""
+    from controller.bootstrap import open_log
     from controller.targets import find_environment
 
     named = settings.required_environment()
     with open_log(settings.home) as log:
-        target = find_environment(log, named)
-    if settings.dry_run:
-        settings.console.line(f"the hold of {target} would end")
-        return
+        return find_environment(log, named)
+
+
+def _ask(settings: Settings, work: Callable[[Context, Actor], Awaitable[None]]) -> None:
+    """Do `work` in the name of whoever is at the keyboard."""
+    from cli.actors import person
+    from controller.bootstrap import open_context
+
+    async def run(context: Context) -> None:
+        await work(context, person(context.actors))
+
     with open_context(settings.home, progress=settings.console.progress) as context:
-        asyncio.run(run(context, target, reason=reason, actor=person(context.actors)))
-    settings.console.line(f"{target} is resumed; the next look deploys what Git shows and heals")
+        asyncio.run(run(context))
+
+
+def _until(end: datetime | None) -> str:
+    return "" if end is None else f" until {end:%Y-%m-%dT%H:%M:%SZ}"

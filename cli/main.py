@@ -73,7 +73,10 @@ CONTENTS = (
         "Take an environment away: its containers and networks, and with --volumes its named volumes.",
     ),
     Entry("hold", "cli.hold", "hold", "Keep what is deployed, whatever is merged, until `resume`."),
-    Entry("resume", "cli.hold", "resume", "End a hold, and the rest of healing that did not last."),
+    Entry("suspend", "cli.hold", "suspend", "Leave an environment alone: no deploy by Git, no healing."),
+    Entry(
+        "resume", "cli.hold", "resume", "End a hold or a suspend, and the rest of healing that did not last."
+    ),
     Entry(
         "status",
         "cli.status",

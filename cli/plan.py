@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from gitops.manifest import Draft
 
 CHANGES_EXIT_CODE = 10
-_UNKNOWN = "unknown"  # a version that nobody gave: a deploy takes the commit's id
 
 
 class Format(StrEnum):
@@ -67,9 +65,7 @@ def plan(  # one option each
     version: Annotated[
         str | None,
         typer.Option(
-            "--version",
-            metavar="TEXT",
-            help="Name it; shown as unknown unless given, which a deploy takes for the full commit id.",
+            "--version", metavar="TEXT", help="Name it; else what the descriptor says, or `unknown`."
         ),
     ] = None,
     live: Annotated[
@@ -115,8 +111,6 @@ def plan(  # one option each
             base=base,
         )
     )
-    if version is None and form is not Format.markdown and shown.version == shown.revision:
-        shown = replace(shown, version=_UNKNOWN)
     _print(settings, shown, form)
     return CHANGES_EXIT_CODE if exit_code and shown.has_changes else 0
 
@@ -166,6 +160,7 @@ async def previewed(
     `given` is allowed beside the operator's policy.
     """
     from controller.planning import Question, answer, state_of
+    from controller.preview import UNKNOWN_VERSION
     from controller.providers.table import PROVIDERS
     from gitops.manifest import draft
 
@@ -174,7 +169,7 @@ async def previewed(
         found.tree,
         config_path=found.config_path,
         environment=environment,
-        version=_UNKNOWN if worktree else revision,
+        version=UNKNOWN_VERSION if worktree else revision,
         given_version=version,
         providers=PROVIDERS,
     )

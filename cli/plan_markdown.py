@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cli.console import one_line
 from cli.plan_text import words_of
-from controller.preview import SIGNS
+from controller.preview import SIGNS, UNKNOWN_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def as_markdown(shown: Preview) -> str:
     """The plan as Markdown of at most `MAX_CHARACTERS`; the same for the same plan."""
     blocks = [
         f"### Plan for {escaped(shown.project)}/{escaped(shown.environment)}",
-        f"{_summary(shown)}. Version {escaped(shown.version)}, compared with {escaped(shown.against)}.",
+        f"{_summary(shown)}. {_named(shown)}, compared with {escaped(shown.against)}.",
         *_list("Refused, until controller.yml allows it", shown.refused),
         *_changes(shown),
         *_list(
@@ -52,6 +52,13 @@ def as_markdown(shown: Preview) -> str:
         *_list("Findings", shown.findings),
     ]
     return "\n\n".join(blocks)
+
+
+def _named(shown: Preview) -> str:
+    """The version, or the commit where there is none."""
+    if shown.version == UNKNOWN_VERSION:
+        return f"Commit {escaped(shown.revision)}"
+    return f"Version {escaped(shown.version)}"
 
 
 def escaped(text: str) -> str:

@@ -19,6 +19,7 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
         f"Version: {shown.version}",
         f"Services: {', '.join(shown.services) or '(all)'}",
         f"Hosts: {', '.join(shown.hosts)}",
+        f"Revision: {shown.revision}",
         *_filter_lines(shown),
     ]
     if shown.against != DEPLOYED:

@@ -198,10 +198,10 @@ def _notes(known: Environment) -> Iterable[str]:
         yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
     yield from _departures(known)
     if known.hold is not None:
-        until = f", until {known.hold['until']}" if known.hold["until"] else ""
-        yield f"  held      {_said(known.hold)}{until}; `stagecraft resume` ends it"
+        yield f"  held      {_said(known.hold)}{_until(known.hold)}; `stagecraft resume --hold` ends it"
     if known.suspended is not None:
-        yield f"  suspended {_said(known.suspended)}"
+        ends = "`stagecraft resume --suspend` ends it"
+        yield f"  suspended {_said(known.suspended)}{_until(known.suspended)}; {ends}"
     if known.breaker is not None:
         rest = f"{known.breaker['attempts']} attempts, until {known.breaker['until']}"
         yield f"  rests     healing: {known.breaker['reason']} (since {known.breaker['since']}; {rest})"
@@ -227,6 +227,11 @@ def _departures(known: Environment) -> Iterable[str]:
         lost = f"; volumes removed: {', '.join(volumes)}" if volumes else ""
         yield f"  destroyed {_said(known.destroyed)}{lost}"
         yield f"            next: a commit that changes it, or stagecraft deploy --env {known}"
+
+
+def _until(told: dict[str, object]) -> str:
+    """When it ends by itself; an older fold of a suspend does not know."""
+    return f", until {told['until']}" if told.get("until") else ""
 
 
 def _said(told: dict[str, object]) -> str:

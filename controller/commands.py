@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
 from controller.decide.deploy import Candidate, decide_person, refused
-from controller.decide.hold import decide_hold, decide_resume
+from controller.decide.hold import decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.state import fold
 from controller.deciding import append_decided
+from controller.expiring import expire
 from controller.following import follow
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
@@ -29,8 +30,10 @@ from events.streams import environment_stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from controller.context import Context
+    from controller.decide.hold import Stop
     from controller.decide.rollback import RollbackTarget
     from controller.decide.state import EnvironmentState, Release
     from controller.rendering import RefreshCause, Subject
@@ -97,6 +100,7 @@ async def _deploy(
             context.progress(f"{title}: {error.why}")
         else:
             await finish_active(held, subject.project, subject.environment)
+            expire(held, title)
             recorder = held.recorder(actor)
             release = await request(
                 held, subject, recorder=recorder, allow=allow, refresh_images=refresh_images
@@ -169,23 +173,37 @@ def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Re
     return find_target(fold(log.read_stream(environment_stream(target.project, target.name))), to)
 
 
-async def hold(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
-    """Pin the environment to what is deployed until `resume`."""
+async def hold(
+    context: Context,
+    target: Target,
+    *,
+    reason: str,
+    actor: Actor,
+    until: datetime | None = None,
+    release: str | None = None,
+) -> None:
+    """Pin the environment to what is deployed until `resume` or `until`."""
+    decide = partial(decide_hold, reason=reason, until=until, release=release)
     async with tenure(context, str(target), purpose="hold", draw="vital") as held:
-        append_decided(
-            held, str(target), lambda state: decide_hold(state, reason=reason), recorder=held.recorder(actor)
-        )
+        append_decided(held, str(target), decide, recorder=held.recorder(actor))
 
 
-async def resume(context: Context, target: Target, *, reason: str, actor: Actor) -> None:
-    """End the hold or the rest of healing; the next look deploys what Git shows."""
+async def suspend(
+    context: Context, target: Target, *, reason: str, actor: Actor, until: datetime | None = None
+) -> None:
+    """Deploy nothing that Git shows and heal nothing until `resume` or `until`."""
+    decide = partial(decide_suspend, reason=reason, until=until)
+    async with tenure(context, str(target), purpose="suspend", draw="vital") as held:
+        append_decided(held, str(target), decide, recorder=held.recorder(actor))
+
+
+async def resume(
+    context: Context, target: Target, *, reason: str, actor: Actor, ends: Stop | None = None
+) -> None:
+    """End the hold, the suspend or the rest of healing; the next look deploys what Git shows."""
+    decide = partial(decide_resume, reason=reason, ends=ends)
     async with tenure(context, str(target), purpose="resume", draw="now") as held:
-        append_decided(
-            held,
-            str(target),
-            lambda state: decide_resume(state, reason=reason),
-            recorder=held.recorder(actor),
-        )
+        append_decided(held, str(target), decide, recorder=held.recorder(actor))
 
 
 def _candidate_of(release: Release) -> Candidate:

@@ -21,6 +21,7 @@ from controller.adopted_hints import adopted_event
 from controller.afterwards import Afterwards
 from controller.breaker import Attempts
 from controller.context import Context
+from controller.expiring import seconds_to_expiry
 from controller.freshness import Freshness
 from controller.locks import LOCKED, locked
 from controller.look import Outcome, consider, consider_gone, keep
@@ -270,6 +271,7 @@ class Daemon:
             self._afterwards.remember(title)
             outcome = await self._consider(title)
             self._afterwards.see_to(outcome, started=started)
+            self._wake_at_expiry(title)
             settling = [] if outcome.healed else self._settling.pop(title, [])
             if settling:
                 self._settling[title] = settling[1:]
@@ -285,6 +287,13 @@ class Daemon:
             self._afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
         finally:
             self._neighbours.worked(title)
+
+    def _wake_at_expiry(self, title: str) -> None:
+        """A hold or a suspend that ends by itself is ended in time; an earlier wake-up sets this again."""
+        project, _, name = title.partition("/")
+        seconds = seconds_to_expiry(self.context, self.context.environment(project, name))
+        if seconds is not None:
+            self.queues.wake_later(title, "expiry", seconds=seconds)
 
     async def _consider(self, title: str) -> Outcome:
         project, _, name = title.partition("/")

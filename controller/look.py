@@ -23,6 +23,7 @@ from controller.decide.removal import (
 )
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
+from controller.expiring import expire
 from controller.permitting import judged
 from controller.refreshing import refresh_due
 from controller.releasing import finish, finish_active, heal_deployed
@@ -131,6 +132,7 @@ async def keep(context: Context, project: str, name: str) -> Outcome:
 async def _under_lock(context: Context, title: str, work: Callable[[Context], Awaitable[Outcome]]) -> Outcome:
     try:
         async with tenure(context, title, purpose="a look at the watched branch") as held:
+            expire(held, title)
             return await work(held)
     except StagecraftError as error:
         return Outcome(environment=title, status="failed", failure=Failure.from_error(error))

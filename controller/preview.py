@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEPLOYED",
     "SIGNS",
+    "UNKNOWN_VERSION",
     "Action",
     "Baseline",
     "Change",
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 DEPLOYED = "what is deployed"
+UNKNOWN_VERSION = "unknown"
+"""Shown where nobody named a version: a plan is of a commit, and a Release gives it its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ class Preview:
 
     project: str
     environment: str
-    version: str
+    version: str  # `unknown` when neither a person nor the descriptor names one
     revision: str
     digest: str | None  # None while an image is not pinned yet
     against: str  # what it is compared with, for people
@@ -174,7 +177,7 @@ def preview(
     return Preview(
         project=made.project,
         environment=made.environment,
-        version=made.version,
+        version=UNKNOWN_VERSION if made.version == revision else made.version,
         revision=revision,
         digest=None if unresolved else wanted.digest,
         against=baseline.name,

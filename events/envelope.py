@@ -34,6 +34,7 @@ class Actor:
 
 
 CONTROLLER = Actor(kind="controller", id="controller")
+SCHEDULE = Actor(kind="schedule", id="schedule")
 """Stagecraft itself: it is no person and needs no pseudonym."""
 
 

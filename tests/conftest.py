@@ -3,8 +3,9 @@
 A test that asks for the engine is marked `engine`, one that lies in `tests/e2e` is marked `e2e`, and both
 run after all others: a broken fold is reported in a second, not after minutes of containers.
 
-When several processes share the suite, one of them has all of these, because they have one engine between
-them and look at what it holds; it begins with them at once and the other tests run beside it.
+When several processes share the suite, they begin with these. Each takes a module at a time when each has
+an engine of its own (tests/lab/pytest.sh says so); with one engine between them one process has all modules
+that may use it, because they look at what it holds, and the other tests run beside it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tests.support.time import CountingIds, FakeClock, ManualClock
 
 FOREIGN_PREFIXES = ("STAGECRAFT_", "COMPOSE_", "DOCKER_", "GIT_", "XDG_", "SSH_")
 PROCESS_OF_SEVERAL = "PYTEST_XDIST_WORKER"
+ENGINE_FOR_EACH = "ENGINE_FOR_EACH"
 WITHOUT_ENGINE = (
     "tests/unit/",
     "tests/crash/",
@@ -89,9 +91,9 @@ class OneEngine(LoadScopeScheduling):
         return nodeid if alone else "engine"
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneEngine:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """How several processes share the suite."""
-    return OneEngine(config, log)
+    return (LoadScopeScheduling if ENGINE_FOR_EACH in os.environ else OneEngine)(config, log)
 
 
 def _cost(item: pytest.Item) -> int:

@@ -124,7 +124,9 @@ def decide_person(
     alone. Raises UserError `environment-suspended` or `environment-held`.
     """
     if state.suspended:
-        raise UserError(ENVIRONMENT_SUSPENDED, "the environment is suspended", next="stagecraft resume")
+        raise UserError(
+            ENVIRONMENT_SUSPENDED, "the environment is suspended", next="stagecraft resume --suspend"
+        )
     events: list[Event] = []
     if state.hold is not None:
         verdict = judge(state, state.hold, digest=candidate.digest, services=candidate.services)

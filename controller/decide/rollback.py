@@ -67,7 +67,7 @@ def find_target(state: EnvironmentState, target: RollbackTarget) -> Release:
             next="stagecraft deploy",
         )  # fmt: skip
     if target.to_release is not None:
-        return _by_id(state, target.to_release, current=current)
+        return _unless_current(state, completed_release(state, target.to_release), current)
     if target.to_version is not None:
         return _by_version(state, target.to_version, current=current)
     return _previous(state, current)
@@ -122,7 +122,8 @@ def _previous(state: EnvironmentState, current: Release | None) -> Release:
     raise UserError(NO_PREVIOUS_RELEASE, "there is no earlier good Release", next="stagecraft releases list")
 
 
-def _by_id(state: EnvironmentState, release_id: str, *, current: Release | None) -> Release:
+def completed_release(state: EnvironmentState, release_id: str) -> Release:
+    """The completed Release of that name. Raises UserError `release-not-found` or `release-incomplete`."""
     release = state.releases.get(release_id)
     if release is None:
         raise UserError(
@@ -134,7 +135,7 @@ def _by_id(state: EnvironmentState, release_id: str, *, current: Release | None)
             f"{release_id} is {release.status}",
             next=f"stagecraft releases show {release_id}",
         )
-    return _unless_current(state, release, current)
+    return release
 
 
 def _by_version(state: EnvironmentState, version: str, *, current: Release | None) -> Release:

@@ -128,6 +128,7 @@ class EnvironmentState:
     awaited: Awaited | None = None  # images that the commit Git shows waits for
     hold: Hold | None = None
     suspended: bool = False
+    suspended_until: datetime | None = None  # None: a person ends it, or it is not suspended
     jobs: frozenset[tuple[str, str, str]] = frozenset()  # (host, service, hash) that succeeded
     breaker_since: datetime | None = None  # set together with `breaker_until`
     breaker_until: datetime | None = None  # healing rests until then
@@ -147,6 +148,12 @@ class EnvironmentState:
         if self.breaker_since is None or self.breaker_until is None:
             return False
         return self.breaker_since <= now < self.breaker_until
+
+    @property
+    def expires(self) -> datetime | None:
+        """When its hold or its suspend ends by itself, whichever comes first."""
+        ends = (None if self.hold is None else self.hold.until, self.suspended_until)
+        return min((end for end in ends if end is not None), default=None)
 
     @property
     def unfinished(self) -> tuple[Release, ...]:
@@ -378,13 +385,13 @@ def _(event: env.HoldCleared, state: EnvironmentState, _time: datetime) -> Envir
 
 
 @_apply.register
-def _(_event: env.EnvironmentSuspended, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, suspended=True)
+def _(event: env.EnvironmentSuspended, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, suspended=True, suspended_until=event.until)
 
 
 @_apply.register
 def _(_event: env.EnvironmentResumed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, suspended=False, git=replace(state.git, deferred=None))
+    return replace(state, suspended=False, suspended_until=None, git=replace(state.git, deferred=None))
 
 
 def _update(state: EnvironmentState, release: str, **changes: object) -> EnvironmentState:

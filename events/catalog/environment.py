@@ -206,9 +206,10 @@ class LockBroken(Event):
 
 @recorded("environment")
 class EnvironmentSuspended(Event):
-    """No deploy and no heal until it is resumed; status is still reported."""
+    """No deploy by Git and no heal until it is resumed; status is still reported."""
 
     reason: str = Field(description="Why.")
+    until: datetime | None = Field(default=None, description="When it ends by itself; null: it does not.")
 
 
 @recorded("environment")
@@ -216,6 +217,9 @@ class EnvironmentResumed(Event):
     """The suspend ended."""
 
     reason: str = Field(default="", description="Why.")
+    cause: Literal["resumed", "expired"] = Field(
+        default="resumed", description="What ended it: a person, time."
+    )
 
 
 @recorded("environment")

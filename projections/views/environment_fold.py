@@ -218,7 +218,8 @@ def _hold_cleared(told: _Told) -> None:
 
 
 def _suspended(told: _Told) -> None:
-    told.set(suspended=json.dumps({"reason": told.data["reason"], **told.said()}))
+    suspended = {"reason": told.data["reason"], "until": told.data.get("until")}
+    told.set(suspended=json.dumps({**suspended, **told.said()}))
 
 
 def _resumed(told: _Told) -> None:

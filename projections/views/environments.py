@@ -44,7 +44,7 @@ class Environment:
     render_failure: dict[str, Any] | None  # of the newest commit, with its `revision`; None: it renders
     awaiting: dict[str, Any] | None  # revision, images, until, why; None: no image is waited for
     hold: dict[str, Any] | None  # target, bad, clears, reason, until, since, actor
-    suspended: dict[str, Any] | None  # reason, since, actor
+    suspended: dict[str, Any] | None  # reason, until, since, actor
     breaker: dict[str, Any] | None  # healing rests: attempts, until, reason, since; None: it does not
     orphaned: dict[str, Any] | None  # ref, revision, together, since, actor, deferred: gone from Git
     destroying: dict[str, Any] | None  # reason, since, actor: it is being taken away

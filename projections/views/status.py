@@ -102,6 +102,7 @@ class Status:
                 "revision": known.deployed.revision,
             },
             "hold": known.hold,
+            "suspended": known.suspended,
             "breaker": known.breaker,
             "orphaned": known.orphaned,
             "destroying": known.destroying,

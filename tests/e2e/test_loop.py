@@ -153,6 +153,28 @@ def test_resume_lets_what_was_held_pass(team: Team, images: TestImages) -> None:
     assert team.answer() == "web v2"
 
 
+def test_a_suspended_environment_is_left_alone_until_its_suspend_ends(team: Team, images: TestImages) -> None:
+    team.deploys("first")
+    (web,) = team.project.ids()["web"]
+    team.cli.ok("suspend", "--env", "prod", "--reason", "moving", "--until", "48h")
+    team.cli.ok("hold", "--env", "prod", "--reason", "party")
+    for container in team.project.containers():
+        if container.id == web:
+            container.remove(force=True)
+    team.merge("second", web=images.web("v2"))
+    team.look().expect(0)
+    assert "web" not in team.project.ids()
+    shown = team.status()
+    assert (shown["suspended"]["reason"], shown["hold"]["reason"]) == ("moving", "party")
+    assert "resume --suspend" in team.cli.run("resume", "--env", "prod").expect(1).stderr
+    team.cli.ok("resume", "--env", "prod", "--suspend")
+    team.look().expect(0)
+    assert team.answer() == "web v1"
+    team.cli.ok("resume", "--env", "prod", "--hold")
+    team.look().expect(0)
+    assert team.answer() == "web v2"
+
+
 def test_a_person_deploys_a_commit_of_the_enclosing_repository(team: Team) -> None:
     revision = team.merge("first")
     outcome = team.cli.run("deploy", "--env", "prod", cwd=team.repository.work, seconds=90).expect(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -98,14 +97,10 @@ def test_the_steps_say_what_is_awaited_what_runs_once_and_what_waits_for_what(
         ("HEALTH_CHECK", "health_check", ["cache", "proxy", "web"], [f"DEPLOY_{one}" for one in ROLES]),
     ]
     assert len(plan["against"]) == 40
+    assert (plan["version"], len(plan["revision"])) == ("unknown", 40)
+    assert "Version: v9\n" in planned(cli, shop, "--version", "v9")
     assert [one["service"] for one in plan["removals"]] == ["db"]
     assert {one["service"]: one["causes"] for one in plan["outages"]}["web"] == ["fixed host port 8080/tcp"]
-
-
-def test_a_version_that_nobody_gave_is_unknown(shop: Repository, cli: Stagecraft) -> None:
-    assert "Version: unknown" in planned(cli, shop).splitlines()
-    assert json.loads(planned(cli, shop, "--format", "json"))["version"] == "unknown"
-    assert "Version: 1.2" in planned(cli, shop, "--version", "1.2").splitlines()
 
 
 def test_filters_show_a_part_and_an_unknown_name_is_refused(shop: Repository, cli: Stagecraft) -> None:

@@ -19,7 +19,7 @@ _MEMORY_BYTES = 2 * 1024**3  # of data: what a file of a few kilobytes may make 
 _CPU_SECONDS = 60
 _LIMITS = {resource.RLIMIT_DATA: _MEMORY_BYTES, resource.RLIMIT_CPU: _CPU_SECONDS}
 _ERROR = re.compile(r"^error: (?P<code>[a-z-]+): (?P<message>.*)$", re.MULTILINE)
-_FINDING = re.compile(r"(?:^|[ :])(?P<code>[a-z]+(?:-[a-z]+)+):")
+_FINDING = re.compile(r"(?:^|[ :])(?P<code>[a-z]+(?:-[a-z]+)+):", re.MULTILINE)
 _BUG = 3
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from controller.catalogue import EngineCatalogue
-from controller.commands import deploy, hold, resume, rollback
+from controller.commands import deploy, hold, resume, rollback, suspend
 from controller.context import Context
+from controller.decide.hold import Stop
 from controller.decide.rollback import RollbackTarget
 from controller.decide.state import EnvironmentState
 from controller.home import Home
@@ -129,13 +131,17 @@ class SimulatedController:
         wanted = to or RollbackTarget(to_previous=True)
         return asyncio.run(rollback(self.context, PROD, to=wanted, reason="", actor=PERSON, allow=allow))
 
-    def hold(self) -> None:
+    def hold(self, *, until: datetime | None = None) -> None:
         """A person holds the environment."""
-        asyncio.run(hold(self.context, PROD, reason="calm", actor=PERSON))
+        asyncio.run(hold(self.context, PROD, reason="calm", actor=PERSON, until=until))
 
-    def resume(self) -> None:
+    def suspend(self, *, until: datetime | None = None) -> None:
+        """A person suspends the environment."""
+        asyncio.run(suspend(self.context, PROD, reason="moving", actor=PERSON, until=until))
+
+    def resume(self, ends: Stop | None = None) -> None:
         """A person lets it go."""
-        asyncio.run(resume(self.context, PROD, reason="", actor=PERSON))
+        asyncio.run(resume(self.context, PROD, reason="", actor=PERSON, ends=ends))
 
 
 def _image_id(reference: str) -> str:

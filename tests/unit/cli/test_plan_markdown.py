@@ -14,7 +14,7 @@ from cli.plan_text import as_text
 from controller.changes import STOP_FIRST, Change, Outage
 from controller.differences import Reason
 from controller.plan_filters import Filters
-from controller.preview import Preview
+from controller.preview import UNKNOWN_VERSION, Preview
 
 CHANGES = (
     Change(
@@ -119,3 +119,11 @@ def test_the_text_lists_what_stays_only_when_verbose() -> None:
     assert "  = local/db: unchanged" in as_text(SHOWN, verbose=True)
     assert "  ~ local/web: image web:1 -> web:2 (2 containers)" in short
     assert "Outages, because the old container ends before the new one begins:" in short
+
+
+def test_a_commit_without_a_version_is_named_by_itself() -> None:
+    shown = replace(SHOWN, version=UNKNOWN_VERSION, revision="a" * 40)
+    assert as_markdown(SHOWN).splitlines()[2].endswith("Version v1, compared with what is deployed.")
+    assert as_markdown(shown).splitlines()[2].endswith(f"Commit {'a' * 40}, compared with what is deployed.")
+    assert as_text(shown).splitlines()[1] == "Version: unknown"
+    assert f"Revision: {'a' * 40}" in as_text(shown).splitlines()

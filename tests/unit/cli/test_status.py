@@ -56,6 +56,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "desired": {"release": release, "digest": digest("a")},
         "deployed": {"release": release, "digest": digest("a"), "revision": "c1"},
         "hold": None,
+        "suspended": None,
         "breaker": None,
         "orphaned": None,
         "destroying": None,
@@ -188,8 +189,8 @@ def test_the_text_says_what_is_out_of_the_ordinary(history: History, home: Path,
     seen = observe(home, services=(drifted,), reachable=False, reason="connection refused", at=None)
     assert text(history, tmp_path, seen)[4:] == [
         f"  active    {release} running",
-        "  held      it was slow (since 2026-01-02T03:04:11.000Z); `stagecraft resume` ends it",
-        "  suspended moving (since 2026-01-02T03:04:12.000Z)",
+        "  held      it was slow (since 2026-01-02T03:04:11.000Z); `stagecraft resume --hold` ends it",
+        "  suspended moving (since 2026-01-02T03:04:12.000Z); `stagecraft resume --suspend` ends it",
         "  render    c3 failed: service-exited: web exited",
         "  local: not reachable: connection refused",
         "    db  missing      db:1",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.decide.hold import decide_hold, decide_resume
 from controller.decide.rollback import RollbackTarget, find_target
-from events.catalog.environment import EnvironmentSuspended
 from events.kernel.errors import UserError
 from tests.support.environments import Story
 
@@ -144,40 +142,3 @@ def test_no_target_and_several_targets_are_told_apart() -> None:
         RollbackTarget(to_previous=True, to_version="1")
     assert none.value.code == "rollback-target-missing"
     assert several.value.code == "rollback-target-ambiguous"
-
-
-def test_a_hold_keeps_the_bad_ones_of_the_hold_before(story: Story) -> None:
-    story.deploys("c1", web="1")
-    story.deploys("c2", web="2")
-    story.person_rolls_back()
-    story.completes()
-    story.append(*decide_hold(story.state, reason="calm down"))
-    assert story.state.hold is not None
-    assert story.state.hold.bad == {"sha256:web=2"}
-    assert story.state.hold.clears == "manual"
-
-
-def test_nothing_can_be_held_before_something_is_deployed(story: Story) -> None:
-    with pytest.raises(UserError) as caught:
-        decide_hold(story.state, reason="early")
-    assert caught.value.code == "nothing-deployed"
-
-
-def test_resume_without_a_hold_is_refused(story: Story) -> None:
-    with pytest.raises(UserError) as caught:
-        decide_resume(story.state, reason="")
-    assert caught.value.code == "environment-not-held"
-
-
-def test_resume_asks_which_of_two_ends(story: Story) -> None:
-    story.deploys("c1", web="1")
-    story.append(*decide_hold(story.state, reason="x"), EnvironmentSuspended(reason="y"))
-    with pytest.raises(UserError) as caught:
-        decide_resume(story.state, reason="")
-    assert caught.value.code == "resume-ambiguous"
-
-
-def test_resume_ends_a_suspend(story: Story) -> None:
-    story.append(EnvironmentSuspended(reason="y"))
-    story.append(*decide_resume(story.state, reason="done"))
-    assert not story.state.suspended

@@ -273,6 +273,7 @@ def test_a_suspend_lasts_until_it_is_resumed(history: History, views: Path) -> N
     history.suspended()
     assert known(history, views).suspended == {
         "reason": "moving",
+        "until": None,
         "since": "2026-01-02T03:04:05.000Z",
         "actor": {"kind": "cli", "id": "act-1"},
     }

@@ -71,6 +71,7 @@ def test_the_json_has_exactly_the_published_keys() -> None:
         "desired": {"release": "rel-1", "digest": digest("a")},
         "deployed": {"release": "rel-1", "digest": digest("a"), "revision": "c1"},
         "hold": None,
+        "suspended": None,
         "breaker": None,
         "orphaned": None,
         "destroying": None,
