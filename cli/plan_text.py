@@ -37,6 +37,7 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
     for path, names in shown.host_variables.items():
         known = "cannot be read now" if names is None else ", ".join(names) or "(none)"
         lines.append(f"Variables from {path} on local: {known}")
+    lines.extend(_reference_lines(shown))
     lines.extend(_section("Refused, until controller.yml allows it:", shown.refused))
     lines.extend(_section("Notes:", shown.notes))
     lines.extend(_section("Findings:", shown.findings))
@@ -85,6 +86,15 @@ def _change_lines(shown: Preview, *, verbose: bool) -> Iterable[str]:
         yield "  nothing changes"
     elif kept:
         yield f"  = {kept} unchanged"
+
+
+def _reference_lines(shown: Preview) -> Iterable[str]:
+    for one in shown.host_references:
+        yield f"Variables from {one.file} on local for {one.service}: {', '.join(one.names)}"
+        if one.missing is None:
+            yield f"  {one.file} cannot be read now; nothing that needs it is started"
+        elif one.missing:
+            yield f"  missing there: {', '.join(one.missing)}; {one.service} is not started without"
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import Reason, reasons_of, redefined_volumes
 from projections.converge.conflicts import replicas
-from projections.converge.plan import HOST_ENV_CHANGED, SHARES_WITH, shared_with
+from projections.converge.plan import HOST_ENV_CHANGED, ON_ROLLBACK, SHARES_WITH, shared_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,7 +92,7 @@ class Comparison:
     before: Manifest | None
     plans: Mapping[str, HostPlan]
     origins: Mapping[str, Mapping[str, str]]  # {service: {path in the container: path in the repository}}
-    stale: Mapping[str, Mapping[str, tuple[str, ...]]]  # {host: {service: env files of the host}}
+    stale: Mapping[str, Mapping[str, tuple[str, ...]]]  # {host: {service: what changed there}}
     differing: Mapping[tuple[str, str], tuple[str, ...]] = field(
         default_factory=dict[tuple[str, str], "tuple[str, ...]"]
     )
@@ -178,8 +178,7 @@ class Comparison:
         if operation.kind == "remove":
             return (self._removal(operation, new),)
         if operation.reason == HOST_ENV_CHANGED:
-            paths = self.stale.get(operation.host, {}).get(name, ())
-            texts = [f"env file {path} of the host changed" for path in paths] or [HOST_ENV_CHANGED]
+            texts = self.stale.get(operation.host, {}).get(name) or (HOST_ENV_CHANGED,)
             return tuple(Reason(kind="host-env", text=text) for text in texts)
         if operation.reason.startswith(SHARES_WITH):
             return (Reason(kind="shares-with", text=operation.reason),)
@@ -193,6 +192,8 @@ class Comparison:
     ) -> tuple[Reason, ...]:
         """Why a container, or the run of a job, comes."""
         name = operation.service
+        if operation.reason == ON_ROLLBACK:
+            return (Reason(kind="job", text="this goes back to what ran before, and job.on_rollback is set"),)
         if old is None or new is None or name not in old.services:
             return (Reason(kind="new", text="new"),)
         same = old.services[name].hash == new.services[name].hash

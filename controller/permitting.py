@@ -37,7 +37,11 @@ def needs_of_manifest(
     manifest: Manifest, *, unset_variables: Iterable[str] = (), own: Collection[str] = ()
 ) -> tuple[Need, ...]:
     """Everything that a Manifest and its render need a permission for, sorted."""
-    found = {need for content in manifest.hosts.values() for need in needs_of(content.compose, own=own)}
+    found = {
+        need
+        for content in manifest.hosts.values()
+        for need in needs_of(content.compose, own=own, env_file=content.env_file)
+    }
     return tuple(sorted(found | set(unset_needs(unset_variables))))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_log
+from controller.decide.deploy import is_revert
 from controller.decide.state import EnvironmentState, fold
-from controller.host_names import host_names
+from controller.host_names import host_names, host_references
 from controller.made_with import stale_services
 from controller.permitting import Permits
 from controller.preview import Baseline, Preview, baseline_of, preview, stand_ins
@@ -55,6 +56,10 @@ def answer(home: Home, question: Question) -> Preview:
     else:
         other, revision = question.against
         baseline = baseline_of(other, pins=pins, revision=revision)
+    wanted = complete(made, {**pins, **stand_ins(unpinned(made, pins))})
+    if baseline.manifest is not None and wanted.digest != baseline.manifest.digest:
+        goes_back = is_revert(state, wanted.digest, revision=question.revision)
+        baseline = replace(baseline, going_back=goes_back)
     return preview(
         made,
         pins=pins,
@@ -68,6 +73,7 @@ def answer(home: Home, question: Question) -> Preview:
             own=(str(home.root),),
         ),
         host_variables=host_names(made),
+        host_references=host_references(made),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from controller.bootstrap import LOCAL_HOST
 from controller.changes import SIGNS, Action, Change, Comparison, Outage
 from controller.permitting import Permits
 from controller.plan_filters import Filters, view
@@ -23,6 +24,7 @@ from projections.converge.foresight import Known, foretell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from controller.host_names import HostReferences
     from events.manifest import Manifest
     from gitops.manifest import Draft
     from projections.converge.plan import JobKey
@@ -57,11 +59,12 @@ class Baseline:
     stale: Mapping[str, Mapping[str, tuple[str, ...]]] = field(
         default_factory=dict[str, "Mapping[str, tuple[str, ...]]"]
     )
-    """`{host: {service: env files of the host that changed since its containers were made}}`."""
+    """`{host: {service: what changed in files of the host since its containers were made}}`."""
     differing: Mapping[tuple[str, str], tuple[str, ...]] = field(
         default_factory=dict[tuple[str, str], "tuple[str, ...]"]
     )
     """`{(host, service): fields}` in which what was taken over is not as its Manifest says."""
+    going_back: bool = False  # the plan leads to what ran before: a revert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,7 @@ class Preview:
         default_factory=dict[str, "tuple[str, ...] | None"]
     )
     """Names that env files of this machine supply, by path; None: the file cannot be used."""
+    host_references: tuple[HostReferences, ...] = ()  # what services take of the environment's file
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed: a deploy would not begin
 
     @property
@@ -121,6 +125,7 @@ class Preview:
             "host_variables": {
                 path: None if names is None else list(names) for path, names in self.host_variables.items()
             },
+            "host_references": [one.as_json() for one in self.host_references],
             "refused": list(self.refused),
             "against": self.against_revision,
             "filters": self.filters.as_json(),
@@ -140,17 +145,24 @@ def preview(
     filters: Filters | None = None,
     permits: Permits | None = None,
     host_variables: Mapping[str, tuple[str, ...] | None] | None = None,
+    host_references: Sequence[HostReferences] = (),
 ) -> Preview:
     """Compare what `made` would run with a baseline, nothing unless given.
 
     `pins` may lack references that were never pinned here. `filters` shows a part of it.
-    `host_variables` is what env files on this machine hold. Raises UserError as `plan_filters.view` does, and
+    `host_variables` is what env files on this machine hold, `host_references` what services take of the
+    environment's own. Raises UserError as `plan_filters.view` does, and
     `manifest-empty`.
     """
     baseline, chosen = against or Baseline(manifest=None), filters or Filters()
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
-    known = Known(succeeded_jobs=baseline.jobs, stale=baseline.stale, differing=frozenset(baseline.differing))
+    known = Known(
+        succeeded_jobs=baseline.jobs,
+        stale=baseline.stale,
+        differing=frozenset(baseline.differing),
+        going_back=baseline.going_back,
+    )
     comparison = Comparison(
         wanted=wanted,
         before=baseline.manifest,
@@ -179,6 +191,7 @@ def preview(
         findings=tuple(str(finding) for finding in made.findings),
         notes=tuple(comparison.notes()),
         host_variables=host_variables or {},
+        host_references=tuple(one for one in host_references if (LOCAL_HOST, one.service) in shown.pairs),
         refused=(permits or Permits()).refused(wanted, unset_variables=made.unset_variables),
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,9 @@ HOST_ENV_INVALID = error_code(
 )
 
 _LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=(?P<value>.*)", re.DOTALL)
-_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|DSN|(?:^|_)PWD?(?:_|$)", re.IGNORECASE)
+_SETTINGS = ("COMPOSE_", "DOCKER_")
+_NAMED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _QUOTES = "\"'"
 _ABSENT = "absent"
 
@@ -81,6 +83,50 @@ def values_of(content: bytes, file: HostEnvFile) -> dict[str, str]:
             value = value[1 : value.rindex(value[0])]
         found[match["name"]] = value
     return found
+
+
+def refuse_settings(values: Mapping[str, str], file: HostEnvFile) -> None:
+    """Raise UserError `host-env-invalid` for names that change what a Compose client does, or to whom.
+
+    In an env file of a service they are variables of its container; where references are filled in from
+    the file, the client takes them for its own.
+    """
+    for name in values:
+        if name.startswith(_SETTINGS):
+            raise _invalid(file, f"it sets {name}, which a Compose client takes for its own setting")
+
+
+def variable_digests(
+    values: Mapping[str, str], names: Collection[str], *, path: str, key: bytes
+) -> dict[str, str]:
+    """`{name: digest under `key`}` of those names that are there, with what their values are made of.
+
+    A value may refer to other names of the file, as Compose reads it; a change of one of these is a change.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(set(names) & values.keys()):
+        meant = {one: values[one] for one in _with_named(name, values)}
+        content = canonical_json({"path": path, "name": name, "values": meant})
+        found[name] = hmac.new(key, content, hashlib.sha256).hexdigest()
+    return found
+
+
+def combined_digest(files: str | None, variables: Mapping[str, str], key: bytes) -> str:
+    """One digest for a service, of its env files' and of the variables that it refers to."""
+    content = canonical_json({"files": files, "variables": dict(variables)})
+    return hmac.new(key, content, hashlib.sha256).hexdigest()
+
+
+def _with_named(name: str, values: Mapping[str, str]) -> list[str]:
+    """A name and all that its value refers to, through any depth, sorted."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one in values and one not in found:
+            found.add(one)
+            waiting += _NAMED.findall(values[one])
+    return sorted(found)
 
 
 def learn_secrets(values: Mapping[str, str], redactor: Redactor) -> None:

@@ -8,6 +8,8 @@ Paths on a host are not known when a Manifest is made. What the app mounts from 
 `FILES_PREFIX` by content, what it keeps on the host under `STATE_PREFIX` by its path in the project; the
 converger puts the host's own root in their place. A service that is told of changed files by a signal mounts
 them from `RELOAD_PREFIX` by service and place, so that its definition stays the same when only they change.
+Nor are the values of variables that only a host knows: `${NAME}` is left in the document, and the host's file
+named beside it.
 """
 
 from __future__ import annotations
@@ -15,13 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from events.kernel.canonical import canonical_json, digest_of, sha256_digest
 
@@ -172,6 +168,13 @@ class HostManifest(Record):
     compose: dict[str, Any]  # a Compose document as JSON: pinned, without `build`, labelled
     services: dict[str, Service]
     files: dict[str, FileTree] = {}  # by digest
+    env_file: str | None = None  # of the host; has the variables that `compose` refers to
+
+    @model_serializer(mode="wrap")
+    def _without_no_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the key when there is no such file, so that a record from before it keeps its digest."""
+        found: dict[str, Any] = handler(self)
+        return found if self.env_file is not None else {k: v for k, v in found.items() if k != "env_file"}
 
 
 class Manifest(Record):

@@ -13,6 +13,7 @@ from typing import Any
 
 from events.kernel.errors import UserError
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
+from events.references import names_of
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
@@ -26,7 +27,7 @@ from gitops.gateway import equip_gateway
 from gitops.preparation import Prepared, prepare
 from gitops.providers import Providers
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
-from gitops.rules import without_empty_ports
+from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
     ImagePolicy,
     ServiceSettings,
@@ -56,6 +57,7 @@ class DraftHost:
     document: dict[str, Any]
     services: dict[str, DraftService]
     files: dict[str, FileTree]  # by digest
+    env_file: str | None = None  # of the host, for the references that are left in the document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +157,13 @@ def _finish(
     )
     refuse_left_paths(placed.documents)
     hosts = {
-        host: _host(document, settings, collector, reloads=reloading.services)
+        host: _host(
+            document,
+            settings,
+            collector,
+            reloads=reloading.services,
+            host_file=env_file_of_host(configuration),
+        )
         for host, document in placed.documents.items()
     }
     paths = {
@@ -191,14 +199,14 @@ def _finish(
             *reloading.findings,
             *placed.findings,
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
-            *_permissions(placed.documents.values()),
+            *_permissions(hosts.values()),
         ),
     )
 
 
-def _permissions(documents: Iterable[Mapping[str, Any]]) -> list[Finding]:
+def _permissions(hosts: Iterable[DraftHost]) -> list[Finding]:
     """What has to be allowed before it is deployed, once each."""
-    needs = {need for document in documents for need in needs_of(document)}
+    needs = {need for host in hosts for need in needs_of(host.document, env_file=host.env_file)}
     return [
         Finding(
             code=FindingCode.NEEDS_PERMISSION,
@@ -215,6 +223,7 @@ def _host(
     collector: Collector,
     *,
     reloads: Mapping[str, Reload],
+    host_file: str | None,
 ) -> DraftHost:
     services: dict[str, dict[str, Any]] = document["services"]
     sources = [
@@ -242,6 +251,7 @@ def _host(
             for name, service in services.items()
         },
         files=dict(sorted({**collector.trees_of(sources), **live}.items())),
+        env_file=host_file if host_file and any(map(names_of, services.values())) else None,
     )
 
 

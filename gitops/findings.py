@@ -27,6 +27,7 @@ class FindingCode(StrEnum):
     FILE_MODE_IGNORED = "file-mode-ignored"  # uid, gid or mode of a config or secret
     RELOAD_UNUSED = "reload-unused"  # the label `stagecraft.reload` of a job, or without files
     ENV_FILE_ABSENT = "env-file-absent"  # the environment's `env_file` is not in the commit
+    HOST_VARIABLE_NOT_ASKED = "host-variable-not-asked"  # used where a value is needed; its default counts
     DEPENDENCY_EXTERNAL = "dependency-external"  # depends_on or links to a service that runs outside
     VOLUME_PER_HOST = "volume-per-host"  # a service of several hosts has a volume of its own on each
     NETWORK_PER_HOST = "network-per-host"  # a network on several hosts is one of its own on each
@@ -75,7 +76,7 @@ _ERRORS = frozenset(
         FindingCode.PROVIDER_UNKNOWN,
     }
 )
-_NOTES = frozenset({FindingCode.UNUSED_KEY, FindingCode.COMPOSE_UNREAD})
+_NOTES = frozenset({FindingCode.UNUSED_KEY, FindingCode.COMPOSE_UNREAD, FindingCode.HOST_VARIABLE_NOT_ASKED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

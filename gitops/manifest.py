@@ -82,6 +82,7 @@ def _host(draft: Draft, host: DraftHost, pins: Mapping[str, ImagePin]) -> HostMa
             for name, service in host.services.items()
         },
         files=host.files,
+        env_file=host.env_file,
     )
 
 

@@ -21,7 +21,14 @@ from gitops.gateway import wanted_variables
 from gitops.hostnames import HostNames, host_names, unnamed_hosts
 from gitops.providers import Providers, unused_settings
 from gitops.renderkey import ROOT
-from gitops.rules import ENV_FILE_VARIABLE, Rules, env_file_in_tree, rules_of, unused_rules
+from gitops.rules import (
+    ENV_FILE_VARIABLE,
+    Rules,
+    env_file_in_tree,
+    env_file_of_host,
+    rules_of,
+    unused_rules,
+)
 from gitops.settings import all_hosts, external_services, named_services, placed_services
 from gitops.source.paths import shown
 from gitops.source.tree import Tree
@@ -73,6 +80,7 @@ class Prepared:
             },
             defaults=self.names.variables(placed_services(configuration)),
             env_file=self.env_file,
+            host_file=env_file_of_host(configuration),
             external=external_services(configuration),
             wanted=wanted_variables(configuration) | self.unnamed.keys(),
             read=self.read_env(tree),
@@ -92,7 +100,8 @@ class Prepared:
     def left_over(self, rendered: Rendered, providers: Providers | None) -> list[Finding]:
         """What of the environment's rules and of the project's network comes to nothing."""
         configuration = self.configuration
-        found = _unused(configuration, self.rules, self.closure, env_file=self.env_file)
+        in_use = rendered.asks_host or self.env_file in self.closure.files
+        found = _unused(configuration, self.rules, self.closure, env_file_in_use=in_use)
         found += (finding for name, finding in self.unnamed.items() if name not in rendered.values)
         if providers is not None:
             document = configuration.project_document
@@ -114,13 +123,17 @@ def rules_left_over(tree: Tree, configuration: Configuration) -> list[Finding]:
         closure = close_over(tree, discover(tree, configuration.folder).path, env_file=env_file)
     except UserError:
         return []
-    return _unused(configuration, rules_of(configuration), closure, env_file=env_file)
+    asks = env_file_of_host(configuration) is not None and any(
+        b"${" in text for text in closure.files.values()
+    )
+    in_use = asks or env_file in closure.files
+    return _unused(configuration, rules_of(configuration), closure, env_file_in_use=in_use)
 
 
 def _unused(
-    configuration: Configuration, rules: Rules, closure: Closure, *, env_file: str | None
+    configuration: Configuration, rules: Rules, closure: Closure, *, env_file_in_use: bool
 ) -> list[Finding]:
-    used = {ENV_FILE_VARIABLE} if env_file in closure.files else set[str]()
+    used = {ENV_FILE_VARIABLE} if env_file_in_use else set[str]()
     return unused_rules(configuration, rules, texts=tuple(closure.files.values()), used=used)
 
 

@@ -15,7 +15,7 @@ from events.kernel.compose_client import compose_client_version
 from events.kernel.errors import UserError
 from gitops.source.tree import Tree
 
-RENDERER_GENERATION = 2
+RENDERER_GENERATION = 3
 """Raised when the same inputs give other bytes: known trees are rendered again then, their pins stay."""
 
 ROOT = ""

@@ -60,6 +60,12 @@ def env_file_in_tree(configuration: Configuration) -> str | None:
     return None if path is None or path.startswith("/") else resolve(configuration.folder, path)
 
 
+def env_file_of_host(configuration: Configuration) -> str | None:
+    """The environment's file of variables on its hosts, None when it has none or one of the tree."""
+    path = configuration.environment.env_file
+    return path if path is not None and path.startswith("/") else None
+
+
 def host_variable(service: str) -> str:
     """The variable with the name of the host that a service runs on."""
     return re.sub(r"[^A-Z0-9]", "_", service.upper()) + "_HOST"

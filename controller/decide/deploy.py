@@ -229,7 +229,7 @@ def _request(
     """A new commit that leads back to a Manifest that completed here before is a revert."""
     ran_before = next((one for one in state.completed() if one.digest == candidate.digest), None)
     attempts = state.failed_attempts(candidate.digest)
-    if ran_before is not None and candidate.revision != state.git.revision and not attempts:
+    if ran_before is not None and is_revert(state, candidate.digest, revision=candidate.revision):
         return RevertDetected(
             release=release_id,
             digest=candidate.digest,
@@ -247,6 +247,12 @@ def _request(
         trigger="git",
         retry_of=attempts[-1].id if attempts else None,
     )
+
+
+def is_revert(state: EnvironmentState, digest: str, *, revision: str) -> bool:
+    """Whether a commit that leads to `digest` goes back to what ran here before."""
+    ran_before = any(one.digest == digest for one in state.completed())
+    return ran_before and revision != state.git.revision and not state.failed_attempts(digest)
 
 
 def _held_retry_due(state: EnvironmentState, hold: Hold, candidate: Candidate, *, now: datetime) -> bool:

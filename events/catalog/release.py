@@ -114,3 +114,8 @@ class HostVariablesBound(Event):
     host: str = Field(description="The host.")
     files: dict[str, str] = Field(description="`{path: digest of the content under a key of this home}`.")
     names: dict[str, tuple[str, ...]] = Field(description="`{path: names of its variables}`, sorted.")
+    variables: dict[str, dict[str, str]] = Field(
+        default={},
+        description="`{service: {name: digest of its value under that key}}` of the variables that the "
+        "document refers to as `${NAME}`.",
+    )

@@ -53,7 +53,7 @@ class Finished:
         return REDACT(printable(self.stderr.decode(errors="replace"))).strip()
 
 
-async def run(
+async def run(  # noqa: PLR0913  # what a child is given, one word each
     argv: Sequence[str],
     *,
     env: Mapping[str, str],
@@ -63,6 +63,7 @@ async def run(
     grace_seconds: float = 5.0,
     dies_with_parent: bool = True,
     limits: Mapping[int, int] | None = None,
+    passed: Sequence[int] = (),
 ) -> Finished:
     """Run a program to its end and capture both streams.
 
@@ -70,10 +71,13 @@ async def run(
     cannot be executed and `process-timed-out` when the deadline passes; on cancellation the child is
     stopped before the cancellation goes on. `grace_seconds` pass between SIGTERM and SIGKILL.
     `dies_with_parent` False is for a child that changes nothing: its start executes no second program.
-    `limits`, `{resource.RLIMIT_…: value}`, bound the child from outside.
+    `limits`, `{resource.RLIMIT_…: value}`, bound the child from outside. `passed` are open files that the
+    child gets under the same numbers.
     """
     guard = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV and dies_with_parent else []
-    started = _child(argv, guard=guard, env=env, cwd=cwd, stdin=stdin, grace_seconds=grace_seconds)
+    started = _child(
+        argv, guard=guard, env=env, cwd=cwd, stdin=stdin, grace_seconds=grace_seconds, passed=passed
+    )
     async with started as child:
         _limit(child.pid, limits or {})
         try:
@@ -104,6 +108,7 @@ async def _child(
     cwd: Path | None,
     stdin: bytes | None,
     grace_seconds: float,
+    passed: Sequence[int],
 ) -> AsyncGenerator[Process]:
     """The child at the head of a session of its own, so that its helpers can be ended with it.
 
@@ -125,6 +130,7 @@ async def _child(
             stdout=PIPE,
             stderr=PIPE,
             start_new_session=True,
+            pass_fds=tuple(passed),
         )
     )
     cancelled: asyncio.CancelledError | None = None

@@ -25,6 +25,8 @@ _NAME = (
     r"(?:passwords?|passwd|passphrase|(?<![a-z])pass|secrets?|tokens?|credentials?"
     r"|(?:api|access|private|signing|account|auth)[_-]?key)"
 )
+_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]{0,100}\}"  # names a variable, and holds nothing
+_NO_REFERENCE = rf"(?![\"']?{_REFERENCE}(?:[\s,;&\"']|\Z))"
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}-----|\Z)", re.DOTALL),
@@ -34,6 +36,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         # credentials in a URL; the second form is for a password with an unescaped slash, but not for a port
         re.compile(
             r"(?<![a-zA-Z0-9+.-])(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
+            rf"(?![^/\s:@'\"$]{{0,100}}:{_REFERENCE}@)"
             r"(?:[^/\s'\"]{1,1000}|[^/\s:@'\"]{0,100}:(?!\d{1,5}/)[^\s'\"]{1,200}?)@"
         ),
         rf"\g<scheme>{MASK}@",
@@ -49,7 +52,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         # password=..., --token=..., ?access_token=..., "secret" = "..."
         re.compile(
-            rf"(?i)(?P<name>{_NAME}[a-z0-9_.-]{{0,40}}[\"']?[ \t]{{0,4}}=[ \t]{{0,4}})"
+            rf"(?i)(?P<name>{_NAME}[a-z0-9_.-]{{0,40}}[\"']?[ \t]{{0,4}}=[ \t]{{0,4}}){_NO_REFERENCE}"
             r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s&,;\"']+)"
         ),
         rf"\g<name>{MASK}",
@@ -57,7 +60,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         # "password": "..."
         re.compile(
-            rf"(?i)(?P<name>{_NAME}[a-z0-9_.-]{{0,40}}(?P<quote>[\"'])\s{{0,4}}:\s{{0,4}})"
+            rf"(?i)(?P<name>{_NAME}[a-z0-9_.-]{{0,40}}(?P<quote>[\"'])\s{{0,4}}:\s{{0,4}}){_NO_REFERENCE}"
             r"(?:\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*')"
         ),
         rf'\g<name>"{MASK}"',
@@ -65,7 +68,8 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         # DB_PASSWORD: ... as in a Compose file; lower case would hit sentences ("secret: not found")
         re.compile(
-            r"(?P<name>(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|[A-Z]_?KEY)[A-Z0-9_]{0,40}:[ \t]+)\S+"
+            r"(?P<name>(?:PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|[A-Z]_?KEY)[A-Z0-9_]{0,40}:[ \t]+)"
+            rf"{_NO_REFERENCE}\S+"
         ),
         rf"\g<name>{MASK}",
     ),

@@ -8,6 +8,7 @@ are noted as looked for; Compose itself decides whether it can do without one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from events.kernel.errors import UserError, Where
@@ -35,6 +36,8 @@ class Closure:
     host_env: bool  # some service takes an env file of its host
     named_env: bool  # some service takes an env file that a variable names
     port_variables: frozenset[str]  # variables that are by themselves an entry of some service's `ports`
+    compose_files: tuple[str, ...]  # of `files`
+    include_variables: frozenset[str]  # set by an env file of an `include`, for its files alone
     findings: tuple[Finding, ...]
 
 
@@ -51,6 +54,7 @@ class _Walk:
     host_env: bool = False
     named_env: bool = False
     port_variables: set[str] = field(default_factory=set[str])
+    include_variables: set[str] = field(default_factory=set[str])
     values: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -120,6 +124,8 @@ def close_over(tree: Tree, compose_path: str, *, env_file: str | None = None) ->
         host_env=walk.host_env,
         named_env=walk.named_env,
         port_variables=frozenset(walk.port_variables),
+        compose_files=tuple(sorted({file for file, _folder in walk.seen})),
+        include_variables=frozenset(walk.include_variables),
         findings=tuple(walk.findings),
     )
 
@@ -146,7 +152,8 @@ def _follow_include(walk: _Walk, file: str, project_folder: str, include: Includ
         _needed(walk, file, reference, path)
         walk.waiting.append((path, inner))
     for reference in include.env_files:
-        walk.take(_resolved(file, project_folder, reference))
+        content = walk.take(_resolved(file, project_folder, reference))
+        walk.include_variables |= {name for _number, name in _assigned(content or b"")}
 
 
 def _resolved(file: str, folder: str, reference: Reference) -> str:
@@ -202,8 +209,7 @@ def _name_ignored(file: str, found: Scan) -> Finding:
 def _ignored_variables(path: str, content: bytes) -> list[Finding]:
     """Settings of the client itself; the ones that matter are given to it and win over this file."""
     findings: list[Finding] = []
-    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
-        name = line.strip().removeprefix("export ").partition("=")[0].strip()
+    for number, name in _assigned(content):
         if name.startswith("COMPOSE_"):
             findings.append(
                 Finding(
@@ -215,3 +221,9 @@ def _ignored_variables(path: str, content: bytes) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _assigned(content: bytes) -> Iterator[tuple[int, str]]:
+    """The lines of an env file that set a variable, by number, with its name."""
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
+        yield number, line.strip().removeprefix("export ").partition("=")[0].strip()

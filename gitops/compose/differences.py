@@ -133,6 +133,14 @@ DIFFERENCES = (
         what="An absolute path stays as it is written; Compose would read the file and show its variables.",
         why="It is a file of the host, and its values never leave it.",
     ),
+    Difference(
+        name="host-variable",
+        where="texts of `services.<name>`",
+        what="Where the environment's `env_file` is an absolute path, a reference to a variable that the "
+        "repository does not set stays a reference, with its default or its error; a variable that is also "
+        "used where no text is comes to its default everywhere, and without one it is refused.",
+        why="Only the host has the value. It is put in there, and one word of a command stays one word.",
+    ),
 )
 
 
@@ -146,6 +154,8 @@ REFUSALS = {
     "compose-socket-refused": "Whoever has the socket has the host.",
     "compose-too-large": "One environment must not take the memory of all.",
     "external-unsupported": "Only an engine in Swarm mode has such.",
+    "host-reference-unclear": "A password must not end up where two readers disagree.",
+    "host-variable-misplaced": "What an image, a port or a path is must be known when it is recorded.",
     "label-reserved": "Whose a container is must not be claimed; `stagecraft.reload` is free.",
     "mounts-too-large": "Mounted files are kept with the record of what ran.",
     "path-escapes": "A render reads the commit and nothing else.",

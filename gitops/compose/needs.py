@@ -17,6 +17,7 @@ from typing import Any
 
 from events.hostenv import host_env_files
 from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX
+from events.references import names_of
 from gitops.permissions import Need, Permission
 
 _USUAL_CAPABILITIES = frozenset(
@@ -51,11 +52,16 @@ _HOME_DEPTH = 3  # "", "home" and the user's name
 _NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "tmpfs")
 
 
-def needs_of(document: Mapping[str, Any], *, own: Collection[str] = ()) -> tuple[Need, ...]:
-    """All needs of a document for one host, sorted; `own` are folders of Stagecraft beside the usual ones."""
+def needs_of(
+    document: Mapping[str, Any], *, own: Collection[str] = (), env_file: str | None = None
+) -> tuple[Need, ...]:
+    """All needs of a document for one host, sorted.
+
+    `own` are folders of Stagecraft beside the usual ones; `env_file` has the variables it refers to.
+    """
     found: set[Need] = set()
     for name, service in _section(document, "services").items():
-        for permission, value, key, message in _needs_of_service(service, document, own):
+        for permission, value, key, message in _needs_of_service(service, document, own, env_file):
             found.add(
                 Need(
                     permission=permission,
@@ -77,7 +83,7 @@ _Found = Iterator[tuple[Permission, str, str, str]]  # permission, value, key, m
 
 
 def _needs_of_service(
-    service: Mapping[str, Any], document: Mapping[str, Any], own: Collection[str]
+    service: Mapping[str, Any], document: Mapping[str, Any], own: Collection[str], env_file: str | None
 ) -> _Found:
     if service.get("privileged") is True:
         yield Permission.PRIVILEGED, "", "privileged", "runs with every right of the host"
@@ -90,8 +96,10 @@ def _needs_of_service(
     yield from _devices(service)
     for mount in service.get("volumes") or ():
         yield from _mount(mount, document, own)
-    for file in host_env_files(service):
-        path = _normal(file.path)
+    taken = [file.path for file in host_env_files(service)]
+    if env_file is not None and names_of(service):
+        taken.append(env_file)
+    for path in map(_normal, taken):
         if _is_system(path, own) and not _inside(path, "/etc"):
             yield Permission.SYSTEM_PATH, path, "env_file", f"reads {path} of the host"
 

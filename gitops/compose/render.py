@@ -4,6 +4,8 @@ The client loads, merges and interpolates; nothing of that is done here. Service
 `stagecraft.yml` names them: which profiles they have is only known after a load with every profile, so a
 project that uses profiles and names services is loaded once more. What a `configs:` or `secrets:` entry takes
 from a variable is not in the document; the client is asked for these values with a document of its own.
+In an environment with a file of variables on its hosts, references to these stay references
+(`gitops.compose.placeholders`).
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from gitops.compose.confine import find_wall
 from gitops.compose.envfiles import EnvFiles, ReadFile
 from gitops.compose.external import drop_external
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
+from gitops.compose.placeholders import Layers, Placeholders, place
+from gitops.compose.reads import of_host
 from gitops.findings import Finding, FindingCode
-from gitops.source.paths import PATH_ESCAPES, parent
+from gitops.source.paths import PATH_ESCAPES, parent, shown
 
 VARIABLE_MISSING = error_code(
     "variable-missing", "A config or secret is taken from a variable that nothing sets."
@@ -47,6 +51,7 @@ class Rendered:
     services: frozenset[str]  # that the project has, also those that run outside or take no part
     values: dict[str, str]  # of variables that configs and secrets are taken from, and that were asked for
     findings: tuple[Finding, ...]
+    asks_host: bool = False  # references to variables of a host's file are left in the document
 
     @property
     def unset_variables(self) -> tuple[str, ...]:
@@ -66,6 +71,7 @@ class Request:
     variables: Mapping[str, str]
     defaults: Mapping[str, str] = field(default_factory=dict[str, str])  # that any file may overrule
     env_file: str | None = None  # of the environment: a path of the tree, whether it is there or not
+    host_file: str | None = None  # of the environment: a path of its hosts
     external: frozenset[str] = frozenset()  # services that run outside
     wanted: frozenset[str] = frozenset()  # variables whose values are asked for
     read: ReadFile = lambda _path: None  # for env files that only Compose can name
@@ -81,22 +87,62 @@ async def render(request: Request) -> Rendered:
     """Run the client.
 
     Raises UserError `compose-invalid`, `compose-too-large`, `compose-home-refused`, `path-escapes`,
-    `compose-path-unsupported` or `variable-missing`, and OutsideError `process-timed-out` or
-    `compose-not-confined`.
+    `compose-path-unsupported`, `compose-path-refused`, `variable-missing`, `host-variable-misplaced` or
+    `host-reference-unclear`, and OutsideError `process-timed-out` or `compose-not-confined`.
     """
     with temporary() as folder:
         workshop = Workshop(Path(folder), await asyncio.to_thread(find_wall, os.defpath))
         await asyncio.to_thread(workshop.put, request.closure.files)
         profiles, known = await _profiles(workshop, request)
+        left = await _placeholders(workshop, request, profiles)
         loaded = await _load(workshop, request, profiles)
-        document = portable(workshop, loaded.output.document)
+        document = portable(workshop, left.written(loaded.output.document))
         values = await _values(workshop, request, document)
     return Rendered(
         document=document,
         services=loaded.services | known,
         values=values,
-        findings=(*_findings(loaded.output.warnings), *loaded.findings, *_jobs_ignored(document)),
+        asks_host=bool(left.texts),
+        findings=(
+            *_findings(loaded.output.warnings),
+            *left.findings,
+            *loaded.findings,
+            *_jobs_ignored(document),
+        ),
     )
+
+
+async def _placeholders(workshop: Workshop, request: Request, profiles: Sequence[str]) -> Placeholders:
+    """The references that are left to a file of the hosts, exchanged for marks in the workshop's files."""
+    closure = request.closure
+    if request.host_file is None:
+        return Placeholders()
+
+    async def ask(texts: Mapping[str, str | None]) -> dict[str, str | None]:
+        return await _asked(workshop, request, texts)
+
+    async def put(files: Mapping[str, bytes]) -> None:
+        await asyncio.to_thread(workshop.add, files)
+
+    async def load() -> dict[str, Any]:
+        unfilled = ("--no-interpolate", "--no-env-resolution", "--no-consistency")
+        return (await _config(workshop, request, profiles, *unfilled)).document
+
+    layers = Layers(
+        files={path: closure.files[path] for path in closure.compose_files},
+        supplied=closure.include_variables,
+        outside=request.external,
+        host_file=request.host_file,
+    )
+    found = await place(layers, ask=ask, put=put, load=load)
+    if found is not None and not of_host(request.host_file):
+        raise UserError(
+            COMPOSE_PATH_REFUSED,
+            f"{shown(request.host_file)!r} is no env file of a host",
+            where=Where(key="env_file"),
+            next="name a file that somebody wrote, as in /etc/platform/env",
+        )
+    return found or Placeholders()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,15 +246,7 @@ async def _values(workshop: Workshop, request: Request, document: dict[str, Any]
     asked = sorted({*names, *request.wanted})
     if not asked:
         return {}
-    probe = {"services": {"probe": {"image": "probe", "environment": asked}}}
-    output = await workshop.config(
-        project=request.compose_project,
-        variables=request.variables,
-        options=["--file", "-", *_env_file(workshop, request), "config", "--format", "json"],
-        folder=parent(request.compose_path),
-        stdin=json.dumps(probe).encode(),
-    )
-    found: dict[str, str | None] = output.document["services"]["probe"]["environment"]
+    found = await _asked(workshop, request, dict.fromkeys(asked))
     for name, key in names.items():
         if found[name] is None and not request.preview:
             raise UserError(
@@ -220,6 +258,22 @@ async def _values(workshop: Workshop, request: Request, document: dict[str, Any]
     needed = {name: value or "" for name, value in found.items() if name in names}
     set_ones = {name: value for name, value in found.items() if value is not None}
     return {name: _unescaped(value) for name, value in {**needed, **set_ones}.items()}
+
+
+async def _asked(
+    workshop: Workshop, request: Request, texts: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Texts by name as the client fills them in, with `$` doubled; for None the variable of that name."""
+    probe = {"services": {"probe": {"image": "probe", "environment": dict(texts)}}}
+    output = await workshop.config(
+        project=request.compose_project,
+        variables=request.variables,
+        options=["--file", "-", *_env_file(workshop, request), "config", "--format", "json"],
+        folder=parent(request.compose_path),
+        stdin=json.dumps(probe).encode(),
+    )
+    found: dict[str, str | None] = output.document["services"]["probe"]["environment"]
+    return found
 
 
 def _unescaped(text: str) -> str:

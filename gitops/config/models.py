@@ -106,7 +106,7 @@ class EnvironmentSection(StagedSection, Gathering):
     env_file: FilePlace | None = Field(
         default=None,
         description="File of variables, which Compose files know as `${PLATFORM_ENV_FILE}`; an absolute one "
-        "lies on the hosts.",
+        "lies on the hosts, and has the variables that the repository does not set.",
     )
     traefik: TraefikSection | None = Field(
         default=None, description="Certificates and settings of the gateway."

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from events import labels
-from events.hostenv import host_env_files, values_of
+from events.hostenv import HostEnvFile, host_env_files, values_of
 from events.manifest import HostManifest, Manifest, Service
+from events.references import filled, mapped_texts, passed_on, references, texts_of
 from projections.converge.conflicts import COMPOSE_SERVICE, refuse_conflicts, replicas
-from projections.converge.hostenv import Bound, bind, read_local
+from projections.converge.hostenv import Bound, bind, environment_values, read_local
 from projections.converge.hosts import look
 from projections.converge.materialise import app_for
 from projections.converge.sameness import Difference, differences
@@ -62,6 +63,7 @@ async def compare(site: Site, manifest: Manifest) -> tuple[Compared, ...]:
         content=content,
         document=app.document,
         bound=bound,
+        values=await asyncio.to_thread(_values, content),
         present=[one for one in await look(site) if not one.one_off or site.owner.owns(one)],
     )
     return await comparison.run()
@@ -73,6 +75,7 @@ class _Comparison:
     content: HostManifest
     document: Mapping[str, Any]
     bound: Bound
+    values: Mapping[str, str]  # of the environment's file on the host
     present: list[Container]
 
     async def run(self) -> tuple[Compared, ...]:
@@ -127,7 +130,8 @@ class _Comparison:
         made, detail = await engine.makeup(one.id), await engine.inspect(one.id)
         if made is None or detail is None:
             return [Difference(field="containers", wanted="a container", found="one that has just gone")]
-        definition: Mapping[str, Any] = self.document["services"][name]
+        written: Mapping[str, Any] = self.document["services"][name]
+        definition = written if self.content.env_file is None else _filled_in(written, self.values)
         text = str(definition.get("image") or service.image.pinned_text)
         image = await engine.image_defaults(text) or ImageDefaults(id=f"{text}, which is not here")
         wish = Wish(
@@ -136,6 +140,7 @@ class _Comparison:
             image=image,
             host_variables=await asyncio.to_thread(_host_variables, definition),
             services={each.id: each.labels.get(COMPOSE_SERVICE, "") for each in self.present},
+            hidden=frozenset() if self.content.env_file is None else _referring(written),
         )
         told = list(differences(wish, made))
         if service.job is not None and detail.exit_code != 0:
@@ -143,6 +148,30 @@ class _Comparison:
         if name in self.bound.faults:
             told.append(Difference(field="env_file", wanted="a file that can be read", found="none"))
         return told
+
+
+def _values(content: HostManifest) -> dict[str, str]:
+    """What the environment's file on the host says; blocking. One that cannot be used has nothing."""
+    if content.env_file is None:
+        return {}
+    return environment_values(HostEnvFile(path=content.env_file)) or {}
+
+
+def _filled_in(definition: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """A definition as Compose would fill it in, `$` doubled again."""
+    found: dict[str, Any] = mapped_texts(
+        dict(definition), lambda text: filled(text, values).replace("$", "$$")
+    )
+    for name in set(passed_on(definition)) & values.keys():
+        found["environment"][name] = values[name].replace("$", "$$")
+    return found
+
+
+def _referring(definition: Mapping[str, Any]) -> frozenset[str]:
+    """The keys of a definition with a reference below them."""
+    return frozenset(
+        key for key, value in definition.items() if any(references(text) for text in texts_of(value))
+    )
 
 
 def _host_variables(definition: Mapping[str, Any]) -> dict[str, str]:

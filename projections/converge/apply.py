@@ -31,7 +31,7 @@ from projections.converge.gates import Watched, watch
 from projections.converge.hosts import look
 from projections.converge.jobs import JobRunner
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
-from projections.converge.plan import JobKey, shared_with
+from projections.converge.plan import JobKey, with_providers
 from projections.converge.reload import Reloader
 from projections.converge.site import Site
 from projections.converge.waves import healthy_needs, waves
@@ -107,7 +107,9 @@ class Applier:
                 await self._make_ready(operation)
             rising = [operation.service for operation in operations if operation.kind in UP_KINDS]
             if rising:
-                await self.site.engine.up(self.app, self._with_providers(rising))
+                await self.site.engine.up(
+                    self.app, with_providers(self.content.compose.get("services", {}), rising)
+                )
         except StagecraftError as error:
             if error.code in FATAL:
                 raise
@@ -129,17 +131,6 @@ class Applier:
                     await self.site.engine.start(container)
             for container in operation.removes_first:
                 await self.site.engine.remove(container)
-
-    def _with_providers(self, services: Collection[str]) -> list[str]:
-        """The services and those whose containers they share: Compose must resolve these to ids."""
-        definitions = self.content.compose.get("services", {})
-        names, waiting = set[str](), list(services)
-        while waiting:
-            name = waiting.pop()
-            if name not in names and name in definitions:
-                names.add(name)
-                waiting.extend(shared_with(definitions[name]))
-        return sorted(names)
 
     async def _replicas(self) -> Replicas:
         found: Replicas = {}

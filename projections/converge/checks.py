@@ -20,6 +20,7 @@ from projections.converge.hostenv import Bound, refuse_unbound
 from projections.converge.materialise import app_for, write_files
 from projections.converge.networks import refuse_strangers
 from projections.converge.operations import UP_KINDS, HostPlan
+from projections.converge.plan import with_providers
 from projections.converge.site import Site
 from projections.engine.errors import IMAGE_NOT_FOUND
 from projections.engine.port import App, Prediction
@@ -44,7 +45,8 @@ async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound |
     await site.pass_fence()
     changed = {operation.service for operation in plan.of("create", "replace", "run_job")}
     if bound is not None:
-        refuse_unbound(site, bound, changed)
+        definitions = manifest.hosts[site.host].compose["services"]
+        refuse_unbound(site, bound, with_providers(definitions, changed))
     images = await _ready_images(site, manifest, changed)
     app = app_for(
         manifest,
@@ -53,6 +55,7 @@ async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound |
         lineage=site.owner.log,
         images=images,
         bound=None if bound is None else bound.services,
+        host_file=None if bound is None else bound.host_file,
     )
     await asyncio.to_thread(_write, site, manifest, site.equipment.blobs)
     return app

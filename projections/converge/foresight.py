@@ -34,6 +34,7 @@ class Known:
     """By host, the services whose env files of the host say something else than when they were made."""
     differing: frozenset[tuple[str, str]] = frozenset()
     """`(host, service)` of what was taken over and is not as the deployed Manifest says."""
+    going_back: bool = False  # to what ran before, so jobs with `on_rollback` run again
 
 
 def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = None) -> dict[str, HostPlan]:
@@ -60,6 +61,7 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
             owner=owner,
             compose_project=wanted.compose_project,
             succeeded_jobs=given.succeeded_jobs,
+            going_back=given.going_back,
             known_services=frozenset() if there is None else frozenset(there.services),
             bound={name: _NOW if name in stale else _THEN for name in content.services},
             untold=_with_other_files(content, there),

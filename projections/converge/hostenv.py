@@ -1,6 +1,9 @@
 """What the env files of a host say now, for the services that take them.
 
-A container carries the keyed digest of the files it was made with. So a changed value is seen by comparing
+A service takes such a file by naming it, or by referring to variables of the environment's own file. Of the
+first the whole file counts, of the second just the variables it refers to.
+
+A container carries the keyed digest of what it was made with. So a changed value is seen by comparing
 two digests, at every look, and is a drift of just the services that take the file; neither the label nor the
 event says what the value is. A file that cannot be read is unknown: it is no reason to touch what runs,
 and a reason to start nothing.
@@ -10,23 +13,38 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from events.catalog import decode
 from events.catalog.release import HostVariablesBound
-from events.hostenv import HostEnvFile, host_env_files, keyed_digest, learn_secrets, values_of
+from events.hostenv import (
+    HostEnvFile,
+    combined_digest,
+    host_env_files,
+    keyed_digest,
+    learn_secrets,
+    refuse_settings,
+    values_of,
+    variable_digests,
+)
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.redact import REDACT
 from events.manifest import HostManifest
 from events.recorder import Recorder
+from events.references import missing, names_of, texts_of
 from events.streams import release_stream
 from projections.converge.site import Site
+from projections.engine.port import HostFile
 
 HOST_ENV_MISSING = error_code(
     "host-env-missing", "An env file that a service takes from its host is not there or cannot be read."
+)
+HOST_VARIABLE_MISSING = error_code(
+    "host-variable-missing",
+    "The environment's file on a host lacks a variable that a service refers to.",
 )
 BINDING_KEY_MISSING = error_code(
     "binding-key-missing", "Values of a host were to be told apart without this home's key."
@@ -42,6 +60,8 @@ class Bound:
 
     services: dict[str, str]  # keyed digest by service; one whose files cannot be read is left out
     files: dict[str, str]  # keyed digest by path
+    variables: dict[str, dict[str, str]]  # keyed digests by service and name, of what it refers to
+    host_file: HostFile | None  # of the environment, when the document refers to its variables
     names: dict[str, tuple[str, ...]]  # variables by path, sorted
     faults: dict[str, OutsideError | UserError]  # by service
 
@@ -65,11 +85,21 @@ def read_local(path: str) -> bytes | None:
 
 def bind(content: HostManifest, *, key: bytes, read: ReadHostFile = read_local) -> Bound:
     """Read the env files of all services; blocking. What is wrong is answered, not raised."""
-    bound = Bound(services={}, files={}, names={}, faults={})
+    path = content.env_file
+    environment = None if path is None else _read_environment(HostEnvFile(path=path), read=read)
+    bound = Bound(
+        services={},
+        files={},
+        names={},
+        faults={},
+        variables={},
+        host_file=None if environment is None else environment.file,
+    )
     definitions: Mapping[str, Mapping[str, Any]] = content.compose.get("services", {})
     for name, definition in sorted(definitions.items()):
         files = host_env_files(definition)
-        if not files:
+        names = () if environment is None else names_of(definition)
+        if not files and not names:
             continue
         if not key:
             bound.faults[name] = OutsideError(
@@ -80,11 +110,65 @@ def bind(content: HostManifest, *, key: bytes, read: ReadHostFile = read_local) 
             continue
         try:
             contents = {file.path: _content(file, bound, read=read, key=key) for file in files}
+            taken = environment.taken_by(definition, key) if environment is not None and names else None
         except (OutsideError, UserError) as error:
             bound.faults[name] = error
             continue
-        bound.services[name] = keyed_digest(contents, key)
+        of_files = keyed_digest(contents, key) if files else None
+        if environment is None or taken is None:
+            bound.services[name] = of_files or ""
+            continue
+        bound.services[name] = combined_digest(of_files, taken, key)
+        bound.variables[name] = taken
+        before = bound.names.get(environment.file.path, ())
+        bound.names[environment.file.path] = tuple(sorted({*before, *taken}))
     return bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Environment:
+    """The environment's file of variables on one host, as it was read."""
+
+    file: HostFile
+    values: Mapping[str, str]
+    fault: OutsideError | UserError | None  # why it cannot be used
+
+    def taken_by(self, definition: Mapping[str, Any], key: bytes) -> dict[str, str]:
+        """The keyed digests of what a service refers to and the file has, by name.
+
+        Raises what is wrong with the file and OutsideError `host-variable-missing`.
+        """
+        if self.fault is not None:
+            raise self.fault
+        lacking = lacking_names(definition, self.values)
+        if lacking:
+            raise _lacking(self.file.path, lacking)
+        return variable_digests(self.values, names_of(definition), path=self.file.path, key=key)
+
+
+def lacking_names(definition: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
+    """The variables that a service cannot do without and that a file does not have, sorted."""
+    return sorted({name for text in texts_of(dict(definition)) for name in missing(text, values)})
+
+
+def environment_values(file: HostEnvFile, *, read: ReadHostFile = read_local) -> dict[str, str] | None:
+    """The variables of an environment's file; None when it cannot be used. Blocking."""
+    found = _read_environment(file, read=read)
+    return dict(found.values) if found.fault is None else None
+
+
+def _read_environment(file: HostEnvFile, *, read: ReadHostFile) -> _Environment:
+    """The file, read and checked; what is wrong with it is kept, not raised."""
+    try:
+        content = read(file.path)
+        if content is None:
+            raise _missing(file.path, "there is no such file")
+        values = values_of(content, file)
+        refuse_settings(values, file)
+    except (OutsideError, UserError) as error:
+        return _Environment(file=HostFile(path=file.path, content=None), values={}, fault=error)
+    learn_secrets(values, REDACT)
+    return _Environment(file=HostFile(path=file.path, content=content), values=values, fault=None)
 
 
 def _content(file: HostEnvFile, bound: Bound, *, read: ReadHostFile, key: bytes) -> bytes | None:
@@ -127,17 +211,35 @@ def refuse_unbound(site: Site, bound: Bound, services: Collection[str]) -> None:
 
 def record(site: Site, recorder: Recorder, release: str, bound: Bound) -> None:
     """Say which values a Release runs with, by names and keyed digests; once unless they change."""
-    if not bound.files:
+    if not (bound.files or bound.variables):
         return
     stream = release_stream(release)
     stored = site.equipment.log.read(stream=stream, type_name=HostVariablesBound.__name__)
     told = [event for one in stored if isinstance(event := decode(one), HostVariablesBound)]
     before = next((event for event in reversed(told) if event.host == site.host), None)
-    if before is None or before.files != bound.files:
+    said = None if before is None else (before.files, before.variables)
+    if said != (bound.files, bound.variables):
         recorder.append(
             stream,
-            HostVariablesBound(release=release, host=site.host, files=bound.files, names=bound.names),
+            HostVariablesBound(
+                release=release,
+                host=site.host,
+                files=bound.files,
+                names=bound.names,
+                variables=bound.variables,
+            ),
         )
+
+
+def _lacking(path: str, names: Sequence[str]) -> OutsideError:
+    listed = ", ".join(names)
+    return OutsideError(
+        HOST_VARIABLE_MISSING,
+        f"{path} of the host does not have {listed}",
+        where=Where(file=path),
+        why="the Compose files refer to it and give no default",
+        next=f"add it there on a line of its own: `{names[0]}=...`; the next pass, or deploy, takes it up",
+    )
 
 
 def _missing(path: str, why: str) -> OutsideError:

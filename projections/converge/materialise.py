@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -26,10 +27,11 @@ from events.blobs import BlobStore
 from events.kernel.errors import InternalError, OutsideError, Where, error_code
 from events.kernel.files import write_atomically
 from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX, FileTree, HostManifest, Manifest
+from events.references import mapped_texts, needing
 from projections.converge.readable import readable_yaml
 from projections.converge.statefolders import make_state_folder
 from projections.converge.untold import PLACES
-from projections.engine.port import App
+from projections.engine.port import App, HostFile
 
 HOST_FOLDER_FAILED = error_code("host-folder-failed", "Files of an app could not be written on its host.")
 MANIFEST_PATH_ESCAPES = error_code(
@@ -38,6 +40,10 @@ MANIFEST_PATH_ESCAPES = error_code(
 
 _COMPOSE_HEAD = """\
 # What runs now, written by Stagecraft; changes made here are overwritten and never read.
+"""
+_BY_HAND = """\
+# It takes variables from a file of this host. By hand:
+#   docker compose --env-file {path} -f compose.yml ...
 """
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o444, 0o555, 0o755
 
@@ -55,11 +61,13 @@ def app_for(
     lineage: str,
     images: Mapping[str, str] | None = None,
     bound: Mapping[str, str] | None = None,
+    host_file: HostFile | None = None,
 ) -> App:
     """The document for one host's engine: paths filled in, every service labelled with the log's lineage.
 
     `images` replaces the image text of some services, `bound` has the keyed digest of what some take from env
-    files of the host. Raises InternalError `manifest-path-escapes`.
+    files of the host, `host_file` the variables that the document refers to. Raises
+    InternalError `manifest-path-escapes`.
     """
     document: dict[str, Any] = copy.deepcopy(manifest.hosts[host].compose)
     folder = app_folder(root, manifest)
@@ -78,7 +86,7 @@ def app_for(
         if "device" in options:
             options["device"] = _on_host(str(options["device"]), folder)
     document["name"] = manifest.compose_project
-    return App(compose_project=manifest.compose_project, document=document)
+    return App(compose_project=manifest.compose_project, document=document, host_file=host_file)
 
 
 def _on_host(source: str, folder: Path) -> str:
@@ -137,7 +145,11 @@ def state_paths(content: HostManifest) -> tuple[str, ...]:
 def write_compose(app: App, manifest: Manifest, *, host: str, root: Path) -> None:
     """Write `compose.yml` unless it says the same. Raises OutsideError `host-folder-failed`."""
     folder = app_folder(root, manifest)
-    path, content = folder / "compose.yml", (_COMPOSE_HEAD + readable_yaml(app.document)).encode()
+    head, document = _COMPOSE_HEAD, app.document
+    if app.host_file is not None:
+        head += _BY_HAND.format(path=shlex.quote(app.host_file.path))
+        document = mapped_texts(document, needing)
+    path, content = folder / "compose.yml", (head + readable_yaml(document)).encode()
     try:
         if not path.is_file() or path.read_bytes() != content:
             write_atomically(path, content, mode=0o644)

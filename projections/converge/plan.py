@@ -34,6 +34,7 @@ MANIFEST_EMPTY = error_code(
 FILES_CHANGED = "mounted files changed"
 HOST_ENV_CHANGED = "an env file of the host changed"
 SHARES_WITH = "shares with"
+ON_ROLLBACK = "on rollback"
 CONTAINER_NUMBER = "com.docker.compose.container-number"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
@@ -197,7 +198,7 @@ def _for_job(question: Question, name: str, service: Service) -> Operation:
         return Operation(kind="run_job", host=question.host, service=name, reason="new")
     again = question.going_back and service.job is not None and service.job.on_rollback
     if again and key not in question.rerun_jobs:
-        return Operation(kind="run_job", host=question.host, service=name, reason="on rollback")
+        return Operation(kind="run_job", host=question.host, service=name, reason=ON_ROLLBACK)
     return Operation(kind="keep", host=question.host, service=name, reason="succeeded before")
 
 
@@ -274,6 +275,17 @@ def shared_with(definition: Mapping[str, Any]) -> tuple[str, ...]:
         if not str(source).startswith("container:"):
             found.add(str(source).partition(":")[0])
     return tuple(sorted(found))
+
+
+def with_providers(definitions: Mapping[str, Mapping[str, Any]], services: Collection[str]) -> list[str]:
+    """The services and those whose containers they share: Compose must resolve these to ids."""
+    names, waiting = set[str](), list(services)
+    while waiting:
+        name = waiting.pop()
+        if name not in names and name in definitions:
+            names.add(name)
+            waiting.extend(shared_with(definitions[name]))
+    return sorted(names)
 
 
 def _orphans(

@@ -53,7 +53,9 @@ def differences(wish: Wish, made: Makeup) -> tuple[Difference, ...]:
     """The fields that differ, sorted."""
     wanted, found = wanted_fields(wish), _resolved(wish, made)
     told = [
-        _told(name, wanted[name], found.get(name))
+        _hidden(name)
+        if name in wish.hidden and name not in _BY_NAME_ONLY
+        else _told(name, wanted[name], found.get(name))
         for name in sorted(wanted)
         if wanted[name] != found.get(name)
     ]
@@ -85,6 +87,10 @@ def _told(name: str, wanted: object, found: object) -> Difference:
             field=name, wanted=_shown(sorted(texts(wanted))), found=_shown(sorted(texts(found)))
         )
     return Difference(field=name, wanted=_shown(wanted), found=_shown(found))
+
+
+def _hidden(name: str) -> Difference:
+    return Difference(field=name, wanted="what the file of the host says", found="something else")
 
 
 def _by_name(name: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> Difference:

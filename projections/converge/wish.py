@@ -33,6 +33,7 @@ class Wish:
     image: ImageDefaults
     host_variables: Mapping[str, str]  # from env files of the host
     services: Mapping[str, str]  # service by id of its container, for shared namespaces
+    hidden: frozenset[str] = frozenset()  # keys with values of the host in them, which are not shown
 
 
 def wanted_fields(wish: Wish) -> Fields:

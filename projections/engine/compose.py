@@ -1,7 +1,8 @@
 """The Compose client, started only to act on an engine.
 
 Nothing of the caller's environment reaches it and nothing of the document reaches a disk, an argument list
-or a variable: the document goes in on standard input. It pulls, builds and removes nothing by itself and
+or a variable: the document goes in on standard input, and the variables of a host that it refers to in a
+file that is in memory alone. It pulls, builds and removes nothing by itself and
 answers no question: `-y` would delete a volume's data, `--remove-orphans` other people's containers, and
 `--wait` would make a health wait that nobody can end. That last rule is kept in the document too: Compose
 waits for the condition of every `depends_on` between two services that it is given, asked or not, so the
@@ -17,9 +18,11 @@ One process per Compose project at a time; the caller holds the lock.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +30,7 @@ from typing import Any, cast
 from events.kernel.compose_client import compose_client, compose_environment
 from events.kernel.errors import OutsideError, UserError, Where
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
+from events.references import mapped_texts, plain
 from projections.engine.errors import COMPOSE_FAILED, COMPOSE_REFUSED, shown
 from projections.engine.port import App, Prediction
 
@@ -123,12 +127,25 @@ class ComposeClient:
 
     async def _run(self, app: App, arguments: Sequence[str], *, seconds: float) -> Finished:
         """One run of the client. Raises OutsideError `compose-failed` at its deadline."""
-        document = json.dumps(_without_waits(_without_programs(app.document))).encode()
+        document = json.dumps(_without_waits(_without_programs(_without_errors(app)))).encode()
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        options = ("--progress", "json", "--ansi", "never", "--project-directory", _PROJECT_DIRECTORY)
+        options = ["--progress", "json", "--ansi", "never", "--project-directory", _PROJECT_DIRECTORY]
+        with _variables(app) as given:
+            options += [part for descriptor in given for part in ("--env-file", f"/dev/fd/{descriptor}")]
+            return await self._started(
+                app,
+                [*options, "-p", app.compose_project, "-f", "-", *arguments],
+                document=document,
+                passed=given,
+                seconds=seconds,
+            )
+
+    async def _started(
+        self, app: App, arguments: Sequence[str], *, document: bytes, passed: Sequence[int], seconds: float
+    ) -> Finished:
         try:
             return await run(
-                [str(compose_client()), *options, "-p", app.compose_project, "-f", "-", *arguments],
+                [str(compose_client()), *arguments],
                 env={
                     **compose_environment(self._home),
                     "COMPOSE_IGNORE_ORPHANS": "true",  # else it warns of every finished job
@@ -136,6 +153,7 @@ class ComposeClient:
                 },
                 cwd=self._home,
                 stdin=document,
+                passed=passed,
                 deadline_seconds=seconds,
             )
         except OutsideError as error:
@@ -259,6 +277,31 @@ def _lowered(service: Any) -> Any:  # noqa: ANN401  # a part of a document that 
     named = cast("Mapping[str, Mapping[str, Any]]", needs)
     lowered = {name: {**need, "condition": "service_started"} for name, need in named.items()}
     return {**definition, "depends_on": lowered}
+
+
+@contextlib.contextmanager
+def _variables(app: App) -> Generator[tuple[int, ...]]:
+    """An open file with the host's variables, in memory alone; none where the document refers to none."""
+    if app.host_file is None or app.host_file.content is None:
+        yield ()
+        return
+    descriptor = os.memfd_create("variables", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(app.host_file.content)
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
+
+
+def _without_errors(app: App) -> Mapping[str, Any]:
+    """The document with no reference that ends a run for a service which it does not touch.
+
+    Those that it touches were looked at before (`projections.converge.hostenv`).
+    """
+    if app.host_file is None:
+        return app.document
+    return cast("Mapping[str, Any]", mapped_texts(app.document, plain))
 
 
 def _without_programs(document: Mapping[str, Any]) -> Mapping[str, Any]:

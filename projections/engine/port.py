@@ -101,11 +101,20 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostFile:
+    """The host's file of variables that a document refers to."""
+
+    path: str
+    content: bytes | None = field(repr=False)  # None: it could not be used, and who needs it is not touched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """A Compose document ready for one engine: host paths filled in, labels complete."""
 
     compose_project: str
     document: Mapping[str, Any]
+    host_file: HostFile | None = None  # None: nothing in the document is filled in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

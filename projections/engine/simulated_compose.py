@@ -17,7 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from events.hostenv import HostEnvFile, values_of
 from events.kernel.errors import OutsideError, UserError, Where
+from events.references import filled, mapped_texts
 from projections.engine.errors import COMPOSE_FAILED, COMPOSE_REFUSED, shown
 from projections.engine.port import App, Prediction, PublishedPort
 from projections.engine.ports import wanted_ports
@@ -232,12 +234,22 @@ def _labels(app: App, service: str) -> dict[str, str]:
 
 def _config_hash(world: World, app: App, service: str) -> str:
     """A hash over what Compose hashes; a service that is lived in stands there as its first container."""
-    definition = app.document["services"][service]
+    definition = _filled_in(app, service)
     hashed = {key: value for key, value in definition.items() if key not in _UNHASHED}
     homes = {name: _first(world, app, name) for name in _providers(definition)}
     if homes:
         hashed["homes"] = homes
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+
+
+def _filled_in(app: App, service: str) -> Mapping[str, Any]:
+    """The definition with the variables of the host's file."""
+    definition: Mapping[str, Any] = app.document["services"][service]
+    if app.host_file is None:
+        return definition
+    file = HostEnvFile(path=app.host_file.path)
+    values = values_of(app.host_file.content or b"", file)
+    return cast("Mapping[str, Any]", mapped_texts(definition, lambda text: filled(text, values)))
 
 
 def _providers(definition: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.host_names import host_names
+from controller.host_names import host_names, host_references
 from events import labels
 from events.kernel.errors import UserError
 from events.kernel.redact import REDACT
@@ -146,6 +146,79 @@ def test_the_manifest_holds_the_path_alone(controller: SimulatedController, env_
     manifest: Manifest = controller.context.manifest(digest)
     assert VALUE.encode() not in manifest.encode()
     assert str(env_file).encode() in manifest.encode()
+
+
+@pytest.fixture
+def referring(controller: SimulatedController, env_file: Path) -> SimulatedController:
+    """The same with references to the environment's file, one of which nothing else sets."""
+    compose = (
+        "services:\n"
+        "  web: {image: 'web:1', environment: {PW: '${DB_PASSWORD}', URL: 'x://u:${DB_PASSWORD:?needed}@db'}}\n"
+        "  worker: {image: 'worker:1', environment: {M: '${MODE:-slow}'}}\n"
+    )
+    controller.repository.commit(
+        {"stagecraft.yml": PROJECT.replace("{}", f"{{env_file: {env_file}}}"), "compose.yaml": compose}
+    )
+    return controller
+
+
+def test_references_are_bound_by_name_and_no_pass_after_it_does_anything(
+    referring: SimulatedController, env_file: Path
+) -> None:
+    assert referring.look()[0].status == "completed"
+    (bound,) = referring.log.read(type_name="HostVariablesBound")
+    data = json.loads(bound.data)
+    assert data["names"] == {str(env_file): ["DB_PASSWORD", "MODE"]}
+    assert {name: sorted(found) for name, found in data["variables"].items()} == {
+        "web": ["DB_PASSWORD"],
+        "worker": ["MODE"],
+    }
+    digest = referring.state.deployed_digest
+    assert digest is not None
+    assert VALUE not in told(referring) + referring.context.manifest(digest).encode().decode()
+    events = len(referring.types)
+    env_file.write_text(env_file.read_text() + "# a word\nMORE=1\n")
+    referring.look()
+    assert len(referring.types) == events
+
+
+def test_a_value_that_changes_replaces_who_refers_to_it(
+    referring: SimulatedController, env_file: Path
+) -> None:
+    referring.look()
+    before = {name: referring.engine.world.ids(name) for name in ("web", "worker")}
+    env_file.write_text(f"DB_PASSWORD={VALUE}\n")  # MODE comes to its default
+    assert referring.look()[0].healed
+    assert referring.engine.world.ids("web") == before["web"]
+    assert referring.engine.world.ids("worker") != before["worker"]
+
+
+def test_a_name_that_the_file_lacks_starts_nothing_until_it_is_there(
+    referring: SimulatedController, env_file: Path
+) -> None:
+    env_file.write_text("MODE=fast\n")
+    (outcome,) = referring.look()
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.service) == ("host-variable-missing", "web")
+    assert f"{env_file} of the host does not have DB_PASSWORD" in outcome.failure.message
+    assert referring.engine.world.ids("worker") == []
+    env_file.write_text(f"DB_PASSWORD={VALUE}\n")
+    referring.clock.advance(3600)
+    assert referring.look()[0].status == "completed"
+    env_file.write_text("COMPOSE_REMOVE_ORPHANS=1\n")
+    before = referring.engine.world.ids("web")
+    assert referring.look()[0].status == "in-sync"
+    assert referring.engine.world.ids("web") == before
+
+
+def test_a_plan_lists_the_names_by_service_and_what_is_missing(tmp_path: Path, env_file: Path) -> None:
+    compose = "services: {web: {image: x, environment: {A: '${DB_PASSWORD}', B: '${GONE}', C: '${D:-c}'}}}"
+    project = PROJECT.replace("{}", f"{{env_file: {env_file}}}")
+    made = drafted(tmp_path / "tree", {"stagecraft.yml": project, "compose.yaml": compose})
+    (found,) = host_references(made)
+    assert (found.service, found.names, found.missing) == ("web", ("D", "DB_PASSWORD", "GONE"), ("GONE",))
+    env_file.unlink()
+    assert host_references(made)[0].missing is None
 
 
 def test_the_keys_of_stagecraft_are_no_env_file(controller: SimulatedController) -> None:

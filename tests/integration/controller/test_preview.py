@@ -106,6 +106,29 @@ def test_the_reason_names_the_field_and_no_value(folder: Path, old: str, new: st
     assert "other" not in text
 
 
+def test_a_job_that_runs_again_on_the_way_back_is_foretold(folder: Path) -> None:
+    project = "project: {name: shop}\nservices: {job: {job: {on_rollback: true}}}\nenvironments: {prod: {}}\n"
+    compose = "services: {job: {image: job:1}, web: {image: web:1, depends_on: {job: {condition: %s}}}}"
+    text = compose % "service_completed_successfully"
+    made = drafted(folder, "after", text, project=project)
+    later = completed(drafted(folder, "before", text.replace("web:1", "web:2"), project=project))[0]
+    wanted, pins = completed(made)
+    jobs = frozenset({("local", "job", wanted.hosts["local"].services["job"].hash)})
+    found = {
+        going_back: reasons(
+            preview(
+                made,
+                pins=pins,
+                against=Baseline(manifest=later, jobs=jobs, going_back=going_back),
+                revision="c1",
+            )
+        )
+        for going_back in (False, True)
+    }
+    assert found[False]["keep job"] == "succeeded before"
+    assert found[True]["run job"] == "this goes back to what ran before, and job.on_rollback is set"
+
+
 def test_a_service_that_left_is_removed(folder: Path) -> None:
     without = BASE.replace("  worker:\n    image: worker:1\n", "")
     assert reasons(plan(folder, BASE, without))["remove worker"] == "not in the project any more"

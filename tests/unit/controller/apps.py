@@ -40,6 +40,7 @@ class Part:
     network: bool = True  # on the app's network
     volume: bool = False  # mounts the app's volume
     host_env: bool = False  # takes an env file of the host
+    refers: bool = False  # to a variable of the environment's file on the host
     job: bool = False
     named: bool = False  # has a fixed container name
     inside: tuple[str, str] | None = None  # ("network_mode" | "ipc" | "pid" | "volumes_from", service)
@@ -82,6 +83,7 @@ def parts(draw: st.DrawFn, name: str, above: Mapping[str, Part]) -> Part:
         network=not shares_network and draw(st.booleans()),
         volume=draw(st.booleans()),
         host_env=draw(st.integers(0, 4)) == 0,
+        refers=draw(st.integers(0, 3)) == 0,
         job=job,
         named=named,
         inside=inside,
@@ -160,7 +162,14 @@ def draft_of(app: App, *, blobs: BlobStore, env_path: str) -> Draft:
         environment=ENVIRONMENT,
         compose_project=COMPOSE_PROJECT,
         version="v1",
-        hosts={HOST: DraftHost(document=document, services=services, files=trees)},
+        hosts={
+            HOST: DraftHost(
+                document=document,
+                services=services,
+                files=trees,
+                env_file=env_path if any(part.refers for part in app.parts.values()) else None,
+            )
+        },
         images={name: part.image for name, part in app.parts.items()},
         pull_policies=dict.fromkeys(app.parts),
         platforms=dict.fromkeys(app.parts),
@@ -191,7 +200,10 @@ def _definition(
     port = {"target": 80, "published": str(part.port), "protocol": "tcp"}
     everything: dict[str, Any] = {
         "depends_on": waits,
-        "environment": {"VALUE": part.variable} if part.variable else {},
+        "environment": {
+            **({"VALUE": part.variable} if part.variable else {}),
+            **({"TAKEN": "its ${TOKEN:?token} $$5"} if part.refers else {}),
+        },
         "labels": {
             **({"team": part.label} if part.label else {}),
             **({labels.RELOAD: "hup"} if part.reload else {}),

@@ -285,6 +285,23 @@ def test_a_changed_env_file_of_the_host_replaces_who_takes_it(tmp_path: Path) ->
     assert "other" not in str(shown.as_json())
 
 
+def test_a_changed_variable_of_the_host_replaces_who_refers_to_it(tmp_path: Path) -> None:
+    app = {"a": Part(refers=True), "b": Part(refers=True, host_env=True), "c": WEB}
+    story = Story(tmp_path)
+    check(story, App(parts=app))
+    shown = check(story, App(parts=app, env="other"))
+    variable, file = (
+        f"TOKEN in {story.env} of the host changed",
+        f"env file {story.env} of the host changed",
+    )
+    assert {one.service: one.reason for one in shown.changes} == {
+        "a": variable,
+        "b": f"{file}; {variable}",
+        "c": "unchanged",
+    }
+    assert "other" not in str(shown.as_json())
+
+
 def test_an_env_file_that_cannot_be_read_is_no_reason(tmp_path: Path) -> None:
     app = App(parts={"a": Part(host_env=True)})
     story = Story(tmp_path)

@@ -7,10 +7,13 @@ import pytest
 from events.hostenv import (
     HOST_ENV_INVALID,
     HostEnvFile,
+    combined_digest,
     host_env_files,
     keyed_digest,
     learn_secrets,
+    refuse_settings,
     values_of,
+    variable_digests,
 )
 from events.kernel.errors import UserError
 from events.kernel.redact import Redactor
@@ -86,3 +89,33 @@ def test_entries_are_read_as_the_document_has_them() -> None:
         HostEnvFile(path="/etc/c", required=False, raw=True),
     )
     assert host_env_files({}) == ()
+
+
+def test_a_variable_changes_with_what_its_value_is_made_of() -> None:
+    values = {"URL": "x://${USER}:y", "USER": "one", "APART": "1"}
+
+    def digests(**changes: str) -> dict[str, str]:
+        return variable_digests({**values, **changes}, ["URL", "APART", "NONE"], path="/e", key=b"k")
+
+    before = digests()
+    assert set(before) == {"URL", "APART"}
+    assert digests(USER="two")["URL"] != before["URL"]
+    assert digests(USER="two")["APART"] == before["APART"]
+    assert variable_digests(values, ["APART"], path="/e", key=b"other")["APART"] != before["APART"]
+    assert variable_digests({"A": "$A"}, ["A"], path="/e", key=b"k")  # a circle comes to an end
+
+
+def test_a_service_has_one_digest_of_files_and_variables() -> None:
+    one = combined_digest(None, {"A": "1"}, b"k")
+    assert one not in {
+        combined_digest(None, {}, b"k"),
+        combined_digest("f", {"A": "1"}, b"k"),
+        combined_digest(None, {"A": "1"}, b"l"),
+    }
+
+
+@pytest.mark.parametrize("name", ["COMPOSE_REMOVE_ORPHANS", "DOCKER_HOST"])
+def test_settings_of_a_client_are_refused_by_name(name: str) -> None:
+    with pytest.raises(UserError, match=name) as caught:
+        refuse_settings({name: "the-value"}, FILE)
+    assert "the-value" not in str(caught.value)

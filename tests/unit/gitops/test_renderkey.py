@@ -63,4 +63,4 @@ def test_the_key_covers_inputs_and_renderer() -> None:
 
 
 def test_the_renderer_names_the_client() -> None:
-    assert renderer().startswith("stagecraft-2+compose-5.")
+    assert renderer().startswith("stagecraft-3+compose-5.")
