@@ -110,6 +110,12 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _with_a_port(text: str) -> str:
+    if int(text.rpartition(":")[2]) > _MAX_PORT:
+        raise ValueError(f"ports end at {_MAX_PORT}")
+    return text
+
+
 _NAME_SCHEMA = {"type": "string", "pattern": f"^{_NAME.pattern}$", "maxLength": MAX_NAME}
 
 Name = Annotated[str, AfterValidator(checked_name), WithJsonSchema(_NAME_SCHEMA)]
@@ -175,6 +181,7 @@ ListenAddress = Annotated[
         255,
         "an address to listen on is HOST:PORT, as in 127.0.0.1:8700",
     ),
+    AfterValidator(_with_a_port),
 ]
 WebAddress = Annotated[
     str, AfterValidator(_web_address), WithJsonSchema({"type": "string", "pattern": "^https?://"})
