@@ -80,7 +80,7 @@ def test_empty_sections_stand_for_their_defaults(tmp_path: Path) -> None:
         ("policy: {../shop: {}}", "lower-case"),
         ("policy: {shop: {alow: []}}", "allow"),
         ("listen: '127.0.0.1:70000'", "65535"),
-        ("listen: 8700", "HOST:PORT"),
+        ("listen: '8700'", "HOST:PORT"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
