@@ -4,6 +4,12 @@ The tip is compared with the newest `RevisionObserved`; only a commit that was n
 recorded, with the environments whose inputs it changes. A commit whose `stagecraft.yml` cannot be used is
 rejected once; every environment that the branch led to before then shows that the newest commit failed, and
 what is deployed stays.
+
+Where the operator wants commits verified, that comes first: of a commit that nobody vouches for nothing is
+read, and no `RevisionObserved` speaks of it, so the next commit is compared with the one that was accepted
+last. Each look asks again, because a tag may have come or the operator's files may have changed. A commit
+that was seen while nothing was verified is verified by the first look that should, and rejected like any
+other; that it is deployed does not change.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ from events.catalog.revision import HistoryRewritten, RevisionObserved, Revision
 from events.kernel.errors import UserError
 from events.streams import environment_stream, repository_stream
 from gitops.config.load import list_environments
+from gitops.source.trust import RULES, TipQuestion, Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from events.recorder import Recorder
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
+    from gitops.source.mirror import TagRef
+    from gitops.source.signers import Signer
     from gitops.source.tree import Tree
 
 _FETCH_DEADLINE_SECONDS = 300.0
@@ -54,6 +63,7 @@ class Sighting:
     ref: str = ""  # fully qualified
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
+    newest: bool = True  # False: the branch shows a newer commit, which cannot be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,12 @@ class BranchState:
     revision: str | None = None
     announced: StoredEvent | None = None  # the RevisionObserved of `revision`
     environments: frozenset[str] = frozenset()  # `<project>/<name>`, all that it ever led to
+    verified: bool = False  # `revision`
+    rejected: tuple[str, str] | None = None  # what was refused since: a commit and the rule
+
+    def accepted(self, revision: str, verification: Verification) -> bool:
+        """Whether nothing more is to be asked about a commit."""
+        return not verification.wanted or (self.verified and self.revision == revision)
 
 
 def fold_branch(stored: Iterable[StoredEvent], ref: str) -> BranchState:
@@ -78,7 +94,11 @@ def fold_branch(stored: Iterable[StoredEvent], ref: str) -> BranchState:
                 revision=event.revision,
                 announced=one,
                 environments=state.environments | set(event.affected),
+                verified=event.signing_key is not None,
+                rejected=None,
             )
+        elif isinstance(event, RevisionRejected) and event.ref == ref:
+            state = replace(state, rejected=(event.revision, event.rule))
     return state
 
 
@@ -90,10 +110,14 @@ class Tip:
     ref: str  # fully qualified
     commit: Commit
     repository: Repository
+    verification: Verification
+    tags: tuple[TagRef, ...] = ()  # those that could vouch for it
 
 
-async def fetch_tip(context: Context, watched: Watched, branch: str) -> Tip:
+async def fetch_tip(context: Context, watched: Watched, branch: str, *, verification: Verification) -> Tip:
     """Where the branch points now; the commit is fetched unless the mirror has it.
+
+    So are the tags that point at it, when one of them has to vouch for it.
 
     Raises OutsideError when the repository cannot be reached and UserError when the branch is missing.
     """
@@ -112,8 +136,24 @@ async def fetch_tip(context: Context, watched: Watched, branch: str) -> Tip:
             context.progress(f"fetching {branch} at {head[:12]}")
             head = await watched.mirror.fetch(branch)
         repository = watched.mirror.repository()
-    commit = await asyncio.to_thread(repository.resolve, head)
-    return Tip(slug=watched.slug, ref=f"refs/heads/{branch}", commit=commit, repository=repository)
+    ref = f"refs/heads/{branch}"
+    tags: tuple[TagRef, ...] = ()
+    try:
+        commit = await asyncio.to_thread(repository.resolve, head)
+        before = fold_branch(context.log.read_stream(repository_stream(watched.slug)), ref)
+        if verification.mode == "tag" and not before.accepted(head, verification):
+            tags = await watched.mirror.annotated_tags(head)
+    except BaseException:
+        repository.close()
+        raise
+    return Tip(
+        slug=watched.slug,
+        ref=ref,
+        commit=commit,
+        repository=repository,
+        verification=verification,
+        tags=tags,
+    )
 
 
 async def see(
@@ -125,26 +165,31 @@ async def see(
 ) -> Sighting:
     """Say what the branch shows; appends only when it is a commit that was not seen there before.
 
-    Raises UserError when its `stagecraft.yml` is unusable or `environments` names one that is not in it.
+    Raises UserError when nobody vouches for it, when its `stagecraft.yml` is unusable, or when `environments`
+    names one that is not in it; what `verify` raises besides is no word about the commit and is not recorded.
     """
     commit, ref = seen.commit, seen.ref
-    tree = seen.repository.tree(commit.revision)
-    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
     stream = repository_stream(seen.slug)
     before = fold_branch(context.log.read_stream(stream), ref)
+    signer = await _vouched(context, seen, before)
+    tree = seen.repository.tree(commit.revision)
+    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
     recorder = context.recorder(author)
-    announcement = _Announcement(tip=seen, before=before, author=author)
+    announcement = _Announcement(
+        tip=seen, before=before, author=author, signature=_signature(context, signer)
+    )
+    news = before.revision != commit.revision or signer is not None
     try:
         project, names = await asyncio.to_thread(list_environments, tree, config_path)
     except UserError as error:
-        if before.revision != commit.revision:
+        if news:
             rejected = RevisionRejected(ref=ref, revision=commit.revision, rule=error.code, detail=str(error))
             events = (*announcement.events(before.environments), rejected)
             recorder.append(stream, *events, expected=before.version)
             _mark_failed(before.environments, commit, error=error, recorder=recorder)
         raise
     announced = before.announced
-    if announced is None or before.revision != commit.revision:
+    if announced is None or news:
         affected = await asyncio.to_thread(_affected, context, project, names, tree=tree)
         declared = [f"{project}/{name}" for name in names]
         events = announcement.events(affected, declared=declared)
@@ -170,6 +215,39 @@ async def see(
     )
 
 
+async def _vouched(context: Context, seen: Tip, before: BranchState) -> Signer | None:
+    """Who vouches for the tip; None when nobody has to or somebody did before.
+
+    A refusal is recorded once for each commit and rule, by the controller: who is said to have written the
+    commit is not known. Raises as `verify`.
+    """
+    commit = seen.commit
+    if before.accepted(commit.revision, seen.verification):
+        return None
+    question = TipQuestion(
+        revision=commit.revision, known=before.revision, tags=seen.tags, now=context.clock.now()
+    )
+    try:
+        return await verify(seen.repository, question, seen.verification)
+    except UserError as error:
+        if error.code in RULES and before.rejected != (commit.revision, error.code):
+            recorder = context.recorder()
+            rejected = RevisionRejected(
+                ref=seen.ref, revision=commit.revision, rule=error.code, detail=str(error)
+            )
+            recorder.append(repository_stream(seen.slug), rejected, expected=before.version)
+            _mark_failed(before.environments, commit, error=error, recorder=recorder)
+        raise
+
+
+def _signature(context: Context, signer: Signer | None) -> tuple[str | None, str | None]:
+    """A signer as the log has them: a principal is a name, so only its pseudonym stands there."""
+    if signer is None:
+        return (None, None)
+    named = context.actors.pseudonym("git", signer.principal) if signer.principal else None
+    return (None if named is None else named.id, signer.key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Announcement:
     """A commit that the branch shows for the first time."""
@@ -177,6 +255,7 @@ class _Announcement:
     tip: Tip
     before: BranchState
     author: Actor
+    signature: tuple[str | None, str | None] = (None, None)  # pseudonym of the signer, and the key
 
     def events(self, affected: Iterable[str], *, declared: Iterable[str] = ()) -> tuple[Event, ...]:
         """That it was seen, and before that, if so, that the branch did not simply move on."""
@@ -190,6 +269,8 @@ class _Announcement:
             subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
             affected=tuple(sorted(affected)),
             declared=tuple(sorted(declared)),
+            signer=self.signature[0],
+            signing_key=self.signature[1],
         )
         previous = self.before.revision
         if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):
