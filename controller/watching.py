@@ -218,8 +218,8 @@ async def see(
 async def _vouched(context: Context, seen: Tip, before: BranchState) -> Signer | None:
     """Who vouches for the tip; None when nobody has to or somebody did before.
 
-    A refusal is recorded once for each commit and rule, by the controller: who is said to have written the
-    commit is not known. Raises as `verify`.
+    A refusal is recorded once for each commit and rule, by the controller, because who wrote the commit is
+    not known. Raises as `verify`.
     """
     commit = seen.commit
     if before.accepted(commit.revision, seen.verification):
@@ -230,14 +230,34 @@ async def _vouched(context: Context, seen: Tip, before: BranchState) -> Signer |
     try:
         return await verify(seen.repository, question, seen.verification)
     except UserError as error:
-        if error.code in RULES and before.rejected != (commit.revision, error.code):
-            recorder = context.recorder()
-            rejected = RevisionRejected(
-                ref=seen.ref, revision=commit.revision, rule=error.code, detail=str(error)
-            )
-            recorder.append(repository_stream(seen.slug), rejected, expected=before.version)
-            _mark_failed(before.environments, commit, error=error, recorder=recorder)
+        if error.code in RULES:
+            _reject(context, seen, before, error=error)
         raise
+
+
+def _reject(context: Context, seen: Tip, before: BranchState, *, error: UserError) -> None:
+    """Record that nobody vouches for the tip, and let the environments that the branch led to show it.
+
+    An environment that shows something else, because the process ended between the two or because the commit
+    accepted last was deployed meanwhile, is told again.
+    """
+    commit, recorder = seen.commit, context.recorder()
+    if before.rejected != (commit.revision, error.code):
+        rejected = RevisionRejected(
+            ref=seen.ref, revision=commit.revision, rule=error.code, detail=str(error)
+        )
+        recorder.append(repository_stream(seen.slug), rejected, expected=before.version)
+    untold = [title for title in before.environments if not _shows(context, title, commit, error=error)]
+    _mark_failed(untold, commit, error=error, recorder=recorder)
+
+
+def _shows(context: Context, title: str, commit: Commit, *, error: UserError) -> bool:
+    """Whether an environment's newest failure is this one."""
+    git = context.environment(*title.split("/", 1)).git
+    return git.failure is not None and (git.failed_revision, git.failure.code) == (
+        commit.revision,
+        error.code,
+    )
 
 
 def _signature(context: Context, signer: Signer | None) -> tuple[str | None, str | None]:
