@@ -344,6 +344,20 @@ def test_two_signatures_are_one_too_many(
     assert scene.refused(signers=signers).code == "signature-unsupported"
 
 
+def test_a_second_gpg_signature_beside_a_good_one_is_refused(
+    scene: Scene, grace: GpgPerson, keyring: Path
+) -> None:
+    scene.commit(grace)
+    assert scene.ask(keyring=keyring) is not None
+    with OpenRepository(scene.repository.work) as opened:
+        signed = signed_commit(opened.content_of(scene.repository.head()))
+    with gpg_person("eve") as eve:
+        theirs = eve.gpg("--armor", "--detach-sign", stdin=signed.payload.decode())
+    folded = theirs.rstrip("\n").replace("\n", "\n ").encode()
+    rewritten(scene, b"gpgsig ", b"gpgsig " + folded + b"\n ")
+    assert scene.refused(keyring=keyring).code == "signature-bad"
+
+
 def test_what_is_signed_is_cut_as_git_cuts_it(scene: Scene, alice: SshPerson, signers: Path) -> None:
     work = scene.repository.work
     alice.configure(work)
