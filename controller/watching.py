@@ -19,15 +19,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.locks import locked
+from controller.rejecting import mark_failed, pseudonymous, vouched
 from controller.rendering import shown_unchanged
 from controller.targets import choose_environments
-from events.catalog import Failure, decode
-from events.catalog.environment import RenderFailed
+from events.catalog import decode
 from events.catalog.revision import HistoryRewritten, RevisionObserved, RevisionRejected
 from events.kernel.errors import UserError
-from events.streams import environment_stream, repository_stream
+from events.streams import repository_stream
 from gitops.config.load import list_environments
-from gitops.source.trust import RULES, TipQuestion, Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -37,12 +36,11 @@ if TYPE_CHECKING:
     from controller.repositories import Watched
     from events.catalog import Event
     from events.envelope import Actor, StoredEvent
-    from events.recorder import Recorder
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef
-    from gitops.source.signers import Signer
     from gitops.source.tree import Tree
+    from gitops.source.trust import Verification
 
 _FETCH_DEADLINE_SECONDS = 300.0
 _MAX_SUBJECT_CHARACTERS = 200
@@ -141,8 +139,8 @@ async def fetch_tip(context: Context, watched: Watched, branch: str, *, verifica
     try:
         commit = await asyncio.to_thread(repository.resolve, head)
         before = fold_branch(context.log.read_stream(repository_stream(watched.slug)), ref)
-        if verification.mode == "tag" and not before.accepted(head, verification):
-            tags = await watched.mirror.annotated_tags(head)
+        if verification.mode == "tag" and not before.accepted(commit.revision, verification):
+            tags = await watched.mirror.annotated_tags(commit.revision)
     except BaseException:
         repository.close()
         raise
@@ -171,12 +169,12 @@ async def see(
     commit, ref = seen.commit, seen.ref
     stream = repository_stream(seen.slug)
     before = fold_branch(context.log.read_stream(stream), ref)
-    signer = await _vouched(context, seen, before)
+    signer = await vouched(context, seen, before)
     tree = seen.repository.tree(commit.revision)
     author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
     recorder = context.recorder(author)
     announcement = _Announcement(
-        tip=seen, before=before, author=author, signature=_signature(context, signer)
+        tip=seen, before=before, author=author, signature=pseudonymous(context, signer)
     )
     news = before.revision != commit.revision or signer is not None
     try:
@@ -186,7 +184,7 @@ async def see(
             rejected = RevisionRejected(ref=ref, revision=commit.revision, rule=error.code, detail=str(error))
             events = (*announcement.events(before.environments), rejected)
             recorder.append(stream, *events, expected=before.version)
-            _mark_failed(before.environments, commit, error=error, recorder=recorder)
+            mark_failed(before.environments, commit, error=error, recorder=recorder)
         raise
     announced = before.announced
     if announced is None or news:
@@ -213,59 +211,6 @@ async def see(
         correlation=announced.correlation,
         causation=announced.id,
     )
-
-
-async def _vouched(context: Context, seen: Tip, before: BranchState) -> Signer | None:
-    """Who vouches for the tip; None when nobody has to or somebody did before.
-
-    A refusal is recorded once for each commit and rule, by the controller, because who wrote the commit is
-    not known. Raises as `verify`.
-    """
-    commit = seen.commit
-    if before.accepted(commit.revision, seen.verification):
-        return None
-    question = TipQuestion(
-        revision=commit.revision, known=before.revision, tags=seen.tags, now=context.clock.now()
-    )
-    try:
-        return await verify(seen.repository, question, seen.verification)
-    except UserError as error:
-        if error.code in RULES:
-            _reject(context, seen, before, error=error)
-        raise
-
-
-def _reject(context: Context, seen: Tip, before: BranchState, *, error: UserError) -> None:
-    """Record that nobody vouches for the tip, and let the environments that the branch led to show it.
-
-    An environment that shows something else, because the process ended between the two or because the commit
-    accepted last was deployed meanwhile, is told again.
-    """
-    commit, recorder = seen.commit, context.recorder()
-    if before.rejected != (commit.revision, error.code):
-        rejected = RevisionRejected(
-            ref=seen.ref, revision=commit.revision, rule=error.code, detail=str(error)
-        )
-        recorder.append(repository_stream(seen.slug), rejected, expected=before.version)
-    untold = [title for title in before.environments if not _shows(context, title, commit, error=error)]
-    _mark_failed(untold, commit, error=error, recorder=recorder)
-
-
-def _shows(context: Context, title: str, commit: Commit, *, error: UserError) -> bool:
-    """Whether an environment's newest failure is this one."""
-    git = context.environment(*title.split("/", 1)).git
-    return git.failure is not None and (git.failed_revision, git.failure.code) == (
-        commit.revision,
-        error.code,
-    )
-
-
-def _signature(context: Context, signer: Signer | None) -> tuple[str | None, str | None]:
-    """A signer as the log has them: a principal is a name, so only its pseudonym stands there."""
-    if signer is None:
-        return (None, None)
-    named = context.actors.pseudonym("git", signer.principal) if signer.principal else None
-    return (None if named is None else named.id, signer.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,13 +268,3 @@ def _gone(context: Context, absent: Collection[str], *, slug: str, ref: str) -> 
 def _means(wish: str, title: str) -> bool:
     """Whether `prod` or `shop/prod` means the environment `title`."""
     return wish in {title, title.partition("/")[2]}
-
-
-def _mark_failed(
-    environments: Iterable[str], commit: Commit, *, error: UserError, recorder: Recorder
-) -> None:
-    """Tell every environment the branch led to that its newest commit cannot be used."""
-    for title in sorted(environments):
-        project, _, name = title.partition("/")
-        failed = RenderFailed(revision=commit.revision, failure=Failure.from_error(error))
-        recorder.append(environment_stream(project, name), failed)

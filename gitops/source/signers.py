@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from gitops.source.signed import Signed
+    from gitops.source.signed import Signed, SshKey
 
 COMMIT_UNSIGNED = error_code("commit-unsigned", "A commit that has to be signed is not.")
 SIGNER_UNKNOWN = error_code("signer-unknown", "The key that signed is none of the operator's file.")
@@ -92,28 +92,32 @@ class SshSigners:
         key = ssh_key(signed.signature)
         if key is None:
             return Refusal(rule=SIGNATURE_BAD, why="the signature cannot be read")
-        shown = f"{key.kind} {key.fingerprint}"
         await asyncio.to_thread(self._signature.write_bytes, signed.signature)
-        checked = await self._ask("check-novalidate", namespace=True, payload=signed.payload)
-        if checked.code != 0:
-            return Refusal(rule=SIGNATURE_BAD, key=shown, why=checked.error_text)
         # In the form that Git writes: the times in the file are local ones too, unless they end in Z.
-        at = f"-Overify-time={now.astimezone():%Y%m%d%H%M%S}"
-        known = ["-f", str(self._file), at]
+        known = ["-f", str(self._file), f"-Overify-time={now.astimezone():%Y%m%d%H%M%S}"]
         found = await self._ask("find-principals", *known)
-        if found.code != 0:
-            listed = key.blob in await asyncio.to_thread(self._file.read_text, errors="replace")
-            why = "its line in the file of signers says when it is valid" if listed else ""
-            return Refusal(rule=SIGNATURE_EXPIRED if listed else SIGNER_UNKNOWN, key=shown, why=why)
-        for principal in found.stdout.decode(errors="replace").splitlines():
+        principals = found.stdout.decode(errors="replace").splitlines() if found.code == 0 else []
+        for principal in principals:
             verified = await self._ask(
                 "verify", *known, "-I", principal, namespace=True, payload=signed.payload
             )
             if verified.code == 0:
                 return Signer(key=key.fingerprint, principal=principal)
-        return Refusal(
-            rule=SIGNER_UNKNOWN, key=shown, why=f"its line in the file of signers is not for {_NAMESPACE!r}"
-        )
+        return await self._refusal(signed, key, allowed=bool(principals))
+
+    async def _refusal(self, signed: Signed, key: SshKey, *, allowed: bool) -> Refusal:
+        """Why nobody signed it; `allowed`: the key is somebody's now."""
+        shown = f"{key.kind} {key.fingerprint}"
+        sound = await self._ask("check-novalidate", namespace=True, payload=signed.payload)
+        if sound.code != 0:
+            return Refusal(rule=SIGNATURE_BAD, key=shown, why=sound.error_text)
+        if allowed:
+            why = f"its line in the file of signers is not for {_NAMESPACE!r}"
+            return Refusal(rule=SIGNER_UNKNOWN, key=shown, why=why)
+        if key.blob in await asyncio.to_thread(self._file.read_text, errors="replace"):
+            why = "its line in the file of signers says when it is valid"
+            return Refusal(rule=SIGNATURE_EXPIRED, key=shown, why=why)
+        return Refusal(rule=SIGNER_UNKNOWN, key=shown)
 
     async def _ask(
         self, question: str, *arguments: str, namespace: bool = False, payload: bytes | None = None

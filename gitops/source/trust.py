@@ -17,36 +17,30 @@ Who signs need not be the author: allowed signers vouch for what they sign, whoe
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from events.kernel.errors import UserError, error_code
+from gitops.source.keyfiles import check_keys, open_keys
 from gitops.source.paths import shown
 from gitops.source.signed import signed_commit, signed_tag
 from gitops.source.signers import (
     COMMIT_UNSIGNED,
-    GPG_PROGRAM,
     KEY_REVOKED,
     SIGNATURE_BAD,
     SIGNATURE_EXPIRED,
     SIGNATURE_UNSUPPORTED,
     SIGNER_UNKNOWN,
-    SSH_PROGRAM,
-    GpgKeyring,
     Refusal,
     Signer,
-    SshSigners,
     unusable,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
     from datetime import datetime
+    from pathlib import Path
 
+    from gitops.source.keyfiles import Keys
     from gitops.source.mirror import TagRef
     from gitops.source.signed import Signed
 
@@ -67,9 +61,8 @@ RULES: Final = frozenset(
 )
 """By which a commit is not trusted."""
 
-MOST_COMMITS: Final = 1000  # of `every`; verified in some ten seconds
+MOST_COMMITS: Final = 1000  # of `every`; each takes two processes, together some ten seconds or twenty
 _MOST_OBJECT_BYTES: Final = 1024 * 1024  # of a commit or a tag with its message and signature
-_MOST_FILE_BYTES: Final = 16 * 1024 * 1024  # of the operator's files of keys
 _SHORT: Final = 12
 
 Mode = Literal["every", "head", "none", "tag"]
@@ -114,19 +107,7 @@ async def check_usable(verification: Verification) -> None:
             f"verify.mode is {verification.mode} and nobody may sign",
             next_="give verify.signers or verify.keyring in controller.yml",
         )
-    for file, program in ((verification.signers, SSH_PROGRAM), (verification.keyring, GPG_PROGRAM)):
-        if file is None:
-            continue
-        content = await asyncio.to_thread(_content, file)
-        if shutil.which(program) is None:
-            raise unusable(
-                f"{program} is not installed or not on PATH, and it verifies signatures",
-                next_=f"install {program}",
-            )
-        if file == verification.signers:
-            _check_signers(file, content)
-    async with _judges(verification) as judges:
-        await judges.prepare()
+    await check_keys(signers=verification.signers, keyring=verification.keyring)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,86 +128,30 @@ async def verify(objects: Objects, question: TipQuestion, verification: Verifica
     """
     if not verification.wanted:
         return None
-    async with _judges(verification) as judges:
-        court = _Court(objects=objects, judges=judges, now=question.now)
+    async with open_keys(signers=verification.signers, keyring=verification.keyring) as keys:
+        verifier = _Verifier(objects=objects, keys=keys, now=question.now)
         if verification.mode == "tag":
-            return await court.tags(question)
-        signer = await court.commit(question.revision)
+            return await verifier.tags(question)
+        signer = await verifier.commit(question.revision)
         if verification.mode == "every":
-            await court.others(question)
+            await verifier.others(question)
         return signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judges:
-    """Who knows the operator's keys; None where no file was given."""
-
-    ssh: SshSigners | None
-    gpg: GpgKeyring | None
-
-    async def prepare(self) -> None:
-        if self.gpg is not None:
-            await self.gpg.prepare()
-
-    async def judge(self, signed: Signed, *, now: datetime) -> Signer | Refusal:
-        match signed.form:
-            case "none":
-                return Refusal(rule=COMMIT_UNSIGNED)
-            case "ssh" if self.ssh is not None:
-                return await self.ssh.judge(signed, now=now)
-            case "openpgp" if self.gpg is not None:
-                return await self.gpg.judge(signed)
-            case "ssh" | "openpgp":
-                kind, key = ("an SSH", "signers") if signed.form == "ssh" else ("an OpenPGP", "keyring")
-                why = f"it is signed with {kind} key, and verify.{key} is not given"
-                return Refusal(rule=SIGNER_UNKNOWN, why=why)
-            case "other":
-                return Refusal(rule=SIGNATURE_UNSUPPORTED)
-
-
-@asynccontextmanager
-async def _judges(verification: Verification) -> AsyncGenerator[_Judges]:
-    """Judges with copies of the operator's files in a private folder that is gone afterwards.
-
-    The files are read anew each time, so that whoever changes them need not start anything again.
-    """
-    with tempfile.TemporaryDirectory(prefix="stagecraft-trust-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        ssh = gpg = None
-        if verification.signers is not None:
-            copy = folder / "signers"
-            copy.write_bytes(await asyncio.to_thread(_content, verification.signers))
-            ssh = SshSigners(copy, folder=folder)
-        if verification.keyring is not None:
-            home = folder / "gpg"
-            home.mkdir(mode=0o700)
-            content = await asyncio.to_thread(_content, verification.keyring)
-            gpg = GpgKeyring(content, shown=str(verification.keyring), folder=home)
-        yield _Judges(ssh=ssh, gpg=gpg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Court:
+class _Verifier:
     """Verifies what a branch shows at one time."""
 
     objects: Objects
-    judges: _Judges
+    keys: Keys
     now: datetime
 
     async def commit(self, revision: str, *, brought_by: str | None = None) -> Signer:
         """Who signed a commit. Raises UserError with the rule that refuses it."""
-        content = await self._content(revision)
-        signed = None if content is None else signed_commit(content)
-        found = await self._judge(signed)
+        found = await self._judge(await self._signed(revision))
         if isinstance(found, Signer):
             return found
-        title = f"commit {revision[:_SHORT]}"
-        if brought_by is None:
-            raise _refused(found, title, next_=_SIGN_TIP)
-        onto = f"{revision[:_SHORT]}~1"
-        raise _refused(
-            found, f"{title}, which {brought_by[:_SHORT]} brings,", next_=f"git rebase --gpg-sign {onto}"
-        )
+        raise _refused_commit(found, revision, brought_by=brought_by)
 
     async def others(self, question: TipQuestion) -> None:
         """Verify what the tip brings beside itself. Raises UserError as `commit`, or `too-many-commits`."""
@@ -242,9 +167,13 @@ class _Court:
                 why=f"since {question.known[:_SHORT]}, which was accepted last; each would be verified",
                 next="push them in several steps, or let verify.mode be head for one look",
             )
-        for revision in brought:
-            if revision != question.revision:
-                await self.commit(revision, brought_by=question.revision)
+        others = [revision for revision in brought if revision != question.revision]
+        for revision in others:  # an unsigned one is found without any process
+            signed = await self._signed(revision)
+            if signed is not None and signed.form == "none":
+                raise _refused_commit(Refusal(rule=COMMIT_UNSIGNED), revision, brought_by=question.revision)
+        for revision in others:
+            await self.commit(revision, brought_by=question.revision)
 
     async def tags(self, question: TipQuestion) -> Signer:
         """Who signed a tag that points at the tip. Raises UserError with the rule that refuses them all."""
@@ -262,11 +191,15 @@ class _Court:
         raise refusal or UserError(
             TAG_MISSING,
             f"no signed tag points at commit {question.revision[:_SHORT]}",
-            why=f"{len(question.tags)} annotated tags without a signature do, which do not count"
+            why="annotated tags do, and none of them is signed and under the name that it was given"
             if question.tags
-            else "a lightweight tag does not count",
+            else "no annotated tag does, and a lightweight one does not count",
             next=_SIGN_TAG,
         )
+
+    async def _signed(self, revision: str) -> Signed | None:
+        content = await self._content(revision)
+        return None if content is None else signed_commit(content)
 
     async def _content(self, object_id: str) -> bytes | None:
         """An object's bytes; None for one that is too large to be what it should be."""
@@ -277,7 +210,7 @@ class _Court:
     async def _judge(self, signed: Signed | None) -> Signer | Refusal:
         if signed is None:
             return Refusal(rule=SIGNATURE_UNSUPPORTED, why=f"it is larger than {_MOST_OBJECT_BYTES} bytes")
-        return await self.judges.judge(signed, now=self.now)
+        return await self.keys.judge(signed, now=self.now)
 
 
 _SIGN_TIP: Final = "git commit --amend --no-edit --gpg-sign, and push"
@@ -292,45 +225,14 @@ _WORDS: Final = {
 }
 
 
+def _refused_commit(refusal: Refusal, revision: str, *, brought_by: str | None) -> UserError:
+    short = revision[:_SHORT]
+    if brought_by is None:
+        return _refused(refusal, f"commit {short}", next_=_SIGN_TIP)
+    title = f"commit {short}, which {brought_by[:_SHORT]} brings,"
+    return _refused(refusal, title, next_=f"git rebase --rebase-merges --gpg-sign {short}~1")
+
+
 def _refused(refusal: Refusal, title: str, *, next_: str) -> UserError:
     key = f" ({refusal.key})" if refusal.key else ""
     return UserError(refusal.rule, f"{title} {_WORDS[refusal.rule]}{key}", why=refusal.why, next=next_)
-
-
-def _content(file: Path) -> bytes:
-    """The bytes of one of the operator's files. Raises UserError `verification-unusable`."""
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(_MOST_FILE_BYTES + 1)
-    except OSError as error:
-        raise unusable(
-            f"cannot read {file}: {error.strerror}",
-            file=str(file),
-            next_="name a file of keys that the controller may read",
-        ) from error
-    if len(content) > _MOST_FILE_BYTES:
-        raise unusable(
-            f"{file} is larger than {_MOST_FILE_BYTES} bytes", file=str(file), next_="name a file of keys"
-        )
-    return content
-
-
-def _check_signers(file: Path, content: bytes) -> None:
-    """Raise UserError `verification-unusable` for a file in which nobody stands, or a line without a name.
-
-    A line is `PRINCIPALS [OPTIONS] KEYTYPE KEY`; who copies a `.pub` file forgets the first.
-    """
-    lines = [line.split() for line in content.decode(errors="replace").splitlines()]
-    signers = [(number, line) for number, line in enumerate(lines, 1) if line and not line[0].startswith("#")]
-    example = "a line is: alice@example.org ssh-ed25519 AAAA…"
-    if not signers:
-        raise unusable(f"nobody stands in {file}", file=str(file), next_=example)
-    for number, line in signers:
-        if not _has_name_and_key(line):
-            what = f"line {number} of {file} names no signer and key"
-            raise unusable(what, file=str(file), line=number, next_=example)
-
-
-def _has_name_and_key(line: Iterable[str]) -> bool:
-    words = list(line)
-    return any(place > 1 and word.startswith("AAAA") for place, word in enumerate(words))

@@ -57,6 +57,28 @@ class SshPerson:
         """Their line in a file of allowed signers."""
         return " ".join(part for part in (self.principal, options, self.public) if part) + "\n"
 
+    def certify(self, *, by: SshPerson) -> None:
+        """Somebody says by a certificate who this is."""
+        public = self.key.with_suffix(".pub")
+        _run(
+            "ssh-keygen",
+            "-q",
+            "-s",
+            str(by.key),
+            "-I",
+            "x",
+            "-n",
+            self.principal,
+            "-V",
+            "-1d:+1d",
+            str(public),
+        )
+
+    @property
+    def certified(self) -> SshPerson:
+        """The same person, who signs with the certificate."""
+        return SshPerson(principal=self.principal, key=self.key.with_name(f"{self.key.name}-cert.pub"))
+
     def configure(self, work: Path) -> None:
         """Let Git sign with this key in a work tree whenever it is told to."""
         git("config", "gpg.format", "ssh", cwd=work)

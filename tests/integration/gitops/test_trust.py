@@ -265,6 +265,19 @@ def test_a_key_for_other_things_than_git_is_refused(scene: Scene, alice: SshPers
     assert scene.ask(signers=signers) is not None
 
 
+def test_an_authority_may_stand_for_those_whom_it_certified(
+    scene: Scene, alice: SshPerson, mallory: SshPerson, signers: Path, tmp_path: Path
+) -> None:
+    bob = SshPerson.create(tmp_path / "more", "bob")
+    bob.certify(by=alice)
+    signers.write_text(f'*@example.org cert-authority,namespaces="git" {alice.public}\n')
+    scene.commit(bob.certified)
+    assert scene.ask(signers=signers) is not None
+    bob.certify(by=mallory)
+    scene.commit(bob.certified)
+    assert scene.refused(signers=signers).code == "signer-unknown"
+
+
 def test_a_gpg_key_that_has_expired_is_refused(scene: Scene, tmp_path: Path) -> None:
     with gpg_person("old", made="20200101T000000", lives="1y") as old:
         old.configure(scene.repository.work, time="20200601T000000")
