@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 COVERAGE_MIN ?= 95
 CORE_ROOMS := events/*,gitops/*,projections/*,controller/*
 # What a test run needs beside the virtual environment.
-LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-server git
+LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-client openssh-server gnupg git
 REFERENCE := docs/reference
 # How long `make soak` goes on, and which script it plays; a seed is drawn unless given.
 SECONDS ?= 3600

@@ -52,12 +52,13 @@ def run(
         from cli.daemon import run_for_ever
 
         return run_for_ever(settings, repo, branch=branch, grace_seconds=grace, controller_file=controller)
-    from cli.policy import operator_settings
+    from cli.policy import operator_settings, verification_of
     from controller.bootstrap import open_context
     from controller.look import look
     from controller.repositories import watched
 
     operator = operator_settings(settings, controller)
+    verification = verification_of(settings, controller, repo=repo, branch=branch)
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         repository = watched(settings.home, repo, cwd=settings.cwd)
         outcomes = asyncio.run(
@@ -65,6 +66,7 @@ def run(
                 context,
                 repository,
                 branch=branch,
+                verification=verification,
                 environments=settings.environments,
                 config_path=settings.config,
             )
@@ -75,7 +77,7 @@ def run(
 
 def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: str | None) -> int:
     from cli.plan_text import as_text
-    from cli.policy import operator_settings
+    from cli.policy import operator_settings, verification_of
     from controller.branch_preview import preview_branch
 
     shown = asyncio.run(
@@ -87,6 +89,7 @@ def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: s
             config_path=settings.config,
             cwd=settings.cwd,
             policy=operator_settings(settings, controller_file).policy,
+            verification=verification_of(settings, controller_file, repo=repo, branch=branch),
         )
     )
     settings.console.line("\n\n".join(as_text(one) for one in shown))

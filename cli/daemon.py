@@ -21,14 +21,14 @@ def run_for_ever(
     settings: Settings, repo: str, *, branch: str, grace_seconds: float, controller_file: str | None
 ) -> int:
     """Run until a signal. Raises UserError for a file or an address that cannot be used."""
+    from cli.policy import operator_settings, verification_of
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
     from controller.repositories import watched
     from controller.source import Source
-    from gitops.config.controller import load_controller_file
 
-    named = settings.home.controller_file if controller_file is None else settings.cwd / controller_file
-    file = load_controller_file(named, required=controller_file is not None)
+    file = operator_settings(settings, controller_file)
+    verification = verification_of(settings, controller_file, repo=repo, branch=branch)
     with open_context(settings.home, progress=_timed(settings), settings=file) as context:
         repository = watched(settings.home, repo, cwd=settings.cwd)
         source = Source(
@@ -37,6 +37,7 @@ def run_for_ever(
             branch=branch,
             environments=settings.environments,
             config_path=settings.config,
+            verification=verification,
         )
         daemon = Daemon(
             context=context,

@@ -8,7 +8,7 @@ Release that follows, or else make what runs agree with what is deployed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,7 @@ from events.catalog.environment import DeployDeferred, RenderFailed
 from events.kernel.clock import format_utc
 from events.kernel.errors import StagecraftError
 from gitops.config.policy import removal_of
+from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from controller.watching import Sighting
     from events.catalog import Event
     from events.recorder import Recorder
+    from gitops.source.trust import Verification
     from projections.converge.release import Verdict
 
 OutcomeStatus = Literal[
@@ -82,6 +84,7 @@ async def look(
     watched: Watched,
     *,
     branch: str,
+    verification: Verification,
     environments: Sequence[str] = (),
     config_path: str,
 ) -> list[Outcome]:
@@ -90,7 +93,7 @@ async def look(
     Raises what `watching` raises when the branch itself cannot be read or used; what goes wrong for one
     environment is its Outcome and stops no other.
     """
-    tip = await fetch_tip(context, watched, branch)
+    tip = await fetch_tip(context, watched, branch, verification=verification)
     with tip.repository:
         sighting = await see(context, tip, environments=environments, config_path=config_path)
         note_looks(context, sighting)
@@ -236,10 +239,21 @@ async def _decide(
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)
         return decide_git(
-            state, offered, release_id=release, now=context.clock.now(), most_removed=most_removed
+            _of_sighting(state, sighting),
+            offered,
+            release_id=release,
+            now=context.clock.now(),
+            most_removed=most_removed,
         )
 
     return append_decided(context, str(target), decide, recorder=recorder)
+
+
+def _of_sighting(state: EnvironmentState, sighting: Sighting) -> EnvironmentState:
+    """The state without the failure of a newer commit: a sighting that stands in for that one ends it not."""
+    if sighting.newest or state.git.failed_revision == sighting.revision:
+        return state
+    return replace(state, git=replace(state.git, failed_revision=None, failure=None))
 
 
 def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -> Outcome:
@@ -256,16 +270,16 @@ async def _candidate(
 
     A failure to look tags up again leaves the pins as they are until they are due again.
     A commit that failed because of what is in it is not rendered again; one that failed because of
-    something outside is, and only a different failure is recorded.
+    something outside is, and so is one that nobody vouched for then; only a different failure is recorded.
     """
-    state = context.environment(sighting.project, name)
+    state = _of_sighting(context.environment(sighting.project, name), sighting)
     shown = await asyncio.to_thread(shown_unchanged, state, sighting.tree)
     if shown is not None and not (
         state.destroyed is None and refresh_due(context, sighting.project, name, render=shown)
     ):
         return candidate_of(shown, revision=state.git.revision or sighting.revision)
     failed = state.git.failure if state.git.failed_revision == sighting.revision else None
-    if shown is None and failed is not None and failed.cause == "repository":
+    if shown is None and failed is not None and failed.cause == "repository" and failed.code not in RULES:
         return failed
     subject = Subject(
         tree=sighting.tree,

@@ -28,11 +28,16 @@ def watched(home: Home, url: str, *, cwd: Path) -> Watched:
 
     Raises UserError `repository-url-refused`.
     """
-    check_address(url)
-    local = cwd / url
-    address = str(local.resolve()) if _exists(local) else url
+    address = local_or_url(url, cwd=cwd)
     name = slug(address)
     return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"), url=address)
+
+
+def local_or_url(url: str, *, cwd: Path) -> str:
+    """`url`, or the absolute path of what is there. Raises UserError `repository-url-refused`."""
+    check_address(url)
+    local = cwd / url
+    return str(local.resolve()) if _exists(local) else url
 
 
 def _exists(path: Path) -> bool:

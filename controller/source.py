@@ -19,6 +19,7 @@ from controller.watching import Sighting, fetch_tip, fold_branch, see
 from events.kernel.errors import OutsideError, StagecraftError
 from events.log import VERSION_CONFLICT
 from events.streams import repository_stream
+from gitops.source.trust import Verification
 
 _TRIES = 3
 
@@ -41,6 +42,7 @@ class Source:
     branch: str
     environments: Sequence[str]  # as asked for; empty: all
     config_path: str
+    verification: Verification
     latest: Sighting | None = None
 
     async def look(self) -> SourceLook:
@@ -55,7 +57,7 @@ class Source:
 
     async def _look(self) -> SourceLook:
         try:
-            tip = await fetch_tip(self.context, self.watched, self.branch)
+            tip = await fetch_tip(self.context, self.watched, self.branch, verification=self.verification)
         except StagecraftError as error:
             if error.code == VERSION_CONFLICT:
                 raise
@@ -69,10 +71,11 @@ class Source:
                 if error.code == VERSION_CONFLICT:
                     raise
                 self.context.observed.note_look(*self.titles(), at=self.context.clock.now())
+                self.latest = None if self.latest is None else replace(self.latest, newest=False)
                 return SourceLook(status="unusable", error=error)
         note_looks(self.context, sighting)
         before, self.latest = self.latest, sighting
-        changed = before is None or before.revision != sighting.revision
+        changed = before is None or not before.newest or before.revision != sighting.revision
         return SourceLook(status="seen", changed=changed)
 
     def titles(self) -> list[str]:

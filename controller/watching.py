@@ -4,6 +4,12 @@ The tip is compared with the newest `RevisionObserved`; only a commit that was n
 recorded, with the environments whose inputs it changes. A commit whose `stagecraft.yml` cannot be used is
 rejected once; every environment that the branch led to before then shows that the newest commit failed, and
 what is deployed stays.
+
+Where the operator wants commits verified, that comes first: of a commit that nobody vouches for nothing is
+read, and no `RevisionObserved` speaks of it, so the next commit is compared with the one that was accepted
+last. Each look asks again, because a tag may have come or the operator's files may have changed. A commit
+that was seen while nothing was verified is verified by the first look that should, and rejected like any
+other; that it is deployed does not change.
 """
 
 from __future__ import annotations
@@ -13,13 +19,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.locks import locked
+from controller.rejecting import mark_failed, pseudonymous, vouched
 from controller.rendering import shown_unchanged
 from controller.targets import choose_environments
-from events.catalog import Failure, decode
-from events.catalog.environment import RenderFailed
+from events.catalog import decode
 from events.catalog.revision import HistoryRewritten, RevisionObserved, RevisionRejected
 from events.kernel.errors import UserError
-from events.streams import environment_stream, repository_stream
+from events.streams import repository_stream
 from gitops.config.load import list_environments
 
 if TYPE_CHECKING:
@@ -30,10 +36,11 @@ if TYPE_CHECKING:
     from controller.repositories import Watched
     from events.catalog import Event
     from events.envelope import Actor, StoredEvent
-    from events.recorder import Recorder
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
+    from gitops.source.mirror import TagRef
     from gitops.source.tree import Tree
+    from gitops.source.trust import Verification
 
 _FETCH_DEADLINE_SECONDS = 300.0
 _MAX_SUBJECT_CHARACTERS = 200
@@ -54,6 +61,7 @@ class Sighting:
     ref: str = ""  # fully qualified
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
+    newest: bool = True  # False: the branch shows a newer commit, which cannot be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,12 @@ class BranchState:
     revision: str | None = None
     announced: StoredEvent | None = None  # the RevisionObserved of `revision`
     environments: frozenset[str] = frozenset()  # `<project>/<name>`, all that it ever led to
+    verified: bool = False  # `revision`
+    rejected: tuple[str, str] | None = None  # what was refused since: a commit and the rule
+
+    def accepted(self, revision: str, verification: Verification) -> bool:
+        """Whether nothing more is to be asked about a commit."""
+        return not verification.wanted or (self.verified and self.revision == revision)
 
 
 def fold_branch(stored: Iterable[StoredEvent], ref: str) -> BranchState:
@@ -78,7 +92,11 @@ def fold_branch(stored: Iterable[StoredEvent], ref: str) -> BranchState:
                 revision=event.revision,
                 announced=one,
                 environments=state.environments | set(event.affected),
+                verified=event.signing_key is not None,
+                rejected=None,
             )
+        elif isinstance(event, RevisionRejected) and event.ref == ref:
+            state = replace(state, rejected=(event.revision, event.rule))
     return state
 
 
@@ -90,10 +108,14 @@ class Tip:
     ref: str  # fully qualified
     commit: Commit
     repository: Repository
+    verification: Verification
+    tags: tuple[TagRef, ...] = ()  # those that could vouch for it
 
 
-async def fetch_tip(context: Context, watched: Watched, branch: str) -> Tip:
+async def fetch_tip(context: Context, watched: Watched, branch: str, *, verification: Verification) -> Tip:
     """Where the branch points now; the commit is fetched unless the mirror has it.
+
+    So are the tags that point at it, when one of them has to vouch for it.
 
     Raises OutsideError when the repository cannot be reached and UserError when the branch is missing.
     """
@@ -112,8 +134,24 @@ async def fetch_tip(context: Context, watched: Watched, branch: str) -> Tip:
             context.progress(f"fetching {branch} at {head[:12]}")
             head = await watched.mirror.fetch(branch)
         repository = watched.mirror.repository()
-    commit = await asyncio.to_thread(repository.resolve, head)
-    return Tip(slug=watched.slug, ref=f"refs/heads/{branch}", commit=commit, repository=repository)
+    ref = f"refs/heads/{branch}"
+    tags: tuple[TagRef, ...] = ()
+    try:
+        commit = await asyncio.to_thread(repository.resolve, head)
+        before = fold_branch(context.log.read_stream(repository_stream(watched.slug)), ref)
+        if verification.mode == "tag" and not before.accepted(commit.revision, verification):
+            tags = await watched.mirror.annotated_tags(commit.revision)
+    except BaseException:
+        repository.close()
+        raise
+    return Tip(
+        slug=watched.slug,
+        ref=ref,
+        commit=commit,
+        repository=repository,
+        verification=verification,
+        tags=tags,
+    )
 
 
 async def see(
@@ -125,26 +163,31 @@ async def see(
 ) -> Sighting:
     """Say what the branch shows; appends only when it is a commit that was not seen there before.
 
-    Raises UserError when its `stagecraft.yml` is unusable or `environments` names one that is not in it.
+    Raises UserError when nobody vouches for it, when its `stagecraft.yml` is unusable, or when `environments`
+    names one that is not in it; what `verify` raises besides is no word about the commit and is not recorded.
     """
     commit, ref = seen.commit, seen.ref
-    tree = seen.repository.tree(commit.revision)
-    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
     stream = repository_stream(seen.slug)
     before = fold_branch(context.log.read_stream(stream), ref)
+    signer = await vouched(context, seen, before)
+    tree = seen.repository.tree(commit.revision)
+    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
     recorder = context.recorder(author)
-    announcement = _Announcement(tip=seen, before=before, author=author)
+    announcement = _Announcement(
+        tip=seen, before=before, author=author, signature=pseudonymous(context, signer)
+    )
+    news = before.revision != commit.revision or signer is not None
     try:
         project, names = await asyncio.to_thread(list_environments, tree, config_path)
     except UserError as error:
-        if before.revision != commit.revision:
+        if news:
             rejected = RevisionRejected(ref=ref, revision=commit.revision, rule=error.code, detail=str(error))
             events = (*announcement.events(before.environments), rejected)
             recorder.append(stream, *events, expected=before.version)
-            _mark_failed(before.environments, commit, error=error, recorder=recorder)
+            mark_failed(before.environments, commit, error=error, recorder=recorder)
         raise
     announced = before.announced
-    if announced is None or before.revision != commit.revision:
+    if announced is None or news:
         affected = await asyncio.to_thread(_affected, context, project, names, tree=tree)
         declared = [f"{project}/{name}" for name in names]
         events = announcement.events(affected, declared=declared)
@@ -177,6 +220,7 @@ class _Announcement:
     tip: Tip
     before: BranchState
     author: Actor
+    signature: tuple[str | None, str | None] = (None, None)  # pseudonym of the signer, and the key
 
     def events(self, affected: Iterable[str], *, declared: Iterable[str] = ()) -> tuple[Event, ...]:
         """That it was seen, and before that, if so, that the branch did not simply move on."""
@@ -190,6 +234,8 @@ class _Announcement:
             subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
             affected=tuple(sorted(affected)),
             declared=tuple(sorted(declared)),
+            signer=self.signature[0],
+            signing_key=self.signature[1],
         )
         previous = self.before.revision
         if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):
@@ -222,13 +268,3 @@ def _gone(context: Context, absent: Collection[str], *, slug: str, ref: str) -> 
 def _means(wish: str, title: str) -> bool:
     """Whether `prod` or `shop/prod` means the environment `title`."""
     return wish in {title, title.partition("/")[2]}
-
-
-def _mark_failed(
-    environments: Iterable[str], commit: Commit, *, error: UserError, recorder: Recorder
-) -> None:
-    """Tell every environment the branch led to that its newest commit cannot be used."""
-    for title in sorted(environments):
-        project, _, name = title.partition("/")
-        failed = RenderFailed(revision=commit.revision, failure=Failure.from_error(error))
-        recorder.append(environment_stream(project, name), failed)

@@ -9,11 +9,13 @@ from events.catalog.base import Event, recorded
 
 @recorded("repository")
 class RevisionObserved(Event):
-    """The watched branch points at a commit that was not seen there before."""
+    """The watched branch points at a commit that was not seen, or not verified, there before."""
 
     ref: str = Field(description="Fully qualified ref, as in `refs/heads/main`.")
     revision: str = Field(description="The commit, 40 or 64 hex digits.")
-    previous: str | None = Field(description="The commit seen before; null at the first look.")
+    previous: str | None = Field(
+        description="The commit accepted before, the same one if only its verification is new; null at first."
+    )
     tree: str = Field(description="Object id of the commit's root tree.")
     author: str = Field(description="Pseudonym of the commit's author.")
     subject: str = Field(description="First line of the commit message, at most 200 characters.")
@@ -21,6 +23,14 @@ class RevisionObserved(Event):
     declared: tuple[str, ...] = Field(
         default=(),
         description="All environments that the commit declares, sorted; empty if it cannot be used.",
+    )
+    signer: str | None = Field(
+        default=None,
+        description="Pseudonym of the allowed signer who vouches for it; null if a key alone says who.",
+    )
+    signing_key: str | None = Field(
+        default=None,
+        description="Fingerprint of the key that vouches for it; null while no commit is verified.",
     )
 
 

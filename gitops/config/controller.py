@@ -73,8 +73,8 @@ class ControllerFile(Section):
     listen: Annotated[ListenAddress | None, UNUSED] = Field(
         default=None, description="Where webhooks and pages are answered."
     )
-    repositories: Annotated[list[RepositorySection], UNUSED] = Field(
-        default=[], description="What is watched, unless `--repo` says so."
+    repositories: list[RepositorySection] = Field(
+        default=[], description="What is watched, unless `--repo` says so, and which commits are trusted."
     )
     network: Annotated[Emptied[OperatorNetworkSection | None], UNUSED] = Field(
         default=None, description="The hosts; it wins over what a project says."

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
-from gitops.config.section import Emptied, Section
+from gitops.config.section import UNUSED, Emptied, Section
 
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)]
 
@@ -18,9 +18,16 @@ Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)
 class VerifySection(Section):
     """`repositories[].verify`: which commits are trusted."""
 
-    mode: Literal["every", "head", "none", "tag"] = Field(default="none", description="What must be signed.")
-    signers: Text | None = Field(default=None, description="File of allowed signers, in the form of OpenSSH.")
-    keyring: Text | None = Field(default=None, description="File of public keys, for GPG.")
+    mode: Literal["every", "head", "none", "tag"] = Field(
+        default="none",
+        description="What an allowed signer has to sign: the tip, `every` commit, or a `tag` at the tip.",
+    )
+    signers: Text | None = Field(
+        default=None, description="File of allowed signers, in the form of OpenSSH; from beside this file."
+    )
+    keyring: Text | None = Field(
+        default=None, description="File of public keys, for GPG; from beside this file."
+    )
 
 
 class WebhookSection(Section):
@@ -34,16 +41,22 @@ class RepositorySection(Section):
 
     url: Text = Field(description="Address or path.")
     branch: Text = Field(default="main", description="The branch.")
-    environments: list[Name] = Field(default=[], description="What it deploys; all unless given.")
-    interval_seconds: Count | None = Field(default=None, description="Between two questions.")
-    watch: Literal["auto"] | bool = Field(
+    environments: Annotated[list[Name], UNUSED] = Field(
+        default=[], description="What it deploys; all unless given."
+    )
+    interval_seconds: Annotated[Count | None, UNUSED] = Field(
+        default=None, description="Between two questions."
+    )
+    watch: Annotated[Literal["auto"] | bool, UNUSED] = Field(
         default="auto", description="Watch the files of a local repository."
     )
-    hosts: list[Glob] = Field(default=["local"], description="Hosts that it may name.")
+    hosts: Annotated[list[Glob], UNUSED] = Field(default=["local"], description="Hosts that it may name.")
     verify: Emptied[VerifySection] = Field(default=VerifySection(), description="Which commits are trusted.")
-    allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
-    webhooks: dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection] = Field(
-        default={}, description="Who may say when to look."
+    allow_rewrite: Annotated[bool, UNUSED] = Field(
+        default=False, description="Take a history that was rewritten."
+    )
+    webhooks: Annotated[dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection], UNUSED] = (
+        Field(default={}, description="Who may say when to look.")
     )
 
 

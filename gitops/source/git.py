@@ -140,6 +140,17 @@ class Repository:
             return False
         return self._run(["merge-base", "--is-ancestor", older, newer])[0] == 0
 
+    def commits_since(self, revision: str, known: str | None, *, most: int) -> list[str]:
+        """Up to `most` of the commits that `revision` has and `known` has not, the newest first.
+
+        All that `revision` has when `known` is None or not here. Raises OutsideError `git-failed`.
+        """
+        without = [] if known is None or not self.has(known) else [f"^{known}"]
+        listed = self._checked(
+            ["rev-list", f"--max-count={most}", "--end-of-options", revision, *without, "--"]
+        )
+        return listed.decode().split()
+
     def dirty(self) -> bool:
         """Whether the work tree differs from HEAD, files that Git does not know included; False when bare."""
         if self.root is None:

@@ -10,6 +10,7 @@ the controller. GitPython's transports give none of the three.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 from events.kernel.errors import OutsideError, UserError, error_code
@@ -32,6 +33,17 @@ _NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repos
     "File name too long",
 )
 _HEADS = "refs/heads/"
+_TAGS = "refs/tags/"
+_PEELED = "^{}"  # how a server names what an annotated tag points at
+MOST_TAGS = 20  # of one commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagRef:
+    """An annotated tag at the source."""
+
+    name: str  # without `refs/tags/`
+    object_id: str  # of the tag itself
 
 
 class Mirror:
@@ -79,6 +91,34 @@ class Mirror:
         with self.repository() as repository:
             return repository.resolve(ref).revision
 
+    async def annotated_tags(self, revision: str) -> tuple[TagRef, ...]:
+        """The annotated tags that point at a commit now, at the source; by name, at most `MOST_TAGS`.
+
+        Their objects are brought here; no ref is kept, so a tag that is moved later moves nothing here.
+        Raises OutsideError `git-unreachable`.
+        """
+        listed = await self._refs("--tags")
+        named = (
+            TagRef(name=ref.removeprefix(_TAGS), object_id=listed[ref])
+            for ref in sorted(listed)
+            if listed.get(f"{ref}{_PEELED}") == revision
+        )
+        found = [one for one in named if _is_branch_name(one.name)][:MOST_TAGS]
+        with self.repository() as repository:
+            missing = [one for one in found if not repository.has(one.object_id)]
+        if missing:
+            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
+            refs = [f"{_TAGS}{one.name}" for one in missing]
+            async with self._lock:
+                fetched = await self._git(
+                    [f"--git-dir={self._folder}", *arguments, self._address.url, *refs],
+                    deadline_seconds=FETCH_SECONDS,
+                )
+            if fetched.code != 0:
+                raise self._unreachable(fetched)
+        with self.repository() as repository:
+            return tuple(one for one in found if repository.has(one.object_id))
+
     def repository(self) -> Repository:
         """The copy. Raises UserError `repository-missing` before the first fetch."""
         return Repository(self._folder)
@@ -93,10 +133,11 @@ class Mirror:
 
     async def _heads(self, ref: str | None = None) -> dict[str, str]:
         """`{ref: revision}` of all branches, or of those whose name ends in `ref`."""
-        patterns = [] if ref is None else [ref]
+        return await self._refs("--heads", *([] if ref is None else [ref]))
+
+    async def _refs(self, kind: str, *patterns: str) -> dict[str, str]:
         answer = await self._git(
-            ["ls-remote", "--quiet", "--heads", "--", self._address.url, *patterns],
-            deadline_seconds=LOOK_SECONDS,
+            ["ls-remote", "--quiet", kind, "--", self._address.url, *patterns], deadline_seconds=LOOK_SECONDS
         )
         if answer.code != 0:
             raise self._unreachable(answer)

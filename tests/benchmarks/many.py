@@ -15,6 +15,7 @@ from controller.look import look
 from controller.repositories import watched
 from events.blobs import FileBlobStore
 from events.sqlite import SqliteEventLog
+from gitops.source.trust import Verification
 from projections.converge.converger import Converger
 from tests.benchmarks.figures import Figure, median, seconds
 from tests.benchmarks.stage import Place, Stage
@@ -59,7 +60,14 @@ def _figure(stage: Stage, place: Place, environments: int, rounds: int) -> Figur
         def one_look() -> float:
             began = time.perf_counter()
             outcomes = asyncio.run(
-                look(context, repository, branch="main", environments=(), config_path="stagecraft.yml")
+                look(
+                    context,
+                    repository,
+                    branch="main",
+                    verification=Verification(),
+                    environments=(),
+                    config_path="stagecraft.yml",
+                )
             )
             took = time.perf_counter() - began
             assert len(outcomes) == environments

@@ -35,6 +35,7 @@ from events.kernel.clock import Clock
 from events.kernel.ids import SystemIds
 from events.reserve import Reserve
 from gitops.source.git import Repository as OpenRepository
+from gitops.source.trust import Verification
 from projections.converge.converger import Converger
 from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
@@ -89,7 +90,14 @@ class Stage:
 async def act_look(stage: Stage, context: Context) -> object:
     """One look at the branch, as `controller run --once` and the daemon do it."""
     repository = watched(stage.home, str(stage.repository.origin), cwd=stage.folder)
-    return await look(context, repository, branch="main", environments=(), config_path="stagecraft.yml")
+    return await look(
+        context,
+        repository,
+        branch="main",
+        verification=Verification(),
+        environments=(),
+        config_path="stagecraft.yml",
+    )
 
 
 async def act_keep(stage: Stage, context: Context) -> object:

@@ -23,9 +23,11 @@ present() {
         busybox-static) static_busybox ;;
         docker.io) have dockerd ;;
         git) have git ;;
+        gnupg) have gpg && have gpg-agent && have gpgconf ;;
         docker-registry) have docker-registry ;;
         iproute2) have ip ;;
         iptables) have iptables ;;
+        openssh-client) have ssh-keygen ;;
         openssh-server) have sshd ;;
         python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
         *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed' ;;

@@ -14,6 +14,7 @@ from typing import cast
 from controller.watching import Tip
 from gitops.source.git import Commit, Repository
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable
+from gitops.source.trust import Verification
 from tests.support.time import START
 
 
@@ -104,7 +105,13 @@ class Branch:
             message="change",
         )
         repository = cast("Repository", self)  # `see` reads trees and asks for ancestors, no more
-        return Tip(slug="repository", ref="refs/heads/main", commit=commit, repository=repository)
+        return Tip(
+            slug="repository",
+            ref="refs/heads/main",
+            commit=commit,
+            repository=repository,
+            verification=Verification(),
+        )
 
     def tree(self, revision: str) -> MemoryTree:
         """The files of a commit."""

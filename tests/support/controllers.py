@@ -25,6 +25,7 @@ from events.envelope import Actor
 from events.memory import MemoryEventLog
 from gitops.config.policy import PolicySection
 from gitops.source.git import Repository as OpenRepository
+from gitops.source.trust import Verification
 from projections.converge.converger import Converger
 from projections.converge.release import Verdict
 from projections.engine.simulated import SimulatedEngine
@@ -46,6 +47,7 @@ class SimulatedController:
     clock: FakeClock = field(default_factory=FakeClock)
     log: MemoryEventLog = field(default_factory=MemoryEventLog)
     said: list[str] = field(default_factory=list[str])
+    verification: Verification = field(default_factory=Verification)
     engine: SimulatedEngine = field(init=False)
     context: Context = field(init=False)
 
@@ -102,6 +104,7 @@ class SimulatedController:
                 self.context,
                 repository,
                 branch=branch,
+                verification=self.verification,
                 environments=environments,
                 config_path="stagecraft.yml",
             )

@@ -54,6 +54,7 @@ class _Scene:
             branch="main",
             environments=environments,
             config_path="stagecraft.yml",
+            verification=controller.verification,
         )
         return Daemon(
             context=controller.context,
