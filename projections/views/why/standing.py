@@ -41,10 +41,10 @@ def standing(record: Record) -> list[Told]:
     """The obstacles, in the order in which they began; a Release without a verdict is one too."""
     stands: dict[str, Told] = {}
     for one in record.environment:
-        for name in _ended_by(one):
-            stands.pop(name, None)
-        if (name := _begun_by(one)) is not None:
-            stands[name] = one
+        for ended in _ended_by(one):
+            stands.pop(ended, None)
+        if (begun := _begun_by(one)) is not None:
+            stands[begun] = one
     unfinished = [one for one in record.requests() if record.verdict(one.data["release"]) is None]
     found = [*stands.values(), *unfinished[-1:], *_unreachable(record)]
     return sorted(found, key=lambda told: told.position)

@@ -28,8 +28,8 @@ def test_it_comes_back_equal_after_it_was_deleted(tmp_path: Path) -> None:
 def test_a_commit_has_one_row_an_environment_however_often_it_is_named(tmp_path: Path) -> None:
     days = Chronicle(tmp_path)
     days.deploys("one", web="1")
-    days.hold("calm")
-    days.deploys_nothing_of("one", web="1")
+    days.observed("one")
+    days.person_deploys("one", web="1")
     with folded(days.log, tmp_path / "views.db", TRACES) as tables:
         query = "SELECT name FROM trace_revisions WHERE revision = ? ORDER BY name"
         found = [row["name"] for row in tables.execute(query, (commit("one"),))]
