@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.policy import AllowOption, ControllerOption
 from cli.settings import Settings, with_settings
+
+if TYPE_CHECKING:
+    from controller.decide.state import Release
+    from controller.offering import Offer
+    from controller.targets import Target
+
+_SHORT = 12  # digits of a commit
 
 
 @with_settings("env", "dry_run")
@@ -30,6 +37,8 @@ def rollback(
 ) -> int:
     """Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.
 
+    Without a target it lists the recent good Releases, with the command that takes each, and ends with 1.
+
     Git does not bring the bad version back: a merge passes again once it fixes what was bad. Going back
     twice goes further back. Databases are not migrated down.
 
@@ -45,6 +54,8 @@ def rollback(
     from controller.decide.rollback import RollbackTarget
     from controller.targets import find_environment
 
+    if not to_previous and to_release is None and to_version is None:
+        _offer(settings)
     wanted = RollbackTarget(to_previous=to_previous, to_release=to_release, to_version=to_version)
     named = settings.required_environment()
     operator, given = operator_settings(settings, controller), permissions_of(allow)
@@ -60,3 +71,38 @@ def rollback(
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         work = run(context, target, to=wanted, reason=reason, actor=person(context.actors), allow=given)
         return run_to_verdict(settings.console, context, target, work)
+
+
+def _offer(settings: Settings) -> None:
+    """List what could be gone back to, for a person who named an environment and no target."""
+    from controller.bootstrap import open_log
+    from controller.offering import offers
+    from controller.targets import find_environment
+
+    if settings.environment is None:
+        return
+    with open_log(settings.home) as log:
+        target = find_environment(log, settings.environment)
+        found = [] if log is None else offers(log, target)
+    if not found:
+        settings.console.line(f"{target} has no earlier good Release")
+        return
+    settings.console.line(f"{target} can go back to, newest first:")
+    settings.console.table(
+        ("RELEASE ID", "VERSION", "COMPLETED", "COMMIT", "COMMAND"),
+        [_offered(one, target) for one in found],
+    )
+
+
+def _offered(offer: Offer, target: Target) -> tuple[str, ...]:
+    release = offer.release
+    completed = "" if release.ended is None else f"{release.ended:%Y-%m-%d %H:%M:%S}"
+    commit = "" if release.revision is None else release.revision[:_SHORT]
+    what = f"{commit} {offer.subject}".strip() or release.kind
+    command = f"stagecraft rollback --env {target} --to-release {release.id}"
+    return release.id, _shortened(release), completed, what, command
+
+
+def _shortened(release: Release) -> str:
+    """The version; one that is the commit's id by its first digits."""
+    return release.version[:_SHORT] if release.version == release.revision else release.version

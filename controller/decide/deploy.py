@@ -115,13 +115,19 @@ def _kept_out(
 
 
 def decide_person(
-    state: EnvironmentState, candidate: Candidate, *, release_id: str, allowed: Collection[str] = ()
+    state: EnvironmentState,
+    candidate: Candidate,
+    *,
+    release_id: str,
+    allowed: Collection[str] = (),
+    at_head: bool = True,
 ) -> tuple[Event, ...]:
     """The events that follow from a person asking for `candidate`; `allowed` is what they give it.
 
     Every call makes a Release, also of what is deployed already. A Manifest other than the one Git shows is
-    held, so that the next look does not take it back. What it may not ask for leads to `DeployRefused`
-    alone. Raises UserError `environment-suspended` or `environment-held`.
+    held, so that the next look does not take it back; where Git was never considered, `at_head` says whether
+    it is the newest commit that the person has. What it may not ask for leads to `DeployRefused` alone.
+    Raises UserError `environment-suspended` or `environment-held`.
     """
     if state.suspended:
         raise UserError(
@@ -154,16 +160,33 @@ def decide_person(
             allowed=tuple(sorted(set(allowed))),
         )
     )
-    if state.git.digest not in (None, candidate.digest):
-        events.append(
-            EnvironmentHeld(
-                target=candidate.digest,
-                bad=(),
-                clears="manual",
-                reason=f"{candidate.version} was deployed by hand and is not what the branch shows",
-            )
-        )
+    events.extend(_held_by_hand(state, candidate, at_head=at_head))
     return tuple(events)
+
+
+def _held_by_hand(
+    state: EnvironmentState, candidate: Candidate, *, at_head: bool
+) -> tuple[EnvironmentHeld, ...]:
+    """The hold of what the branch does not show; none where a person holds it there already.
+
+    It also ends when the branch comes to show it: a commit that was deployed before a look saw it is not
+    held for ever.
+    """
+    shown = state.git.digest
+    if shown == candidate.digest or (shown is None and at_head):
+        return ()
+    if state.hold is not None and state.hold.clears == "manual" and state.hold.target == candidate.digest:
+        return ()
+    commit = "" if state.git.revision is None else f", which is {state.git.revision[:12]}"
+    return (
+        EnvironmentHeld(
+            target=candidate.digest,
+            bad=(),
+            clears="manual",
+            reason=f"{candidate.version} was deployed by hand and is not what the branch shows{commit}",
+            agrees=True,
+        ),
+    )
 
 
 def refused(candidate: Candidate) -> DeployRefused:

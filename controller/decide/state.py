@@ -82,6 +82,7 @@ class Hold:
     reason: str
     until: datetime | None
     failed_release: str | None = None  # the Release whose failure made the hold; None: a person did
+    agrees: bool = False  # it also ends when Git shows the target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +363,7 @@ def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> E
         reason=event.reason,
         until=event.until,
         failed_release=_just_failed(state, event),
+        agrees=event.agrees,
     )
     return replace(state, hold=hold)
 

@@ -179,6 +179,10 @@ class EnvironmentHeld(Event):
     )
     reason: str = Field(description="Why.")
     until: datetime | None = Field(default=None, description="When it ends by itself; null: it does not.")
+    agrees: bool = Field(
+        default=False,
+        description="Whether it also ends when the branch shows the target: it stands because that differs.",
+    )
 
 
 @recorded("environment")

@@ -140,6 +140,11 @@ class Repository:
             return False
         return self._run(["merge-base", "--is-ancestor", older, newer])[0] == 0
 
+    def is_head(self, revision: str) -> bool:
+        """Whether the commit is the one that is checked out; False for a branch without commits."""
+        status, output, _words = self._run(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+        return status == 0 and output.decode().strip() == revision
+
     def dirty(self) -> bool:
         """Whether the work tree differs from HEAD, files that Git does not know included; False when bare."""
         if self.root is None:

@@ -92,7 +92,8 @@ def _skipped(data: dict[str, Any]) -> Words:
         "already-deployed": "it renders to what is deployed already, so there is nothing to do",
         "superseded": "a newer decision came first",
     }
-    return "decision", data["reason"], texts.get(data["reason"], f"it is not deployed: {data['reason']}")
+    reason: str = data["reason"]
+    return "decision", reason, texts.get(reason, f"it is not deployed: {reason}")
 
 
 _DEFERRED = {
@@ -106,8 +107,9 @@ _DEFERRED = {
 
 
 def _deferred(data: dict[str, Any]) -> Words:
-    text = _DEFERRED.get(data["rule"], "it waits by the rule " + data["rule"] + ": {}")
-    return "decision", data["rule"], text.format(data["detail"] or "no detail was given")
+    rule: str = data["rule"]
+    text = _DEFERRED.get(rule, f"it waits by the rule {rule}: {{}}")
+    return "decision", rule, text.format(data["detail"] or "no detail was given")
 
 
 def _refused(data: dict[str, Any]) -> Words:
@@ -118,7 +120,8 @@ def _held(data: dict[str, Any], named: Named) -> Words:
     until = f", until {data['until']}" if data.get("until") else ""
     target = named(data["target"])
     if data["clears"] == "manual":
-        text = f"held at {target}{until}{quoted(data['reason'])}; `resume --hold` ends it"
+        ends = "`resume --hold` or a branch that shows it" if data.get("agrees") else "`resume --hold`"
+        text = f"held at {target}{until}{quoted(data['reason'])}; {ends} ends it"
         return "hold", "manual", text
     bad = some([named(one) for one in data["bad"]]) or "anything else"
     text = f"held at {target}{until}: Git does not bring {bad} back, and a fix ends the hold"
@@ -127,7 +130,7 @@ def _held(data: dict[str, Any], named: Named) -> Words:
 
 _CLEARED = {
     "fixed": "the hold ends: what it keeps out is not in {} any more",
-    "reverted": "the hold ends: {} is back at what is held, so there is nothing to deploy",
+    "reverted": "the hold ends: {} shows what is held, so there is nothing to deploy",
     "resumed": "a person ends the hold",
     "expired": "the hold ends: its time is over",
     "retried": "the hold ends: what failed for a cause outside is tried again",
@@ -135,8 +138,9 @@ _CLEARED = {
 
 
 def _cleared(data: dict[str, Any]) -> Words:
-    text = _CLEARED.get(data["reason"], f"the hold ends: {data['reason']}")
-    return "hold", data["reason"], text.format(short(data["revision"])) + quoted(data.get("detail", ""))
+    reason: str = data["reason"]
+    text = _CLEARED.get(reason, f"the hold ends: {reason}")
+    return "hold", reason, text.format(short(data["revision"])) + quoted(data.get("detail", ""))
 
 
 def _suspended(data: dict[str, Any]) -> Words:
@@ -165,7 +169,8 @@ def _removal_deferred(data: dict[str, Any]) -> Words:
 
 def _destroy_requested(data: dict[str, Any]) -> Words:
     texts = {"person": "a person takes the environment away", "orphaned": "gone from Git for long enough"}
-    return "decision", data["cause"], texts.get(data["cause"], data["cause"]) + quoted(data["reason"])
+    cause: str = data["cause"]
+    return "decision", cause, texts.get(cause, cause) + quoted(data["reason"])
 
 
 WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {

@@ -48,7 +48,8 @@ def _replaced(data: dict[str, Any]) -> Words:
     came, went = ids(data["new_ids"]), ids(data["old_ids"])
     what = f"{came} came for {went}" if came and went else f"{came} came" if came else f"{went} went"
     text = f"{data['host']}/{data['service']}: {what or 'nothing changed'}"
-    return "operation", None, f"{text}; {_REASONS.get(data['reason'], data['reason'])}"
+    reason: str = data["reason"]
+    return "operation", None, f"{text}; {_REASONS.get(reason, reason)}"
 
 
 def _adopted(data: dict[str, Any]) -> Words:
