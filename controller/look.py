@@ -8,7 +8,7 @@ Release that follows, or else make what runs agree with what is deployed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -235,6 +235,7 @@ async def _decide(
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)
+        offered = replace(offered, takes_back=sighting.takes_back)
         return decide_git(
             state, offered, release_id=release, now=context.clock.now(), most_removed=most_removed
         )

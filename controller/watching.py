@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from controller.locks import locked
 from controller.rendering import shown_unchanged
+from controller.reverting import recorded_with, taken_back
 from controller.targets import choose_environments
 from events.catalog import Failure, decode
 from events.catalog.environment import RenderFailed
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from controller.repositories import Watched
     from events.catalog import Event
     from events.envelope import Actor, StoredEvent
+    from events.log import EventLog
     from events.recorder import Recorder
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
@@ -54,6 +56,7 @@ class Sighting:
     ref: str = ""  # fully qualified
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
+    takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, by its messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +136,7 @@ async def see(
     stream = repository_stream(seen.slug)
     before = fold_branch(context.log.read_stream(stream), ref)
     recorder = context.recorder(author)
-    announcement = _Announcement(tip=seen, before=before, author=author)
+    announcement = _Announcement(tip=seen, before=before, author=author, log=context.log)
     try:
         project, names = await asyncio.to_thread(list_environments, tree, config_path)
     except UserError as error:
@@ -167,6 +170,7 @@ async def see(
         author=author,
         correlation=announced.correlation,
         causation=announced.id,
+        takes_back=recorded_with(announced),
     )
 
 
@@ -177,6 +181,7 @@ class _Announcement:
     tip: Tip
     before: BranchState
     author: Actor
+    log: EventLog
 
     def events(self, affected: Iterable[str], *, declared: Iterable[str] = ()) -> tuple[Event, ...]:
         """That it was seen, and before that, if so, that the branch did not simply move on."""
@@ -190,6 +195,12 @@ class _Announcement:
             subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
             affected=tuple(sorted(affected)),
             declared=tuple(sorted(declared)),
+            takes_back=taken_back(
+                self.tip.repository,
+                commit.revision,
+                ref=ref,
+                stored=self.log.read_stream(repository_stream(self.tip.slug)),
+            ),
         )
         previous = self.before.revision
         if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):

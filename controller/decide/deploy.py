@@ -50,6 +50,7 @@ class Candidate:
     revision: str
     version: str
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed, a line each
+    takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, as messages say
 
 
 def decide_git(
@@ -249,10 +250,14 @@ def _superseded(state: EnvironmentState, *, by: str) -> tuple[Event, ...]:
 def _request(
     state: EnvironmentState, candidate: Candidate, *, release_id: str
 ) -> DeployRequested | RevertDetected:
-    """A new commit that leads back to a Manifest that completed here before is a revert."""
+    """A new commit that leads back to a Manifest that completed here before is a revert.
+
+    So is one whose message says that it takes back a Release's commit, whatever else it holds.
+    """
     ran_before = next((one for one in state.completed() if one.digest == candidate.digest), None)
     attempts = state.failed_attempts(candidate.digest)
-    if ran_before is not None and candidate.revision != state.git.revision and not attempts:
+    fresh = candidate.revision != state.git.revision and not attempts
+    if ran_before is not None and fresh:
         return RevertDetected(
             release=release_id,
             digest=candidate.digest,
@@ -260,6 +265,16 @@ def _request(
             revision=candidate.revision,
             previous=state.deployed,
             reverts=state.deployed,
+        )
+    if fresh and (reverted := _taken_back(state, candidate)) is not None:
+        return RevertDetected(
+            release=release_id,
+            digest=candidate.digest,
+            version=candidate.version,
+            revision=candidate.revision,
+            previous=state.deployed,
+            reverts=reverted,
+            by="message",
         )
     return DeployRequested(
         release=release_id,
@@ -270,6 +285,16 @@ def _request(
         trigger="git",
         retry_of=attempts[-1].id if attempts else None,
     )
+
+
+def _taken_back(state: EnvironmentState, candidate: Candidate) -> str | None:
+    """The newest Release that touched hosts for a commit that the candidate takes back."""
+    ran = [
+        one.id
+        for one in state.releases.values()
+        if one.revision in candidate.takes_back and one.status in ("completed", "failed", "rolled_back")
+    ]
+    return ran[-1] if ran else None
 
 
 def _held_retry_due(state: EnvironmentState, hold: Hold, candidate: Candidate, *, now: datetime) -> bool:

@@ -22,6 +22,10 @@ class RevisionObserved(Event):
         default=(),
         description="All environments that the commit declares, sorted; empty if it cannot be used.",
     )
+    takes_back: tuple[str, ...] = Field(
+        default=(),
+        description="Commits shown before that messages since then say are reverted, sorted.",
+    )
 
 
 @recorded("repository")

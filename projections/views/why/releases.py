@@ -64,7 +64,11 @@ def because(record: Record, request: Told) -> str:
         case "RollbackRequested":
             return f"a person rolled back to {data['target']}{reason}"
         case "RevertDetected":
-            return f"Git went back: {revision}{subject} is a tree that ran here before"
+            by_message = f"says that it takes back what {data['reverts']} brought"
+            by_tree = "is a tree that ran here before"
+            return (
+                f"Git went back: {revision}{subject} {by_message if data.get('by') == 'message' else by_tree}"
+            )
         case "AdoptionRequested":
             return "a person took over what ran already"
         case _ if data.get("trigger") == "person":

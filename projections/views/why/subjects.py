@@ -182,10 +182,19 @@ def _concerned(
         return [environment]
     if places or seen is None:
         return sorted(places)
-    (event,) = log.read(after=seen - 1, limit=1)
-    data = json.loads(event.data)
-    titles: Collection[str] = data["affected"] or data.get("declared", ())
+    titles = _declared(log, seen)
     return [(project, name) for project, _, name in (one.partition("/") for one in sorted(titles))]
+
+
+def _declared(log: EventLog, position: int) -> Collection[str]:
+    """The environments that a sighting changes, else that it declares; of a rejected one, the last before."""
+    (event,) = log.read(after=position - 1, limit=1)
+    for one in reversed(log.read(stream=event.stream, type_name="RevisionObserved")):
+        if one.position <= position:
+            data = json.loads(one.data)
+            found: Collection[str] = data["affected"] or data.get("declared", ())
+            return found
+    return ()
 
 
 def _shown(tables: sqlite3.Connection, prefix: str, shown: Sequence[Shown]) -> list[Found]:

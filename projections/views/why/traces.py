@@ -137,6 +137,7 @@ def _add_containers(
 
 _HANDLERS: dict[str, _Handler] = {
     "RevisionObserved": _observed,
+    "RevisionRejected": _observed,
     "ManifestRendered": _rendered,
     "RenderFailed": _named,
     "ImageAwaited": _named,

@@ -71,6 +71,9 @@ def _deploy(data: dict[str, Any]) -> Words:
 
 
 def _revert(data: dict[str, Any]) -> Words:
+    if data.get("by") == "message":
+        text = f"{data['release']}: the commit says that it takes back what {data['reverts']} brought"
+        return "decision", "says-it-reverts", text
     reverts = f", which takes back {data['reverts']}" if data["reverts"] else ""
     text = f"{data['release']}: Git went back to a tree that ran here before{reverts}; nothing is rendered"
     return "decision", "known-tree", text

@@ -8,12 +8,14 @@ import pytest
 
 from controller.decide.deploy import decide_person
 from controller.decide.hold import decide_hold, decide_resume
+from events.catalog import decode
 from events.catalog.environment import (
     DeployRefused,
     EnvironmentResumed,
     EnvironmentSuspended,
     HoldCleared,
     RenderFailed,
+    RevertDetected,
 )
 from events.kernel.errors import UserError
 from tests.support.environments import Story, failure
@@ -374,3 +376,35 @@ def test_what_a_person_allowed_stays_allowed_for_that_manifest_alone(story: Stor
     story.append(*decided)
     assert story.state.allowed_for(first.digest) == {"privileged", "host-pid"}
     assert story.state.allowed_for(second.digest) == frozenset()
+
+
+def test_a_commit_that_says_what_it_reverts_is_a_revert_of_that_release(story: Story) -> None:
+    story.deploys("c1", web="1")
+    second = story.deploys("c2", web="2")
+    story.look_at(replace(story.rendered("c3", web="3"), takes_back=("c2",)))
+    active = story.state.active
+    assert active is not None
+    assert (active.kind, active.version) == ("revert", "c3")
+    event = decode(story.stored[-1])
+    assert isinstance(event, RevertDetected)
+    assert (event.reverts, event.by) == (second, "message")
+
+
+def test_what_a_tree_says_comes_before_what_a_message_says(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    third = story.deploys("c3", web="3")
+    story.look_at(replace(story.rendered("c4", web="1"), takes_back=("c2",)))
+    event = decode(story.stored[-1])
+    assert isinstance(event, RevertDetected)
+    assert (event.reverts, event.by) == (third, "tree")
+
+
+def test_the_retry_of_a_revert_is_a_retry(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    candidate = replace(story.rendered("c3", web="3"), takes_back=("c2",))
+    story.look_at(candidate)
+    story.rolls_back("outside")
+    story.later(minutes=1)
+    assert story.look_at(candidate) == ("HoldCleared", "DeployRequested")
