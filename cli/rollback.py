@@ -10,11 +10,13 @@ from cli.policy import AllowOption, ControllerOption
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
+    from controller.context import Context
     from controller.decide.state import Release
     from controller.offering import Offer
     from controller.targets import Target
 
 _SHORT = 12  # digits of a commit
+_BY_SIGNAL = 128  # and more: Ctrl-C or SIGTERM ended it
 
 
 @with_settings("env", "dry_run")
@@ -32,6 +34,10 @@ def rollback(
         typer.Option("--to-version", "--to", metavar="VERSION", help="The newest of this version."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
+    push: Annotated[
+        bool,
+        typer.Option("--push", help="Push a branch that reverts it in Git too, for a merge request."),
+    ] = False,
     allow: AllowOption = None,
     controller: ControllerOption = None,
 ) -> int:
@@ -42,8 +48,13 @@ def rollback(
     Git does not bring the bad version back: a merge passes again once it fixes what was bad. Going back
     twice goes further back. Databases are not migrated down.
 
-    Exit codes: 0 it runs; 1 no such target, or its services do not come up; 2 the engine is at fault, or
-    another process took the environment over; 130 after Ctrl-C, 143 after SIGTERM, as in `deploy`.
+    With --push, called in a clone of the repository, a branch `stagecraft/revert-RELEASE` with the revert
+    goes to the Git host with your own Git: never forced, never the watched branch. The rollback stands
+    whatever becomes of it.
+
+    Exit codes: 0 it runs; 1 no such target, its services do not come up, or no revert can be made of it; 2
+    the engine or the Git host is at fault, or another process took the environment over; 130 after Ctrl-C,
+    143 after SIGTERM, as in `deploy`.
     """
     from cli.actors import person
     from cli.interrupts import run_to_verdict
@@ -70,7 +81,39 @@ def rollback(
             return 0
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         work = run(context, target, to=wanted, reason=reason, actor=person(context.actors), allow=given)
-        return run_to_verdict(settings.console, context, target, work)
+        code = run_to_verdict(settings.console, context, target, work)
+        return _push(settings, context, target, reason=reason, code=code) if push else code
+
+
+def _push(settings: Settings, context: Context, target: Target, *, reason: str, code: int) -> int:
+    """Push the revert of a rollback that was decided; its error never hides that of the rollback."""
+    import asyncio
+
+    from controller.revert_branch import plan_revert
+    from events.kernel.errors import StagecraftError, UserError
+    from gitops.source.git import Repository
+    from gitops.source.revert_branch import REVERT_NOT_POSSIBLE, push_revert
+
+    if code >= _BY_SIGNAL:
+        return code
+    try:
+        plan = plan_revert(context.log, target, reason=reason)
+        repository = Repository.enclosing(settings.cwd)
+        if repository is None or repository.root is None:
+            raise UserError(
+                REVERT_NOT_POSSIBLE,
+                f"{settings.cwd} is in no clone of the repository, so there is nothing to push from",
+                next=f"git revert {plan.bad[:12]} in your clone",
+            )
+        settings.console.progress(f"{target}: pushing {plan.name}")
+        made = asyncio.run(push_revert(repository.root, plan))
+    except StagecraftError as error:
+        settings.console.error(error)
+        settings.console.progress(f"{target}: the rollback stands; no revert was pushed")
+        return code or error.exit_code
+    settings.console.line(f"pushed {made.name} to {made.remote} at {made.revision[:_SHORT]}")
+    settings.console.line("\n".join([*made.links, made.command]))
+    return code
 
 
 def _offer(settings: Settings) -> None:
