@@ -34,6 +34,9 @@ def deploy(
     Images that CI has not pushed yet are waited for. A tag means what it meant when this environment used it
     first, unless --refresh-images or the project's `images.refresh` has it looked up again.
 
+    A commit that the branch does not show is held, so that the next look does not take it back: until
+    `resume`, or until the branch shows it.
+
     When another process works on the environment, the Release is asked for at once and followed until it
     is up, whoever does the work. Whatever fails, the version before is left running or brought back.
 
@@ -72,5 +75,12 @@ def deploy(
             version=version,
         )
         target = Target(project=project, name=name)
-        work = run(context, subject, actor=person(context.actors), allow=given, refresh_images=refresh_images)
+        work = run(
+            context,
+            subject,
+            actor=person(context.actors),
+            allow=given,
+            refresh_images=refresh_images,
+            at_head=found.at_head,
+        )
         return run_to_verdict(settings.console, context, target, work)

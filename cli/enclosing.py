@@ -26,6 +26,7 @@ class Enclosing:
     commit: Commit
     config_path: str  # relative to the repository's root
     dirty: bool  # the work tree differs from its HEAD
+    at_head: bool  # the commit is the one that is checked out
 
 
 def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclosing:
@@ -54,6 +55,7 @@ def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclos
         commit=commit,
         config_path=config.relative_to(root).as_posix(),
         dirty=repository.dirty(),
+        at_head=rev == "HEAD" or repository.is_head(commit.revision),
     )
 
 

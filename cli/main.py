@@ -84,6 +84,12 @@ CONTENTS = (
         "Show whether an environment runs what it should: desired, deployed, running, hold.",
     ),
     Entry(
+        "why",
+        "cli.why",
+        "why",
+        "Say why a service, a container, a Release or a commit is as it is, from the log alone.",
+    ),
+    Entry(
         "logs",
         "cli.logs",
         "logs",

@@ -42,6 +42,25 @@ def open_log(home: Home) -> Generator[EventLog | None]:
 
 
 @contextmanager
+def open_names(home: Home) -> Generator[Callable[[str], str | None]]:
+    """Who is behind an actor's id, for reading: None for one that is unknown or erased; nothing is made."""
+    if not home.actors_db.is_file():
+        yield _nobody
+        return
+    from events.actors import SqliteActorDirectory
+
+    actors = SqliteActorDirectory(home.actors_db)
+    try:
+        yield actors.name_of
+    finally:
+        actors.close()
+
+
+def _nobody(_actor_id: str) -> None:
+    """The name behind any id where no names are kept."""
+
+
+@contextmanager
 def open_catalogue(home: Home, *, settings: ControllerFile | None = None) -> Generator[EngineCatalogue]:
     """The image catalogue of this machine's engine, without a log: it changes nothing."""
     from controller.catalogue import EngineCatalogue

@@ -7,6 +7,7 @@ Release follows, does the work in the foreground with the code the controller us
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,12 @@ from controller.removing import finish_destroy
 from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
+from events.catalog.environment import EnvironmentHeld
 from events.kernel.errors import OutsideError
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from controller.context import Context
@@ -37,12 +39,22 @@ if TYPE_CHECKING:
     from controller.decide.rollback import RollbackTarget
     from controller.decide.state import EnvironmentState, Release
     from controller.rendering import RefreshCause, Subject
+    from controller.tenures import Draw
     from events.catalog import Event
     from events.catalog.environment import ImageAwaited
     from events.envelope import Actor
     from events.log import EventLog
     from events.recorder import Recorder
     from projections.converge.release import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How a person wants a commit deployed."""
+
+    allow: tuple[str, ...] = ()  # permissions that they give to what it renders to
+    refresh_images: bool = False
+    at_head: bool = True  # it is the newest commit that they have
 
 
 async def deploy(
@@ -52,8 +64,11 @@ async def deploy(
     actor: Actor,
     allow: Collection[str] = (),
     refresh_images: bool = False,
+    at_head: bool = True,
 ) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
+
+    One that the branch does not show is held; `at_head` tells whether it is the newest one the person has.
 
     Images that CI has not pushed yet are waited for, without the lock. When another process works on the
     environment, the Release is asked for at once and followed: whoever gets the lock next, this process
@@ -64,11 +79,12 @@ async def deploy(
     `image-await-expired`; nothing is changed then.
     """
     title = f"{subject.project}/{subject.environment}"
+    asked = Asked(allow=tuple(allow), refresh_images=refresh_images, at_head=at_head)
     wait: ImageAwaited | None = None
     since = context.clock.now()
     while True:
         try:
-            return await _deploy(context, subject, actor=actor, allow=allow, refresh_images=refresh_images)
+            return await _deploy(context, subject, asked, actor=actor)
         except ImagesMissingError as error:
             now = context.clock.now()
             if wait is None:
@@ -84,9 +100,7 @@ def _told(event: Event, _state: EnvironmentState) -> tuple[Event, ...]:
     return (event,)
 
 
-async def _deploy(
-    context: Context, subject: Subject, *, actor: Actor, allow: Collection[str], refresh_images: bool
-) -> Verdict:
+async def _deploy(context: Context, subject: Subject, asked: Asked, *, actor: Actor) -> Verdict:
     """One try; raises ImagesMissingError while CI has not pushed what the commit names."""
     title = f"{subject.project}/{subject.environment}"
     async with AsyncExitStack() as stack:
@@ -102,29 +116,18 @@ async def _deploy(
             await finish_active(held, subject.project, subject.environment)
             expire(held, title)
             recorder = held.recorder(actor)
-            release = await request(
-                held, subject, recorder=recorder, allow=allow, refresh_images=refresh_images
-            )
+            release = await request(held, subject, asked, recorder=recorder)
             return await finish(
                 held, subject.project, subject.environment, release=release, recorder=recorder
             )
-    release = await request(
-        context, subject, recorder=context.recorder(actor), allow=allow, refresh_images=refresh_images
-    )
+    release = await request(context, subject, asked, recorder=context.recorder(actor))
     return await follow(context, Target(project=subject.project, name=subject.environment), release)
 
 
-async def request(
-    context: Context,
-    subject: Subject,
-    *,
-    recorder: Recorder,
-    allow: Collection[str] = (),
-    refresh_images: bool = False,
-) -> str:
+async def request(context: Context, subject: Subject, asked: Asked, *, recorder: Recorder) -> str:
     """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
     before = context.environment(subject.project, subject.environment)
-    refresh: RefreshCause | None = "person" if refresh_images else None
+    refresh: RefreshCause | None = "person" if asked.refresh_images else None
     candidate = await candidate_for(
         context, subject, state=before, recorder=recorder, refresh=refresh, by_person=True
     )
@@ -132,10 +135,15 @@ async def request(
     release = context.release_id(subject.project, subject.environment)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        offered = judged(context, candidate, target=target, state=state, given=allow)
-        return decide_person(state, offered, release_id=release, allowed=allow)
+        offered = judged(context, candidate, target=target, state=state, given=asked.allow)
+        return decide_person(state, offered, release_id=release, allowed=asked.allow, at_head=asked.at_head)
 
-    raise_refusal(target, append_decided(context, str(target), decide, recorder=recorder))
+    decided = append_decided(context, str(target), decide, recorder=recorder)
+    raise_refusal(target, decided)
+    for event in decided:
+        if isinstance(event, EnvironmentHeld):
+            ends = f"`stagecraft resume --env {target} --hold` ends it, or a branch that shows it"
+            context.progress(f"{target}: held there: {event.reason}; {ends}")
     return release
 
 
@@ -184,8 +192,7 @@ async def hold(
 ) -> None:
     """Pin the environment to what is deployed until `resume` or `until`."""
     decide = partial(decide_hold, reason=reason, until=until, release=release)
-    async with tenure(context, str(target), purpose="hold", draw="vital") as held:
-        append_decided(held, str(target), decide, recorder=held.recorder(actor))
+    await _decided(context, target, decide, actor=actor, purpose="hold", draw="vital")
 
 
 async def suspend(
@@ -193,8 +200,7 @@ async def suspend(
 ) -> None:
     """Deploy nothing that Git shows and heal nothing until `resume` or `until`."""
     decide = partial(decide_suspend, reason=reason, until=until)
-    async with tenure(context, str(target), purpose="suspend", draw="vital") as held:
-        append_decided(held, str(target), decide, recorder=held.recorder(actor))
+    await _decided(context, target, decide, actor=actor, purpose="suspend", draw="vital")
 
 
 async def resume(
@@ -202,7 +208,20 @@ async def resume(
 ) -> None:
     """End the hold, the suspend or the rest of healing; the next look deploys what Git shows."""
     decide = partial(decide_resume, reason=reason, ends=ends)
-    async with tenure(context, str(target), purpose="resume", draw="now") as held:
+    await _decided(context, target, decide, actor=actor, purpose="resume", draw="now")
+
+
+async def _decided(
+    context: Context,
+    target: Target,
+    decide: Callable[[EnvironmentState], tuple[Event, ...]],
+    *,
+    actor: Actor,
+    purpose: str,
+    draw: Draw,
+) -> None:
+    """Append what `decide` answers under the environment's lock, in the name of `actor`."""
+    async with tenure(context, str(target), purpose=purpose, draw=draw) as held:
         append_decided(held, str(target), decide, recorder=held.recorder(actor))
 
 

@@ -238,6 +238,7 @@ async def _decide(
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)
+        offered = replace(offered, takes_back=sighting.takes_back)
         return decide_git(
             _of_sighting(state, sighting),
             offered,

@@ -46,6 +46,7 @@ async def finish(
     work = ReleaseWork(
         release=wanted.id,
         kind=wanted.kind,
+        brings_new=wanted.brings_new,
         manifest=context.manifest(wanted.digest),
         previous=None if deployed is None else context.manifest(deployed),
         stream=environment_stream(project, name),

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from controller.locks import locked
 from controller.rejecting import mark_failed, pseudonymous, vouched
 from controller.rendering import shown_unchanged
+from controller.reverting import recorded_with, taken_back
 from controller.targets import choose_environments
 from events.catalog import decode
 from events.catalog.revision import HistoryRewritten, RevisionObserved, RevisionRejected
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from controller.repositories import Watched
     from events.catalog import Event
     from events.envelope import Actor, StoredEvent
+    from events.log import EventLog
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef
@@ -62,6 +64,7 @@ class Sighting:
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
     newest: bool = True  # False: the branch shows a newer commit, which cannot be used
+    takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, by its messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +177,11 @@ async def see(
     author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
     recorder = context.recorder(author)
     announcement = _Announcement(
-        tip=seen, before=before, author=author, signature=pseudonymous(context, signer)
+        tip=seen,
+        before=before,
+        author=author,
+        signature=pseudonymous(context, signer),
+        log=context.log,
     )
     news = before.revision != commit.revision or signer is not None
     try:
@@ -210,6 +217,7 @@ async def see(
         author=author,
         correlation=announced.correlation,
         causation=announced.id,
+        takes_back=recorded_with(announced),
     )
 
 
@@ -220,6 +228,7 @@ class _Announcement:
     tip: Tip
     before: BranchState
     author: Actor
+    log: EventLog
     signature: tuple[str | None, str | None] = (None, None)  # pseudonym of the signer, and the key
 
     def events(self, affected: Iterable[str], *, declared: Iterable[str] = ()) -> tuple[Event, ...]:
@@ -236,6 +245,12 @@ class _Announcement:
             declared=tuple(sorted(declared)),
             signer=self.signature[0],
             signing_key=self.signature[1],
+            takes_back=taken_back(
+                self.tip.repository,
+                commit.revision,
+                ref=ref,
+                stored=self.log.read_stream(repository_stream(self.tip.slug)),
+            ),
         )
         previous = self.before.revision
         if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):

@@ -146,4 +146,4 @@ def _held(state: EnvironmentState, candidate: Candidate) -> tuple[Event, ...]:
     if state.git.digest in (None, candidate.digest):
         return ()
     reason = f"{candidate.version} was adopted by hand and is not what the branch shows"
-    return (EnvironmentHeld(target=candidate.digest, bad=(), clears="manual", reason=reason),)
+    return (EnvironmentHeld(target=candidate.digest, bad=(), clears="manual", reason=reason, agrees=True),)

@@ -50,6 +50,7 @@ class Candidate:
     revision: str
     version: str
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed, a line each
+    takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, as messages say
 
 
 def decide_git(
@@ -115,13 +116,19 @@ def _kept_out(
 
 
 def decide_person(
-    state: EnvironmentState, candidate: Candidate, *, release_id: str, allowed: Collection[str] = ()
+    state: EnvironmentState,
+    candidate: Candidate,
+    *,
+    release_id: str,
+    allowed: Collection[str] = (),
+    at_head: bool = True,
 ) -> tuple[Event, ...]:
     """The events that follow from a person asking for `candidate`; `allowed` is what they give it.
 
     Every call makes a Release, also of what is deployed already. A Manifest other than the one Git shows is
-    held, so that the next look does not take it back. What it may not ask for leads to `DeployRefused`
-    alone. Raises UserError `environment-suspended` or `environment-held`.
+    held, so that the next look does not take it back; where Git was never considered, `at_head` says whether
+    it is the newest commit that the person has. What it may not ask for leads to `DeployRefused` alone.
+    Raises UserError `environment-suspended` or `environment-held`.
     """
     if state.suspended:
         raise UserError(
@@ -154,16 +161,33 @@ def decide_person(
             allowed=tuple(sorted(set(allowed))),
         )
     )
-    if state.git.digest not in (None, candidate.digest):
-        events.append(
-            EnvironmentHeld(
-                target=candidate.digest,
-                bad=(),
-                clears="manual",
-                reason=f"{candidate.version} was deployed by hand and is not what the branch shows",
-            )
-        )
+    events.extend(_held_by_hand(state, candidate, at_head=at_head))
     return tuple(events)
+
+
+def _held_by_hand(
+    state: EnvironmentState, candidate: Candidate, *, at_head: bool
+) -> tuple[EnvironmentHeld, ...]:
+    """The hold of what the branch does not show; none where a person holds it there already.
+
+    It also ends when the branch comes to show it: a commit that was deployed before a look saw it is not
+    held for ever.
+    """
+    shown = state.git.digest
+    if shown == candidate.digest or (shown is None and at_head):
+        return ()
+    if state.hold is not None and state.hold.clears == "manual" and state.hold.target == candidate.digest:
+        return ()
+    commit = "" if state.git.revision is None else f", which is {state.git.revision[:12]}"
+    return (
+        EnvironmentHeld(
+            target=candidate.digest,
+            bad=(),
+            clears="manual",
+            reason=f"{candidate.version} was deployed by hand and is not what the branch shows{commit}",
+            agrees=True,
+        ),
+    )
 
 
 def refused(candidate: Candidate) -> DeployRefused:
@@ -226,10 +250,14 @@ def _superseded(state: EnvironmentState, *, by: str) -> tuple[Event, ...]:
 def _request(
     state: EnvironmentState, candidate: Candidate, *, release_id: str
 ) -> DeployRequested | RevertDetected:
-    """A new commit that leads back to a Manifest that completed here before is a revert."""
+    """A new commit that leads back to a Manifest that completed here before is a revert.
+
+    So is one whose message says that it takes back a Release's commit, whatever else it holds.
+    """
     ran_before = next((one for one in state.completed() if one.digest == candidate.digest), None)
     attempts = state.failed_attempts(candidate.digest)
-    if ran_before is not None and is_revert(state, candidate.digest, revision=candidate.revision):
+    fresh = _is_fresh(state, candidate.digest, revision=candidate.revision)
+    if ran_before is not None and fresh:
         return RevertDetected(
             release=release_id,
             digest=candidate.digest,
@@ -237,6 +265,16 @@ def _request(
             revision=candidate.revision,
             previous=state.deployed,
             reverts=state.deployed,
+        )
+    if fresh and (reverted := _taken_back(state, candidate)) is not None:
+        return RevertDetected(
+            release=release_id,
+            digest=candidate.digest,
+            version=candidate.version,
+            revision=candidate.revision,
+            previous=state.deployed,
+            reverts=reverted,
+            by="message",
         )
     return DeployRequested(
         release=release_id,
@@ -252,7 +290,22 @@ def _request(
 def is_revert(state: EnvironmentState, digest: str, *, revision: str) -> bool:
     """Whether a commit that leads to `digest` goes back to what ran here before."""
     ran_before = any(one.digest == digest for one in state.completed())
-    return ran_before and revision != state.git.revision and not state.failed_attempts(digest)
+    return ran_before and _is_fresh(state, digest, revision=revision)
+
+
+def _is_fresh(state: EnvironmentState, digest: str, *, revision: str) -> bool:
+    """Whether the commit is a new one, and what it leads to no failure that is tried again."""
+    return revision != state.git.revision and not state.failed_attempts(digest)
+
+
+def _taken_back(state: EnvironmentState, candidate: Candidate) -> str | None:
+    """The newest Release that touched hosts for a commit that the candidate takes back."""
+    ran = [
+        one.id
+        for one in state.releases.values()
+        if one.revision in candidate.takes_back and one.status in ("completed", "failed", "rolled_back")
+    ]
+    return ran[-1] if ran else None
 
 
 def _held_retry_due(state: EnvironmentState, hold: Hold, candidate: Candidate, *, now: datetime) -> bool:

@@ -6,7 +6,8 @@ services is still as it was there. So an unrelated merge on top of a bad one doe
 fix of the guilty service needs nobody's permission. Where a bad Manifest differs from the target in no
 service at all, only its exact digest is refused.
 
-A `manual` hold lets nothing pass; a person or its expiry ends it.
+A `manual` hold lets nothing pass; a person or its expiry ends it. One that stands because somebody deployed
+what the branch does not show (`agrees`) also ends when the branch comes to show just that.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def judge(
     state: EnvironmentState, hold: Hold, *, digest: str, services: Mapping[str, Mapping[str, str]]
 ) -> HoldVerdict:
     """Whether the render `digest` with these service hashes may be deployed under `hold`."""
-    if hold.clears == "manual":
+    if hold.clears == "manual" and not (hold.agrees and digest == hold.target):
         return HoldVerdict(passes=False, rule="held", detail=hold.reason)
     if digest == hold.target:
         return HoldVerdict(passes=True, clears="reverted")

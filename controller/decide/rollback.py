@@ -14,7 +14,7 @@ from events.catalog.release import ReleaseSuperseded
 from events.kernel.errors import UserError, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from controller.decide.state import EnvironmentState, Release
     from events.catalog import Event
@@ -115,11 +115,28 @@ def decide_rollback(
 
 def _previous(state: EnvironmentState, current: Release | None) -> Release:
     """The newest completed Release that ran something else and is not held to be bad."""
+    found = next(_good(state, current), None)
+    if found is None:
+        raise UserError(
+            NO_PREVIOUS_RELEASE, "there is no earlier good Release", next="stagecraft releases list"
+        )
+    return found
+
+
+def _good(state: EnvironmentState, current: Release | None) -> Iterator[Release]:
+    """Completed Releases that ran something else and are not held to be bad, newest first."""
     bad = frozenset[str]() if state.hold is None else state.hold.bad
     for release in state.completed():
         if (current is None or release.digest != current.digest) and release.digest not in bad:
-            return release
-    raise UserError(NO_PREVIOUS_RELEASE, "there is no earlier good Release", next="stagecraft releases list")
+            yield release
+
+
+def good_targets(state: EnvironmentState, *, most: int) -> list[Release]:
+    """What a person may choose from, newest first, each Manifest once; the first one is the previous one."""
+    newest: dict[str, Release] = {}
+    for release in _good(state, state.deployed_release):
+        newest.setdefault(release.digest, release)
+    return list(newest.values())[:most]
 
 
 def completed_release(state: EnvironmentState, release_id: str) -> Release:

@@ -66,6 +66,7 @@ class Release:
     revision: str | None
     previous: str | None
     retry_of: str | None = None
+    brings_new: bool = False  # a revert by its message alone, whose Manifest never ran here
     status: ReleaseStatus = "pending"
     failure: Failure | None = None
     ended: datetime | None = None
@@ -82,6 +83,7 @@ class Hold:
     reason: str
     until: datetime | None
     failed_release: str | None = None  # the Release whose failure made the hold; None: a person did
+    agrees: bool = False  # it also ends when Git shows the target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +300,7 @@ def _(event: env.RevertDetected, state: EnvironmentState, _time: datetime) -> En
     release = Release(
         id=event.release,
         kind="revert",
+        brings_new=event.by == "message",
         digest=event.digest,
         version=event.version,
         revision=event.revision,
@@ -362,6 +365,7 @@ def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> E
         reason=event.reason,
         until=event.until,
         failed_release=_just_failed(state, event),
+        agrees=event.agrees,
     )
     return replace(state, hold=hold)
 

@@ -109,14 +109,18 @@ class DeployRequested(Event):
 
 @recorded("environment")
 class RevertDetected(Event):
-    """Git went back to a tree whose Manifest ran before; a Release of kind `revert` was decided."""
+    """Git took something back; a Release of kind `revert` was decided."""
 
     release: str = Field(description="The Release's id.")
-    digest: str = Field(description="The recorded Manifest.")
+    digest: str = Field(description="The Manifest; a recorded one when `by` is `tree`.")
     version: str = Field(description="Version shown to people.")
     revision: str = Field(description="The reverting commit.")
     previous: str | None = Field(description="The Release that was deployed at this time; null: none.")
     reverts: str | None = Field(description="The Release that Git took back.")
+    by: Literal["tree", "message"] = Field(
+        default="tree",
+        description="`tree`: its Manifest ran before; `message`: the commit says what it reverts.",
+    )
 
 
 @recorded("environment")
@@ -179,6 +183,10 @@ class EnvironmentHeld(Event):
     )
     reason: str = Field(description="Why.")
     until: datetime | None = Field(default=None, description="When it ends by itself; null: it does not.")
+    agrees: bool = Field(
+        default=False,
+        description="Whether it also ends when the branch shows the target: it stands because that differs.",
+    )
 
 
 @recorded("environment")

@@ -32,6 +32,10 @@ class RevisionObserved(Event):
         default=None,
         description="Fingerprint of the key that vouches for it; null while no commit is verified.",
     )
+    takes_back: tuple[str, ...] = Field(
+        default=(),
+        description="Commits shown before that messages since then say are reverted, sorted.",
+    )
 
 
 @recorded("repository")

@@ -33,6 +33,7 @@ from events.kernel.redact import REDACT, printable
 from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
 from gitops.source.gittree import ID_DIGITS, MAX_LISTING_BYTES, GitTree
 from gitops.source.paths import shown
+from gitops.source.reverts import Said
 from gitops.source.worktree import WorkTree
 
 REPOSITORY_MISSING = error_code("repository-missing", "There is no Git repository at the path.")
@@ -151,6 +152,11 @@ class Repository:
         )
         return listed.decode().split()
 
+    def is_head(self, revision: str) -> bool:
+        """Whether the commit is the one that is checked out; False for a branch without commits."""
+        status, output, _words = self._run(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+        return status == 0 and output.decode().strip() == revision
+
     def dirty(self) -> bool:
         """Whether the work tree differs from HEAD, files that Git does not know included; False when bare."""
         if self.root is None:
@@ -163,6 +169,18 @@ class Repository:
             raise repository_missing(str(self._repo.git_dir), "it is bare, so it has no work tree")
         listed = self._checked(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         return WorkTree(self.root, known=frozenset(os.fsdecode(name) for name in listed.split(b"\0") if name))
+
+    def messages(self, revision: str, *, without: str, most: int) -> list[Said]:
+        """Up to `most` commits that `revision` has and `without` has not, the newest first.
+
+        Raises OutsideError `git-failed`.
+        """
+        listed = self._checked(
+            ["log", "-z", f"--max-count={most}", "--format=%H%x00%B", revision, f"^{without}", "--"]
+        )
+        fields = listed.decode(errors="replace").split("\0")
+        pairs = zip(fields[::2], fields[1::2], strict=False)
+        return [Said(revision=one, message=message) for one, message in pairs]
 
     def size_of(self, object_id: str) -> int:
         """Bytes of an object, without reading it. Raises OutsideError `git-failed`."""

@@ -49,6 +49,7 @@ class ReleaseWork:
     manifest: Manifest
     previous: Manifest | None  # what is deployed; None: nothing yet
     stream: StreamName  # the environment's
+    brings_new: bool = False  # a revert whose Manifest never ran here: its jobs are those of a deploy
     started: bool = False  # a run before this one began it and did not end it
     succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
     held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
@@ -150,7 +151,7 @@ class ReleaseRun:
             succeeded_jobs=work.succeeded_jobs,
             jobs_done=self.jobs_done,
             made=self.made,
-            going_back=work.kind in {"rollback", "revert"},
+            going_back=work.kind in {"rollback", "revert"} and not work.brings_new,
             known=work.previous,
         )
 

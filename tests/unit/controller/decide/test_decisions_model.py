@@ -90,6 +90,19 @@ class Decisions(RuleBasedStateMachine):
         assert after.hold is not None
         assert before.deployed_digest in after.hold.bad
 
+    @rule(web=HASHES, api=HASHES)
+    def deploys_by_hand(self, web: str, api: str) -> None:
+        self.commits += 1
+        shown = self.story.state.git.digest
+        try:
+            self.story.person_deploys(f"c{self.commits}", web=web, api=api)
+        except UserError:
+            return
+        after = self.story.state
+        assert after.active is not None
+        held = after.hold is not None and after.hold.target == after.active.digest
+        assert held or shown in {None, after.active.digest}
+
     @precondition(lambda self: self.story.state.deployed is not None)
     @rule()
     def holds(self) -> None:

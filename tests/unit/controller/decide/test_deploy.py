@@ -8,12 +8,14 @@ import pytest
 
 from controller.decide.deploy import decide_person
 from controller.decide.hold import decide_hold, decide_resume
+from events.catalog import decode
 from events.catalog.environment import (
     DeployRefused,
     EnvironmentResumed,
     EnvironmentSuspended,
     HoldCleared,
     RenderFailed,
+    RevertDetected,
 )
 from events.kernel.errors import UserError
 from tests.support.environments import Story, failure
@@ -259,6 +261,49 @@ def test_what_a_person_deploys_against_git_is_held(story: Story) -> None:
     assert story.state.deployed_digest == "sha256:web=9"
 
 
+def test_what_was_deployed_by_hand_is_let_go_when_the_branch_shows_it(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.person_deploys("c2", web="2")
+    story.completes()
+    assert story.look("c3", web="3") == ("DeployDeferred",)
+    assert story.look("c2", web="2") == ("HoldCleared",)
+    assert story.state.hold is None
+    assert story.look("c2", web="2") == ()
+    assert story.look("c4", web="4") == ("DeployRequested",)
+
+
+def test_a_deploy_by_hand_says_what_the_branch_shows(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.person_deploys("c2", web="2")
+    assert story.state.hold is not None
+    assert "c2 was deployed by hand" in story.state.hold.reason
+    assert "c1" in story.state.hold.reason
+
+
+def test_a_deploy_by_hand_of_what_a_person_holds_leaves_their_hold_alone(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.append(*decide_hold(story.state, reason="release party"))
+    assert story.look("c2", web="2") == ("DeployDeferred",)
+    assert story.person_deploys("c1", web="1") == ("DeployRequested",)
+    story.completes()
+    assert story.look("c1", web="1") == ("DeployDeferred",)
+    assert story.state.hold is not None
+    assert story.state.hold.reason == "release party"
+
+
+def test_an_old_commit_is_held_also_where_no_branch_was_watched_yet(story: Story) -> None:
+    candidate = story.rendered("c1", web="1")
+    story.append(*decide_person(story.state, candidate, release_id="rel-1", at_head=False))
+    assert story.state.hold is not None
+    story.completes()
+    assert story.look("c2", web="2") == ("DeployDeferred",)
+    assert story.look("c1", web="1") == ("HoldCleared",)
+
+
+def test_the_newest_commit_is_not_held_where_no_branch_was_watched_yet(story: Story) -> None:
+    assert story.person_deploys("c1", web="1") == ("DeployRequested",)
+
+
 def test_a_person_cannot_deploy_the_bad_change_under_its_hold(story: Story) -> None:
     story.deploys("c1", web="1")
     story.look("c2", web="2")
@@ -331,3 +376,35 @@ def test_what_a_person_allowed_stays_allowed_for_that_manifest_alone(story: Stor
     story.append(*decided)
     assert story.state.allowed_for(first.digest) == {"privileged", "host-pid"}
     assert story.state.allowed_for(second.digest) == frozenset()
+
+
+def test_a_commit_that_says_what_it_reverts_is_a_revert_of_that_release(story: Story) -> None:
+    story.deploys("c1", web="1")
+    second = story.deploys("c2", web="2")
+    story.look_at(replace(story.rendered("c3", web="3"), takes_back=("c2",)))
+    active = story.state.active
+    assert active is not None
+    assert (active.kind, active.version) == ("revert", "c3")
+    event = decode(story.stored[-1])
+    assert isinstance(event, RevertDetected)
+    assert (event.reverts, event.by) == (second, "message")
+
+
+def test_what_a_tree_says_comes_before_what_a_message_says(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    third = story.deploys("c3", web="3")
+    story.look_at(replace(story.rendered("c4", web="1"), takes_back=("c2",)))
+    event = decode(story.stored[-1])
+    assert isinstance(event, RevertDetected)
+    assert (event.reverts, event.by) == (third, "tree")
+
+
+def test_the_retry_of_a_revert_is_a_retry(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    candidate = replace(story.rendered("c3", web="3"), takes_back=("c2",))
+    story.look_at(candidate)
+    story.rolls_back("outside")
+    story.later(minutes=1)
+    assert story.look_at(candidate) == ("HoldCleared", "DeployRequested")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.decide.rollback import RollbackTarget, find_target
+from controller.decide.rollback import RollbackTarget, find_target, good_targets
 from events.kernel.errors import UserError
 from tests.support.environments import Story
 
@@ -142,3 +142,31 @@ def test_no_target_and_several_targets_are_told_apart() -> None:
         RollbackTarget(to_previous=True, to_version="1")
     assert none.value.code == "rollback-target-missing"
     assert several.value.code == "rollback-target-ambiguous"
+
+
+def test_the_good_releases_are_offered_newest_first_each_manifest_once(story: Story) -> None:
+    first = story.deploys("c1", web="1")
+    second = story.deploys("c2", web="2")
+    story.deploys("c3", web="3")
+    again = story.deploys("c4", web="1")
+    story.deploys("c5", web="5")
+    assert [one.id for one in good_targets(story.state, most=10)][::2] == [again, second]
+    assert first not in [one.id for one in good_targets(story.state, most=10)]
+    assert [one.id for one in good_targets(story.state, most=1)] == [again]
+
+
+def test_neither_what_is_deployed_nor_what_is_held_bad_nor_what_failed_is_offered(story: Story) -> None:
+    first = story.deploys("c1", web="1")
+    story.deploys("c2", web="2")
+    story.deploys("c3", web="3")
+    story.look("c4", web="4")
+    story.rolls_back()
+    story.person_rolls_back()
+    story.completes()
+    assert [one.id for one in good_targets(story.state, most=10)] == [first]
+
+
+def test_the_first_offer_is_where_to_previous_leads(story: Story) -> None:
+    for number in range(4):
+        story.deploys(f"c{number}", web=str(number))
+    assert good_targets(story.state, most=10)[0] == find_target(story.state, PREVIOUS)

@@ -36,7 +36,7 @@ from events.catalog.release import (
     ReleaseSuperseded,
 )
 from events.catalog.revision import RevisionObserved
-from events.catalog.service import JobCompleted
+from events.catalog.service import JobCompleted, ServiceReplaced
 from events.envelope import Actor
 from events.log import EventLog
 from events.manifest import ImagePin
@@ -65,12 +65,13 @@ class History:
         self.log: EventLog = MemoryEventLog() if log is None else log
         self.clock = FakeClock()
         self.ids = CountingIds()
+        self.actor = PERSON
         self.project = project
         self.environment = environment
 
     def append(self, stream: str, event: Event) -> None:
         """Append one event by a person."""
-        recorder = Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=PERSON)
+        recorder = Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=self.actor)
         named = {"environment": environment_stream(self.project, self.environment)}
         recorder.append(named.get(stream) or release_stream(stream), event)
         self.clock.advance(1)
@@ -85,7 +86,7 @@ class History:
             subject="a change",
             affected=affected,
         )
-        recorder = Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=PERSON)
+        recorder = Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=self.actor)
         recorder.append(repository_stream("shop"), event)
         self.clock.advance(1)
 
@@ -237,6 +238,12 @@ class History:
             JobCompleted(
                 release=release, host="local", service=service, service_hash=service_hash, container="c" * 64
             ),
+        )
+
+    def replaced(self, release: str, service: str, *, new: str) -> None:
+        self.append(
+            release,
+            ServiceReplaced(host="local", service=service, old_ids=(), new_ids=(new,), reason="new"),
         )
 
     def phase_started(self, release: str, phase: str) -> None:

@@ -1,0 +1,163 @@
+"""Where the log speaks of a word that a person may know: services, containers, Releases, commits.
+
+The rows say which environment and which Release a word belongs to; the answer itself is read from the events.
+A commit that a watched branch showed concerns many environments: one row names the event, which lists them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from events.envelope import StoredEvent
+from events.streams import split_environment
+from projections.runner import View
+
+_TABLES = {
+    "trace_releases": """
+        CREATE TABLE trace_releases (
+            id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL
+        ) WITHOUT ROWID
+    """,
+    "trace_revisions": """
+        CREATE TABLE trace_revisions (
+            revision TEXT NOT NULL,
+            project TEXT NOT NULL,  -- empty: a watched branch showed it, see the event
+            name TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            PRIMARY KEY (revision, project, name, position)
+        ) WITHOUT ROWID
+    """,
+    "trace_services": """
+        CREATE TABLE trace_services (
+            service TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, host TEXT NOT NULL,
+            PRIMARY KEY (service, project, name, host)
+        ) WITHOUT ROWID
+    """,
+    "trace_containers": """
+        CREATE TABLE trace_containers (
+            container TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            project TEXT NOT NULL,
+            name TEXT NOT NULL,
+            host TEXT NOT NULL,
+            service TEXT NOT NULL,
+            release TEXT NOT NULL,
+            came INTEGER NOT NULL,  -- 0: it went
+            PRIMARY KEY (container, position, came)
+        ) WITHOUT ROWID
+    """,
+}
+_Handler = Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]
+
+
+def _observed(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _add_revision(tables, data["revision"], ("", ""), event.position)
+
+
+def _named(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    """An environment's event that names a commit; the first one is enough to know that it concerns it."""
+    place = split_environment(event.stream)
+    revision = data.get("revision")
+    if place is None or revision is None:
+        return
+    query = "SELECT 1 FROM trace_revisions WHERE revision = ? AND project = ? AND name = ?"
+    if tables.execute(query, (revision, *place)).fetchone() is None:
+        _add_revision(tables, revision, place, event.position)
+
+
+def _add_revision(tables: sqlite3.Connection, revision: str, place: tuple[str, str], position: int) -> None:
+    row = (revision, *place, position)
+    tables.execute("INSERT OR IGNORE INTO trace_revisions VALUES (?, ?, ?, ?)", row)
+
+
+def _rendered(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _named(tables, event, data)
+    place = split_environment(event.stream)
+    if place is not None:
+        for host, services in data["services"].items():
+            _add_services(tables, services, place, host)
+
+
+def _add_services(
+    tables: sqlite3.Connection, services: Iterable[str], place: tuple[str, str], host: str
+) -> None:
+    rows = [(service, *place, host) for service in services if service]
+    tables.executemany("INSERT OR IGNORE INTO trace_services VALUES (?, ?, ?, ?)", rows)
+
+
+def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _named(tables, event, data)
+    place = split_environment(event.stream)
+    if place is not None:
+        tables.execute("INSERT OR IGNORE INTO trace_releases VALUES (?, ?, ?)", (data["release"], *place))
+
+
+def _replaced(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    release = event.stream.partition("/")[2]
+    query = "SELECT project, name FROM trace_releases WHERE id = ?"
+    found = tables.execute(query, (release,)).fetchone()
+    if found is not None:
+        place = (found["project"], found["name"])
+        _add_containers(tables, event, data, place=place, release=release, ids=data["new_ids"], came=1)
+        _add_containers(tables, event, data, place=place, release=release, ids=data["old_ids"], came=0)
+
+
+def _adopted(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _brought(tables, event, data, ids=data["containers"])
+
+
+def _job_ended(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _brought(tables, event, data, ids=[data["container"]])
+
+
+def _brought(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any], *, ids: list[str]) -> None:
+    place = split_environment(event.stream)
+    if place is not None:
+        _add_containers(tables, event, data, place=place, release=data["release"], ids=ids, came=1)
+
+
+def _add_containers(
+    tables: sqlite3.Connection,
+    event: StoredEvent,
+    data: dict[str, Any],
+    *,
+    place: tuple[str, str],
+    release: str,
+    ids: list[str],
+    came: int,
+) -> None:
+    host, service = data["host"], data["service"]
+    _add_services(tables, [service], place, host)
+    rows = [(one, event.position, *place, host, service, release, came) for one in ids if one]
+    tables.executemany("INSERT OR IGNORE INTO trace_containers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+_HANDLERS: dict[str, _Handler] = {
+    "RevisionObserved": _observed,
+    "RevisionRejected": _observed,
+    "ManifestRendered": _rendered,
+    "RenderFailed": _named,
+    "ImageAwaited": _named,
+    "DeploySkipped": _named,
+    "DeployDeferred": _named,
+    "DeployRefused": _named,
+    "HoldCleared": _named,
+    "DeployRequested": _requested,
+    "RevertDetected": _requested,
+    "RollbackRequested": _requested,
+    "AdoptionRequested": _requested,
+    "ServiceReplaced": _replaced,
+    "ServiceAdopted": _adopted,
+    "JobCompleted": _job_ended,
+    "JobFailed": _job_ended,
+}
+
+
+def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
+    _HANDLERS[event.type](tables, event, json.loads(event.data))
+
+
+TRACES = View(name="traces", version=1, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)

@@ -1,0 +1,113 @@
+"""What was done to hosts and what came of it, an event each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from projections.views.why.phrases import Named, Words, failure_words, first_line, ids, short
+
+
+def _started(data: dict[str, Any]) -> Words:
+    return "operation", None, f"{data['release']}: the work begins"
+
+
+def _completed(data: dict[str, Any]) -> Words:
+    text = f"{data['release']}: every service passed its gate on {', '.join(data['hosts'])}"
+    return "health", None, text
+
+
+def _failed(data: dict[str, Any]) -> Words:
+    failure = data["failure"]
+    return "health", failure["code"], f"{data['release']} failed: {failure_words(failure)}"
+
+
+def _rolled_back(data: dict[str, Any], named: Named) -> Words:
+    failure = data["failure"]
+    text = f"{data['release']} failed: {failure_words(failure)}; {named(data['restored'])} was brought back"
+    return "health", failure["code"], text
+
+
+def _phase_failed(data: dict[str, Any]) -> Words:
+    failure = data["failure"]
+    return "operation", failure["code"], f"phase {data['phase']} failed: {failure_words(failure)}"
+
+
+_REASONS = {
+    "new": "it was not there",
+    "changed": "it changed",
+    "missing": "it was missing",
+    "stopped": "it had stopped",
+    "orphan": "the project does not have it any more",
+    "restored": "brought back after the failure",
+    "drift": "healed",
+}
+
+
+def _replaced(data: dict[str, Any]) -> Words:
+    came, went = ids(data["new_ids"]), ids(data["old_ids"])
+    what = f"{came} came for {went}" if came and went else f"{came} came" if came else f"{went} went"
+    text = f"{data['host']}/{data['service']}: {what or 'nothing changed'}"
+    reason: str = data["reason"]
+    return "operation", None, f"{text}; {_REASONS.get(reason, reason)}"
+
+
+def _adopted(data: dict[str, Any]) -> Words:
+    text = f"{data['host']}/{data['service']}: {ids(data['containers'])} was there before and is ours now"
+    return "operation", None, text
+
+
+def _job_completed(data: dict[str, Any]) -> Words:
+    text = f"{data['host']}/{data['service']}: the job ran to its end in {short(data['container'])}"
+    return "operation", None, text
+
+
+def _job_failed(data: dict[str, Any]) -> Words:
+    failure = data["failure"]
+    text = f"{data['host']}/{data['service']}: the job failed in {short(data['container'])}, which is kept"
+    return "operation", failure["code"], f"{text}: {failure_words(failure)}"
+
+
+def _destroyed(data: dict[str, Any]) -> Words:
+    return "operation", None, f"the environment was taken away on {', '.join(sorted(data['hosts']))}"
+
+
+def _drifted(data: dict[str, Any]) -> Words:
+    differs = "; ".join(f"{name}: {words}" for name, words in sorted(data["services"].items()))
+    return "health", "drift", f"{data['host']} does not run what is deployed ({differs})"
+
+
+def _healed(data: dict[str, Any]) -> Words:
+    return "health", None, f"{data['host']} runs what is deployed again ({', '.join(data['services'])})"
+
+
+def _breaker_opened(data: dict[str, Any]) -> Words:
+    text = f"healing rests until {data['until']} after {data['attempts']} attempts: {data['reason']}"
+    return "health", "healing-rests", f"{text}; `resume` ends the rest"
+
+
+def _breaker_closed(data: dict[str, Any]) -> Words:
+    return "health", data["reason"], "healing is on again"
+
+
+def _unreachable(data: dict[str, Any]) -> Words:
+    return "health", "host-unreachable", f"{data['host']} does not answer: {first_line(data['reason'])}"
+
+
+WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
+    "ReleaseStarted": _started,
+    "ReleaseCompleted": _completed,
+    "ReleaseFailed": _failed,
+    "PhaseFailed": _phase_failed,
+    "ServiceReplaced": _replaced,
+    "ServiceAdopted": _adopted,
+    "JobCompleted": _job_completed,
+    "JobFailed": _job_failed,
+    "EnvironmentDestroyed": _destroyed,
+    "DriftDetected": _drifted,
+    "DriftHealed": _healed,
+    "BreakerOpened": _breaker_opened,
+    "BreakerClosed": _breaker_closed,
+    "HostUnreachable": _unreachable,
+}
+NAMING: dict[str, Callable[[dict[str, Any], Named], Words]] = {"ReleaseRolledBack": _rolled_back}
