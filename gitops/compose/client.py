@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from events.kernel.compose_client import compose_client, compose_environment
@@ -91,7 +92,11 @@ class Workshop:
         return str(self._folder / name)
 
     def inner(self, path: str) -> str | None:
-        """An absolute path of a document as one from the root of the tree; None when it is not below it."""
+        """An absolute path of a document as one from the root of the tree; None when it is not below it.
+
+        `..` is worked out first: the client leaves a path that begins with `${PWD}` as it is written.
+        """
+        path = normpath(path)
         root = _written(self.root)
         if path == root:
             return ""
