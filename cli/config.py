@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.policy import ControllerOption
 from cli.settings import Settings, group, with_settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def render(
     worktree: Annotated[
         bool, typer.Option("--worktree", help="Render the work tree as it stands, committed or not.")
     ] = False,
+    controller: ControllerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON; YAML otherwise.")] = False,
 ) -> None:
     """Print the Compose document that one host gets.
@@ -38,21 +40,26 @@ def render(
     Exit codes: 0; 1 the commit or a name is wrong; 2 an image cannot be resolved.
     """
     from cli.enclosing import enclosing, environment_of
+    from cli.policy import operator_settings
+    from controller.remotes import pinned_remotes
     from controller.rendered_document import document_of
 
     found = enclosing(settings, rev=rev, worktree=worktree)
-    _project, name = environment_of(settings, found)
-    rendered = asyncio.run(
-        document_of(
-            settings.home,
-            found.tree,
-            config_path=found.config_path,
-            environment=name,
-            revision=found.commit.revision,
-            host=host,
-            pinned=not no_pin,
+    project, name = environment_of(settings, found)
+    policy = operator_settings(settings, controller).policy
+    with pinned_remotes(settings.home, policy, project=project, environment=name) as remotes:
+        rendered = asyncio.run(
+            document_of(
+                settings.home,
+                found.tree,
+                config_path=found.config_path,
+                environment=name,
+                revision=found.commit.revision,
+                host=host,
+                pinned=not no_pin,
+                remotes=remotes,
+            )
         )
-    )
     for finding in rendered.findings:
         settings.console.progress(finding)
     if as_json:

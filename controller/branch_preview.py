@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from controller.home import Home
 from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
+from controller.remotes import pinned_remotes
 from controller.repositories import watched
 from controller.targets import choose_environments
 from gitops.config.load import list_environments
@@ -38,18 +39,25 @@ async def preview_branch(
 ) -> list[Preview]:
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
-        mirror = watched(Home(Path(folder)), url, cwd=cwd).mirror
+        aside = Home(Path(folder))
+        mirror = watched(aside, url, cwd=cwd).mirror
         revision = await mirror.fetch(branch)
         with mirror.repository() as repository:
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
-            drafts = [
-                await draft(
-                    tree, config_path=config_path, environment=name, version=revision, providers=PROVIDERS
-                )
-                for name in choose_environments(known, environments, project=project)
-            ]
-            return [_compared(home, made, revision, policy) for made in drafts]
+            shown: list[Preview] = []
+            for name in choose_environments(known, environments, project=project):
+                with pinned_remotes(aside, policy, project=project, environment=name) as remotes:
+                    made = await draft(
+                        tree,
+                        config_path=config_path,
+                        environment=name,
+                        version=revision,
+                        providers=PROVIDERS,
+                        remotes=remotes,
+                    )
+                shown.append(_compared(home, made, revision, policy))
+            return shown
 
 
 def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:

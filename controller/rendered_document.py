@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from controller.home import Home
     from events.manifest import ImagePin
     from gitops.manifest import Draft
+    from gitops.remotes import Remotes
     from gitops.source.tree import Tree
 
 IMAGE_NOT_BUILT = error_code("image-not-built", "An image that is built from the commit is not built yet.")
@@ -49,6 +50,7 @@ async def document_of(
     revision: str,
     host: str | None,
     pinned: bool,
+    remotes: Remotes | None = None,
 ) -> HostDocument:
     """The document with the host's own paths filled in, and the findings of the render.
 
@@ -61,6 +63,7 @@ async def document_of(
         version=revision,
         providers=PROVIDERS,
         preview=not pinned,
+        remotes=remotes,
     )
     chosen = _choose(sorted(made.hosts), host)
     findings = tuple(str(finding) for finding in made.findings)

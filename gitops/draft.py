@@ -1,20 +1,24 @@
 """A Manifest but for its pins: everything that a commit and Compose alone decide.
 
 `draft` reads the tree and runs the Compose client; nothing else is asked, so the same tree and arguments give
-the same Draft on every machine. Pins come from outside and are put in by `gitops.manifest.complete`.
+the same Draft on every machine. Files of other repositories, which the commit itself pins, come from whoever
+is passed for that before Compose runs. Pins of images come from outside and are put in by
+`gitops.manifest.complete`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from events.kernel.errors import UserError
+from events.kernel.errors import OutsideError, UserError
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
+from gitops.compose.closure import Missing
+from gitops.compose.faults import COMPOSE_REMOTE_REFUSED
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
 from gitops.compose.reload import arrange
@@ -26,6 +30,7 @@ from gitops.findings import Finding, FindingCode
 from gitops.gateway import equip_gateway
 from gitops.preparation import Prepared, prepare
 from gitops.providers import Providers
+from gitops.remotes import Remotes, is_grafted
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
@@ -35,8 +40,12 @@ from gitops.settings import (
     image_policy,
     resolve_services,
 )
+from gitops.source.grafted import GraftedTree
 from gitops.source.paths import resolve
 from gitops.source.tree import Tree
+
+MAX_REMOTE_DEPTH = 4  # other repositories that name others
+MAX_REMOTES = 20  # commits of other repositories; each is fetched once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +90,7 @@ class Draft:
     renderer: str
     unset_variables: tuple[str, ...]  # rendered blank, sorted
     findings: tuple[Finding, ...]
+    tree: Tree  # with the files of other repositories in it; where `builds` are sent from
 
     @property
     def built_refs(self) -> frozenset[str]:
@@ -102,8 +112,11 @@ async def draft(
     given_version: str | None = None,
     providers: Providers | None = None,
     preview: bool = False,
+    remotes: Remotes | None = None,
 ) -> Draft:
     """Render `environment` from `tree`; `providers` know what hosts are called.
+
+    `remotes` bring what the Compose files name in other repositories; without them that is refused.
 
     A `preview` may lack what only running it needs, and finds so.
 
@@ -111,17 +124,58 @@ async def draft(
     `version`, which is the commit's own. Raises UserError and OutsideError with the codes of `gitops.config`,
     `gitops.compose`, `gitops.settings` and `gitops.source.tree`.
     """
-    prepared = await asyncio.to_thread(
-        prepare,
-        tree,
-        config_path=config_path,
-        environment=environment,
-        version=version,
-        given_version=given_version,
-        providers=providers,
+
+    def read(grafted: Tree) -> Prepared:
+        return prepare(
+            grafted,
+            config_path=config_path,
+            environment=environment,
+            version=version,
+            given_version=given_version,
+            providers=providers,
+            allowed=() if remotes is None else remotes.allowed,
+        )
+
+    grafted, prepared = await _with_remotes(tree, read, remotes)
+    rendered = await render(replace(prepared.request(grafted), preview=preview))
+    return await asyncio.to_thread(_finish, grafted, prepared, rendered, providers=providers, preview=preview)
+
+
+async def _with_remotes(
+    tree: Tree, read: Callable[[Tree], Prepared], remotes: Remotes | None
+) -> tuple[Tree, Prepared]:
+    """The tree with all that is named in other repositories, and what was read from it.
+
+    What is brought may name more; a chain ends after `MAX_REMOTE_DEPTH`. Raises UserError
+    `compose-remote-refused` and what `remotes` raise, with the place that names it.
+    """
+    grafts: dict[str, Tree] = {}
+    for _depth in range(MAX_REMOTE_DEPTH + 1):
+        grafted = GraftedTree(tree, grafts)
+        prepared = await asyncio.to_thread(read, grafted)
+        missing = prepared.closure.missing
+        if remotes is None or not missing:
+            return grafted, prepared
+        if len(grafts) + len(missing) > MAX_REMOTES:
+            raise _too_many(missing[0], f"more than {MAX_REMOTES} commits of other repositories are named")
+        for one in missing:
+            grafts[one.ref.graft] = await _brought(remotes, one)
+    raise _too_many(missing[0], f"other repositories name others, more than {MAX_REMOTE_DEPTH} deep")
+
+
+async def _brought(remotes: Remotes, missing: Missing) -> Tree:
+    try:
+        return await remotes.tree(missing.ref)
+    except (UserError, OutsideError) as error:
+        raise type(error)(
+            error.code, error.message, where=missing.where, why=error.why, next=error.next
+        ) from error
+
+
+def _too_many(missing: Missing, why: str) -> UserError:
+    return UserError(
+        COMPOSE_REMOTE_REFUSED, why, where=missing.where, next="copy the files into the repository"
     )
-    rendered = await render(replace(prepared.request(tree), preview=preview))
-    return await asyncio.to_thread(_finish, tree, prepared, rendered, providers=providers, preview=preview)
 
 
 def _finish(
@@ -185,7 +239,7 @@ def _finish(
         image_policy=image_policy(configuration),
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
-        inputs=inputs_of(tree, paths),
+        inputs=inputs_of(tree, (path for path in paths if not is_grafted(path))),
         renderer=renderer(),
         unset_variables=rendered.unset_variables,
         findings=(
@@ -201,6 +255,7 @@ def _finish(
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
             *_permissions(hosts.values()),
         ),
+        tree=tree,
     )
 
 

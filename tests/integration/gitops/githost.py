@@ -1,4 +1,4 @@
-"""A Git server over HTTP that asks for a name and a word: the real `git http-backend` behind it."""
+"""A Git server over HTTP that may ask for a name and a word: the real `git http-backend` behind it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class GitHost:
     """What is served and to whom."""
 
     root: Path
-    user: str
-    word: str
+    user: str = ""  # nobody in particular: everybody is answered
+    word: str = ""
     redirect: str | None = None  # send everybody there instead
     authorizations: set[str] = field(
         default_factory=set[str]
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", f"{self.served.redirect}{self.path}")
             self.end_headers()
-        elif given != f"Basic {expected}":
+        elif self.served.user and given != f"Basic {expected}":
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.end_headers()

@@ -90,7 +90,7 @@ def test_no_path_leaves_the_repository(repository: Repository, compose: str, pat
     [
         WEB + ", volumes: ['${PWD}/PATH:/x']}}",
         WEB + ", volumes: [{type: bind, source: '$PWD/PATH', target: /x}]}}",
-        WEB + ", volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {type: none, o: bind, device: '${PWD}/PATH'}}}",
+        WEB + ", volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {o: bind, device: '${PWD}/PATH'}}}",
         WEB + ", configs: [c]}}\nconfigs: {c: {file: '${PWD}/PATH'}}",
         WEB + ", environment: {D: PATH}, env_file: '${F:-/etc/x}'}}",
     ],
