@@ -54,7 +54,7 @@ _SETTINGS = {
     "pack.threads": "1",
 }
 _UNKNOWN = ("not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref")
-_EXHAUSTED = ("signal 25", "File too large", "out of memory", "signal 24")  # SIGXFSZ, SIGXCPU
+_EXHAUSTED = ("File too large", "Out of memory", "out of memory")
 _NO_HOME = "/nonexistent"
 _SSH_OPTIONS = " -o ForwardAgent=no -o ForwardX11=no -o PermitLocalCommand=no"
 
@@ -122,7 +122,8 @@ class PinnedRemotes:
                 self._deadline_seconds,
             )
             if fetched.code != 0:
-                raise self._failure(ref, fetched)
+                full = await asyncio.to_thread(_holds_file_of, aside, self._max_bytes)
+                raise self._failure(ref, fetched, full=full)
             await asyncio.to_thread(_keep, aside, path, ref)
         finally:
             await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
@@ -165,12 +166,12 @@ class PinnedRemotes:
                 next=_try(ref),
             ) from error
 
-    def _failure(self, ref: RemoteRef, answer: Finished) -> UserError | OutsideError:
-        """What a fetch that failed means."""
+    def _failure(self, ref: RemoteRef, answer: Finished, *, full: bool) -> UserError | OutsideError:
+        """What a fetch that failed means; it was `full` when it wrote as much as it may."""
         words = answer.error_text
         if any(sign in words for sign in _UNKNOWN):
             return _missing(ref, words)
-        if any(sign in words for sign in _EXHAUSTED):
+        if full or any(sign in words for sign in _EXHAUSTED):
             return UserError(
                 REMOTE_TOO_LARGE,
                 f"{ref.url} has more than {self._max_bytes} bytes at {ref.commit[:12]}, or needs too much to "
@@ -178,6 +179,11 @@ class PinnedRemotes:
                 next="name a smaller repository",
             )
         return OutsideError(GIT_UNREACHABLE, f"{ref.url} cannot be read", why=words, next=_try(ref))
+
+
+def _holds_file_of(folder: Path, size_bytes: int) -> bool:
+    """Whether some file there is as large; Git does not say so itself when its helper is stopped for it."""
+    return any(path.is_file() and path.stat().st_size >= size_bytes for path in folder.rglob("*"))
 
 
 def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:

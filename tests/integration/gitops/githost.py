@@ -29,6 +29,7 @@ class GitHost:
     authorizations: set[str] = field(
         default_factory=set[str]
     )  # each Authorization header that came, "" for none
+    requests: list[str] = field(default_factory=list[str])  # what was asked for, in order
 
 
 @contextlib.contextmanager
@@ -65,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         given = self.headers.get("Authorization", "")
         self.served.authorizations.add(given)
+        self.served.requests.append(self.path)
         expected = base64.b64encode(f"{self.served.user}:{self.served.word}".encode()).decode()
         if self.served.redirect is not None:
             self.send_response(302)
@@ -84,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             ["git", "http-backend"],
             input=body,
             capture_output=True,
-            check=True,
+            check=False,  # it ends so when it has told the client what is wrong
             timeout=BACKEND_SECONDS,
             env={
                 "PATH": os.environ["PATH"],

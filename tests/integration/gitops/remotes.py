@@ -12,13 +12,14 @@ import pytest
 
 from events.kernel.errors import StagecraftError
 from gitops.manifest import Draft, draft
-from gitops.remotes import parse_prefix
+from gitops.remotes import RemoteRef, parse_prefix
 from gitops.source.pinned import PinnedRemotes
 from tests.integration.gitops.githost import GitHost, serving
 from tests.support.repos import Repository
 from tests.unit.gitops.trees import SMALLEST, tree_of
 
 Files = Mapping[str, str | bytes]
+Changes = Mapping[str, str | bytes | None]
 
 
 @dataclass(kw_only=True)
@@ -42,7 +43,7 @@ class Shelf:
         """The address of a repository of this server."""
         return f"http://127.0.0.1:{self.port}/{name}/origin.git"
 
-    def library(self, files: Files, name: str = "lib") -> str:
+    def library(self, files: Changes, name: str = "lib") -> str:
         """Commit `files` to a repository of the server; answers the commit."""
         if name not in self._made:
             self._made[name] = Repository.create(self.host.root / name)
@@ -61,6 +62,10 @@ class Shelf:
             deadline_seconds=self.deadline_seconds,
             max_bytes=self.max_bytes,
         )
+
+    def remotes_for(self, ref: RemoteRef) -> PinnedRemotes:
+        """What brings one commit, wherever it is."""
+        return PinnedRemotes(self.folder / "mirrors", [ref.server])
 
     def drafted(self, files: Files) -> Draft:
         """The Draft of the smallest project with `files` over it."""
