@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from gitops.compose.closure import Closure
-from gitops.compose.reads import Reference, Scan, scan
+from gitops.compose.reads import Reference, Scan, scan, text_of
 
 
 def exchanged(file: str, content: bytes, closure: Closure, place: Callable[[str], str]) -> bytes:
@@ -22,7 +22,7 @@ def exchanged(file: str, content: bytes, closure: Closure, place: Callable[[str]
     places = closure.places.get(file)
     if not places:
         return content
-    text = content.decode(errors="replace")
+    text = text_of(content)
     found = {one.span: one for one in _remote(scan(file, content, closure.remotes))}
     for (start, end), one in sorted(found.items(), reverse=True):
         path = place(places[one.kind, one.path]).replace("$", "$$")

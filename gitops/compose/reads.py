@@ -134,7 +134,7 @@ class _Scanner:
 
     def __init__(self, file: str, content: bytes, remotes: RemoteRules) -> None:
         self._file = file
-        self._text = content.decode(errors="replace")
+        self._text = text_of(content)
         self._remotes = remotes
         self.includes: list[Include] = []
         self.references: list[Reference] = []
@@ -302,6 +302,11 @@ class _Scanner:
                 code=code, message=message, file=self._file, mark=mark_of(node), key=key, next=next_step
             )
         )
+
+
+def text_of(content: bytes) -> str:
+    """A Compose file as the text in which places are counted: without a byte order mark."""
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def of_host(path: str) -> bool:
