@@ -9,6 +9,7 @@ is passed for that before Compose runs. Pins of images come from outside and are
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,7 +45,7 @@ from gitops.source.grafted import GraftedTree
 from gitops.source.paths import resolve
 from gitops.source.tree import Tree
 
-MAX_REMOTE_DEPTH = 4  # other repositories that name others
+MAX_REMOTE_DEPTH = 4  # of a chain of other repositories, the first counted
 MAX_REMOTES = 20  # commits of other repositories; each is fetched once
 
 
@@ -150,17 +151,20 @@ async def _with_remotes(
     `compose-remote-refused` and what `remotes` raise, with the place that names it.
     """
     grafts: dict[str, Tree] = {}
-    for _depth in range(MAX_REMOTE_DEPTH + 1):
+    for depth in itertools.count():
         grafted = GraftedTree(tree, grafts)
         prepared = await asyncio.to_thread(read, grafted)
         missing = prepared.closure.missing
         if remotes is None or not missing:
             return grafted, prepared
+        if depth == MAX_REMOTE_DEPTH:
+            why = f"other repositories name others, more than {MAX_REMOTE_DEPTH} deep"
+            raise _too_many(missing[0], why)
         if len(grafts) + len(missing) > MAX_REMOTES:
             raise _too_many(missing[0], f"more than {MAX_REMOTES} commits of other repositories are named")
         for one in missing:
             grafts[one.ref.graft] = await _brought(remotes, one)
-    raise _too_many(missing[0], f"other repositories name others, more than {MAX_REMOTE_DEPTH} deep")
+    raise AssertionError("it ends at a depth")  # pragma: no cover
 
 
 async def _brought(remotes: Remotes, missing: Missing) -> Tree:

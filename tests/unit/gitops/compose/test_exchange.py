@@ -52,7 +52,7 @@ def shown_to_client(folder: Path, compose: str | bytes) -> str:
         (f"include: ['{REF}:compose.yml']\n", 'include: ["/$$ at/compose.yml"]\n'),
         (f'include: ["{REF}"]\n', 'include: ["/$$ at/compose.yml"]\n'),
         (
-            f"include:\n- {REF} # x\n- own.yml\n",
+            f"include:\n- {REF} # x\n",
             'include:\n- "/$$ at/compose.yml" # x\n',
         ),
         (
@@ -69,8 +69,8 @@ def shown_to_client(folder: Path, compose: str | bytes) -> str:
             'services: {web: {build: {context: "/$$ at", target: x}}}\n',
         ),
         (
-            f"include: ['{REF}']\n---\nservices: {{w: {{image: x, labels: {{b: '{REF}'}}}}}}\n",
-            f"include: [\"/$$ at/compose.yml\"]\n---\nservices: {{w: {{image: x, labels: {{b: '{REF}'}}}}}}\n",
+            f"include: ['{REF}']\n---\nservices: {{w: {{image: x, labels: ['{REF}']}}}}\n",
+            f"include: [\"/$$ at/compose.yml\"]\n---\nservices: {{w: {{image: x, labels: ['{REF}']}}}}\n",
         ),
         (
             f"x-b: &b {{build: {{context: {REF}}}}}\nservices: {{a: {{<<: *b}}, b: {{<<: *b}}}}\n",
