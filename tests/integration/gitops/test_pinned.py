@@ -157,9 +157,10 @@ def test_a_redirect_within_the_server_is_not_followed_either(served: Shelf) -> N
     assert not any(path.startswith("/elsewhere") for path in served.host.requests)
 
 
-def test_a_huge_commit_is_given_up_at_its_bound(served: Shelf) -> None:
+@pytest.mark.parametrize(("files", "size_bytes"), [(1, 3 * 1024 * 1024), (20, 150 * 1024)])
+def test_a_huge_commit_is_given_up_at_its_bound(served: Shelf, files: int, size_bytes: int) -> None:
     small = served.library({"a": "1"})
-    commit = served.library({"huge": os.urandom(3 * 1024 * 1024)})
+    commit = served.library({f"{number}.bin": os.urandom(size_bytes) for number in range(files)})
     bounded = replace(served, max_bytes=1024 * 1024)
     error = refusal(bounded.remotes(), ref_of(served.url, commit))
     assert (error.code, type(error)) == (REMOTE_TOO_LARGE, UserError), error.why
