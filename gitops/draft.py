@@ -42,10 +42,12 @@ from gitops.settings import (
     resolve_services,
 )
 from gitops.source.grafted import GraftedTree
+from gitops.source.mirror import GIT_UNREACHABLE
 from gitops.source.paths import resolve
 from gitops.source.tree import Tree
 
 MAX_REMOTE_DEPTH = 4  # of a chain of other repositories, the first counted
+REMOTES_SECONDS = 300.0  # for all that one render fetches
 MAX_REMOTES = 20  # commits of other repositories; each is fetched once
 
 
@@ -151,6 +153,7 @@ async def _with_remotes(
     `compose-remote-refused` and what `remotes` raise, with the place that names it.
     """
     grafts: dict[str, Tree] = {}
+    deadline = asyncio.get_running_loop().time() + REMOTES_SECONDS
     for depth in itertools.count():
         grafted = GraftedTree(tree, grafts)
         prepared = await asyncio.to_thread(read, grafted)
@@ -162,18 +165,29 @@ async def _with_remotes(
             raise _too_many(missing[0], why)
         if len(grafts) + len(missing) > MAX_REMOTES:
             raise _too_many(missing[0], f"more than {MAX_REMOTES} commits of other repositories are named")
-        for one in missing:
-            grafts[one.ref.graft] = await _brought(remotes, one)
+        grafts |= await _brought(remotes, missing, deadline=deadline)
     raise AssertionError("it ends at a depth")  # pragma: no cover
 
 
-async def _brought(remotes: Remotes, missing: Missing) -> Tree:
-    try:
-        return await remotes.tree(missing.ref)
-    except (UserError, OutsideError) as error:
-        raise type(error)(
-            error.code, error.message, where=missing.where, why=error.why, next=error.next
-        ) from error
+async def _brought(remotes: Remotes, missing: Iterable[Missing], *, deadline: float) -> dict[str, Tree]:
+    """The trees by their grafts. Raises what `remotes` raise, and OutsideError when they take too long."""
+    found: dict[str, Tree] = {}
+    for one in missing:
+        try:
+            async with asyncio.timeout_at(deadline):
+                found[one.ref.graft] = await remotes.tree(one.ref)
+        except TimeoutError as error:
+            raise OutsideError(
+                GIT_UNREACHABLE,
+                f"the other repositories did not answer in {REMOTES_SECONDS:g} s together",
+                where=one.where,
+                next=f"git ls-remote {one.ref.url}",
+            ) from error
+        except (UserError, OutsideError) as error:
+            raise type(error)(
+                error.code, error.message, where=one.where, why=error.why, next=error.next
+            ) from error
+    return found
 
 
 def _too_many(missing: Missing, why: str) -> UserError:

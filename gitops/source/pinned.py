@@ -55,6 +55,8 @@ _SETTINGS = {
 }
 _UNKNOWN = ("not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref")
 _EXHAUSTED = ("File too large", "Out of memory", "out of memory")
+_MAX_WORDS: Final = 16 * 1024  # bytes of what Git says, which a server may write too
+_MAX_SHOWN: Final = 4000
 _NO_HOME = "/nonexistent"
 _SSH_OPTIONS = " -o ForwardAgent=no -o ForwardX11=no -o PermitLocalCommand=no"
 
@@ -106,7 +108,10 @@ class PinnedRemotes:
         return await asyncio.to_thread(self._open[path].tree, ref.commit)
 
     async def _fetch(self, ref: RemoteRef, path: Path) -> None:
-        aside = Path(await asyncio.to_thread(self._room))
+        try:
+            aside = Path(await asyncio.to_thread(self._room))
+        except OSError as error:
+            raise git_failed(f"no repository can be made in {self._folder}", str(error)) from error
         try:
             environment = _environment(ref)
             made = await self._git(
@@ -151,6 +156,7 @@ class PinnedRemotes:
                 ["git", *arguments],
                 env=environment,
                 deadline_seconds=deadline_seconds,
+                kept_bytes=_MAX_WORDS,
                 limits={
                     resource.RLIMIT_FSIZE: self._max_bytes,
                     resource.RLIMIT_DATA: _MEMORY_BYTES,
@@ -168,7 +174,7 @@ class PinnedRemotes:
 
     def _failure(self, ref: RemoteRef, answer: Finished, *, full: bool) -> UserError | OutsideError:
         """What a fetch that failed means; it was `full` when it wrote as much as it may."""
-        words = answer.error_text
+        words = answer.error_text[:_MAX_SHOWN]
         if any(sign in words for sign in _UNKNOWN):
             return _missing(ref, words)
         if full or any(sign in words for sign in _EXHAUSTED):
@@ -195,7 +201,7 @@ def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:
         aside.rename(path)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
+            raise git_failed(f"{path} cannot be made", str(error)) from error
 
 
 def _environment(ref: RemoteRef) -> dict[str, str]:

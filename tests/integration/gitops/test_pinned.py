@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import threading
+import tracemalloc
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -254,3 +255,44 @@ def test_threads_may_read_what_one_brought(served: Shelf) -> None:
         for thread in threads:
             thread.join()
     assert found == {number: str(number).encode() for number in range(20)}
+
+
+def test_a_server_that_talks_without_end_fills_no_memory(tmp_path: Path) -> None:
+    """Git shows what a server says beside the files, and would be listened to."""
+    said = 0
+
+    async def talking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal said
+        asked = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+        kind = b"upload-pack-advertisement" if asked.startswith(b"GET") else b"upload-pack-result"
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/x-git-" + kind)
+        writer.write(b"\r\n\r\n")
+        if asked.startswith(b"GET"):
+            packets = (b"# service=git-upload-pack\n", b"", b"version 2\n", b"fetch=shallow\n", b"")
+            writer.write(b"".join(b"%04x%s" % (len(one) + 4, one) if one else b"0000" for one in packets))
+        else:
+            writer.write(b"000dpackfile\n")
+            while said < 64 * 1024 * 1024 and not writer.is_closing():
+                text = b"\x02" + b"word " * 10_000 + b"\n"
+                writer.write(b"%04x%s" % (len(text) + 4, text))
+                said += len(text)
+                await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(talking, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            ref = ref_of(f"http://127.0.0.1:{port}/lib.git", "1" * 40)
+            with PinnedRemotes(tmp_path, [ref.server]) as remotes:
+                await remotes.tree(ref)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(OutsideError) as caught:
+            asyncio.run(ask())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert said >= 64 * 1024 * 1024
+    assert peak < 16 * 1024 * 1024
+    assert len(caught.value.why) <= 4000

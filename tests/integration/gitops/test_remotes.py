@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import tarfile
@@ -13,21 +14,22 @@ import pytest
 
 from events.kernel.compose_client import compose_client, compose_environment
 from events.kernel.errors import OutsideError, UserError
+from gitops import draft as module
 from gitops.builds.archive import write_archive
 from gitops.builds.spec import BUILD_UNSUPPORTED
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_REMOTE_REFUSED
 from gitops.draft import MAX_REMOTE_DEPTH
 from gitops.manifest import Draft
-from gitops.remotes import RemoteRules, parse_prefix
+from gitops.remotes import RemoteRef, RemoteRules, parse_prefix
 from gitops.renderkey import same_inputs
 from gitops.source.git import REVISION_MISSING
 from gitops.source.mirror import GIT_UNREACHABLE
 from gitops.source.paths import PATH_ESCAPES
-from gitops.source.tree import PATH_IS_LINK
+from gitops.source.tree import PATH_IS_LINK, Tree
 from gitops.source.worktree import WorkTree
 from tests.integration.gitops.remotes import Shelf, shelf
 from tests.integration.gitops.renders import document_of, drafted
-from tests.unit.gitops.trees import write
+from tests.unit.gitops.trees import SMALLEST, tree_of, write
 
 LIBRARY = {
     "compose.yml": """\
@@ -336,6 +338,24 @@ def test_what_cannot_be_fetched_is_told_with_the_place_that_names_it(served: She
     away = served.refused({"compose.yaml": f"include: ['http://127.0.0.1:9/a.git#{'1' * 40}']\n"})
     assert (away.code, type(away)) == (GIT_UNREACHABLE, OutsideError)
     assert away.where.key == "include[0]"
+
+
+def test_all_that_one_render_fetches_has_one_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        allowed = (parse_prefix("https://example.org"),)
+
+        async def tree(self, ref: RemoteRef) -> Tree:
+            await asyncio.Event().wait()
+            raise AssertionError(ref)
+
+    monkeypatch.setattr(module, "REMOTES_SECONDS", 0.2)
+    compose = f"include: ['https://example.org/a.git#{'1' * 40}']\n"
+    tree = tree_of(tmp_path, {**SMALLEST, "compose.yaml": compose})
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(module.draft(tree, environment="prod", version="v1", remotes=Silent()))
+    assert (caught.value.code, caught.value.where.key) == (GIT_UNREACHABLE, "include[0]")
 
 
 def test_words_of_compose_name_the_file_and_no_folder_of_this_machine(served: Shelf) -> None:

@@ -50,6 +50,10 @@ def shown_to_client(folder: Path, compose: str | bytes) -> str:
     ("compose", "expected"),
     [
         (f"include: ['{REF}:compose.yml']\n", 'include: ["/$$ at/compose.yml"]\n'),
+        (
+            f"# x\r\ninclude:\r\n- {REF}\r\n- own.yml\r\n",
+            '# x\r\ninclude:\r\n- "/$$ at/compose.yml"\r\n- own.yml\r\n',
+        ),
         (f'include: ["{REF}"]\n', 'include: ["/$$ at/compose.yml"]\n'),
         (
             f"include:\n- {REF} # x\n",
