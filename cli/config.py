@@ -41,25 +41,22 @@ def render(
     """
     from cli.enclosing import enclosing, environment_of
     from cli.policy import operator_settings
-    from controller.remotes import pinned_remotes
     from controller.rendered_document import document_of
 
     found = enclosing(settings, rev=rev, worktree=worktree)
-    project, name = environment_of(settings, found)
-    policy = operator_settings(settings, controller).policy
-    with pinned_remotes(settings.home, policy, project=project, environment=name) as remotes:
-        rendered = asyncio.run(
-            document_of(
-                settings.home,
-                found.tree,
-                config_path=found.config_path,
-                environment=name,
-                revision=found.commit.revision,
-                host=host,
-                pinned=not no_pin,
-                remotes=remotes,
-            )
+    _project, name = environment_of(settings, found)
+    rendered = asyncio.run(
+        document_of(
+            settings.home,
+            found.tree,
+            config_path=found.config_path,
+            environment=name,
+            revision=found.commit.revision,
+            host=host,
+            pinned=not no_pin,
+            operator=operator_settings(settings, controller),
         )
+    )
     for finding in rendered.findings:
         settings.console.progress(finding)
     if as_json:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from events.kernel.errors import OutsideError, UserError
@@ -93,7 +93,8 @@ class Draft:
     renderer: str
     unset_variables: tuple[str, ...]  # rendered blank, sorted
     findings: tuple[Finding, ...]
-    tree: Tree  # with the files of other repositories in it; where `builds` are sent from
+    tree: Tree = field(compare=False, repr=False)
+    """With the files of other repositories in it; where `builds` are sent from."""
 
     @property
     def built_refs(self) -> frozenset[str]:

@@ -40,6 +40,7 @@ _SCP = re.compile(r"(?:(?P<user>[^@:/#]*)@)?(?P<host>[^@:/#]+):(?P<path>[^#]*)",
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22}
 _MAX_PORT = 65535
+_SHORT = 12  # digits of a commit that a person is told
 _FORM = "#<40 hex digits of a commit>"
 
 
@@ -119,7 +120,8 @@ class RemoteRules:
         try:
             server = _server(address)
         except ValueError as error:
-            raise _refused(text, str(error), f"write https://host/org/lib.git{_FORM}:compose.yml") from error
+            next_step = f"write https://host/org/lib.git{_FORM}:compose.yml, which {self.key} allows"
+            raise _refused(text, str(error), next_step) from error
         if not any(prefix.begins(server) for prefix in self.allowed):
             raise _refused(
                 text,
@@ -193,6 +195,13 @@ def without_commit(path: str) -> str:
     """A grafted path without its commit, which is what stays the same when a pin moves."""
     graft, inner = split_graft(path)
     return join(graft.rpartition("/")[2].rpartition("@")[0], inner)
+
+
+def told(path: str) -> str:
+    """A path of a tree as a person is told of it: a grafted one by its repository and a short commit."""
+    graft, inner = split_graft(path)
+    name, _at, commit = graft.removeprefix(f"{GRAFTS}/").rpartition("@")
+    return f"{name}@{commit[:_SHORT]}/{inner}" if graft else path
 
 
 def _server(text: str, *, prefix: bool = False) -> Server:

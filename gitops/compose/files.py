@@ -15,7 +15,7 @@ from events.kernel.canonical import sha256_digest
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree
 from gitops.findings import Finding, FindingCode
-from gitops.remotes import is_grafted, without_commit
+from gitops.remotes import is_grafted, told, without_commit
 from gitops.source.paths import inside, shown
 from gitops.source.tree import Entry, Tree, readable, refused
 
@@ -85,7 +85,7 @@ class Collector:
 
     def note(self, service: str, *, target: str, origin: str) -> None:
         """Remember what a person would edit to change what `service` sees at `target`."""
-        self.origins.setdefault(service, {})[target] = origin
+        self.origins.setdefault(service, {})[target] = told(origin)
 
     def generated(self, name: str, content: bytes) -> str:
         """The bind source for a file that the Compose file itself holds."""
@@ -154,7 +154,7 @@ class Collector:
         return f"{STATE_PREFIX}{text_name(within if within is not None else f'{_OUTSIDE_PROJECT}/{path}')}"
 
     def _find(self, code: FindingCode, message: str, path: str, key: str) -> None:
-        self.findings.add(Finding(code=code, message=f"{shown(path) or '.'}: {message}", key=key))
+        self.findings.add(Finding(code=code, message=f"{shown(told(path)) or '.'}: {message}", key=key))
 
 
 def text_name(name: str) -> str:

@@ -15,6 +15,7 @@ from gitops.remotes import (
     parse_prefix,
     resolve_within,
     split_graft,
+    told,
     without_commit,
 )
 from gitops.source.paths import PATH_ESCAPES
@@ -256,6 +257,8 @@ def test_a_graft_is_told_from_its_commit() -> None:
     assert one.graft != other.graft
     assert without_commit(one.path) == without_commit(other.path)
     assert without_commit(one.path).endswith("/a/b")
+    assert told(one.path) == f"{without_commit(one.path).removesuffix('/a/b')}@{SHA[:12]}/a/b"
+    assert told("a/b") == "a/b"
 
 
 @pytest.mark.parametrize(
