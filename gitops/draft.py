@@ -9,17 +9,14 @@ is passed for that before Compose runs. Pins of images come from outside and are
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from events.kernel.errors import OutsideError, UserError
+from events.kernel.errors import UserError
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
-from gitops.compose.closure import Missing
-from gitops.compose.faults import COMPOSE_REMOTE_REFUSED
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
 from gitops.compose.reload import arrange
@@ -29,9 +26,11 @@ from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration
 from gitops.findings import Finding, FindingCode
 from gitops.gateway import equip_gateway
+from gitops.grafting import with_remotes
+from gitops.grafts import is_grafted
 from gitops.preparation import Prepared, prepare
 from gitops.providers import Providers
-from gitops.remotes import Remotes, is_grafted
+from gitops.remotes import Remotes
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
@@ -41,14 +40,8 @@ from gitops.settings import (
     image_policy,
     resolve_services,
 )
-from gitops.source.grafted import GraftedTree
-from gitops.source.mirror import GIT_UNREACHABLE
 from gitops.source.paths import resolve
 from gitops.source.tree import Tree
-
-MAX_REMOTE_DEPTH = 4  # of a chain of other repositories, the first counted
-REMOTES_SECONDS = 300.0  # for all that one render fetches
-MAX_REMOTES = 20  # commits of other repositories; each is fetched once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,61 +133,9 @@ async def draft(
             allowed=() if remotes is None else remotes.allowed,
         )
 
-    grafted, prepared = await _with_remotes(tree, read, remotes)
+    grafted, prepared = await with_remotes(tree, read, remotes)
     rendered = await render(replace(prepared.request(grafted), preview=preview))
     return await asyncio.to_thread(_finish, grafted, prepared, rendered, providers=providers, preview=preview)
-
-
-async def _with_remotes(
-    tree: Tree, read: Callable[[Tree], Prepared], remotes: Remotes | None
-) -> tuple[Tree, Prepared]:
-    """The tree with all that is named in other repositories, and what was read from it.
-
-    What is brought may name more; a chain ends after `MAX_REMOTE_DEPTH`. Raises UserError
-    `compose-remote-refused` and what `remotes` raise, with the place that names it.
-    """
-    grafts: dict[str, Tree] = {}
-    deadline = asyncio.get_running_loop().time() + REMOTES_SECONDS
-    for depth in itertools.count():
-        grafted = GraftedTree(tree, grafts)
-        prepared = await asyncio.to_thread(read, grafted)
-        missing = prepared.closure.missing
-        if remotes is None or not missing:
-            return grafted, prepared
-        if depth == MAX_REMOTE_DEPTH:
-            why = f"other repositories name others, more than {MAX_REMOTE_DEPTH} deep"
-            raise _too_many(missing[0], why)
-        if len(grafts) + len(missing) > MAX_REMOTES:
-            raise _too_many(missing[0], f"more than {MAX_REMOTES} commits of other repositories are named")
-        grafts |= await _brought(remotes, missing, deadline=deadline)
-    raise AssertionError("it ends at a depth")  # pragma: no cover
-
-
-async def _brought(remotes: Remotes, missing: Iterable[Missing], *, deadline: float) -> dict[str, Tree]:
-    """The trees by their grafts. Raises what `remotes` raise, and OutsideError when they take too long."""
-    found: dict[str, Tree] = {}
-    for one in missing:
-        try:
-            async with asyncio.timeout_at(deadline):
-                found[one.ref.graft] = await remotes.tree(one.ref)
-        except TimeoutError as error:
-            raise OutsideError(
-                GIT_UNREACHABLE,
-                f"the other repositories did not answer in {REMOTES_SECONDS:g} s together",
-                where=one.where,
-                next=f"git ls-remote {one.ref.url}",
-            ) from error
-        except (UserError, OutsideError) as error:
-            raise type(error)(
-                error.code, error.message, where=one.where, why=error.why, next=error.next
-            ) from error
-    return found
-
-
-def _too_many(missing: Missing, why: str) -> UserError:
-    return UserError(
-        COMPOSE_REMOTE_REFUSED, why, where=missing.where, next="copy the files into the repository"
-    )
 
 
 def _finish(

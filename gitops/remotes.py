@@ -19,14 +19,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from events.kernel.redact import REDACT
+from gitops.grafts import GRAFTS
 from gitops.source.address import slug
-from gitops.source.paths import escapes, join, resolve, shown
+from gitops.source.paths import join, shown
 from gitops.source.tree import Tree
 
-GRAFTS = ".git/remotes"
-"""Folder of a tree in which the other repositories stand; Git lets no commit have such a path."""
-
-_GRAFT_DEPTH = len(GRAFTS.split("/")) + 1
 _MAX_LENGTH = 1000
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOOSE_COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
@@ -40,7 +37,6 @@ _SCP = re.compile(r"(?:(?P<user>[^@:/#]*)@)?(?P<host>[^@:/#]+):(?P<path>[^#]*)",
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22}
 _MAX_PORT = 65535
-_SHORT = 12  # digits of a commit that a person is told
 _FORM = "#<40 hex digits of a commit>"
 
 
@@ -157,51 +153,6 @@ class Remotes(Protocol):
     async def tree(self, ref: RemoteRef) -> Tree:
         """The files of a pinned commit. Raises UserError or OutsideError."""
         ...
-
-
-def split_graft(path: str) -> tuple[str, str]:
-    """`(graft, path in it)` of a path of a tree; the graft is "" for the repository's own files.
-
-    A path that is not in the normal form of `gitops.source.paths` is nobody's graft.
-    """
-    if not path.startswith(f"{GRAFTS}/"):
-        return "", path
-    parts = path.split("/")
-    if any(part in {"", ".", ".."} for part in parts):
-        return "", path
-    return "/".join(parts[:_GRAFT_DEPTH]), "/".join(parts[_GRAFT_DEPTH:])
-
-
-def is_grafted(path: str) -> bool:
-    """Whether `path` is one of another repository."""
-    return bool(split_graft(path)[0])
-
-
-def resolve_within(folder: str, text: str) -> str:
-    """`text`, as written in a file of `folder`, as a path from the root of a tree with grafts.
-
-    Nothing leads out of a graft, nor into one but its reference. Raises UserError `path-escapes`.
-    """
-    graft, inner = split_graft(folder)
-    path = resolve(inner, text)
-    if not graft and (path == GRAFTS or is_grafted(path)):
-        raise escapes(text, "it leads into Git's own folder")
-    if not graft:
-        return path
-    return join(graft, path) if path else graft
-
-
-def without_commit(path: str) -> str:
-    """A grafted path without its commit, which is what stays the same when a pin moves."""
-    graft, inner = split_graft(path)
-    return join(graft.rpartition("/")[2].rpartition("@")[0], inner)
-
-
-def told(path: str) -> str:
-    """A path of a tree as a person is told of it: a grafted one by its repository and a short commit."""
-    graft, inner = split_graft(path)
-    name, _at, commit = graft.removeprefix(f"{GRAFTS}/").rpartition("@")
-    return f"{name}@{commit[:_SHORT]}/{inner}" if graft else path
 
 
 def _server(text: str, *, prefix: bool = False) -> Server:

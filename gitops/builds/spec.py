@@ -22,7 +22,7 @@ from gitops.builds.ignore import ignored
 from gitops.compose.files import text_name
 from gitops.compose.render import COMMIT_PREFIX
 from gitops.findings import Finding, FindingCode
-from gitops.remotes import is_grafted, resolve_within, split_graft
+from gitops.grafts import is_grafted, resolve_within, split_graft
 from gitops.renderkey import identity
 from gitops.source.paths import inside, join, resolve, shown
 from gitops.source.tree import PATH_MISSING, Entry, Tree, readable, refused

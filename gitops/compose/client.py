@@ -32,7 +32,7 @@ from events.kernel.process import Finished, run
 from events.kernel.redact import REDACT, printable
 from gitops.compose.confine import Wall, place
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
-from gitops.remotes import is_grafted, split_graft
+from gitops.grafts import is_grafted, split_graft
 from gitops.source.paths import join
 
 COMPOSE_NOT_CONFINED = error_code(

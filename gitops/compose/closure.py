@@ -19,7 +19,8 @@ from gitops.compose.discover import NAMES
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE, ComposeFault, compose_refused
 from gitops.compose.reads import NO_REMOTES, Include, Reference, ReferenceKind, Scan, scan
 from gitops.findings import Finding, FindingCode
-from gitops.remotes import RemoteRef, RemoteRules, resolve_within
+from gitops.grafts import resolve_within
+from gitops.remotes import RemoteRef, RemoteRules
 from gitops.source.paths import join, parent, shown
 from gitops.source.tree import Tree
 

@@ -15,7 +15,7 @@ from events.kernel.canonical import sha256_digest
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree
 from gitops.findings import Finding, FindingCode
-from gitops.remotes import is_grafted, told, without_commit
+from gitops.grafts import is_grafted, told, without_commit
 from gitops.source.paths import inside, shown
 from gitops.source.tree import Entry, Tree, readable, refused
 

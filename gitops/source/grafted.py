@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Generator, Mapping
 
 from events.kernel.errors import UserError
-from gitops.remotes import GRAFTS, split_graft
+from gitops.grafts import GRAFTS, split_graft
 from gitops.source.paths import join
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, Tree, readable
 

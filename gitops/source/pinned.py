@@ -24,7 +24,8 @@ from typing import Final, Self
 
 from events.kernel.errors import InternalError, OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
-from gitops.remotes import RemoteRef, Server, split_graft
+from gitops.grafts import split_graft
+from gitops.remotes import RemoteRef, Server
 from gitops.source.git import REVISION_MISSING, Repository
 from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
 from gitops.source.gittree import GitTree

@@ -14,12 +14,12 @@ import pytest
 
 from events.kernel.compose_client import compose_client, compose_environment
 from events.kernel.errors import OutsideError, UserError
-from gitops import draft as module
+from gitops import grafting as module
 from gitops.builds.archive import write_archive
 from gitops.builds.spec import BUILD_UNSUPPORTED
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_REMOTE_REFUSED
-from gitops.draft import MAX_REMOTE_DEPTH
-from gitops.manifest import Draft
+from gitops.grafting import MAX_REMOTE_DEPTH
+from gitops.manifest import Draft, draft
 from gitops.remotes import RemoteRef, RemoteRules, parse_prefix
 from gitops.renderkey import same_inputs
 from gitops.source.git import REVISION_MISSING
@@ -354,7 +354,7 @@ def test_all_that_one_render_fetches_has_one_deadline(
     compose = f"include: ['https://example.org/a.git#{'1' * 40}']\n"
     tree = tree_of(tmp_path, {**SMALLEST, "compose.yaml": compose})
     with pytest.raises(OutsideError) as caught:
-        asyncio.run(module.draft(tree, environment="prod", version="v1", remotes=Silent()))
+        asyncio.run(draft(tree, environment="prod", version="v1", remotes=Silent()))
     assert (caught.value.code, caught.value.where.key) == (GIT_UNREACHABLE, "include[0]")
 
 

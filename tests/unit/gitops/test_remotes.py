@@ -7,17 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kernel.errors import UserError
-from gitops.remotes import (
-    GRAFTS,
-    RemoteRef,
-    RemoteRefusedError,
-    RemoteRules,
-    parse_prefix,
-    resolve_within,
-    split_graft,
-    told,
-    without_commit,
-)
+from gitops.grafts import GRAFTS, resolve_within, split_graft, told, without_commit
+from gitops.remotes import RemoteRef, RemoteRefusedError, RemoteRules, parse_prefix
 from gitops.source.paths import PATH_ESCAPES
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
