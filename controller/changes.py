@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import Reason, reasons_of, redefined_volumes
 from projections.converge.conflicts import replicas
-from projections.converge.plan import HOST_ENV_CHANGED, ON_ROLLBACK, SHARES_WITH, shared_with
+from projections.converge.plan import HOST_ENV_CHANGED, ON_ROLLBACK
+from projections.converge.sharing import SHARES_WITH, shared_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -60,7 +60,6 @@ DIFFERENCES = (
         name="commit-mount",
         where="`services.<name>.volumes`",
         what="A bind mount of a path of the commit has a source named by its content, "
-        "or by its service and place where the label `stagecraft.reload` asks for a signal, "
         "is read-only, and its source is not created when it is missing.",
         why="A changed file then changes the service that mounts it, and no other.",
     ),
@@ -95,6 +94,13 @@ DIFFERENCES = (
             name=key.replace("_", "-"), where=f"`services.<name>.{key}`", what="It is left out.", why=why
         )
         for key, why in DROPPED_KEYS.items()
+    ),
+    Difference(
+        name="reload-mount",
+        where="`services.<name>.volumes`, `services.<name>.labels`",
+        what="Where the label `stagecraft.reload` asks for a signal, what comes from the commit has a source "
+        "named by the service and its place there, and the signal has its whole name.",
+        why="A service that is told of changed files is not replaced for them.",
     ),
     Difference(
         name="built-image",

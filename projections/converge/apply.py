@@ -31,8 +31,9 @@ from projections.converge.gates import Watched, watch
 from projections.converge.hosts import look
 from projections.converge.jobs import JobRunner
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
-from projections.converge.plan import JobKey, with_providers
+from projections.converge.plan import JobKey
 from projections.converge.reload import Reloader
+from projections.converge.sharing import with_providers
 from projections.converge.site import Site
 from projections.converge.waves import healthy_needs, waves
 from projections.engine.port import App, Container

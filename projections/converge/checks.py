@@ -20,7 +20,7 @@ from projections.converge.hostenv import Bound, refuse_unbound
 from projections.converge.materialise import app_for, write_files
 from projections.converge.networks import refuse_strangers
 from projections.converge.operations import UP_KINDS, HostPlan
-from projections.converge.plan import with_providers
+from projections.converge.sharing import with_providers
 from projections.converge.site import Site
 from projections.engine.errors import IMAGE_NOT_FOUND
 from projections.engine.port import App, Prediction

@@ -22,6 +22,7 @@ from events.manifest import HostManifest, Service
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
+from projections.converge.sharing import SHARES_WITH, shared_with
 from projections.converge.untold import Untold
 from projections.engine.port import Container
 from projections.engine.ports import WantedPort, wanted_ports
@@ -33,14 +34,12 @@ MANIFEST_EMPTY = error_code(
 
 FILES_CHANGED = "mounted files changed"
 HOST_ENV_CHANGED = "an env file of the host changed"
-SHARES_WITH = "shares with"
 ON_ROLLBACK = "on rollback"
 CONTAINER_NUMBER = "com.docker.compose.container-number"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
-_SHARED_NAMESPACES = ("network_mode", "ipc", "pid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,27 +264,6 @@ def _moves(operation: Operation, present: Iterable[Container]) -> bool:
     if operation.kind == "create":
         return all(container.labels.get(CONTAINER_NUMBER) != "1" for container in present)
     return operation.kind == "replace"
-
-
-def shared_with(definition: Mapping[str, Any]) -> tuple[str, ...]:
-    """The services whose container this one needs by id: shared namespaces and `volumes_from`, sorted."""
-    modes = (str(definition.get(key) or "") for key in _SHARED_NAMESPACES)
-    found = {mode.removeprefix("service:") for mode in modes if mode.startswith("service:")}
-    for source in definition.get("volumes_from") or ():
-        if not str(source).startswith("container:"):
-            found.add(str(source).partition(":")[0])
-    return tuple(sorted(found))
-
-
-def with_providers(definitions: Mapping[str, Mapping[str, Any]], services: Collection[str]) -> list[str]:
-    """The services and those whose containers they share: Compose must resolve these to ids."""
-    names, waiting = set[str](), list(services)
-    while waiting:
-        name = waiting.pop()
-        if name not in names and name in definitions:
-            names.add(name)
-            waiting.extend(shared_with(definitions[name]))
-    return sorted(names)
 
 
 def _orphans(

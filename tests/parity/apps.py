@@ -23,6 +23,10 @@ PROJECT = "parity"
 ENVIRONMENT = "prod"
 COMPOSE_PROJECT = f"{PROJECT}-{ENVIRONMENT}"
 _COMPOSE_NAME = NAMES[0]
+_HOST_FILE = (
+    "variables-of-the-host.env"  # beside a Compose file: the environment takes it for one of its hosts
+)
+HOST_PATH = "/etc/parity/env"  # where it is said to stand
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "parity", "GIT_AUTHOR_EMAIL": "parity@example.org",
     "GIT_COMMITTER_NAME": "parity", "GIT_COMMITTER_EMAIL": "parity@example.org",
@@ -113,13 +117,19 @@ class Stage:
     def overlay(self, app: App) -> dict[str, bytes]:
         """What a commit of `app` has in place of, or beside, the files of the copy."""
         services = "".join(f"  {name}: {{}}\n" for name in app.with_profiles)
-        project = f"project: {{name: {PROJECT}}}\nenvironments: {{{ENVIRONMENT}: {{}}}}\n"
+        rules = "" if self.host_file(app) is None else f"env_file: {HOST_PATH}"
+        project = f"project: {{name: {PROJECT}}}\nenvironments: {{{ENVIRONMENT}: {{{rules}}}}}\n"
         return {
             app.beside("stagecraft.yml"): f"{project}services:\n{services}".encode()
             if services
             else project.encode(),
             app.beside(_COMPOSE_NAME): (self.root / app.path).read_bytes(),
         }
+
+    def host_file(self, app: App) -> Path | None:
+        """The file with the variables of the app's hosts, None when it has none."""
+        file = self.root / app.beside(_HOST_FILE)
+        return file if file.is_file() else None
 
     def commit(self, app: App) -> str:
         """The name of a commit in which `app` is a project."""

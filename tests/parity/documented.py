@@ -7,15 +7,17 @@ entry without a step, fails a test.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from events import labels
 from gitops.compose.differences import DROPPED_KEYS
 from tests.parity.places import Places
 
 _SECRETS = "/run/secrets/"
+_REFERENCE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::?[-?](?P<default>[^{}]*))?\}")
 Section = dict[str, dict[str, Any]]
 
 
@@ -226,6 +228,49 @@ def _host_env_file(pair: Pair) -> bool:
     return found
 
 
+def _reload_mount(pair: Pair) -> bool:
+    found = False
+    for name, service in section(pair.theirs, "services").items():
+        given = mapping(service, "labels")
+        if labels.RELOAD not in given:
+            continue
+        short = str(given[labels.RELOAD]).upper().removeprefix("SIG")
+        given[labels.RELOAD] = f"SIG{short}"
+        for volume in entries(service, "volumes"):
+            source = pair.places.told(name, volume["target"], str(volume.get("source")), number=1)
+            if source is not None:
+                volume["source"] = source
+                found = True
+    return found
+
+
+def _host_variable(pair: Pair) -> bool:
+    """Fill our document in from the host's file, where Compose has done so."""
+    values = pair.places.host_variables
+    if not values:
+        return False
+    count = 0
+
+    def one(found: re.Match[str]) -> str:
+        nonlocal count
+        if found["name"] is None:
+            return found[0]
+        count += 1
+        value = values.get(found["name"])
+        return (found["default"] or "") if value is None else value.replace("$", "$$")
+
+    def fill(value: Any) -> Any:  # noqa: ANN401  # a JSON value
+        if isinstance(value, str):
+            return _REFERENCE.sub(one, value)
+        if isinstance(value, dict):
+            return {key: fill(inner) for key, inner in cast("dict[str, Any]", value).items()}
+        return list(map(fill, cast("list[object]", value))) if isinstance(value, list) else value
+
+    for name, mine in section(pair.ours, "services").items():
+        pair.ours["services"][name] = fill(mine)
+    return count > 0
+
+
 STEPS: dict[str, Callable[[Pair], bool]] = {
     "labels": _labels,
     "project-name": _finding("name-ignored"),
@@ -236,6 +281,7 @@ STEPS: dict[str, Callable[[Pair], bool]] = {
     "volume-device": _volume_device,
     "config-mount": _files_mounted("configs"),
     "secret-mount": _files_mounted("secrets"),
+    "reload-mount": _reload_mount,
     "built-image": _built_image,
     **{key.replace("_", "-"): _key(key) for key in DROPPED_KEYS},
     "extensions": _extensions,
@@ -243,6 +289,7 @@ STEPS: dict[str, Callable[[Pair], bool]] = {
     "empty-placement": _empty_placement,
     "absent-dependency": _absent_dependency,
     "host-env-file": _host_env_file,
+    "host-variable": _host_variable,
 }
 """By the name in the list, in the order in which they are done."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from events.kernel.canonical import sha256_digest
+from events.kernel.canonical import digest_of, sha256_digest
 from events.manifest import FileEntry, FileTree
 from tests.parity.apps import ENVIRONMENT, PROJECT, App, Stage
 
@@ -20,12 +20,20 @@ class Places:
     host: Path  # the app's folder on the host
     folder: str  # of the project, from the root
     overlay: Mapping[str, bytes]  # what the commit has in place of files of the copy
+    host_variables: Mapping[str, str]  # what a file of the host says
 
     @classmethod
     def of(cls, stage: Stage, app: App) -> Places:
         """Those of `app` in the copy."""
         host = stage.home / "local" / "apps" / PROJECT / ENVIRONMENT
-        return cls(root=stage.root, host=host, folder=app.folder, overlay=stage.overlay(app))
+        variables = stage.host_file(app)
+        return cls(
+            root=stage.root,
+            host=host,
+            folder=app.folder,
+            overlay=stage.overlay(app),
+            host_variables={} if variables is None else _variables(variables),
+        )
 
     def in_tree(self, source: str) -> str | None:
         """A source in Compose's document as a path from the root; None for one of the host."""
@@ -55,6 +63,15 @@ class Places:
         within = path.removeprefix(start.rstrip("/")).lstrip("/") if inside else f".repository/{path}"
         return _doubled(str(self.host / "state" / within))
 
+    def told(self, service: str, target: str, source: str, *, number: int) -> str | None:
+        """The source in place of one by content, for the `number`th mount at `target`; None for another."""
+        start = f"{_doubled(str(self.host / 'files'))}/"
+        if not source.startswith(start):
+            return None
+        _digest, slash, file = source.removeprefix(start).partition("/")
+        slot = digest_of([target, file or None, number]).removeprefix("sha256:")[:16]
+        return f"{_doubled(str(self.host / 'reload'))}/{service}/{slot}{slash}{file}"
+
     def _below(self, path: str) -> Iterator[str]:
         for where, folders, names in os.walk(self.root / path):
             folders[:] = [name for name in folders if name != ".git"]
@@ -71,6 +88,11 @@ class Places:
     def _named(self, listed: list[FileEntry], name: str) -> str:
         digest = FileTree(entries=tuple(listed)).digest.removeprefix("sha256:")
         return _doubled(str(self.host / "files" / digest / name))
+
+
+def _variables(file: Path) -> dict[str, str]:
+    """Of a file that has a plain `NAME=value` in each line."""
+    return dict(line.split("=", 1) for line in file.read_text().splitlines())
 
 
 def _doubled(text: str) -> str:

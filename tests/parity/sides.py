@@ -65,6 +65,8 @@ async def theirs(stage: Stage, app: App, revision: str, *, every_profile: bool) 
     dotenv = file.with_name(".env")
     words = ["--ansi", "never", "--project-name", COMPOSE_PROJECT, "--file", str(file)]
     words += ["--env-file", str(dotenv)] if dotenv.is_file() else []
+    host = stage.host_file(app)
+    words += [] if host is None else ["--env-file", str(host)]
     words += ["--profile", "*"] if every_profile else []
     try:
         done = await run(
