@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.policy import ControllerOption
 from cli.settings import Settings, group, with_settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def render(
     worktree: Annotated[
         bool, typer.Option("--worktree", help="Render the work tree as it stands, committed or not.")
     ] = False,
+    controller: ControllerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON; YAML otherwise.")] = False,
 ) -> None:
     """Print the Compose document that one host gets.
@@ -38,6 +40,7 @@ def render(
     Exit codes: 0; 1 the commit or a name is wrong; 2 an image cannot be resolved.
     """
     from cli.enclosing import enclosing, environment_of
+    from cli.policy import operator_settings
     from controller.rendered_document import document_of
 
     found = enclosing(settings, rev=rev, worktree=worktree)
@@ -51,6 +54,7 @@ def render(
             revision=found.commit.revision,
             host=host,
             pinned=not no_pin,
+            operator=operator_settings(settings, controller),
         )
     )
     for finding in rendered.findings:

@@ -159,31 +159,37 @@ async def previewed(
 
     `given` is allowed beside the operator's policy.
     """
+    from cli.enclosing import environment_of
     from controller.planning import Question, answer, state_of
     from controller.preview import UNKNOWN_VERSION
     from controller.providers.table import PROVIDERS
+    from controller.remotes import pinned_remotes
     from gitops.manifest import draft
 
     revision = found.commit.revision
-    made = await draft(
-        found.tree,
-        config_path=found.config_path,
-        environment=environment,
-        version=UNKNOWN_VERSION if worktree else revision,
-        given_version=version,
-        providers=PROVIDERS,
-    )
+    project, _name = environment_of(settings, found)
     against = None
-    if base is not None:
-        other = await draft(
-            base.tree,
-            config_path=base.config_path,
+    with pinned_remotes(settings.home, operator.policy, project=project, environment=environment) as remotes:
+        made = await draft(
+            found.tree,
+            config_path=found.config_path,
             environment=environment,
-            version=base.commit.revision,
+            version=UNKNOWN_VERSION if worktree else revision,
             given_version=version,
             providers=PROVIDERS,
+            remotes=remotes,
         )
-        against = (other, base.commit.revision)
+        if base is not None:
+            other = await draft(
+                base.tree,
+                config_path=base.config_path,
+                environment=environment,
+                version=base.commit.revision,
+                given_version=version,
+                providers=PROVIDERS,
+                remotes=remotes,
+            )
+            against = (other, base.commit.revision)
     state = state_of(settings.home, made)
     drafts = [made] if against is None else [made, against[0]]
     pins = await _live_pins(settings, drafts, operator=operator, known=state.pins) if live else state.pins

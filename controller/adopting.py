@@ -15,6 +15,7 @@ from controller.decide.adopt import decide_adopt, refuse_deployed
 from controller.deciding import append_decided
 from controller.permitting import judged, raise_refusal
 from controller.releasing import finish_active
+from controller.remotes import pinned_remotes
 from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
@@ -91,13 +92,17 @@ async def preview_adoption(context: Context, subject: Subject) -> Adoption:
     """The comparison alone: nothing is recorded, rendered for keeps or changed. Raises as `adopt` does."""
     state = context.environment(subject.project, subject.environment)
     refuse_deployed(state)
-    made = await draft(
-        subject.tree,
-        config_path=subject.config_path,
-        environment=subject.environment,
-        version=subject.revision,
-        given_version=subject.version,
-    )
+    with pinned_remotes(
+        context.home, context.policy, project=subject.project, environment=subject.environment
+    ) as remotes:
+        made = await draft(
+            subject.tree,
+            config_path=subject.config_path,
+            environment=subject.environment,
+            version=subject.revision,
+            given_version=subject.version,
+            remotes=remotes,
+        )
     known = {**await _running_pins(context, subject), **state.pins}
     missing = unpinned(made, known)
     resolved = await resolve_pins(missing, sticky=known, catalogue=context.catalogue)

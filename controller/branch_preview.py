@@ -15,6 +15,7 @@ from controller.bootstrap import open_log
 from controller.home import Home
 from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
+from controller.remotes import pinned_remotes
 from controller.repositories import watched
 from controller.targets import choose_environments
 from controller.watching import BranchState, fold_branch
@@ -44,7 +45,8 @@ async def preview_branch(
 ) -> list[Preview]:
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
-        place = watched(Home(Path(folder)), url, cwd=cwd)
+        aside = Home(Path(folder))
+        place = watched(aside, url, cwd=cwd)
         mirror = place.mirror
         revision = await mirror.fetch(branch)
         before = _before(home, place.slug, branch)
@@ -57,13 +59,19 @@ async def preview_branch(
                 await verify(repository, question, verification)
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
-            drafts = [
-                await draft(
-                    tree, config_path=config_path, environment=name, version=revision, providers=PROVIDERS
-                )
-                for name in choose_environments(known, environments, project=project)
-            ]
-            return [_compared(home, made, revision, policy) for made in drafts]
+            shown: list[Preview] = []
+            for name in choose_environments(known, environments, project=project):
+                with pinned_remotes(aside, policy, project=project, environment=name) as remotes:
+                    made = await draft(
+                        tree,
+                        config_path=config_path,
+                        environment=name,
+                        version=revision,
+                        providers=PROVIDERS,
+                        remotes=remotes,
+                    )
+                shown.append(_compared(home, made, revision, policy))
+            return shown
 
 
 def _before(home: Home, slug: str, branch: str) -> BranchState:

@@ -10,10 +10,11 @@ from controller.building import pins_of_builds
 from controller.decide.state import fold
 from controller.preview import stand_ins
 from controller.providers.table import PROVIDERS
+from controller.remotes import pinned_remotes
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.streams import environment_stream
-from gitops.manifest import complete, draft, unpinned
+from gitops.manifest import complete, draft, list_environments, unpinned
 from gitops.pins import resolve_pins
 from projections.converge.materialise import app_for
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from controller.home import Home
     from events.manifest import ImagePin
+    from gitops.config.controller import ControllerFile
     from gitops.manifest import Draft
     from gitops.source.tree import Tree
 
@@ -49,19 +51,25 @@ async def document_of(
     revision: str,
     host: str | None,
     pinned: bool,
+    operator: ControllerFile,
 ) -> HostDocument:
     """The document with the host's own paths filled in, and the findings of the render.
 
+    `operator` says which registries and other repositories are asked, and how.
+
     Raises UserError `host-unknown` and whatever rendering and, when `pinned`, resolving raise.
     """
-    made = await draft(
-        tree,
-        config_path=config_path,
-        environment=environment,
-        version=revision,
-        providers=PROVIDERS,
-        preview=not pinned,
-    )
+    project, _names = list_environments(tree, config_path)
+    with pinned_remotes(home, operator.policy, project=project, environment=environment) as remotes:
+        made = await draft(
+            tree,
+            config_path=config_path,
+            environment=environment,
+            version=revision,
+            providers=PROVIDERS,
+            preview=not pinned,
+            remotes=remotes,
+        )
     chosen = _choose(sorted(made.hosts), host)
     findings = tuple(str(finding) for finding in made.findings)
     with open_log(home) as log:
@@ -73,7 +81,7 @@ async def document_of(
         app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
         document = _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
         return HostDocument(document=document, findings=findings)
-    with open_catalogue(home) as catalogue:
+    with open_catalogue(home, settings=operator) as catalogue:
         pins = {**await pins_of_builds(catalogue, made.builds.values()), **fold(stored).pins}
         _refuse_not_built(made, pins)
         found = await resolve_pins(unpinned(made, {}), sticky=pins, catalogue=catalogue)

@@ -19,6 +19,7 @@ from controller.building import pin_of_build
 from controller.decide.deploy import Candidate
 from controller.deciding import append_decided
 from controller.providers.table import PROVIDERS
+from controller.remotes import pinned_remotes
 from events.catalog.environment import ImageBuilt, ImagesRefreshed, ManifestRendered, MovedImage
 from gitops.config.images import ON_DEPLOY
 from gitops.manifest import complete, draft, unpinned
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from events.recorder import Recorder
     from gitops.manifest import Draft
     from gitops.pins import Resolution
+    from gitops.remotes import Remotes
     from gitops.source.tree import Tree
 
 _GIVEN_VERSION = ".git/version"
@@ -122,6 +124,13 @@ class _Rendering:
     async def run(self) -> Candidate:
         """Render, pin, store and record, unless the outcome is known."""
         subject = self.subject
+        with pinned_remotes(
+            self.context.home, self.context.policy, project=subject.project, environment=subject.environment
+        ) as remotes:
+            return await self._run(remotes)
+
+    async def _run(self, remotes: Remotes) -> Candidate:
+        subject = self.subject
         self.context.progress(f"{self._title}: rendering {subject.revision[:12]}")
         made = await draft(
             subject.tree,
@@ -130,6 +139,7 @@ class _Rendering:
             version=subject.revision,
             given_version=subject.version,
             providers=PROVIDERS,
+            remotes=remotes,
         )
         if self.refresh is None and made.image_policy.refresh == ON_DEPLOY:
             self.refresh = "policy"
@@ -174,7 +184,7 @@ class _Rendering:
                 pins[build.ref] = await pin_of_build(
                     self.context,
                     build,
-                    tree=self.subject.tree,
+                    tree=made.tree,
                     revision=self.subject.revision,
                     title=self._title,
                     record=self._record_built,

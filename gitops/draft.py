@@ -1,14 +1,16 @@
 """A Manifest but for its pins: everything that a commit and Compose alone decide.
 
 `draft` reads the tree and runs the Compose client; nothing else is asked, so the same tree and arguments give
-the same Draft on every machine. Pins come from outside and are put in by `gitops.manifest.complete`.
+the same Draft on every machine. Files of other repositories, which the commit itself pins, come from whoever
+is passed for that before Compose runs. Pins of images come from outside and are put in by
+`gitops.manifest.complete`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from events.kernel.errors import UserError
@@ -24,8 +26,11 @@ from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG, Configuration
 from gitops.findings import Finding, FindingCode
 from gitops.gateway import equip_gateway
+from gitops.grafting import with_remotes
+from gitops.grafts import is_grafted
 from gitops.preparation import Prepared, prepare
 from gitops.providers import Providers
+from gitops.remotes import Remotes
 from gitops.renderkey import ROOT, inputs_of, render_key, renderer
 from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
@@ -81,6 +86,8 @@ class Draft:
     renderer: str
     unset_variables: tuple[str, ...]  # rendered blank, sorted
     findings: tuple[Finding, ...]
+    tree: Tree = field(compare=False, repr=False)
+    """With the files of other repositories in it; where `builds` are sent from."""
 
     @property
     def built_refs(self) -> frozenset[str]:
@@ -102,8 +109,11 @@ async def draft(
     given_version: str | None = None,
     providers: Providers | None = None,
     preview: bool = False,
+    remotes: Remotes | None = None,
 ) -> Draft:
     """Render `environment` from `tree`; `providers` know what hosts are called.
+
+    `remotes` bring what the Compose files name in other repositories; without them that is refused.
 
     A `preview` may lack what only running it needs, and finds so.
 
@@ -111,17 +121,21 @@ async def draft(
     `version`, which is the commit's own. Raises UserError and OutsideError with the codes of `gitops.config`,
     `gitops.compose`, `gitops.settings` and `gitops.source.tree`.
     """
-    prepared = await asyncio.to_thread(
-        prepare,
-        tree,
-        config_path=config_path,
-        environment=environment,
-        version=version,
-        given_version=given_version,
-        providers=providers,
-    )
-    rendered = await render(replace(prepared.request(tree), preview=preview))
-    return await asyncio.to_thread(_finish, tree, prepared, rendered, providers=providers, preview=preview)
+
+    def read(grafted: Tree) -> Prepared:
+        return prepare(
+            grafted,
+            config_path=config_path,
+            environment=environment,
+            version=version,
+            given_version=given_version,
+            providers=providers,
+            allowed=() if remotes is None else remotes.allowed,
+        )
+
+    grafted, prepared = await with_remotes(tree, read, remotes)
+    rendered = await render(replace(prepared.request(grafted), preview=preview))
+    return await asyncio.to_thread(_finish, grafted, prepared, rendered, providers=providers, preview=preview)
 
 
 def _finish(
@@ -185,7 +199,7 @@ def _finish(
         image_policy=image_policy(configuration),
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
-        inputs=inputs_of(tree, paths),
+        inputs=inputs_of(tree, (path for path in paths if not is_grafted(path))),
         renderer=renderer(),
         unset_variables=rendered.unset_variables,
         findings=(
@@ -201,6 +215,7 @@ def _finish(
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),
             *_permissions(hosts.values()),
         ),
+        tree=tree,
     )
 
 

@@ -6,7 +6,7 @@ environment's rules and the network say to them as variables. `gitops.draft` tak
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from events.kernel.errors import UserError, error_code
@@ -20,6 +20,7 @@ from gitops.findings import Finding
 from gitops.gateway import wanted_variables
 from gitops.hostnames import HostNames, host_names, unnamed_hosts
 from gitops.providers import Providers, unused_settings
+from gitops.remotes import RemoteRules, Server
 from gitops.renderkey import ROOT
 from gitops.rules import (
     ENV_FILE_VARIABLE,
@@ -145,14 +146,19 @@ def prepare(
     version: str,
     given_version: str | None,
     providers: Providers | None,
+    allowed: Collection[Server] = (),
 ) -> Prepared:
-    """Read the commit. Raises as `gitops.draft.draft`, but for what Compose finds."""
+    """Read the commit, whose Compose files may name the other repositories that `allowed` has.
+
+    Raises as `gitops.draft.draft`, but for what Compose finds.
+    """
     configuration = load(tree, config_path, environment)
     discovery = discover(tree, configuration.folder)
     own_name = f"{configuration.project.project.name}-{environment}"
     fixed = configuration.environment.version if given_version is None else _given(given_version)
     env_file = env_file_in_tree(configuration)
-    closure = close_over(tree, discovery.path, env_file=env_file)
+    remotes = RemoteRules(allowed=tuple(allowed), key=f"policy.{configuration.project.project.name}.remotes")
+    closure = close_over(tree, discovery.path, env_file=env_file, remotes=remotes)
     names = host_names(configuration, all_hosts(configuration), providers)
     return Prepared(
         configuration=configuration,

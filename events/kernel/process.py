@@ -35,6 +35,7 @@ PROCESS_TIMED_OUT = error_code(
 
 _SETPRIV = shutil.which("setpriv")
 _STREAM_LIMIT_BYTES = 1024 * 1024  # how far reading runs ahead; the whole output is kept all the same
+_CHUNK_BYTES = 64 * 1024
 _NOT_EXECUTED = {126, 127}  # what setpriv answers when it could not become the program
 
 
@@ -64,15 +65,16 @@ async def run(  # noqa: PLR0913  # what a child is given, one word each
     dies_with_parent: bool = True,
     limits: Mapping[int, int] | None = None,
     passed: Sequence[int] = (),
+    kept_bytes: int | None = None,
 ) -> Finished:
-    """Run a program to its end and capture both streams.
+    """Run a program to its end and capture both streams, of each no more than `kept_bytes`.
 
     A non-zero exit is an answer, not an error. Raises OutsideError `process-not-started` when the program
     cannot be executed and `process-timed-out` when the deadline passes; on cancellation the child is
     stopped before the cancellation goes on. `grace_seconds` pass between SIGTERM and SIGKILL.
     `dies_with_parent` False is for a child that changes nothing: its start executes no second program.
     `limits`, `{resource.RLIMIT_…: value}`, bound the child from outside. `passed` are open files that the
-    child gets under the same numbers.
+    child gets under the same numbers. `kept_bytes` is for a child without `stdin`.
     """
     guard = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV and dies_with_parent else []
     started = _child(
@@ -82,7 +84,10 @@ async def run(  # noqa: PLR0913  # what a child is given, one word each
         _limit(child.pid, limits or {})
         try:
             async with asyncio.timeout(deadline_seconds):
-                stdout, stderr = await child.communicate(stdin)
+                if kept_bytes is None:
+                    stdout, stderr = await child.communicate(stdin)
+                else:
+                    stdout, stderr = await _beginnings(child, kept_bytes)
         except TimeoutError as error:
             await _stop(child, grace_seconds)
             raise OutsideError(
@@ -151,6 +156,20 @@ async def _child(
         yield child
     finally:
         transport.close()
+
+
+async def _beginnings(child: Process, kept_bytes: int) -> tuple[bytes, bytes]:
+    """What both streams begin with, read to their ends: whoever may write without end fills no memory."""
+
+    async def beginning(stream: asyncio.StreamReader | None) -> bytes:
+        kept = b""
+        while stream is not None and (chunk := await stream.read(_CHUNK_BYTES)):
+            kept += chunk[: kept_bytes - len(kept)]
+        return kept
+
+    stdout, stderr = await asyncio.gather(beginning(child.stdout), beginning(child.stderr))
+    await child.wait()
+    return stdout, stderr
 
 
 def _limit(pid: int, limits: Mapping[int, int]) -> None:

@@ -17,10 +17,12 @@ from typing import Any
 
 from events.kernel.canonical import digest_of, sha256_digest
 from events.kernel.errors import UserError, Where, error_code
+from events.kernel.redact import REDACT
 from gitops.builds.ignore import ignored
 from gitops.compose.files import text_name
 from gitops.compose.render import COMMIT_PREFIX
 from gitops.findings import Finding, FindingCode
+from gitops.grafts import is_grafted, resolve_within, split_graft
 from gitops.renderkey import identity
 from gitops.source.paths import inside, join, resolve, shown
 from gitops.source.tree import PATH_MISSING, Entry, Tree, readable, refused
@@ -97,10 +99,12 @@ def plan_build(
     options: dict[str, Any] = service["build"]
     key = f"services.{name}.build"
     _refuse_unknown(options, key=key, service=name)
-    context = _context_of(service, name)
+    context = _context_of(project, service, name)
     files = {file.name: file for file in _context_files(project.tree, context, key=key)}
     dockerfile = _dockerfile(project.tree, context, options, files)
     declared = None if paths is None else {resolve(project.folder, path) for path in paths}
+    if is_grafted(context):
+        declared = None  # `paths` are the repository's own, and nothing of it is in the image
     own_file = files[dockerfile].path
     args, labels = _texts(options.get("args")), _texts(options.get("labels"))
     platform: str | None = service.get("platform")
@@ -130,7 +134,7 @@ def plan_build(
     )
 
 
-def _context_of(service: Mapping[str, Any], name: str) -> str:
+def _context_of(project: Project, service: Mapping[str, Any], name: str) -> str:
     """The folder of the tree that a service is built from. Raises UserError `build-unsupported`."""
     context = str(service["build"].get("context") or "")
     if context.rstrip("/") == COMMIT_PREFIX.rstrip("/"):
@@ -138,9 +142,10 @@ def _context_of(service: Mapping[str, Any], name: str) -> str:
     if not context.startswith(COMMIT_PREFIX):
         raise UserError(
             BUILD_UNSUPPORTED,
-            f"service {name!r} is built from {shown(context)!r}, which is no folder of the repository",
+            f"service {name!r} is built from {shown(REDACT(context))!r}, which is no folder of the commit",
             where=Where(service=name, key=f"services.{name}.build.context"),
-            next="name a folder of the repository",
+            next="name a folder of the repository, or one of another that policy."
+            f"{project.name}.remotes in controller.yml allows, as https://host/org/app.git#<40 hex digits>",
         )
     return context.removeprefix(COMMIT_PREFIX).replace("$$", "$")
 
@@ -226,7 +231,7 @@ def _dockerfile(tree: Tree, context: str, options: Mapping[str, Any], files: dic
             name=_INJECTED, path=None, content=str(inline).replace("$$", "$").encode()
         )
         return _INJECTED
-    path = resolve(context, _in_tree(str(options.get("dockerfile") or "Dockerfile"), context))
+    path = resolve_within(context, _in_tree(str(options.get("dockerfile") or "Dockerfile"), context))
     entry = readable(path, tree.entry(path), max_bytes=_MAX_DOCKERFILE_BYTES)
     name = inside(context, path)
     name = name if name in files else _INJECTED
@@ -238,8 +243,10 @@ def _in_tree(dockerfile: str, context: str) -> str:
     """A Dockerfile's path from the context; Compose writes some of them from the root."""
     if not dockerfile.startswith(COMMIT_PREFIX):
         return dockerfile.replace("$$", "$")
-    depth = len([part for part in context.split("/") if part])
-    return "../" * depth + dockerfile.removeprefix(COMMIT_PREFIX).replace("$$", "$")
+    path = dockerfile.removeprefix(COMMIT_PREFIX).replace("$$", "$")
+    graft, inner = split_graft(context)
+    depth = len([part for part in inner.split("/") if part])
+    return "../" * depth + (inside(graft, path) or path)
 
 
 def _identities(files: Iterable[ContextFile]) -> list[list[str]]:

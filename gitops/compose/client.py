@@ -6,6 +6,9 @@ on memory, output and time, a home that is empty, and where the system allows it
 (`gitops.compose.confine`). Its output goes to a file, because that is where the system limits its size. It
 needs no engine and opens no socket.
 
+Files of other repositories stand in folders of their own, each as deep and none inside another: only who
+knows the random name could lead from one to the next by `..`.
+
 Behind the wall the client sees other paths than stand on this machine; `root` is as the client sees it. The
 folder's own name stands in it either way, so that no text of a repository is ever taken for it.
 """
@@ -20,6 +23,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from events.kernel.compose_client import compose_client, compose_environment
@@ -28,6 +32,8 @@ from events.kernel.process import Finished, run
 from events.kernel.redact import REDACT, printable
 from gitops.compose.confine import Wall, place
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE
+from gitops.grafts import is_grafted, split_graft
+from gitops.source.paths import join
 
 COMPOSE_NOT_CONFINED = error_code(
     "compose-not-confined", "The wall around the Compose client could not be built this time."
@@ -68,6 +74,7 @@ class Workshop:
         self.home = self._folder / "home"
         self._client = ""
         self.root = self._folder.joinpath(*_INWARDS)
+        self._grafts: dict[str, str] = {}  # the name of the folder, beside the first, for each graft
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Write the files, which are named from the root of the tree, and make the client ready."""
@@ -81,9 +88,22 @@ class Workshop:
     def add(self, files: Mapping[str, bytes]) -> None:
         """Write more files, named in the same way."""
         for path, content in files.items():
-            target = self._here.joinpath(*_INWARDS, path)
+            graft, inner = split_graft(path)
+            target = self._beside(self._here, graft).joinpath(*_INWARDS, inner)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+
+    def place(self, path: str) -> str:
+        """Where the client sees a path of the tree."""
+        graft, inner = split_graft(path)
+        return str(self._beside(self._folder, graft).joinpath(*_INWARDS, inner))
+
+    def _beside(self, folder: Path, graft: str) -> Path:
+        """The folder that holds a graft's files, or for "" `folder`, which holds the repository's own."""
+        if not graft:
+            return folder
+        name = self._grafts.setdefault(graft, f"{folder.name}-r{len(self._grafts)}")
+        return folder.with_name(name)
 
     def place_aside(self, name: str, content: bytes) -> str:
         """Write a file that is not of the tree and answer its path as the client sees it."""
@@ -91,11 +111,19 @@ class Workshop:
         return str(self._folder / name)
 
     def inner(self, path: str) -> str | None:
-        """An absolute path of a document as one from the root of the tree; None when it is not below it."""
-        root = _written(self.root)
-        if path == root:
-            return ""
-        return path.removeprefix(f"{root}/") if path.startswith(f"{root}/") else None
+        """An absolute path of a document as one from the root of the tree; None when it is not below it.
+
+        `..` is worked out first: the client leaves a path that begins with `${PWD}` as it is written.
+        """
+        path = normpath(path)
+        for graft in ("", *self._grafts):
+            root = _written(Path(self.place(graft)))
+            if path == root or path.startswith(f"{root}/"):
+                inner = path.removeprefix(root).removeprefix("/")
+                if not graft:
+                    return None if is_grafted(inner) else inner  # nobody's own file has that name
+                return join(graft, inner) if inner else graft
+        return None
 
     def private(self, text: str) -> bool:
         """Whether `text` gives this folder away, so that it would differ from one render to the next."""
@@ -156,6 +184,8 @@ class Workshop:
         return tuple(warnings), "\n".join(words).strip()
 
     def _cleaned(self, text: str) -> str:
+        for graft in self._grafts:
+            text = text.replace(self.place(graft), graft)
         for prefix, stand_in in ((f"{self.root}/", ""), (str(self.root), "."), (str(self._folder), "")):
             text = text.replace(prefix, stand_in)
         return REDACT(printable(text))

@@ -4,6 +4,9 @@ Starting from the project's Compose file, `include` and `extends` are followed; 
 lets it start: in the project folder of the file, which is the including entry's `project_directory` or the
 folder of the included file, and for a file that is extended the folder it stands in. Files that are absent
 are noted as looked for; Compose itself decides whether it can do without one.
+
+Files of other repositories stand in the tree below folders of their own. One that is not there yet is
+answered as missing; whoever asked brings it and asks again, so nothing is fetched here.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from events.kernel.errors import UserError, Where
+from gitops.compose.discover import NAMES
 from gitops.compose.faults import COMPOSE_INVALID, COMPOSE_TOO_LARGE, ComposeFault, compose_refused
-from gitops.compose.reads import Include, Reference, Scan, scan
+from gitops.compose.reads import NO_REMOTES, Include, Reference, ReferenceKind, Scan, scan
 from gitops.findings import Finding, FindingCode
-from gitops.source.paths import join, parent, resolve, shown
+from gitops.grafts import resolve_within
+from gitops.remotes import RemoteRef, RemoteRules
+from gitops.source.paths import join, parent, shown
 from gitops.source.tree import Tree
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -23,6 +29,18 @@ MAX_FILES = 200
 MAX_TOTAL_BYTES = 8 * 1024 * 1024
 MAX_VALUES = 200_000  # in all Compose files together; a second or two of reading
 DOTENV = ".env"
+
+
+Places = dict[tuple[ReferenceKind, str], str]
+"""Paths of the tree by the kind and the text of a reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A commit of another repository that is named and not in the tree."""
+
+    ref: RemoteRef
+    where: Where  # that names it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +57,10 @@ class Closure:
     compose_files: tuple[str, ...]  # of `files`
     include_variables: frozenset[str]  # set by an env file of an `include`, for its files alone
     findings: tuple[Finding, ...]
+    remotes: RemoteRules = NO_REMOTES  # by which the Compose files were read
+    missing: tuple[Missing, ...] = ()  # while there are some, it is not the whole
+    places: dict[str, Places] = field(default_factory=dict[str, Places])
+    """By Compose file: what its references to other repositories stand for."""
 
 
 @dataclass(slots=True)
@@ -46,6 +68,9 @@ class _Walk:
     """What was collected so far."""
 
     tree: Tree
+    remotes: RemoteRules
+    missing: dict[str, Missing] = field(default_factory=dict[str, Missing])  # by graft
+    places: dict[str, Places] = field(default_factory=dict[str, Places])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     looked_for: set[str] = field(default_factory=set[str])
     seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
@@ -85,20 +110,24 @@ class _Walk:
         return self.files[path]
 
 
-def close_over(tree: Tree, compose_path: str, *, env_file: str | None = None) -> Closure:
+def close_over(
+    tree: Tree, compose_path: str, *, env_file: str | None = None, remotes: RemoteRules = NO_REMOTES
+) -> Closure:
     """Follow all references from `compose_path`; `env_file` is one more file of variables, if it is there.
+
+    `remotes` say which other repositories may be named.
 
     Raises UserError with the codes of `gitops.compose.faults`, of `gitops.source.tree`, and `path-escapes`.
     """
     folder = parent(compose_path)
-    walk = _Walk(tree=tree, waiting=[(compose_path, folder)])
+    walk = _Walk(tree=tree, remotes=remotes, waiting=[(compose_path, folder)])
     while walk.waiting:
         file, project_folder = walk.waiting.pop()
         content = walk.take(file)
         if content is None or (file, project_folder) in walk.seen:
             continue
         walk.seen.add((file, project_folder))
-        found = scan(file, content)
+        found = scan(file, content, remotes)
         walk.count(file, found.values)
         _follow(walk, file, project_folder, found)
         walk.profiles = walk.profiles or found.profiles
@@ -127,6 +156,9 @@ def close_over(tree: Tree, compose_path: str, *, env_file: str | None = None) ->
         compose_files=tuple(sorted({file for file, _folder in walk.seen})),
         include_variables=frozenset(walk.include_variables),
         findings=tuple(walk.findings),
+        remotes=remotes,
+        missing=tuple(walk.missing.values()),
+        places=walk.places,
     )
 
 
@@ -134,8 +166,12 @@ def _follow(walk: _Walk, file: str, project_folder: str, found: Scan) -> None:
     """Take what a file names."""
     for include in found.includes:
         _follow_include(walk, file, project_folder, include)
+    for reference in found.builds:
+        _resolved(walk, file, project_folder, reference)
     for reference in found.references:
-        path = _resolved(file, project_folder, reference)
+        path = _resolved(walk, file, project_folder, reference)
+        if path is None:
+            continue
         if reference.kind == "extends":
             _needed(walk, file, reference, path)
             walk.waiting.append((path, parent(path)))
@@ -144,47 +180,71 @@ def _follow(walk: _Walk, file: str, project_folder: str, found: Scan) -> None:
 
 
 def _follow_include(walk: _Walk, file: str, project_folder: str, include: Include) -> None:
-    paths = [(reference, _resolved(file, project_folder, reference)) for reference in include.paths]
+    known = [(reference, _resolved(walk, file, project_folder, reference)) for reference in include.paths]
+    paths = [(reference, path) for reference, path in known if path is not None]
+    if len(paths) < len(known):
+        return  # what they start from is not known yet
     inner = parent(paths[0][1]) if paths else project_folder
     if include.project_folder is not None:
-        inner = _resolved(file, project_folder, include.project_folder)
+        inner = _local(file, project_folder, include.project_folder)
     for reference, path in paths:
         _needed(walk, file, reference, path)
         walk.waiting.append((path, inner))
     for reference in include.env_files:
-        content = walk.take(_resolved(file, project_folder, reference))
+        content = walk.take(_local(file, project_folder, reference))
         walk.include_variables |= {name for _number, name in _assigned(content or b"")}
 
 
-def _resolved(file: str, folder: str, reference: Reference) -> str:
+def _resolved(walk: _Walk, file: str, folder: str, reference: Reference) -> str | None:
+    """The path from the root; None for one of a repository that is not in the tree, which is noted.
+
+    A folder of another repository stands for the Compose file in it. Raises as `_local`.
+    """
+    remote = reference.remote
+    if remote is None:
+        return _local(file, folder, reference)
+    if walk.tree.entry(remote.graft) is None:
+        where = _fault(file, reference, code=COMPOSE_INVALID, message="").place
+        walk.missing.setdefault(remote.graft, Missing(ref=remote, where=where))
+        return None
+    path = remote.path if reference.kind == "build" else _compose_file(walk.tree, remote.path)
+    walk.places.setdefault(file, {})[reference.kind, reference.path] = path
+    return path
+
+
+def _compose_file(tree: Tree, path: str) -> str:
+    """`path`, or the Compose file in it when it is a folder."""
+    entry = tree.entry(path)
+    if entry is None or entry.kind != "folder":
+        return path
+    named = [join(path, name) for name in NAMES]
+    return next((one for one in named if tree.entry(one) is not None), named[0])
+
+
+def _local(file: str, folder: str, reference: Reference) -> str:
     """The path from the root. Raises UserError `path-escapes` with the place that names it."""
     try:
-        return resolve(folder, reference.path)
+        return resolve_within(folder, reference.path)
     except UserError as error:
-        fault = ComposeFault(
-            code=error.code,
-            message=error.message,
-            file=file,
-            mark=reference.mark,
-            key=reference.key,
-            next=error.next,
-        )
+        fault = _fault(file, reference, code=error.code, message=error.message, next_step=error.next)
         raise compose_refused([fault]) from error
+
+
+def _fault(file: str, reference: Reference, *, code: str, message: str, next_step: str = "") -> ComposeFault:
+    """What is wrong with a reference."""
+    return ComposeFault(
+        code=code, message=message, file=file, mark=reference.mark, key=reference.key, next=next_step
+    )
 
 
 def _needed(walk: _Walk, file: str, reference: Reference, path: str) -> None:
     """Raise UserError `compose-invalid` when a Compose file that another names is absent."""
     walk.looked_for.add(path)
     if walk.tree.entry(path) is None:
-        message = f"{shown(path)} is not in the commit"
-        fault = ComposeFault(
-            code=COMPOSE_INVALID,
-            message=message,
-            file=file,
-            mark=reference.mark,
-            key=reference.key,
-            next=f"git add {shown(path)}",
-        )
+        message, next_step = f"{shown(path)} is not in the commit", f"git add {shown(path)}"
+        if reference.remote is not None:
+            message, next_step = f"{reference.remote} has no such file", "name a Compose file that it has"
+        fault = _fault(file, reference, code=COMPOSE_INVALID, message=message, next_step=next_step)
         raise compose_refused([fault])
 
 

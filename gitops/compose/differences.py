@@ -156,7 +156,8 @@ REFUSALS = {
     "compose-path-refused": "A render reads the commit and nothing else; which files it reads must be plain.",
     "compose-path-unsupported": "On a host such a path would mean something else.",
     "compose-program-refused": "A commit must not run programs on the controller.",
-    "compose-remote-refused": "What is fetched is not part of the commit.",
+    "compose-remote-refused": "What is fetched is not part of the commit, unless the commit pins it and the "
+    "operator allows it; archives and registries are never asked.",
     "compose-socket-refused": "Whoever has the socket has the host.",
     "compose-too-large": "One environment must not take the memory of all.",
     "external-unsupported": "Only an engine in Swarm mode has such.",

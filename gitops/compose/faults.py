@@ -16,7 +16,10 @@ COMPOSE_INVALID = error_code("compose-invalid", "The Compose files are not what 
 COMPOSE_PATH_REFUSED = error_code(
     "compose-path-refused", "A Compose file names another file by an absolute, variable or home path."
 )
-COMPOSE_REMOTE_REFUSED = error_code("compose-remote-refused", "A Compose file names another file by its URL.")
+COMPOSE_REMOTE_REFUSED = error_code(
+    "compose-remote-refused",
+    "A Compose file names a file of another repository that is not allowed, or not pinned to a commit.",
+)
 COMPOSE_PROGRAM_REFUSED = error_code(
     "compose-program-refused", "A service has a provider, which is a program that Compose would run here."
 )

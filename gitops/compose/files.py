@@ -15,6 +15,7 @@ from events.kernel.canonical import sha256_digest
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree
 from gitops.findings import Finding, FindingCode
+from gitops.grafts import is_grafted, told, without_commit
 from gitops.source.paths import inside, shown
 from gitops.source.tree import Entry, Tree, readable, refused
 
@@ -26,6 +27,7 @@ PATH_NOT_TEXT = error_code("path-not-text", "A mounted file's name is not UTF-8 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
 MAX_FILES = 10_000
+_OTHERS = ".remotes"  # folder of state that belongs to paths of other repositories
 _OUTSIDE_PROJECT = ".repository"  # folder of state that belongs to paths beside the project's own folder
 
 
@@ -83,7 +85,7 @@ class Collector:
 
     def note(self, service: str, *, target: str, origin: str) -> None:
         """Remember what a person would edit to change what `service` sees at `target`."""
-        self.origins.setdefault(service, {})[target] = origin
+        self.origins.setdefault(service, {})[target] = told(origin)
 
     def generated(self, name: str, content: bytes) -> str:
         """The bind source for a file that the Compose file itself holds."""
@@ -142,12 +144,17 @@ class Collector:
         return content
 
     def _state(self, path: str) -> str:
-        """Where data of the app stays; the same when the project's folder moves within the repository."""
+        """Where data of the app stays; the same when the project's folder moves within the repository.
+
+        A path of another repository keeps its data when that one is pinned at another commit.
+        """
+        if is_grafted(path):
+            return f"{STATE_PREFIX}{_OTHERS}/{text_name(without_commit(path))}"
         within = inside(self.folder, path)
         return f"{STATE_PREFIX}{text_name(within if within is not None else f'{_OUTSIDE_PROJECT}/{path}')}"
 
     def _find(self, code: FindingCode, message: str, path: str, key: str) -> None:
-        self.findings.add(Finding(code=code, message=f"{shown(path) or '.'}: {message}", key=key))
+        self.findings.add(Finding(code=code, message=f"{shown(told(path)) or '.'}: {message}", key=key))
 
 
 def text_name(name: str) -> str:

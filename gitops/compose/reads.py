@@ -3,18 +3,23 @@
 This is no Compose parser: it looks for the few keys that name files, for the two that start programs or hand
 out the engine, and at every text for the home folder. A file that both parsers read differently gains
 nothing: what this one did not see is not among the files the client is given.
+
+A file of another repository is taken where `gitops.remotes` takes its reference and the text stands in the
+file as it is, so that it can be exchanged (`gitops.compose.exchange`); anything else is refused here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from posixpath import normpath
 from typing import Literal
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from events.kernel.redact import REDACT
 from gitops.compose.faults import (
     COMPOSE_HOME_REFUSED,
     COMPOSE_INVALID,
@@ -27,6 +32,7 @@ from gitops.compose.faults import (
     ComposeFault,
     compose_refused,
 )
+from gitops.remotes import RemoteRef, RemoteRefusedError, RemoteRules
 from gitops.source.paths import shown
 from gitops.yamlnodes import (
     Mark,
@@ -38,15 +44,20 @@ from gitops.yamlnodes import (
     measured_documents,
 )
 
-ReferenceKind = Literal["include", "include-env", "extends", "env_file", "label_file"]
+ReferenceKind = Literal[
+    "include", "include-folder", "include-env", "extends", "env_file", "label_file", "build"
+]
 TAGS = ("!reset", "!override")  # Compose's own, for merging
 _HOME = re.compile(r"\$\{?(?:HOME|DOCKER_CONFIG)(?![A-Za-z0-9_])")
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)|git@|oci:|git:|(?:www\.)?github\.com/")
+_REMOTE = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)|git@|[\w.-]+@[\w.-]+:|oci:|git:|(?:www\.)?github\.com/"
+)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _KERNEL = re.compile(r"/+(?:proc|sys|dev|run|var/run)(?:/|$)")  # no files that somebody wrote
 _LONE_VARIABLE = re.compile(
     r"\$(?:(?P<plain>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)(?::?[-+?].*)?\})", re.DOTALL
 )
+_MAY_BE_REMOTE = ("include", "extends")
 _FALSE = {"false", "no", "off", "n"}
 
 
@@ -59,6 +70,8 @@ class Reference:
     required: bool
     mark: Mark
     key: str
+    remote: RemoteRef | None = None  # it is one of another repository, and taken
+    span: tuple[int, int] = (0, 0)  # of a remote one: where it stands, in characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,7 @@ class Scan:
 
     includes: tuple[Include, ...]
     references: tuple[Reference, ...]  # extends, env_file, label_file
+    builds: tuple[Reference, ...]  # contexts in other repositories, of services without an image
     profiles: bool  # some service has profiles
     name: Mark | None  # a top-level `name:`
     values: int  # how many the file holds
@@ -84,9 +98,12 @@ class Scan:
     port_variables: frozenset[str]  # variables that are by themselves an entry of some service's `ports`
 
 
-def scan(file: str, content: bytes) -> Scan:
+NO_REMOTES = RemoteRules()
+
+
+def scan(file: str, content: bytes, remotes: RemoteRules = NO_REMOTES) -> Scan:
     """Look through one file. Raises UserError with the codes of `gitops.compose.faults`."""
-    scanner = _Scanner(file)
+    scanner = _Scanner(file, content, remotes)
     try:
         documents, values = measured_documents(content, tags=TAGS)
         for document in documents:
@@ -102,6 +119,7 @@ def scan(file: str, content: bytes) -> Scan:
     return Scan(
         includes=tuple(scanner.includes),
         references=tuple(scanner.references),
+        builds=tuple(scanner.builds),
         profiles=scanner.profiles,
         name=scanner.name,
         values=values,
@@ -114,10 +132,13 @@ def scan(file: str, content: bytes) -> Scan:
 class _Scanner:
     """Walks the documents of one file and collects."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, content: bytes, remotes: RemoteRules) -> None:
         self._file = file
+        self._text = text_of(content)
+        self._remotes = remotes
         self.includes: list[Include] = []
         self.references: list[Reference] = []
+        self.builds: list[Reference] = []
         self.profiles = False
         self.host_env = False
         self.named_env = False
@@ -142,7 +163,9 @@ class _Scanner:
             paths = self._references("include", entry, key)
             self.includes.append(Include(paths=paths, project_folder=None, env_files=()))
             return
-        folders = self._references("include", parts.get("project_directory"), f"{key}.project_directory")
+        folders = self._references(
+            "include-folder", parts.get("project_directory"), f"{key}.project_directory"
+        )
         self.includes.append(
             Include(
                 paths=self._references("include", parts.get("path"), f"{key}.path"),
@@ -164,6 +187,8 @@ class _Scanner:
         self.references += self._references("extends", extends.get("file"), f"{key}.extends.file")
         self.references += self._references("env_file", service.get("env_file"), f"{key}.env_file")
         self.references += self._references("label_file", service.get("label_file"), f"{key}.label_file")
+        if "image" not in service or is_null(service["image"]):
+            self._build(service.get("build"), f"{key}.build")
         for port in _listed(service.get("ports")):
             alone = _LONE_VARIABLE.fullmatch(port.value) if isinstance(port, ScalarNode) else None
             self.port_variables |= {alone["plain"] or alone["braced"]} if alone else set()
@@ -183,17 +208,46 @@ class _Scanner:
             reference = Reference(
                 kind=kind, path=path.value, required=not optional, mark=mark_of(path), key=key
             )
-            if self._confined(reference, path):
+            if kind in _MAY_BE_REMOTE and _REMOTE.match(path.value):
+                found += self._remote(reference, path)
+            elif self._confined(reference, path):
                 found.append(reference)
         return tuple(found)
+
+    def _build(self, build: Node | None, key: str) -> None:
+        """Note a context in another repository; one that is not taken is left for the build to refuse."""
+        context = _mapping(build).get("context") if isinstance(build, MappingNode) else build
+        if not isinstance(context, ScalarNode) or not _REMOTE.match(context.value):
+            return
+        with suppress(RemoteRefusedError):
+            self._remotes.taken(context.value)
+            reference = Reference(
+                kind="build", path=context.value, required=True, mark=mark_of(context), key=key
+            )
+            self.builds += self._remote(reference, context)
+
+    def _remote(self, reference: Reference, node: ScalarNode) -> tuple[Reference, ...]:
+        """The reference with what it names in another repository; nothing when it is refused."""
+        try:
+            remote = self._remotes.taken(reference.path)
+        except RemoteRefusedError as error:
+            self._refuse(COMPOSE_REMOTE_REFUSED, error.message, node, reference.key, error.next)
+            return ()
+        span = (node.start_mark.index, node.end_mark.index)
+        if self._text[slice(*span)] not in {f"{quote}{reference.path}{quote}" for quote in ("", "'", '"')}:
+            why = (
+                f"{shown(reference.path)!r} is not written as it is meant: it has an anchor, a tag or a fold"
+            )
+            self._refuse(COMPOSE_REMOTE_REFUSED, why, node, reference.key, "write the address itself there")
+            return ()
+        return (replace(reference, remote=remote, span=span),)
 
     def _confined(self, reference: Reference, node: ScalarNode) -> bool:
         """Whether the path is a plain relative one; what is refused is noted."""
         path, key = reference.path, reference.key
         if _REMOTE.match(path):
-            self._refuse(
-                COMPOSE_REMOTE_REFUSED, f"{shown(path)!r} is not a file of the repository", node, key
-            )
+            why = f"{shown(REDACT(path))!r} is not a file of the repository"
+            self._refuse(COMPOSE_REMOTE_REFUSED, why, node, key)
         elif reference.kind == "env_file" and _LONE_VARIABLE.fullmatch(path):
             self.named_env = True
         elif "$" in path:
@@ -248,6 +302,11 @@ class _Scanner:
                 code=code, message=message, file=self._file, mark=mark_of(node), key=key, next=next_step
             )
         )
+
+
+def text_of(content: bytes) -> str:
+    """A Compose file as the text in which places are counted: without a byte order mark."""
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def of_host(path: str) -> bool:

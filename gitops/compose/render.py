@@ -14,7 +14,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from gitops.compose.client import Output, Workshop, temporary
 from gitops.compose.closure import Closure
 from gitops.compose.confine import find_wall
 from gitops.compose.envfiles import EnvFiles, ReadFile
+from gitops.compose.exchange import exchanged
 from gitops.compose.external import drop_external
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.compose.placeholders import Layers, Placeholders, place
@@ -92,7 +93,7 @@ async def render(request: Request) -> Rendered:
     """
     with temporary() as folder:
         workshop = Workshop(Path(folder), await asyncio.to_thread(find_wall, os.defpath))
-        await asyncio.to_thread(workshop.put, request.closure.files)
+        await asyncio.to_thread(_put, workshop.put, workshop, request, request.closure.files)
         profiles, known = await _profiles(workshop, request)
         left = await _placeholders(workshop, request, profiles)
         loaded = await _load(workshop, request, profiles)
@@ -112,6 +113,17 @@ async def render(request: Request) -> Rendered:
     )
 
 
+def _put(
+    put: Callable[[Mapping[str, bytes]], None],
+    workshop: Workshop,
+    request: Request,
+    files: Mapping[str, bytes],
+) -> None:
+    """Write the files with paths in place of references to other repositories."""
+    place = workshop.place
+    put({path: exchanged(path, content, request.closure, place) for path, content in files.items()})
+
+
 async def _placeholders(workshop: Workshop, request: Request, profiles: Sequence[str]) -> Placeholders:
     """The references that are left to a file of the hosts, exchanged for marks in the workshop's files."""
     closure = request.closure
@@ -122,7 +134,7 @@ async def _placeholders(workshop: Workshop, request: Request, profiles: Sequence
         return await _asked(workshop, request, texts)
 
     async def put(files: Mapping[str, bytes]) -> None:
-        await asyncio.to_thread(workshop.add, files)
+        await asyncio.to_thread(_put, workshop.add, workshop, request, files)
 
     async def load() -> dict[str, Any]:
         unfilled = ("--no-interpolate", "--no-env-resolution", "--no-consistency")

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from gitops.config.scalars import MAX_NAME, Count, Duration, Text, checked_name
 from gitops.config.section import UNUSED, Emptied, Section
 from gitops.permissions import Permission, checked_allowance
+from gitops.remotes import Server, parse_prefix
 
 _PATH = re.compile(r"(?P<project>[^/]+)(?:/(?P<environment>[^/]+))?")
 
@@ -28,6 +29,12 @@ def _checked_path(text: str) -> str:
     return text
 
 
+def _checked_prefix(text: str) -> str:
+    """How addresses of repositories begin. Raises ValueError."""
+    parse_prefix(text)
+    return text
+
+
 _PART = rf"[a-z0-9][a-z0-9_-]{{0,{MAX_NAME - 1}}}"
 _ALLOWANCE = rf"^({'|'.join(sorted(Permission))})(:.+)?$"
 
@@ -39,6 +46,7 @@ PolicyTarget = Annotated[
 Allowance = Annotated[
     str, AfterValidator(checked_allowance), WithJsonSchema({"type": "string", "pattern": _ALLOWANCE})
 ]
+RemotePrefix = Annotated[str, AfterValidator(_checked_prefix), WithJsonSchema({"type": "string"})]
 
 
 class RemovalSection(Section):
@@ -64,6 +72,10 @@ class PolicySection(Section):
     allow: list[Allowance] = Field(
         default=[], description="Permissions, each alone or as `name:value`; see below."
     )
+    remotes: list[RemotePrefix] = Field(
+        default=[],
+        description="How addresses of repositories begin that Compose files may name, each with a commit.",
+    )
     removal: Emptied[RemovalSection | None] = Field(
         default=None, description="What may be taken away; an environment's own entry stands for all of it."
     )
@@ -79,6 +91,15 @@ def allowed_by(policy: Mapping[str, PolicySection], *, project: str, environment
     """What `policy` allows an environment: its own entry and its project's together."""
     entries = (policy.get(project), policy.get(f"{project}/{environment}"))
     return frozenset(word for entry in entries if entry is not None for word in entry.allow)
+
+
+def remotes_allowed_by(
+    policy: Mapping[str, PolicySection], *, project: str, environment: str
+) -> tuple[Server, ...]:
+    """The repositories that the Compose files of an environment may name, by its entry and its project's."""
+    entries = (policy.get(project), policy.get(f"{project}/{environment}"))
+    texts = {text for entry in entries if entry is not None for text in entry.remotes}
+    return tuple(parse_prefix(text) for text in sorted(texts))
 
 
 def removal_of(policy: Mapping[str, PolicySection], *, project: str, environment: str) -> RemovalSection:

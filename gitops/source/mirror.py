@@ -20,7 +20,7 @@ from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
 from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
 from gitops.source.paths import shown
 
-GIT_UNREACHABLE = error_code("git-unreachable", "The watched repository did not answer or refused.")
+GIT_UNREACHABLE = error_code("git-unreachable", "A repository did not answer or refused.")
 BRANCH_MISSING = error_code("branch-missing", "The watched repository has no such branch.")
 
 LOOK_SECONDS = 45.0

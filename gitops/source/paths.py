@@ -30,7 +30,7 @@ def resolve(folder: str, text: str) -> str:
     honest path has (NUL, line end).
     """
     if text.startswith("/") or any(mark in text for mark in "\0\n\r"):
-        raise _escapes(text, "it is not a relative path")
+        raise escapes(text, "it is not a relative path")
     parts = [part for part in folder.split("/") if part]
     for part in text.split("/"):
         if part in {"", "."}:
@@ -40,7 +40,7 @@ def resolve(folder: str, text: str) -> str:
         elif parts:
             parts.pop()
         else:
-            raise _escapes(text, "it leads above the root of the repository")
+            raise escapes(text, "it leads above the root of the repository")
     return "/".join(parts)
 
 
@@ -63,7 +63,8 @@ def inside(folder: str, path: str) -> str | None:
     return path.removeprefix(f"{folder}/") if path.startswith(f"{folder}/") else None
 
 
-def _escapes(text: str, why: str) -> UserError:
+def escapes(text: str, why: str) -> UserError:
+    """The error for a path that is refused because of `why`."""
     return UserError(
         PATH_ESCAPES,
         f"{shown(text)!r} is refused: {why}",

@@ -1,4 +1,4 @@
-"""A Git server over HTTP that asks for a name and a word: the real `git http-backend` behind it."""
+"""A Git server over HTTP that may ask for a name and a word: the real `git http-backend` behind it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class GitHost:
     """What is served and to whom."""
 
     root: Path
-    user: str
-    word: str
+    user: str = ""  # nobody in particular: everybody is answered
+    word: str = ""
     redirect: str | None = None  # send everybody there instead
     authorizations: set[str] = field(
         default_factory=set[str]
     )  # each Authorization header that came, "" for none
+    requests: list[str] = field(default_factory=list[str])  # what was asked for, in order
 
 
 @contextlib.contextmanager
@@ -65,12 +66,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         given = self.headers.get("Authorization", "")
         self.served.authorizations.add(given)
+        self.served.requests.append(self.path)
         expected = base64.b64encode(f"{self.served.user}:{self.served.word}".encode()).decode()
         if self.served.redirect is not None:
             self.send_response(302)
             self.send_header("Location", f"{self.served.redirect}{self.path}")
             self.end_headers()
-        elif given != f"Basic {expected}":
+        elif self.served.user and given != f"Basic {expected}":
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.end_headers()
@@ -84,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             ["git", "http-backend"],
             input=body,
             capture_output=True,
-            check=True,
+            check=False,  # it ends so when it has told the client what is wrong
             timeout=BACKEND_SECONDS,
             env={
                 "PATH": os.environ["PATH"],

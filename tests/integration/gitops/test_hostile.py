@@ -84,6 +84,25 @@ def test_no_path_leaves_the_repository(repository: Repository, compose: str, pat
     assert refusal(repository).code == PATH_ESCAPES
 
 
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "../../../../../../../../etc", "././/../x"])
+@pytest.mark.parametrize(
+    "compose",
+    [
+        WEB + ", volumes: ['${PWD}/PATH:/x']}}",
+        WEB + ", volumes: [{type: bind, source: '$PWD/PATH', target: /x}]}}",
+        WEB + ", volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {o: bind, device: '${PWD}/PATH'}}}",
+        WEB + ", configs: [c]}}\nconfigs: {c: {file: '${PWD}/PATH'}}",
+        WEB + ", environment: {D: PATH}, env_file: '${F:-/etc/x}'}}",
+    ],
+)
+def test_no_path_leaves_the_repository_from_the_working_folder(
+    repository: Repository, compose: str, path: str
+) -> None:
+    """Compose writes such a path as it stands, so nobody has worked out its `..`."""
+    with_compose(repository, compose.replace("PATH", path).replace("/etc/x", f"$PWD/{path}"))
+    assert refusal(repository).code in {PATH_ESCAPES, COMPOSE_PATH_REFUSED}
+
+
 @pytest.mark.parametrize("kind", ["absolute", "relative", "dangling", "loop", "chain", "folder"])
 @pytest.mark.parametrize(
     "compose",

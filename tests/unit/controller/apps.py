@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from events.manifest import FILES_PREFIX, FileEntry, FileTree, Gate, Job, WaitCo
 from gitops.compose.reload import arrange
 from gitops.draft import Draft, DraftHost, DraftService
 from gitops.settings import ImagePolicy
+from gitops.source.worktree import WorkTree
 from tests.unit.projections.converge.scene import COMPOSE_PROJECT, ENVIRONMENT, HOST, PROJECT
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -182,6 +184,7 @@ def draft_of(app: App, *, blobs: BlobStore, env_path: str) -> Draft:
         renderer="none",
         unset_variables=(),
         findings=(),
+        tree=WorkTree(Path()),  # nothing is built from it
     )
 
 

@@ -264,3 +264,19 @@ def test_a_child_may_be_bounded_from_outside(tmp_path: Path) -> None:
     )
     assert asyncio.run(bounded).code == 0
     assert (tmp_path / "big").stat().st_size == 1024
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 5, 70_000, 10_000_000])
+def test_only_the_beginning_of_what_a_child_says_may_be_kept(kept_bytes: int) -> None:
+    script = "head -c 300000 /dev/zero | tr '\\0' a; head -c 300000 /dev/zero | tr '\\0' b >&2; exit 3"
+    running = run(["sh", "-c", script], env=PATH, deadline_seconds=DEADLINE, kept_bytes=kept_bytes)
+    finished = asyncio.run(running)
+    most = min(kept_bytes, 300_000)
+    assert (finished.code, finished.stdout, finished.stderr) == (3, b"a" * most, b"b" * most)
+
+
+def test_a_child_whose_beginning_is_kept_has_its_deadline_too() -> None:
+    running = run(["sh", "-c", "while :; do echo x; done"], env=PATH, deadline_seconds=0.3, kept_bytes=9)
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(running)
+    assert caught.value.code == PROCESS_TIMED_OUT

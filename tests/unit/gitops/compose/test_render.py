@@ -31,6 +31,16 @@ def test_paths_of_the_tree_are_marked_wherever_they_stand(workshop: Workshop) ->
     assert made == {"a": [f"{COMMIT_PREFIX}x/y", COMMIT_PREFIX, {"b": "plain", "c": 3, "d": None}]}
 
 
+def test_a_path_is_one_of_the_tree_only_after_its_steps_upwards(workshop: Workshop) -> None:
+    root = written(workshop.root)
+    made = portable(workshop, {"a": [f"{root}/x/../y", f"{root}/./x//z", f"{root}/x/.."]})
+    assert made == {"a": [f"{COMMIT_PREFIX}y", f"{COMMIT_PREFIX}x/z", COMMIT_PREFIX]}
+    for value in (f"{root}/../x", f"{root}/a/../../x", f"{root}/{'../' * 40}etc"):
+        with pytest.raises(UserError) as caught:
+            portable(workshop, {"a": value})
+        assert caught.value.code == PATH_ESCAPES
+
+
 def test_what_cannot_be_carried_elsewhere_is_refused(workshop: Workshop) -> None:
     root = workshop.root
     for value, code in (

@@ -8,7 +8,7 @@ import pytest
 
 from events.kernel.errors import UserError
 from gitops.config.controller import ControllerFile, load_controller_file
-from gitops.config.policy import allowed_by
+from gitops.config.policy import allowed_by, remotes_allowed_by
 
 
 def _load(folder: Path, text: str) -> ControllerFile:
@@ -61,6 +61,35 @@ def test_policy_of_an_environment_is_its_projects_and_its_own(tmp_path: Path) ->
     assert allowed_by(policy, project="shop", environment="test") == {"host-network"}
     assert allowed_by(policy, project="blog", environment="prod") == frozenset()
     assert allowed_by(policy, project="shop-2", environment="prod") == frozenset()
+
+
+def test_remotes_of_an_environment_are_its_projects_and_its_own(tmp_path: Path) -> None:
+    policy = _load(
+        tmp_path,
+        "policy:\n"
+        "  shop: {remotes: ['https://git.example.org/shop/', 'git@git.example.org:shop']}\n"
+        "  shop/prod: {remotes: ['https://example.org']}\n",
+    ).policy
+
+    def allowed(project: str, environment: str) -> list[str]:
+        found = remotes_allowed_by(policy, project=project, environment=environment)
+        return [server.url for server in found]
+
+    shop = ["git@git.example.org:shop", "https://git.example.org/shop"]
+    assert allowed("shop", "test") == shop
+    assert allowed("shop", "prod") == [shop[0], "https://example.org/", shop[1]]
+    assert allowed("blog", "prod") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "example.org", "https://user:word@example.org", "ext::sh", "file:///x", ""]
+)
+def test_a_remote_that_is_no_address_is_an_error_in_the_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, f"policy: {{shop: {{remotes: ['{text}']}}}}\n")
+    assert caught.value.code == "config-invalid"
+    assert caught.value.where.key == "policy.shop.remotes[0]"
+    assert "word" not in str(caught.value).replace("password", "")
 
 
 def test_empty_sections_stand_for_their_defaults(tmp_path: Path) -> None:

@@ -1,0 +1,231 @@
+"""Commits of other repositories that Compose files name, kept on this machine.
+
+One folder holds one commit and nothing that leads to it. It is fetched aside, checked, and then given its
+name, so whatever has the name is whole, is never written again and needs no network. A mirror of branches was
+tried in its place: a shallow fetch changes what the mirror of a watched repository says of its history, and a
+fetch that was killed leaves locks behind.
+
+The server is known to the operator and may still be hostile. A fetch speaks one scheme to one host, follows
+no redirect, and has bounds on time, processor, memory and the bytes it may write. No credential goes with it:
+over HTTP Git gets an empty home, so that no file with passwords is found, and no helper; over SSH it has the
+keys of whoever runs this, without the agent being passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Self
+
+from events.kernel.errors import InternalError, OutsideError, UserError, error_code
+from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
+from gitops.grafts import split_graft
+from gitops.remotes import RemoteRef, Server
+from gitops.source.git import REVISION_MISSING, Repository
+from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
+from gitops.source.gittree import GitTree
+from gitops.source.mirror import GIT_UNREACHABLE
+
+REMOTE_TOO_LARGE = error_code(
+    "remote-too-large", "A commit of another repository, named by a Compose file, is too large to be fetched."
+)
+
+REMOTE_NOT_ALLOWED = error_code(
+    "remote-not-allowed",
+    "A repository was to be fetched that no policy allows, although that is looked at first.",
+)
+
+FETCH_SECONDS: Final = 120.0
+MAX_BYTES: Final = 256 * 1024 * 1024  # of one commit's files, compressed; as much as a build may be sent
+_MEMORY_BYTES: Final = 1024 * 1024 * 1024
+_CPU_SECONDS: Final = 120
+_FOLDER = "pinned"
+_ASIDE = ".fetching-"
+_STALE_SECONDS: Final = 24 * 60 * 60  # older than any fetch that is under way
+_REF = "refs/pinned/commit"
+_SETTINGS = {
+    "http.followRedirects": "false",
+    "fetch.unpackLimit": "1",  # always one pack: what bounds a file bounds the whole
+    "core.bigFileThreshold": "4m",  # larger files are written as they come, not held in memory
+    "pack.threads": "1",
+}
+_UNKNOWN = ("not our ref", "unadvertised object", "no such remote ref", "couldn't find remote ref")
+_EXHAUSTED = ("File too large", "Out of memory", "out of memory")
+_MAX_WORDS: Final = 16 * 1024  # bytes of what Git says, which a server may write too
+_MAX_SHOWN: Final = 4000
+_NO_HOME = "/nonexistent"
+_SSH_OPTIONS = " -o ForwardAgent=no -o ForwardX11=no -o PermitLocalCommand=no"
+
+
+class PinnedRemotes:
+    """The pinned commits below `folder` that one project may name; a context manager, or close it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        allowed: Iterable[Server],
+        *,
+        ready: Callable[[], None] = lambda: None,
+        deadline_seconds: float = FETCH_SECONDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        """`ready` is called before anything is written."""
+        self.allowed = tuple(allowed)
+        self._folder = folder / _FOLDER
+        self._ready = ready
+        self._deadline_seconds = deadline_seconds
+        self._max_bytes = max_bytes
+        self._open: dict[Path, Repository] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that read the commits."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    async def tree(self, ref: RemoteRef) -> GitTree:
+        """The files of the commit, fetched unless they are here.
+
+        Raises UserError `revision-missing` or `remote-too-large`, and OutsideError `git-unreachable` or
+        `git-failed`.
+        """
+        if not any(prefix.begins(ref.server) for prefix in self.allowed):
+            raise InternalError(REMOTE_NOT_ALLOWED, f"{ref.url} was asked for and is not allowed")
+        path = self._folder / f"{split_graft(ref.graft)[0].rpartition('/')[2]}.git"
+        if not await asyncio.to_thread(path.is_dir):
+            await self._fetch(ref, path)
+        if path not in self._open:
+            self._open[path] = await asyncio.to_thread(Repository, path)
+        return await asyncio.to_thread(self._open[path].tree, ref.commit)
+
+    async def _fetch(self, ref: RemoteRef, path: Path) -> None:
+        try:
+            aside = Path(await asyncio.to_thread(self._room))
+        except OSError as error:
+            raise git_failed(f"no repository can be made in {self._folder}", str(error)) from error
+        try:
+            environment = _environment(ref)
+            made = await self._git(
+                ref, ["init", "--quiet", "--bare", "--template=", "--", str(aside)], environment, READ_SECONDS
+            )
+            if made.code != 0:
+                raise git_failed(f"no repository can be made in {aside}", made.error_text)
+            arguments = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--"]
+            fetched = await self._git(
+                ref,
+                [f"--git-dir={aside}", *arguments, ref.url, f"+{ref.commit}:{_REF}"],
+                environment,
+                self._deadline_seconds,
+            )
+            if fetched.code != 0:
+                full = await asyncio.to_thread(_holds_file_of, aside, self._max_bytes)
+                raise self._failure(ref, fetched, full=full)
+            await asyncio.to_thread(_keep, aside, path, ref)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+
+    def _room(self) -> str:
+        """A folder of this fetch's own; what fetches left that were killed long ago is taken away."""
+        self._ready()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mine = tempfile.mkdtemp(prefix=_ASIDE, dir=self._folder)
+        now = Path(mine).stat().st_mtime
+        for other in self._folder.glob(f"{_ASIDE}*"):
+            try:
+                stale = now - other.stat().st_mtime > _STALE_SECONDS
+            except FileNotFoundError:
+                continue
+            if stale:
+                shutil.rmtree(other, ignore_errors=True)
+        return mine
+
+    async def _git(
+        self, ref: RemoteRef, arguments: list[str], environment: dict[str, str], deadline_seconds: float
+    ) -> Finished:
+        try:
+            return await run(
+                ["git", *arguments],
+                env=environment,
+                deadline_seconds=deadline_seconds,
+                kept_bytes=_MAX_WORDS,
+                limits={
+                    resource.RLIMIT_FSIZE: self._max_bytes,
+                    resource.RLIMIT_DATA: _MEMORY_BYTES,
+                    resource.RLIMIT_CPU: _CPU_SECONDS,
+                },
+            )
+        except OutsideError as error:
+            if error.code != PROCESS_TIMED_OUT:
+                raise
+            raise OutsideError(
+                GIT_UNREACHABLE,
+                f"{ref.url} did not give {ref.commit[:12]} in {deadline_seconds:g} s",
+                next=_try(ref),
+            ) from error
+
+    def _failure(self, ref: RemoteRef, answer: Finished, *, full: bool) -> UserError | OutsideError:
+        """What a fetch that failed means; it was `full` when it wrote as much as it may."""
+        words = answer.error_text[:_MAX_SHOWN]
+        if any(sign in words for sign in _UNKNOWN):
+            return _missing(ref, words)
+        if full or any(sign in words for sign in _EXHAUSTED):
+            return UserError(
+                REMOTE_TOO_LARGE,
+                f"{ref.url} has more than {self._max_bytes} bytes at {ref.commit[:12]}, or needs too much to "
+                "be read",
+                next="name a smaller repository",
+            )
+        return OutsideError(GIT_UNREACHABLE, f"{ref.url} cannot be read", why=words, next=_try(ref))
+
+
+def _holds_file_of(folder: Path, size_bytes: int) -> bool:
+    """Whether some file there is as large; Git does not say so itself when its helper is stopped for it."""
+    return any(path.is_file() and path.stat().st_size >= size_bytes for path in folder.rglob("*"))
+
+
+def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:
+    """Give what was fetched its name; somebody else may have done it first. Raises UserError."""
+    with Repository(aside) as repository:
+        if repository.resolve(_REF).revision != ref.commit:
+            raise _missing(ref, "the id is one of a tag; name the commit that it points at")
+    try:
+        aside.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise git_failed(f"{path} cannot be made", str(error)) from error
+
+
+def _environment(ref: RemoteRef) -> dict[str, str]:
+    """Variables for Git that let it reach one host by one scheme."""
+    environment = network_environment(_SETTINGS)
+    scheme = "ssh" if ref.server.scheme == "scp" else ref.server.scheme
+    environment["GIT_ALLOW_PROTOCOL"] = scheme
+    if scheme == "ssh":
+        environment["GIT_SSH_COMMAND"] += _SSH_OPTIONS
+    else:
+        environment["HOME"] = _NO_HOME
+        environment.pop("SSH_AUTH_SOCK", None)
+    return environment
+
+
+def _missing(ref: RemoteRef, why: str) -> UserError:
+    return UserError(
+        REVISION_MISSING,
+        f"{ref.url} does not give a commit {ref.commit}",
+        why=why,
+        next=f"push that commit to {ref.url}, or name another one",
+    )
+
+
+def _try(ref: RemoteRef) -> str:
+    return f"git ls-remote {ref.url}"
