@@ -145,8 +145,9 @@ def decide_person(
                 why=f"{verdict.rule}: {verdict.detail}",
                 next="fix what was held, or `stagecraft resume` to end the hold",
             )
-        if verdict.clears == "fixed":
-            events.append(HoldCleared(reason="fixed", revision=candidate.revision))
+        unwatched = state.git.digest is None and at_head  # all that Git is known to show is what they have
+        if verdict.clears == "fixed" or (verdict.clears == "reverted" and unwatched):
+            events.append(HoldCleared(reason=verdict.clears, revision=candidate.revision))
     if candidate.refused:
         return (refused(candidate),)
     events.extend(_superseded(state, by=release_id))
@@ -168,7 +169,7 @@ def decide_person(
 def _held_by_hand(
     state: EnvironmentState, candidate: Candidate, *, at_head: bool
 ) -> tuple[EnvironmentHeld, ...]:
-    """The hold of what the branch does not show; none where a person holds it there already.
+    """The hold of what the branch does not show; none where one holds it there already.
 
     It also ends when the branch comes to show it: a commit that was deployed before a look saw it is not
     held for ever.
@@ -176,7 +177,7 @@ def _held_by_hand(
     shown = state.git.digest
     if shown == candidate.digest or (shown is None and at_head):
         return ()
-    if state.hold is not None and state.hold.clears == "manual" and state.hold.target == candidate.digest:
+    if state.hold is not None and state.hold.target == candidate.digest:
         return ()
     commit = "" if state.git.revision is None else f", which is {state.git.revision[:12]}"
     return (

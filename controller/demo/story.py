@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from controller.demo.shop import ENVIRONMENT, MISTAKE
-from controller.demo.trail import described, newest_container, trail
 
 if TYPE_CHECKING:
     from controller.demo.stage import Stage
     from events.envelope import StoredEvent
+
+_SHORT = 12  # digits of a container
 
 
 def play(stage: Stage) -> None:
@@ -102,15 +104,12 @@ def what_the_log_says(stage: Stage) -> None:
     stage.stagecraft("releases", "list", "--env", ENVIRONMENT)
     stage.stagecraft("status", "--env", ENVIRONMENT)
     events = stage.stored()
-    container = newest_container(events, "web") or ""
+    container = _newest_container(events, "web")
+    stage.expect("the log names web's container", bool(container), "no event does")
     stage.stagecraft(
         "events", "list", "--type", "ServiceReplaced", "--after", str(_made(events, container) - 1)
     )
-    chain = trail(events, container)
-    stage.expect("the log says why web's container exists", bool(chain), container)
-    stage.screen.note(f"Why does container {container[:12]} exist? Each event is caused by the next:")
-    for event in chain:
-        stage.screen.said(described(event))
+    stage.stagecraft("why", container[:_SHORT])
     stage.screen.proved("from the container back to the command, and to the commit that it runs")
 
 
@@ -123,6 +122,13 @@ ACTS: dict[str, Callable[[Stage], None]] = {
     "rollback: back to v2, without Git": rollback,
     "What the log says": what_the_log_says,
 }
+
+
+def _newest_container(events: Sequence[StoredEvent], service: str) -> str:
+    """The id of the container that came last for a service; empty when none ever came."""
+    replaced = (json.loads(event.data) for event in events if event.type == "ServiceReplaced")
+    came = [data["new_ids"][-1] for data in replaced if data["service"] == service and data["new_ids"]]
+    return came[-1] if came else ""
 
 
 def _made(events: Sequence[StoredEvent], container: str) -> int:

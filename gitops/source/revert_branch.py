@@ -38,6 +38,7 @@ _GIT_SECONDS = 120.0  # each command; a push goes over a network and may run hoo
 _MOST_COMMITS = 50
 _LINK = re.compile(r"https?://\S+")
 _OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+_ALONE = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no")  # this branch and nothing else
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 
@@ -84,7 +85,7 @@ class _Revert:
         async with self._work_tree(head) as folder:
             revision = await self._committed(folder, commits)
         ref = f"refs/heads/{self.plan.name}"
-        answer = await self._git("push", "--porcelain", remote, f"{revision}:{ref}")
+        answer = await self._git("push", *_ALONE, remote, f"{revision}:{ref}")
         if answer.code != 0:
             raise self._not_pushed(remote, answer)
         said = answer.error_text

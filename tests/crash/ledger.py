@@ -125,7 +125,10 @@ class Ledger:
         if event.reason in {"resumed", "expired"}:
             assert stored.actor.kind == ("cli" if event.reason == "resumed" else "schedule")
             return
-        assert self.hold.clears == "fixed", "a hold of a person ends by itself"
+        agreed = self.hold.agrees and event.reason == "reverted"
+        assert self.hold.clears == "fixed" or agreed, "a hold of a person ends by itself"
+        if event.reason == "reverted":
+            assert self._candidate(event) == self.hold.target, "a hold ends for what it does not hold"
         if event.reason == "retried":
             failed = self.hold_by_failure
             assert failed is not None, "a hold that no failure made is retried"

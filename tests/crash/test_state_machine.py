@@ -209,10 +209,11 @@ class Months(RuleBasedStateMachine):
             newest = self.stage.ledger.requested[next(reversed(ledger.requested))]
             assert newest != left or ledger.hold.clears == "manual" or left not in ledger.hold.bad
 
-    @rule()
-    def deploy_by_hand(self) -> None:
+    @rule(back=integers(0, 3))
+    def deploy_by_hand(self, back: int) -> None:
         stage, branch = self.stage, self.stage.branch
-        revision = branch.head
+        known = [one for one in stage.ledger.commits if one != branch.head]
+        revision = known[-back] if back and len(known) >= back else branch.head
         if revision not in stage.ledger.commits:
             return
         subject = Subject(

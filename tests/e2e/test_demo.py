@@ -47,8 +47,8 @@ def test_the_demo_shows_a_teams_day_and_leaves_nothing(nowhere: Stagecraft, engi
     assert "invalid start port" in acts[2]
     assert "exit code: 1" in acts[2]
     assert "RELEASE ID" in acts[6]
-    assert re.search(r"ServiceReplaced +web: [0-9a-f]{12} came for [0-9a-f]{12}", acts[6])
-    assert re.search(r'RevisionObserved +[0-9a-f]{12} "Shop v2"', acts[6])
+    assert re.search(r"operation +local/web: [0-9a-f]{12} came for [0-9a-f]{12}", acts[6])
+    assert re.search(r'commit +[0-9a-f]{12} "Shop v2"', acts[6])
 
 
 def test_a_kept_demo_goes_on_and_down_removes_it(cli: Stagecraft, engine: DockerClient) -> None:

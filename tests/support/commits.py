@@ -13,6 +13,7 @@ from typing import cast
 
 from controller.watching import Tip
 from gitops.source.git import Commit, Repository
+from gitops.source.reverts import Said
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable
 from gitops.source.trust import Verification
 from tests.support.time import START
@@ -71,19 +72,22 @@ class Branch:
     )  # tree and parent
     head: str | None = None
     numbered: int = 0
+    said: dict[str, str] = field(default_factory=dict[str, str])  # message by commit
 
-    def commit(self, files: Mapping[str, str]) -> str:
+    def commit(self, files: Mapping[str, str], message: str = "change") -> str:
         """A commit with exactly these files on top of the head."""
         self.numbered += 1
         revision = hashlib.sha1(str(self.numbered).encode(), usedforsecurity=False).hexdigest()
         self.commits[revision] = (MemoryTree(dict(files)), self.head)
         self.head = revision
+        self.said[revision] = message
         return revision
 
     def revert(self) -> str | None:
         """`git revert HEAD`: the files of the parent in a new commit; None when there is no parent."""
         parent = None if self.head is None else self.commits[self.head][1]
-        return None if parent is None else self.commit(self.commits[parent][0].files)
+        message = f"Revert\n\nThis reverts commit {self.head}."
+        return None if parent is None else self.commit(self.commits[parent][0].files, message)
 
     def rewind(self) -> None:
         """Force the branch back to the head's parent."""
@@ -102,9 +106,9 @@ class Branch:
             author_email="developer@example.org",
             subject="change",
             committed_at=START,
-            message="change",
+            message=self.said[self.head],
         )
-        repository = cast("Repository", self)  # `see` reads trees and asks for ancestors, no more
+        repository = cast("Repository", self)  # `see` reads trees and messages and asks for ancestors
         return Tip(
             slug="repository",
             ref="refs/heads/main",
@@ -116,6 +120,15 @@ class Branch:
     def tree(self, revision: str) -> MemoryTree:
         """The files of a commit."""
         return self.commits[revision][0]
+
+    def messages(self, revision: str, *, without: str, most: int) -> list[Said]:
+        """The commits down to one that `without` has, the newest first."""
+        found: list[Said] = []
+        current: str | None = revision
+        while current is not None and not self.is_ancestor(current, without):
+            found.append(Said(revision=current, message=self.said[current]))
+            current = self.commits[current][1]
+        return found[:most]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` descends from `older` or is it."""

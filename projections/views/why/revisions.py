@@ -36,8 +36,7 @@ def explain_revision(record: Record, subject: Subject) -> Answer:
 def _not_released(record: Record, subject: Subject, *, own: list[Told], looks: list[Told]) -> Answer:
     """A commit that no Release runs: the newest word about it decides, then whether another one came."""
     seen = next((one for one in reversed(looks) if one.type == "RevisionObserved"), None)
-    rejected = next((one for one in reversed(looks) if one.type == "RevisionRejected"), None)
-    last = rejected or (own[-1] if own else None)
+    last = _newest_word(own, looks)
     if last is None:
         reason = _unnamed(subject, seen)
     elif last.type == "ManifestRendered":
@@ -59,6 +58,18 @@ def _not_released(record: Record, subject: Subject, *, own: list[Told], looks: l
         steps=steps_of(record, [*looks, *own, *kept]),
         because_not=tuple(found),
     )
+
+
+def _newest_word(own: list[Told], looks: list[Told]) -> Told | None:
+    """What was said last of the commit: of the environment, or that the branch's commit is not taken.
+
+    That is told to each environment as a render that failed; the rule is in the word itself.
+    """
+    rejected = looks[-1] if looks and looks[-1].type == "RevisionRejected" else None
+    last = own[-1] if own else None
+    if rejected is not None and (last is None or last.type == "RenderFailed"):
+        return rejected
+    return last
 
 
 _NOTHING_TO_DO = frozenset({"already-deployed", "reverted", "same-inputs", "same-manifest", "not-declared"})

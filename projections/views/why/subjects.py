@@ -127,6 +127,7 @@ def _releases_with(tables: sqlite3.Connection, service: str, place: Place) -> tu
 
 
 def _containers(tables: sqlite3.Connection, prefix: str) -> list[Found]:
+    prefix = prefix.lower()
     if len(prefix) < _LEAST_CONTAINER or not _HEX.fullmatch(prefix):
         return []
     query = (
@@ -154,6 +155,7 @@ def _revisions(
     log: EventLog, tables: sqlite3.Connection, prefix: str, *, environment: Place | None
 ) -> list[Found]:
     """The commit in each environment that has an event of it, else that it changes, else that it declares."""
+    prefix = prefix.lower()
     if len(prefix) < _LEAST_REVISION or not _HEX.fullmatch(prefix):
         return []
     query = (

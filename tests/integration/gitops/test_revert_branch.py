@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from events.kernel.errors import OutsideError, UserError
+from events.kernel.errors import StagecraftError
 from gitops.source.revert_branch import RevertBranch, RevertPlan, merge_request_command, push_revert
 from tests.support.repos import Repository, git
 
@@ -22,10 +22,10 @@ def pushed(repository: Repository, bad: str, good: str) -> RevertBranch:
     return asyncio.run(push_revert(repository.work, plan(bad, good)))
 
 
-def refused(repository: Repository, bad: str, good: str) -> UserError | OutsideError:
+def refused(repository: Repository, bad: str, good: str) -> StagecraftError:
     """The error, after making sure that nothing was left anywhere."""
     heads = git("for-each-ref", cwd=repository.origin)
-    with pytest.raises((UserError, OutsideError)) as caught:
+    with pytest.raises(StagecraftError) as caught:
         pushed(repository, bad, good)
     assert git("for-each-ref", cwd=repository.origin) == heads
     assert_untouched(repository)

@@ -291,6 +291,27 @@ def test_a_deploy_by_hand_of_what_a_person_holds_leaves_their_hold_alone(story: 
     assert story.state.hold.reason == "release party"
 
 
+def test_a_revert_that_a_person_deploys_ends_the_hold_where_no_branch_is_watched(story: Story) -> None:
+    story.person_deploys("c1", web="1")
+    story.completes()
+    story.person_deploys("c2", web="2")
+    story.rolls_back()
+    assert story.person_deploys("c3", web="1") == ("HoldCleared", "DeployRequested")
+    assert story.state.hold is None
+
+
+def test_what_is_held_is_deployed_again_and_its_hold_stays_as_it_is(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.rolls_back()
+    held = story.state.hold
+    assert story.person_deploys("c1", web="1") == ("DeployRequested",)
+    story.completes()
+    assert story.state.hold == held
+    assert story.look("c2", web="2") == ()
+    assert story.look("c3", web="3") == ("HoldCleared", "DeployRequested")
+
+
 def test_an_old_commit_is_held_also_where_no_branch_was_watched_yet(story: Story) -> None:
     candidate = story.rendered("c1", web="1")
     story.append(*decide_person(story.state, candidate, release_id="rel-1", at_head=False))

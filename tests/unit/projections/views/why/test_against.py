@@ -206,6 +206,25 @@ def test_a_commit_that_is_not_taken(days: Chronicle) -> None:
     assert "line 3" in answer.sentence
 
 
+def test_a_commit_that_was_not_taken_and_no_environment_was_told(days: Chronicle) -> None:
+    rejected = RevisionRejected(
+        ref="refs/heads/main", revision=commit("unsigned"), rule="commit-unsigned", detail="no signature"
+    )
+    days.recorder().append(REPOSITORY, rejected)
+    answer = days.why(commit("unsigned"))
+    assert answer.subject.environment == "shop/prod"
+    assert against(answer) == ["commit-unsigned"]
+
+
+def test_a_commit_that_is_taken_after_all_is_told_by_what_followed(days: Chronicle) -> None:
+    rejected = RevisionRejected(ref="refs/heads/main", revision=commit("two"), rule="commit-unsigned")
+    days.recorder().append(REPOSITORY, rejected)
+    days.append(RenderFailed(revision=commit("two"), failure=FAILURE))
+    days.hold("calm")
+    days.merge("two", web="2", worker="1")
+    assert against(days.why(commit("two"))) == ["held"]
+
+
 def test_a_commit_that_a_newer_one_overtook(days: Chronicle) -> None:
     days.observed("two")
     assert against(days.why(commit("two"))) == ["no-decision"]

@@ -41,6 +41,7 @@ def test_an_unknown_word_names_the_services_that_are_known(days: Chronicle, word
 
 def test_a_commit_is_known_by_seven_digits_and_not_by_six(days: Chronicle) -> None:
     assert days.why(commit("one")[:7]).subject.id == commit("one")
+    assert days.why(commit("one")[:7].upper()).subject.id == commit("one")
     assert refused(days, commit("one")[:6]).code == "why-subject-unknown"
 
 
