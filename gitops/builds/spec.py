@@ -24,7 +24,7 @@ from gitops.compose.render import COMMIT_PREFIX
 from gitops.findings import Finding, FindingCode
 from gitops.grafts import is_grafted, resolve_within, split_graft
 from gitops.renderkey import identity
-from gitops.source.paths import inside, join, resolve, shown
+from gitops.source.paths import escapes, inside, join, resolve, shown
 from gitops.source.tree import PATH_MISSING, Entry, Tree, readable, refused
 
 BUILD_UNSUPPORTED = error_code(
@@ -231,7 +231,7 @@ def _dockerfile(tree: Tree, context: str, options: Mapping[str, Any], files: dic
             name=_INJECTED, path=None, content=str(inline).replace("$$", "$").encode()
         )
         return _INJECTED
-    path = resolve_within(context, _in_tree(str(options.get("dockerfile") or "Dockerfile"), context))
+    path = _in_tree(str(options.get("dockerfile") or "Dockerfile"), context)
     entry = readable(path, tree.entry(path), max_bytes=_MAX_DOCKERFILE_BYTES)
     name = inside(context, path)
     name = name if name in files else _INJECTED
@@ -240,13 +240,16 @@ def _dockerfile(tree: Tree, context: str, options: Mapping[str, Any], files: dic
 
 
 def _in_tree(dockerfile: str, context: str) -> str:
-    """A Dockerfile's path from the context; Compose writes some of them from the root."""
+    """A Dockerfile's path in the tree, which is the context's own; Compose writes some from the root.
+
+    Raises UserError `path-escapes`.
+    """
     if not dockerfile.startswith(COMMIT_PREFIX):
-        return dockerfile.replace("$$", "$")
+        return resolve_within(context, dockerfile.replace("$$", "$"))
     path = dockerfile.removeprefix(COMMIT_PREFIX).replace("$$", "$")
-    graft, inner = split_graft(context)
-    depth = len([part for part in inner.split("/") if part])
-    return "../" * depth + (inside(graft, path) or path)
+    if split_graft(path)[0] != split_graft(context)[0]:
+        raise escapes(path, "it is in another repository than what is built")
+    return path
 
 
 def _identities(files: Iterable[ContextFile]) -> list[list[str]]:

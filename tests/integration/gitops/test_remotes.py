@@ -149,6 +149,19 @@ def test_a_service_is_built_from_the_other_repository(served: Shelf, tmp_path: P
     assert served.drafted({"compose.yaml": extended}).builds["web"].ref == made.builds["web"].ref
 
 
+@pytest.mark.parametrize(
+    "dockerfile", ["../../Dockerfile", "../../../../../Dockerfile", "/Dockerfile", "${PWD}/Dockerfile"]
+)
+def test_what_is_built_there_takes_no_file_from_here(served: Shelf, dockerfile: str) -> None:
+    commit = served.library({"app/Dockerfile": "FROM scratch\n", "Dockerfile": "FROM scratch\n"})
+    build = f"{{context: '{served.url}#{commit}:app', dockerfile: '{dockerfile}'}}"
+    files = {"compose.yaml": f"services: {{web: {{build: {build}}}}}\n", "Dockerfile": "FROM scratch\n"}
+    assert served.refused(files).code == PATH_ESCAPES
+    beside = build.replace(dockerfile, "../Dockerfile")
+    made = served.drafted({**files, "compose.yaml": f"services: {{web: {{build: {beside}}}}}\n"})
+    assert made.builds["web"].dockerfile == ".stagecraft.Dockerfile"
+
+
 def test_another_commit_builds_another_image_whatever_paths_say(served: Shelf) -> None:
     refs: set[str] = set()
     for content in ("1", "2"):
