@@ -96,8 +96,8 @@ class PinnedRemotes:
     async def tree(self, ref: RemoteRef) -> GitTree:
         """The files of the commit, fetched unless they are here.
 
-        Raises UserError `revision-missing` or `remote-too-large`, and OutsideError `git-unreachable` or
-        `git-failed`.
+        Raises UserError `revision-missing` or `remote-too-large`, OutsideError `git-unreachable` or
+        `git-failed`, and InternalError `remote-not-allowed` for one that should never have been asked for.
         """
         if not any(prefix.begins(ref.server) for prefix in self.allowed):
             raise InternalError(REMOTE_NOT_ALLOWED, f"{ref.url} was asked for and is not allowed")
