@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from projections.views.why.record import REQUESTS, Record, Told
+from projections.views.why.record import REQUESTS, VERDICTS, Record, Told
 
 _BEGINS = {
     "EnvironmentHeld": "hold",
@@ -41,11 +41,12 @@ def standing(record: Record) -> list[Told]:
     """The obstacles, in the order in which they began; a Release without a verdict is one too."""
     stands: dict[str, Told] = {}
     for one in record.environment:
-        for ended in _ended_by(one):
-            stands.pop(ended, None)
+        for name in _ended_by(one):
+            stands.pop(name, None)
         if (begun := _begun_by(one)) is not None:
             stands[begun] = one
-    unfinished = [one for one in record.requests() if record.verdict(one.data["release"]) is None]
+    ended = {one.data["release"] for one in record.environment if one.type in VERDICTS}
+    unfinished = [one for one in record.requests() if one.data["release"] not in ended]
     found = [*stands.values(), *unfinished[-1:], *_unreachable(record)]
     return sorted(found, key=lambda told: told.position)
 
