@@ -117,16 +117,22 @@ def _push(settings: Settings, context: Context, target: Target, *, reason: str, 
 
 
 def _offer(settings: Settings) -> None:
-    """List what could be gone back to, for a person who named an environment and no target."""
+    """List what could be gone back to, for a person who named an environment and no target.
+
+    That a target is missing is said in any case; an environment that nobody knows has nothing to list.
+    """
     from controller.bootstrap import open_log
     from controller.offering import offers
-    from controller.targets import find_environment
+    from controller.targets import known_targets
 
     if settings.environment is None:
         return
     with open_log(settings.home) as log:
-        target = find_environment(log, settings.environment)
-        found = [] if log is None else offers(log, target)
+        named = [one for one in known_targets(log) if settings.environment in (one.name, str(one))]
+        if log is None or len(named) != 1:
+            return
+        target = named[0]
+        found = offers(log, target)
     if not found:
         settings.console.line(f"{target} has no earlier good Release")
         return

@@ -58,8 +58,8 @@ def test_without_an_environment_there_is_nothing_to_list(call: Call, history: Hi
     assert "rollback-target-missing" in said.err
 
 
-def test_an_unknown_environment_is_named_first(call: Call, home: Path) -> None:
+def test_of_an_unknown_environment_there_is_nothing_to_list(call: Call, home: Path) -> None:
     said = call("rollback", "--env", "prod")
     assert (said.code, said.out) == (1, "")
-    assert "environment-unknown" in said.err
+    assert "rollback-target-missing" in said.err
     assert not home.exists()
