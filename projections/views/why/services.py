@@ -23,11 +23,12 @@ def explain_container(record: Record, subject: Subject, *, service: str) -> Answ
         went = steps_of(record, [gone]) if gone is not None else ()
         words = f"{sentence} went, and no event brought it: it was there before the log knew of it"
         return Answer(subject=subject, sentence=words, steps=went)
-    events = _brought(record, made, service=service)
+    reloads = _reloaded(record, made, container=subject.id)
+    events = [*_brought(record, made, service=service), *_told_by(record, reloads, service=service)]
     left = gone is not None and gone.position > made.position
     if left and gone is not None:
         events += _went(record, gone)
-    words = f"{sentence} came because {_reason_of(record, made)}"
+    words = f"{sentence} came because {_reason_of(record, made)}{_reload_words(reloads)}"
     if left and gone is not None:
         words += f"; it went with {_release_of(gone)}"
     elif missed := _missed_after(record, made):
@@ -52,8 +53,12 @@ def explain_service(record: Record, subject: Subject) -> Answer:
     sentences: list[str] = []
     for host, one in sorted(placed.items()):
         events += _brought(record, one, service=subject.id)
+        reloads = _reloaded(record, one)
+        events += _told_by(record, reloads, service=subject.id)
         events += _left_alone(record, one)
-        sentences.append(_service_words(record, one, service=subject.id, host=host))
+        sentences.append(
+            f"{_service_words(record, one, service=subject.id, host=host)}{_reload_words(reloads)}"
+        )
     hosts = list(placed)
     alone = replace(subject, host=hosts[0]) if len(hosts) == 1 else subject
     return Answer(
@@ -153,6 +158,29 @@ def _brought(record: Record, placed: Told, *, service: str) -> list[Told]:
     if placed.data.get("reason") == "drift":
         events += _around(record, placed)
     return events
+
+
+def _reloaded(record: Record, placed: Told, *, container: str | None = None) -> Told | None:
+    """The newest time that containers which came with `placed` were told of changed files by a signal."""
+    found = [
+        one
+        for each in record.releases.values()
+        for one in each
+        if one.type == "ServiceReloaded"
+        and one.position > placed.position
+        and (one.data["host"], one.data["service"]) == (placed.data["host"], placed.data["service"])
+        and container in {None, *one.data["containers"]}
+    ]
+    return max(found, key=lambda one: one.position, default=None)
+
+
+def _told_by(record: Record, reload: Told | None, *, service: str) -> list[Told]:
+    """The chain that ends with a reload."""
+    return [] if reload is None else [*whole(record, _release_of(reload), service=service), reload]
+
+
+def _reload_words(reload: Told | None) -> str:
+    return "" if reload is None else f"; its files are those of {_release_of(reload)}"
 
 
 def _around(record: Record, placed: Told) -> list[Told]:

@@ -45,7 +45,7 @@ _TABLES = {
             host TEXT NOT NULL,
             service TEXT NOT NULL,
             release TEXT NOT NULL,
-            came INTEGER NOT NULL,  -- 0: it went
+            came INTEGER NOT NULL,  -- 0: it went; 1: it came, or stayed and was told of files
             PRIMARY KEY (container, position, came)
         ) WITHOUT ROWID
     """,
@@ -96,13 +96,25 @@ def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, A
 
 
 def _replaced(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _in_release(tables, event, data, ids=data["new_ids"], came=1)
+    _in_release(tables, event, data, ids=data["old_ids"], came=0)
+
+
+def _reloaded(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    """Containers that stayed: an answer about them needs this Release too."""
+    _in_release(tables, event, data, ids=data["containers"], came=1)
+
+
+def _in_release(
+    tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any], *, ids: list[str], came: int
+) -> None:
+    """Containers that an event of a Release's own stream names."""
     release = event.stream.partition("/")[2]
     query = "SELECT project, name FROM trace_releases WHERE id = ?"
     found = tables.execute(query, (release,)).fetchone()
     if found is not None:
         place = (found["project"], found["name"])
-        _add_containers(tables, event, data, place=place, release=release, ids=data["new_ids"], came=1)
-        _add_containers(tables, event, data, place=place, release=release, ids=data["old_ids"], came=0)
+        _add_containers(tables, event, data, place=place, release=release, ids=ids, came=came)
 
 
 def _adopted(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
@@ -150,6 +162,7 @@ _HANDLERS: dict[str, _Handler] = {
     "RollbackRequested": _requested,
     "AdoptionRequested": _requested,
     "ServiceReplaced": _replaced,
+    "ServiceReloaded": _reloaded,
     "ServiceAdopted": _adopted,
     "JobCompleted": _job_ended,
     "JobFailed": _job_ended,

@@ -52,6 +52,18 @@ def _replaced(data: dict[str, Any]) -> Words:
     return "operation", None, f"{text}; {_REASONS.get(reason, reason)}"
 
 
+def _reloaded(data: dict[str, Any]) -> Words:
+    files = ", ".join(data["files"]) or "files that it mounts"
+    told = ids(data["containers"])
+    text = f"{told} got {data['signal']}" if told else f"nothing that runs was told by {data['signal']}"
+    reason: str = data["reason"]
+    return (
+        "operation",
+        None,
+        f"{data['host']}/{data['service']}: {files} changed, {text}; {_REASONS.get(reason, reason)}",
+    )
+
+
 def _adopted(data: dict[str, Any]) -> Words:
     text = f"{data['host']}/{data['service']}: {ids(data['containers'])} was there before and is ours now"
     return "operation", None, text
@@ -100,6 +112,7 @@ WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "ReleaseFailed": _failed,
     "PhaseFailed": _phase_failed,
     "ServiceReplaced": _replaced,
+    "ServiceReloaded": _reloaded,
     "ServiceAdopted": _adopted,
     "JobCompleted": _job_completed,
     "JobFailed": _job_failed,

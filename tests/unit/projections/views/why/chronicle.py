@@ -21,7 +21,7 @@ from events.catalog import Event, Failure
 from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld, ManifestRendered
 from events.catalog.release import ReleaseCompleted, ReleaseRolledBack, ReleaseStarted
 from events.catalog.revision import RevisionObserved
-from events.catalog.service import ServiceReplaced
+from events.catalog.service import ServiceReloaded, ServiceReplaced
 from events.envelope import CONTROLLER, SCHEDULE, Actor
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
@@ -173,6 +173,19 @@ class Chronicle:
         event = ServiceReplaced(host="local", service=service, old_ids=old, new_ids=(made,), reason=reason)
         recorder.append(release_stream(release), event)
         return made
+
+    def reloads(self, release: str, service: str) -> None:
+        """A Release tells what runs of a service of changed files."""
+        event = ServiceReloaded(
+            host="local",
+            service=service,
+            containers=(self._running[service],),
+            signal="SIGHUP",
+            content="sha256:1",
+            files=("/etc/proxy.conf",),
+            reason="mounted files changed",
+        )
+        self.recorder().append(release_stream(release), event)
 
     def removes(self, release: str, service: str, *, recorder: Recorder) -> None:
         """A service's container goes."""

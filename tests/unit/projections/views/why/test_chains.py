@@ -135,6 +135,21 @@ def test_a_service_that_later_releases_left_alone_leads_to_the_one_that_made_it(
     assert answer.subject.host == "local"
 
 
+def test_a_container_that_was_told_of_files_leads_to_both_releases(days: Chronicle) -> None:
+    first = days.deploys("one", web="1")
+    container = days.container("web")
+    second = days.deploys("two", web="1", worker="1")
+    days.reloads(second, "web")
+    for word in ("web", container):
+        answer = days.why(word)
+        assert f"its files are those of {second}" in answer.sentence
+        assert (first in texts(answer, "decision"), second in texts(answer, "decision")) == (True, True)
+        assert "/etc/proxy.conf changed" in texts(answer, "operation")
+        assert f"{container[:12]} got SIGHUP" in texts(answer, "operation")
+    assert "SIGHUP" in texts(days.why(second), "operation")
+    assert "SIGHUP" not in texts(days.why("worker"), "operation")
+
+
 def test_a_service_that_left_the_project_was_removed(days: Chronicle) -> None:
     days.deploys("one", web="1", worker="1")
     second = days.deploys("two", web="1")
