@@ -138,8 +138,9 @@ def test_a_service_that_later_releases_left_alone_leads_to_the_one_that_made_it(
 def test_a_container_that_was_told_of_files_leads_to_both_releases(days: Chronicle) -> None:
     first = days.deploys("one", web="1")
     container = days.container("web")
-    second = days.deploys("two", web="1", worker="1")
-    days.reloads(second, "web")
+    days.merge("two", web="1", worker="1")
+    days.reloads(days.state.unfinished[-1].id, "web")
+    second = days.completes()
     for word in ("web", container):
         answer = days.why(word)
         assert f"its files are those of {second}" in answer.sentence
