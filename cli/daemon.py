@@ -23,7 +23,7 @@ def run_for_ever(
     """Run until a signal. Raises UserError for a file or an address that cannot be used."""
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
-    from controller.repositories import watched
+    from controller.repositories import WatchedBranch, watched
     from controller.source import Source
     from gitops.config.controller import load_controller_file
 
@@ -31,17 +31,10 @@ def run_for_ever(
     file = load_controller_file(named, required=controller_file is not None)
     with open_context(settings.home, progress=_timed(settings), settings=file) as context:
         repository = watched(settings.home, repo, cwd=settings.cwd)
-        source = Source(
-            context=context,
-            watched=repository,
-            branch=branch,
-            environments=settings.environments,
-            config_path=settings.config,
-        )
+        place = WatchedBranch(watched=repository, branch=branch, environments=settings.environments)
         daemon = Daemon(
             context=context,
-            source=source,
-            url=repository.url,
+            sources=[Source(context=context, place=place, config_path=settings.config)],
             settings=file,
             say=_timed(settings),
             whisper=_timed(settings) if settings.verbose else _silent,
@@ -61,7 +54,8 @@ async def _run(daemon: Daemon) -> None:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)
-    daemon.say(f"watching {daemon.source.branch} of {daemon.source.watched.slug}, process {os.getpid()}")
+    watching = ", ".join(str(watch.key) for watch in daemon.watches)
+    daemon.say(f"watching {watching}, process {os.getpid()}")
     await daemon.run(stopping)
 
 

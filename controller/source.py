@@ -7,14 +7,14 @@ deployed is kept running without Git.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from controller.context import Context
 from controller.look import note_looks
-from controller.repositories import Watched
+from controller.repositories import WatchedBranch
 from controller.watching import Sighting, fetch_tip, fold_branch, see
 from events.kernel.errors import OutsideError, StagecraftError
 from events.log import VERSION_CONFLICT
@@ -37,25 +37,27 @@ class Source:
     """A branch and what it showed last."""
 
     context: Context
-    watched: Watched
-    branch: str
-    environments: Sequence[str]  # as asked for; empty: all
+    place: WatchedBranch
     config_path: str
     latest: Sighting | None = None
+    looked: bool = False  # it was asked once, whatever came of it
 
     async def look(self) -> SourceLook:
         """Ask once; never raises for what the source or its commit is at fault for."""
-        for _ in range(_TRIES):
-            try:
-                return await self._look()
-            except OutsideError as error:
-                if error.code != VERSION_CONFLICT:  # somebody else said it first: look again
-                    raise
-        return SourceLook(status="seen")
+        try:
+            for _ in range(_TRIES):
+                try:
+                    return await self._look()
+                except OutsideError as error:
+                    if error.code != VERSION_CONFLICT:  # somebody else said it first: look again
+                        raise
+            return SourceLook(status="seen")
+        finally:
+            self.looked = True
 
     async def _look(self) -> SourceLook:
         try:
-            tip = await fetch_tip(self.context, self.watched, self.branch)
+            tip = await fetch_tip(self.context, self.place.watched, self.place.branch)
         except StagecraftError as error:
             if error.code == VERSION_CONFLICT:
                 raise
@@ -63,7 +65,7 @@ class Source:
         with tip.repository:
             try:
                 sighting = await see(
-                    self.context, tip, environments=self.environments, config_path=self.config_path
+                    self.context, tip, environments=self.place.environments, config_path=self.config_path
                 )
             except StagecraftError as error:
                 if error.code == VERSION_CONFLICT:
@@ -80,9 +82,9 @@ class Source:
         if self.latest is not None:
             declared = [f"{self.latest.project}/{name}" for name in self.latest.environments]
             return [*declared, *self.latest.gone_here]
-        stream = repository_stream(self.watched.slug)
-        known = fold_branch(self.context.log.read_stream(stream), f"refs/heads/{self.branch}").environments
-        wanted = set(self.environments)
+        slug, ref = self.place.key
+        known = fold_branch(self.context.log.read_stream(repository_stream(slug)), ref).environments
+        wanted = set(self.place.environments)
         return sorted(one for one in known if not wanted or {one, one.partition("/")[2]} & wanted)
 
     @contextmanager
@@ -92,5 +94,5 @@ class Source:
         if latest is None or title not in self.titles():
             yield None
             return
-        with self.watched.mirror.repository() as repository:
+        with self.place.watched.mirror.repository() as repository:
             yield replace(latest, tree=latest.tree.through(repository))
