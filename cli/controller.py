@@ -55,20 +55,16 @@ def run(
     from cli.policy import operator_settings
     from controller.bootstrap import open_context
     from controller.look import look
-    from controller.repositories import watched
+    from controller.repositories import WatchedBranch, watched
 
     operator = operator_settings(settings, controller)
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
-        repository = watched(settings.home, repo, cwd=settings.cwd)
-        outcomes = asyncio.run(
-            look(
-                context,
-                repository,
-                branch=branch,
-                environments=settings.environments,
-                config_path=settings.config,
-            )
+        place = WatchedBranch(
+            watched=watched(settings.home, repo, cwd=settings.cwd),
+            branch=branch,
+            environments=settings.environments,
         )
+        outcomes = asyncio.run(look(context, place, config_path=settings.config))
     codes = [_report(settings, outcome) for outcome in outcomes]
     return max(codes, default=ExitCode.OK)
 

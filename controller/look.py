@@ -31,7 +31,7 @@ from controller.removing import remove_by_rule, rule_for
 from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
 from controller.tenures import tenure
-from controller.watching import fetch_tip, see
+from controller.watching import REFUSALS, Wishes, fetch_tip, head_of, note_answer, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred, RenderFailed
 from events.kernel.clock import format_utc
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from controller.decide.deploy import Candidate
     from controller.decide.removal import RemovalRule
     from controller.decide.state import EnvironmentState
-    from controller.repositories import Watched
+    from controller.repositories import WatchedBranch
     from controller.watching import Sighting
     from events.catalog import Event
     from events.recorder import Recorder
@@ -78,21 +78,18 @@ class Outcome:
 
 
 async def look(
-    context: Context,
-    watched: Watched,
-    *,
-    branch: str,
-    environments: Sequence[str] = (),
-    config_path: str,
+    context: Context, place: WatchedBranch, *, config_path: str, only: Sequence[str] = ()
 ) -> list[Outcome]:
-    """Look once; `environments` limits it to these names.
+    """Look once; `only` limits it to these names, none of which need be there.
 
     Raises what `watching` raises when the branch itself cannot be read or used; what goes wrong for one
     environment is its Outcome and stops no other.
     """
-    tip = await fetch_tip(context, watched, branch)
+    tip = await fetch_tip(context, place, await head_of(place))
+    note_answer(context, place)
+    wishes = Wishes(environments=place.environments, only=only)
     with tip.repository:
-        sighting = await see(context, tip, environments=environments, config_path=config_path)
+        sighting = await see(context, tip, config_path=config_path, wishes=wishes, rules=place.rules)
         note_looks(context, sighting)
         found = [await consider(context, sighting, name) for name in sighting.environments]
         return found + [await consider_gone(context, sighting, title) for title in sighting.gone_here]
@@ -100,8 +97,7 @@ async def look(
 
 def note_looks(context: Context, sighting: Sighting) -> None:
     """Keep when Git was looked at; no event, because nothing need have changed."""
-    titles = (*(f"{sighting.project}/{name}" for name in sighting.environments), *sighting.gone_here)
-    context.observed.note_look(*titles, at=context.clock.now())
+    context.observed.note_look(*sighting.titles, at=context.clock.now())
 
 
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
@@ -265,6 +261,8 @@ async def _candidate(
     ):
         return candidate_of(shown, revision=state.git.revision or sighting.revision)
     failed = state.git.failure if state.git.failed_revision == sighting.revision else None
+    if failed is not None and failed.code in REFUSALS:
+        failed = None  # the operator allows the commit now, or it would not be seen
     if shown is None and failed is not None and failed.cause == "repository":
         return failed
     subject = Subject(

@@ -22,6 +22,11 @@ class RevisionObserved(Event):
         default=(),
         description="All environments that the commit declares, sorted; empty if it cannot be used.",
     )
+    wanted: tuple[str, ...] | None = Field(
+        default=None,
+        description="Those of them that are deployed from this branch unless another one has them; "
+        "null if the commit cannot be used.",
+    )
 
 
 @recorded("repository")
@@ -41,3 +46,14 @@ class HistoryRewritten(Event):
     ref: str = Field(description="Fully qualified ref.")
     previous: str = Field(description="The commit seen before.")
     revision: str = Field(description="The commit seen now.")
+
+
+@recorded("repository")
+class EnvironmentLeftOut(Event):
+    """The branch declares an environment that belongs to another branch; it is not deployed from here."""
+
+    ref: str = Field(description="Fully qualified ref that declares it too.")
+    revision: str = Field(description="The commit that does.")
+    environment: str = Field(description="`<project>/<name>`.")
+    owner: str = Field(description="Slug of the repository whose branch declared it first.")
+    owner_ref: str = Field(description="That branch, fully qualified.")

@@ -83,6 +83,11 @@ def parse_address(text: str) -> Address:
     return _path(text)
 
 
+def shown_address(text: str) -> str:
+    """The address as people may see it: without credentials. Raises as `parse_address`."""
+    return REDACT(printable(parse_address(text).url))
+
+
 def slug(text: str) -> str:
     """A name for a repository: stable, readable, safe as a file name, without credentials."""
     identity = parse_address(text).identity

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from controller.catalogue import EngineCatalogue
 from controller.look import look
-from controller.repositories import watched
+from controller.repositories import WatchedBranch, watched
 from events.blobs import FileBlobStore
 from events.sqlite import SqliteEventLog
 from projections.converge.converger import Converger
@@ -59,7 +59,11 @@ def _figure(stage: Stage, place: Place, environments: int, rounds: int) -> Figur
         def one_look() -> float:
             began = time.perf_counter()
             outcomes = asyncio.run(
-                look(context, repository, branch="main", environments=(), config_path="stagecraft.yml")
+                look(
+                    context,
+                    WatchedBranch(watched=repository, branch="main"),
+                    config_path="stagecraft.yml",
+                )
             )
             took = time.perf_counter() - began
             assert len(outcomes) == environments
