@@ -12,30 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.settings import Settings
+    from cli.watched import Choice
     from controller.daemon import Daemon
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_for_ever(
-    settings: Settings, repo: str, *, branch: str, grace_seconds: float, controller_file: str | None
-) -> int:
-    """Run until a signal. Raises UserError for a file or an address that cannot be used."""
+def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) -> int:
+    """Run until a signal. Raises OutsideError `controller-running`."""
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
-    from controller.repositories import WatchedBranch, watched
     from controller.source import Source
-    from gitops.config.controller import load_controller_file
 
-    named = settings.home.controller_file if controller_file is None else settings.cwd / controller_file
-    file = load_controller_file(named, required=controller_file is not None)
-    with open_context(settings.home, progress=_timed(settings), settings=file) as context:
-        repository = watched(settings.home, repo, cwd=settings.cwd)
-        place = WatchedBranch(watched=repository, branch=branch, environments=settings.environments)
+    with open_context(settings.home, progress=_timed(settings), settings=choice.file) as context:
         daemon = Daemon(
             context=context,
-            sources=[Source(context=context, place=place, config_path=settings.config)],
-            settings=file,
+            sources=[
+                Source(context=context, place=place, config_path=settings.config, only=choice.only)
+                for place in choice.places
+            ],
+            settings=choice.file,
             say=_timed(settings),
             whisper=_timed(settings) if settings.verbose else _silent,
             grace_seconds=grace_seconds,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.settings import Settings
     from gitops.config.controller import ControllerFile
 
@@ -30,8 +32,13 @@ def operator_settings(settings: Settings, controller_file: str | None) -> Contro
     """The named file, else the home's. Raises UserError for a file that cannot be used."""
     from gitops.config.controller import load_controller_file
 
-    named = settings.home.controller_file if controller_file is None else settings.cwd / controller_file
-    return load_controller_file(named, required=controller_file is not None)
+    path = controller_path(settings, controller_file)
+    return load_controller_file(path, required=controller_file is not None)
+
+
+def controller_path(settings: Settings, controller_file: str | None) -> Path:
+    """Where the operator's settings stand; nothing need be there."""
+    return settings.home.controller_file if controller_file is None else settings.cwd / controller_file
 
 
 def permissions_of(words: list[str] | None) -> tuple[str, ...]:

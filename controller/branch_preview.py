@@ -11,43 +11,46 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.home import Home
 from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
-from controller.repositories import watched
 from controller.targets import choose_environments
+from controller.watching import Wishes
 from gitops.config.load import list_environments
 from gitops.manifest import Draft, draft
+from gitops.source.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from controller.home import Home
     from controller.preview import Preview
+    from controller.repositories import WatchedBranch
     from gitops.config.policy import PolicySection
 
 
 async def preview_branch(
     home: Home,
-    url: str,
+    place: WatchedBranch,
     *,
-    branch: str,
-    environments: Sequence[str],
     config_path: str,
-    cwd: Path,
     policy: Mapping[str, PolicySection],
+    only: Sequence[str] = (),
 ) -> list[Preview]:
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
-        mirror = watched(Home(Path(folder)), url, cwd=cwd).mirror
-        revision = await mirror.fetch(branch)
+        mirror = Mirror(place.watched.url, Path(folder) / "mirror.git")
+        revision = await mirror.fetch(place.branch)
+        wishes = Wishes(environments=place.environments, only=only)
         with mirror.repository() as repository:
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
+            chosen = choose_environments(known, place.environments, project=project)
             drafts = [
                 await draft(
                     tree, config_path=config_path, environment=name, version=revision, providers=PROVIDERS
                 )
-                for name in choose_environments(known, environments, project=project)
+                for name in chosen
+                if wishes.wanted(f"{project}/{name}")
             ]
             return [_compared(home, made, revision, policy) for made in drafts]
 

@@ -7,13 +7,12 @@ Release that follows, or else make what runs agree with what is deployed.
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from controller.awaiting import ImagesMissingError, record_wait, rest_seconds, words
-from controller.decide.deploy import decide_git
+from controller.awaiting import rest_seconds, words
+from controller.decide.deploy import HOSTS_RULE, decide_git
 from controller.decide.removal import (
     TOO_MANY_RULE,
     Absence,
@@ -24,16 +23,15 @@ from controller.decide.removal import (
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.permitting import judged
-from controller.refreshing import refresh_due
+from controller.permitting import barred, judged
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.removing import remove_by_rule, rule_for
-from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
+from controller.shown import candidate_shown
 from controller.targets import Target
 from controller.tenures import tenure
-from controller.watching import REFUSALS, Wishes, fetch_tip, head_of, note_answer, see
+from controller.watching import Wishes, fetch_tip, head_of, note_answer, see
 from events.catalog import Failure
-from events.catalog.environment import DeployDeferred, RenderFailed
+from events.catalog.environment import DeployDeferred
 from events.kernel.clock import format_utc
 from events.kernel.errors import StagecraftError
 from gitops.config.policy import removal_of
@@ -146,7 +144,7 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     )
     returned = partial(decide_returned, ref=sighting.ref, revision=sighting.revision)
     append_decided(context, title, returned, recorder=recorder)
-    candidate = await _candidate(context, sighting, name, recorder=recorder)
+    candidate = await candidate_shown(context, sighting, name, recorder=recorder)
     if isinstance(candidate, Failure):
         await heal_deployed(context, sighting.project, name)
         return Outcome(environment=title, status="render-failed", failure=candidate)
@@ -161,15 +159,36 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
             title, await finish(context, sighting.project, name, release=active.id, recorder=recorder)
         )
     healed = await heal_deployed(context, sighting.project, name)
-    deferred = next((one for one in decided if isinstance(one, DeployDeferred)), None)
-    if deferred is not None:
-        detail = f"{deferred.rule}: {deferred.detail}"
-        return Outcome(environment=title, status="deferred", detail=detail, healed=healed)
+    kept_out = _kept_out(context, sighting, title, candidate=candidate, decided=decided, healed=healed)
+    if kept_out is not None:
+        return kept_out
     if finished is not None and finished.failure is not None:
         return _ended(title, finished)
     details = [f"finished {finished.release}"] if finished is not None else []
     details += ["healed"] if healed else []
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
+
+
+def _kept_out(
+    context: Context,
+    sighting: Sighting,
+    title: str,
+    *,
+    candidate: Candidate,
+    decided: tuple[Event, ...],
+    healed: bool,
+) -> Outcome | None:
+    """The outcome for what was not let through; None: there is no such thing, or it was said before."""
+    state = context.environment(*title.split("/", 1))
+    refusal = barred(candidate, sighting.rules, state)
+    if refusal is not None and state.git.deferred == HOSTS_RULE:
+        failure = Failure.from_error(refusal)
+        return Outcome(environment=title, status="deferred", failure=failure, healed=healed)
+    deferred = next((one for one in decided if isinstance(one, DeployDeferred)), None)
+    if deferred is None:
+        return None
+    detail = f"{deferred.rule}: {deferred.detail}"
+    return Outcome(environment=title, status="deferred", detail=detail, healed=healed)
 
 
 async def consider_orphan(context: Context, sighting: Sighting, title: str) -> Outcome:
@@ -231,6 +250,8 @@ async def _decide(
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)
+        if (refusal := barred(candidate, sighting.rules, state)) is not None:
+            offered = replace(offered, barred=f"{refusal.message}: {refusal.why}")
         return decide_git(
             state, offered, release_id=release, now=context.clock.now(), most_removed=most_removed
         )
@@ -243,46 +264,3 @@ def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -
     return Outcome(
         environment=title, status="awaiting", detail=words(awaited), healed=healed, again_seconds=rest
     )
-
-
-async def _candidate(
-    context: Context, sighting: Sighting, name: str, *, recorder: Recorder
-) -> Candidate | Failure | Awaited:
-    """What Git shows for the environment: unchanged, a known tree, or a new render.
-
-    A failure to look tags up again leaves the pins as they are until they are due again.
-    A commit that failed because of what is in it is not rendered again; one that failed because of
-    something outside is, and only a different failure is recorded.
-    """
-    state = context.environment(sighting.project, name)
-    shown = await asyncio.to_thread(shown_unchanged, state, sighting.tree)
-    if shown is not None and not (
-        state.destroyed is None and refresh_due(context, sighting.project, name, render=shown)
-    ):
-        return candidate_of(shown, revision=state.git.revision or sighting.revision)
-    failed = state.git.failure if state.git.failed_revision == sighting.revision else None
-    if failed is not None and failed.code in REFUSALS:
-        failed = None  # the operator allows the commit now, or it would not be seen
-    if shown is None and failed is not None and failed.cause == "repository":
-        return failed
-    subject = Subject(
-        tree=sighting.tree,
-        revision=sighting.revision,
-        config_path=sighting.config_path,
-        project=sighting.project,
-        environment=name,
-    )
-    refresh: RefreshCause | None = None if shown is None else "policy"
-    try:
-        return await candidate_for(context, subject, state=state, recorder=recorder, refresh=refresh)
-    except StagecraftError as error:
-        if shown is not None:
-            context.progress(f"{sighting.project}/{name}: tags were not looked up again: {error.message}")
-            return candidate_of(shown, revision=state.git.revision or sighting.revision)
-        if isinstance(error, ImagesMissingError):
-            return record_wait(context, subject, error, recorder=recorder)
-        failure = Failure.from_error(error)
-        if failure != failed:
-            event = RenderFailed(revision=sighting.revision, failure=failure)
-            append_decided(context, f"{sighting.project}/{name}", lambda _: (event,), recorder=recorder)
-        return failure

@@ -88,6 +88,13 @@ def shown_address(text: str) -> str:
     return REDACT(printable(parse_address(text).url))
 
 
+def anchored(text: str, folder: Path) -> str:
+    """`text`, which as a relative path starts in `folder`. Raises as `parse_address`."""
+    if not parse_address(text).local or _SCHEME.match(text):
+        return text
+    return str((folder / Path(text).expanduser()).resolve())
+
+
 def slug(text: str) -> str:
     """A name for a repository: stable, readable, safe as a file name, without credentials."""
     identity = parse_address(text).identity
