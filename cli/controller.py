@@ -10,6 +10,7 @@ import typer
 from cli.policy import ControllerOption
 from cli.settings import Settings, group, with_settings
 from cli.unit import unit
+from cli.watched import BranchOption, RepoOption, chosen
 from events.kernel.errors import ExitCode, StagecraftError
 
 if TYPE_CHECKING:
@@ -26,18 +27,8 @@ app.command("unit")(unit)
 def run(
     settings: Settings,
     *,
-    repo: Annotated[
-        str | None,
-        typer.Option(
-            "--repo",
-            metavar="URL|PATH",
-            help="The repository to watch; those of controller.yml unless given.",
-        ),
-    ] = None,
-    branch: Annotated[
-        str | None,
-        typer.Option("--branch", metavar="NAME", help="The branch of --repo; `main` unless given."),
-    ] = None,
+    repo: RepoOption = None,
+    branch: BranchOption = None,
     once: Annotated[
         bool, typer.Option("--once", help="Look once, bring everything to an end, and exit.")
     ] = False,
@@ -62,8 +53,6 @@ def run(
     services or the configuration is at fault; 2 the repository, an engine, a registry or a host is. With
     several the highest.
     """
-    from cli.watched import chosen
-
     choice = chosen(settings, repo=repo, branch=branch, controller_file=controller)
     if settings.dry_run:
         return asyncio.run(_show_only(settings, choice))

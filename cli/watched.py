@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from gitops.config.controller import ControllerFile
 
 DEFAULT_BRANCH = "main"
+
+RepoOption = Annotated[
+    str | None,
+    typer.Option(
+        "--repo", metavar="URL|PATH", help="The repository to watch; those of controller.yml unless given."
+    ),
+]
+BranchOption = Annotated[
+    str | None, typer.Option("--branch", metavar="NAME", help="The branch of --repo; `main` unless given.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

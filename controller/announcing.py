@@ -114,13 +114,8 @@ class Announcement:
         return [HistoryRewritten(ref=ref, previous=previous, revision=commit.revision), observed]
 
     def _left_out(self, title: str, owner: BranchKey) -> EnvironmentLeftOut:
-        ref = self.key.ref
-        self.context.progress(
-            f"{title}: {self.key} declares it too and is left out: it belongs to {owner}, which "
-            "declared it first"
-        )
         return EnvironmentLeftOut(
-            ref=ref,
+            ref=self.key.ref,
             revision=self.commit.revision,
             environment=title,
             owner=owner.slug,

@@ -43,6 +43,7 @@ class BranchWatch:
     ]  # an environment, and why its newest commit cannot be used
     freshness: Freshness = field(init=False)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _thorough: bool = False  # the look that is wanted
 
     def __post_init__(self) -> None:
         interval = self.source.place.interval_seconds
@@ -69,9 +70,10 @@ class BranchWatch:
         """The name of its poll in the schedule."""
         return f"poll of {self.key}"
 
-    def want_look(self, reason: str) -> None:
-        """Look at the branch as soon as the look under way is over."""
+    def want_look(self, reason: str, *, thorough: bool = False) -> None:
+        """Look at the branch as soon as the look under way is over; `thorough` as for `Source.look`."""
         self.whisper(f"look at the branch: {reason}")
+        self._thorough = self._thorough or thorough
         self._wanted.set()
 
     async def looks(self) -> None:
@@ -79,7 +81,8 @@ class BranchWatch:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self.look()
+            thorough, self._thorough = self._thorough, False
+            await self.look(thorough=thorough)
 
     async def refs(self) -> None:
         """Want a look at each push to a repository on this machine, for ever."""
@@ -89,14 +92,14 @@ class BranchWatch:
         async for _ in follow_refs(place.watched.url, place.branch, clock=self.context.clock, say=self.say):
             self.want_look("refs changed")
 
-    async def look(self) -> None:
+    async def look(self, *, thorough: bool = False) -> None:
         """Look at the branch once and wake what it concerns."""
         first = not self.source.looked
         if first:
             self.freshness.remember()
             for title in self.source.titles():
                 self.remember(title)
-        found = await self.source.look()
+        found = await self.source.look(thorough=thorough)
         if found.status == "unreachable":
             self.freshness.not_answered(found.error)
         else:

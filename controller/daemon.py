@@ -104,10 +104,10 @@ class Daemon:
                 if not loop.cancelled():
                     loop.result()
 
-    def want_look(self, reason: str) -> None:
+    def want_look(self, reason: str, *, thorough: bool = False) -> None:
         """Look at all branches, each as soon as its look under way is over."""
         for watch in self.watches:
-            watch.want_look(reason)
+            watch.want_look(reason, thorough=thorough)
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
         listeners = [
@@ -181,7 +181,7 @@ class Daemon:
                 watch.freshness.check()
             if clock.monotonic() >= next_pass:
                 next_pass = clock.monotonic() + interval
-                self.want_look("pass")
+                self.want_look("pass", thorough=True)
                 self.keeper.wake_all("pass")
 
     async def look(self) -> None:

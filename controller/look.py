@@ -89,6 +89,8 @@ async def look(
     with tip.repository:
         sighting = await see(context, tip, config_path=config_path, wishes=wishes, rules=place.rules)
         note_looks(context, sighting)
+        for words in sighting.left_out_words():
+            context.progress(words)
         found = [await consider(context, sighting, name) for name in sighting.environments]
         return found + [await consider_gone(context, sighting, title) for title in sighting.gone_here]
 

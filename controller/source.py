@@ -111,6 +111,9 @@ class Source:
     def _seen(self, sighting: Sighting) -> SourceLook:
         note_looks(self.context, sighting)
         before, self.latest = self.latest, sighting
+        if before is None or before.left_out != sighting.left_out:
+            for words in sighting.left_out_words():
+                self.context.progress(words)
         changed = (
             before is None
             or self._unusable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from controller.announcing import Announcement
 from controller.locks import locked
 from controller.rendering import shown_unchanged
-from controller.repositories import BranchKey, BranchRules, means
+from controller.repositories import HEADS, BranchKey, BranchRules, means
 from controller.targets import choose_environments
 from events.kernel.errors import UserError, error_code
 from gitops.config.load import list_environments
@@ -76,12 +76,22 @@ class Sighting:
     ref: str = ""  # fully qualified
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
+    left_out: tuple[tuple[str, BranchKey], ...] = ()  # `<project>/<name>` and the branch that has it
     rules: BranchRules = field(default_factory=BranchRules)
 
     @property
     def titles(self) -> list[str]:
         """`<project>/<name>` of all to consider."""
         return [*(f"{self.project}/{name}" for name in self.environments), *self.gone_here]
+
+    def left_out_words(self) -> list[str]:
+        """A line for each environment that another branch has."""
+        branch = self.ref.removeprefix(HEADS)
+        return [
+            f"{title} is left out of {branch}: {owner} declared it first and has it; `repositories` in "
+            "controller.yml can give it to another branch"
+            for title, owner in self.left_out
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,13 +214,15 @@ def shared_out(context: Context, key: BranchKey, sighting: Sighting, wishes: Wis
     project, names = sighting.project, sighting.declared
     declared = {f"{project}/{name}" for name in names}
     led_to = context.branches.of(context.log, key).environments
-    gone = tuple(sorted(title for title in led_to - declared if title not in others))
-    needed = [one for one in wishes.environments if not any(means(one, title) for title in gone)]
+    absent = led_to - declared
+    gone = tuple(sorted(title for title in absent if title not in others))
+    needed = [one for one in wishes.environments if not any(means(one, title) for title in absent)]
     chosen = choose_environments(names, needed, project=project) if needed or not wishes.environments else ()
-    mine = [f"{project}/{name}" for name in chosen if f"{project}/{name}" not in others]
+    mine = [name for name in chosen if wishes.wanted(f"{project}/{name}")]
     return replace(
         sighting,
-        environments=tuple(title.partition("/")[2] for title in mine if wishes.wanted(title)),
+        environments=tuple(name for name in mine if f"{project}/{name}" not in others),
+        left_out=tuple((title, others[title]) for name in mine if (title := f"{project}/{name}") in others),
         gone=gone,
         gone_here=tuple(title for title in gone if wishes.wanted(title)),
     )

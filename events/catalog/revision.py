@@ -17,7 +17,9 @@ class RevisionObserved(Event):
     tree: str = Field(description="Object id of the commit's root tree.")
     author: str = Field(description="Pseudonym of the commit's author.")
     subject: str = Field(description="First line of the commit message, at most 200 characters.")
-    affected: tuple[str, ...] = Field(description="Environments, `<project>/<name>`, whose inputs changed.")
+    affected: tuple[str, ...] = Field(
+        description="Environments of this branch, `<project>/<name>`, whose inputs changed."
+    )
     declared: tuple[str, ...] = Field(
         default=(),
         description="All environments that the commit declares, sorted; empty if it cannot be used.",
