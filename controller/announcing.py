@@ -58,6 +58,7 @@ class Announcement:
         `wanted` are those of `declared` that are deployed from this branch, `changed` those of them whose
         inputs changed.
         """
+        self._read()
         others = self._others()
         left_out = [title for title in wanted if title in others]
         events: list[Event] = []
@@ -72,6 +73,7 @@ class Announcement:
 
     def reject(self, error: UserError) -> None:
         """That the commit was seen and not taken, here and in every environment of the branch."""
+        self._read()
         commit, others = self.commit, self._others()
         mine = sorted(title for title in self.before.environments if title not in others)
         rejected = RevisionRejected(
@@ -121,6 +123,10 @@ class Announcement:
             owner=owner.slug,
             owner_ref=owner.ref,
         )
+
+    def _read(self) -> None:
+        """The newest state: other branches of the repository may have been told of since."""
+        self.before = self.context.branches.of(self.context.log, self.key)
 
     def _others(self) -> Mapping[str, BranchKey]:
         """The environments that belong to other branches now."""

@@ -275,3 +275,33 @@ def test_the_interval_of_an_entry_is_its_own(scene: _Scene) -> None:
     daemon = scene.daemon(f"{scene.url}, interval_seconds: 7", f"{scene.url}, branch: next")
     slow, usual = daemon.watches
     assert (slow.freshness.settings.interval, usual.freshness.settings.interval) == (7, 30)
+
+
+def test_many_branches_of_one_repository_are_all_seen_at_the_first_look(scene: _Scene) -> None:
+    names = [f"team/{number}" for number in range(8)]
+    for name in names:
+        git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}", cwd=scene.controller.repository.work)
+    daemon = scene.daemon(*(f"{scene.url}, branch: {name}, environments: [prod]" for name in names))
+
+    async def story() -> None:
+        for source in daemon.sources:  # so that no fetch keeps the looks apart
+            await source.place.watched.mirror.fetch(source.place.branch)
+        for found in await asyncio.gather(*(source.look() for source in daemon.sources)):
+            assert (found.status, found.changed) == ("seen", True)
+
+    _run(story)
+    assert scene.controller.types.count("RevisionObserved") == len(names)
+    assert daemon.keeper.titles() == ["shop/prod"]
+
+
+def test_a_repository_that_is_not_to_be_followed_is_polled_alone(scene: _Scene) -> None:
+    daemon = scene.daemon(f"{scene.url}, watch: false", settings=POLL)
+
+    async def story() -> None:
+        await _until(lambda: scene.runs("prod", "web:main"))
+        scene.controller.repository.switch("main")
+        scene.controller.merge(project=BOTH, web="web:2")
+        await _until(lambda: scene.runs("prod", "web:2"))
+
+    _run(lambda: _running(daemon, story))
+    assert not any("refs changed" in line for line in scene.whispered)
