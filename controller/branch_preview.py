@@ -12,55 +12,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_log
+from controller.branches import Branches, BranchState
 from controller.home import Home
 from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
 from controller.remotes import pinned_remotes
-from controller.repositories import watched
 from controller.targets import choose_environments
-from controller.watching import BranchState, fold_branch
+from controller.watching import Tip, Wishes, check_history, check_trust, tags_for
 from events.kernel.clock import SystemClock
-from events.streams import repository_stream
 from gitops.config.load import list_environments
 from gitops.manifest import Draft, draft
-from gitops.source.trust import TipQuestion, Verification, verify
+from gitops.source.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.preview import Preview
+    from controller.repositories import BranchKey, WatchedBranch
     from gitops.config.policy import PolicySection
 
 
 async def preview_branch(
     home: Home,
-    url: str,
+    place: WatchedBranch,
     *,
-    branch: str,
-    environments: Sequence[str],
     config_path: str,
-    cwd: Path,
     policy: Mapping[str, PolicySection],
-    verification: Verification,
+    only: Sequence[str] = (),
 ) -> list[Preview]:
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
         aside = Home(Path(folder))
-        place = watched(aside, url, cwd=cwd)
-        mirror = place.mirror
-        revision = await mirror.fetch(branch)
-        before = _before(home, place.slug, branch)
+        mirror = Mirror(place.watched.url, aside.mirrors / "watched.git")
+        revision = await mirror.fetch(place.branch)
+        before = _before(home, place.key)
+        tags = await tags_for(place, revision, before, mirror=mirror)
+        wishes = Wishes(environments=place.environments, only=only)
         with mirror.repository() as repository:
-            if not before.accepted(revision, verification):
-                tags = await mirror.annotated_tags(revision) if verification.mode == "tag" else ()
-                question = TipQuestion(
-                    revision=revision, known=before.revision, tags=tags, now=SystemClock().now()
-                )
-                await verify(repository, question, verification)
+            tip = Tip(
+                slug=place.key.slug,
+                ref=place.key.ref,
+                commit=repository.resolve(revision),
+                repository=repository,
+                tags=tags,
+            )
+            await check_trust(tip, before, place.rules, now=SystemClock().now())
+            check_history(tip, before, place.rules)
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
             shown: list[Preview] = []
-            for name in choose_environments(known, environments, project=project):
+            for name in choose_environments(known, place.environments, project=project):
+                if not wishes.wanted(f"{project}/{name}"):
+                    continue
                 with pinned_remotes(aside, policy, project=project, environment=name) as remotes:
                     made = await draft(
                         tree,
@@ -74,11 +77,10 @@ async def preview_branch(
             return shown
 
 
-def _before(home: Home, slug: str, branch: str) -> BranchState:
+def _before(home: Home, key: BranchKey) -> BranchState:
     """What the home's log says of the branch."""
     with open_log(home) as log:
-        stored = [] if log is None else log.read_stream(repository_stream(slug))
-        return fold_branch(stored, f"refs/heads/{branch}")
+        return BranchState() if log is None else Branches().of(log, key)
 
 
 def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:

@@ -11,7 +11,6 @@ import pytest
 
 from controller.branch_preview import preview_branch
 from controller.daemon import Daemon
-from controller.repositories import watched
 from controller.source import Source
 from events.kernel.errors import OutsideError, UserError
 from gitops.config.controller import ControllerFile
@@ -293,32 +292,19 @@ async def _preview(scene: Scene) -> list[object]:
     return [
         *await preview_branch(
             scene.controller.context.home,
-            str(scene.repository.origin),
-            branch="main",
-            environments=(),
+            scene.controller.place(),
             config_path="stagecraft.yml",
-            cwd=scene.controller.folder,
             policy={},
-            verification=scene.controller.verification,
         )
     ]
 
 
 def _daemon(scene: Scene) -> Daemon:
     context = scene.controller.context
-    repository = watched(context.home, str(scene.repository.origin), cwd=scene.controller.folder)
-    source = Source(
-        context=context,
-        watched=repository,
-        branch="main",
-        environments=(),
-        config_path="stagecraft.yml",
-        verification=scene.controller.verification,
-    )
+    source = Source(context=context, place=scene.controller.place(), config_path="stagecraft.yml")
     return Daemon(
         context=context,
-        source=source,
-        url=repository.url,
+        sources=[source],
         settings=ControllerFile(),
         say=scene.controller.said.append,
         whisper=lambda _: None,
@@ -332,54 +318,58 @@ def test_a_pass_leaves_the_reason_of_a_refusal_in_place(scene: Scene, kind: str)
     async def story() -> None:
         daemon = _daemon(scene)
         await daemon.look()
-        await daemon.queues.finished()
+        await daemon.keeper.queues.finished()
         if kind == "refused":
             scene.merge(None, web="web:2")
         else:
             scene.merge(scene.alice, web="web:2", project="project: [")
         await daemon.look()
         before = scene.controller.types
-        daemon.queues.wake("shop/prod", "pass")
-        await daemon.queues.finished()
+        daemon.keeper.queues.wake("shop/prod", "pass")
+        await daemon.keeper.queues.finished()
         assert scene.controller.types == before
         assert scene.controller.state.git.failure is not None
         scene.controller.engine.world.containers.clear()
-        daemon.queues.wake("shop/prod", "engine")
-        await daemon.queues.finished()
+        daemon.keeper.queues.wake("shop/prod", "engine")
+        await daemon.keeper.queues.finished()
         assert scene.controller.types[-1] == "DriftHealed"
         assert scene.controller.state.git.failure is not None
         scene.merge(scene.alice, web="web:3", project="project: {name: shop}\nenvironments: {prod: {}}\n")
         await daemon.look()
-        await daemon.queues.finished()
+        await daemon.keeper.queues.finished()
 
     asyncio.run(story())
     assert scene.controller.state.git.failure is None
     assert scene.runs("web:3")
 
 
-def test_what_was_accepted_and_held_back_is_deployed_though_the_tip_is_refused(scene: Scene) -> None:
+def test_what_was_accepted_and_held_back_waits_while_the_tip_is_refused(scene: Scene) -> None:
     scene.merge(scene.alice, web="web:1")
 
     async def story() -> None:
         daemon = _daemon(scene)
         await daemon.look()
-        await daemon.queues.finished()
+        await daemon.keeper.queues.finished()
         await asyncio.to_thread(scene.controller.hold)
-        scene.merge(scene.alice, web="web:2")
+        accepted = scene.merge(scene.alice, web="web:2")
         await daemon.look()
-        await daemon.queues.finished()
+        await daemon.keeper.queues.finished()
         scene.merge(None, web="web:3")
         await daemon.look()
         await asyncio.to_thread(scene.controller.resume)
-        daemon.queues.wake("shop/prod", "pass")
-        await daemon.queues.finished()
-        assert scene.runs("web:2")
+        daemon.keeper.queues.wake("shop/prod", "pass")
+        await daemon.keeper.queues.finished()
+        assert scene.runs("web:1")
+        failure = scene.controller.state.git.failure
+        assert failure is not None
+        assert failure.code == "commit-unsigned"
+        git("push", "--quiet", "--force", "origin", f"{accepted}:main", cwd=scene.repository.work)
         await daemon.look()
+        await daemon.keeper.queues.finished()
 
     asyncio.run(story())
-    failure = scene.controller.state.git.failure
-    assert failure is not None
-    assert failure.code == "commit-unsigned"
+    assert scene.controller.state.git.failure is None
+    assert scene.runs("web:2")
 
 
 def test_a_look_at_an_accepted_tip_asks_no_keys(scene: Scene, tmp_path: Path) -> None:
