@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from controller.home import Home
     from controller.preview import Preview
-    from controller.repositories import WatchedBranch
+    from controller.repositories import BranchRules, WatchedBranch
     from gitops.config.policy import PolicySection
 
 
@@ -52,9 +53,20 @@ async def preview_branch(
                 for name in chosen
                 if wishes.wanted(f"{project}/{name}")
             ]
-            return [_compared(home, made, revision, policy) for made in drafts]
+            previews = [_compared(home, made, revision, policy) for made in drafts]
+            return [_limited(one, place.rules) for one in previews]
 
 
 def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:
     state = state_of(home, made)
     return answer(home, Question(made=made, revision=revision, state=state, pins=state.pins, policy=policy))
+
+
+def _limited(preview: Preview, rules: BranchRules) -> Preview:
+    """`preview` with a refusal for each host that the branch may not deploy to."""
+    barred = [
+        f"host {host} (the branch may deploy to {', '.join(rules.hosts) or 'none'})"
+        for host in preview.hosts
+        if rules.bars(host)
+    ]
+    return replace(preview, refused=(*preview.refused, *barred))
