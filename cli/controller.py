@@ -97,7 +97,8 @@ async def _show_only(settings: Settings, choice: Choice) -> int:
         except StagecraftError as error:
             code = max(code, _left(settings, choice, place.key, error))
         else:
-            texts += [as_text(one) for one in shown]
+            head = "" if choice.named else f"Branch: {place.key}\n"
+            texts += [head + as_text(one) for one in shown]
     if texts:
         settings.console.line("\n\n".join(texts))
     return code

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.preview import Preview
-    from controller.repositories import BranchKey, WatchedBranch
+    from controller.repositories import BranchKey, BranchRules, WatchedBranch
     from gitops.config.policy import PolicySection
 
 
@@ -73,7 +74,7 @@ async def preview_branch(
                         providers=PROVIDERS,
                         remotes=remotes,
                     )
-                shown.append(_compared(home, made, revision, policy))
+                shown.append(_limited(_compared(home, made, revision, policy), place.rules))
             return shown
 
 
@@ -86,3 +87,13 @@ def _before(home: Home, key: BranchKey) -> BranchState:
 def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:
     state = state_of(home, made)
     return answer(home, Question(made=made, revision=revision, state=state, pins=state.pins, policy=policy))
+
+
+def _limited(preview: Preview, rules: BranchRules) -> Preview:
+    """`preview` with a refusal for each host that the branch may not deploy to."""
+    barred = [
+        f"host {host} (the branch may deploy to {', '.join(rules.hosts) or 'none'})"
+        for host in preview.hosts
+        if rules.bars(host)
+    ]
+    return replace(preview, refused=(*preview.refused, *barred))

@@ -289,14 +289,13 @@ def check_history(tip: Tip, before: BranchState, rules: BranchRules) -> None:
         return
     if tip.repository.is_ancestor(taken, revision):
         return
-    where = f"{rules.entry}.allow_rewrite" if rules.entry else "an entry of repositories"
+    key = f"{rules.entry}.allow_rewrite" if rules.entry else "allow_rewrite in an entry of the branch"
     raise UserError(
         HISTORY_REWRITTEN,
         f"the history of {tip.ref} was rewritten: {revision[:_SHOWN_DIGITS]} does not follow "
         f"{taken[:_SHOWN_DIGITS]}",
         why="what is deployed stays, because a rewritten history is taken only where controller.yml says so",
-        next=f"push a commit that follows {taken[:_SHOWN_DIGITS]}, or set allow_rewrite: true "
-        f"({where} in controller.yml)",
+        next=f"push a commit that follows {taken[:_SHOWN_DIGITS]}, or set {key} to true in controller.yml",
     )
 
 

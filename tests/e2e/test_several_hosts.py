@@ -71,6 +71,9 @@ def test_a_host_that_the_branch_may_not_name_is_refused_until_the_operator_lists
     assert team.types().count("DeployDeferred") == 1
     assert team.project.containers() == []
     team.lists("hosts: ['app-?', local]")
+    shown = team.cli.ok("controller", "run", "--dry-run").stdout
+    assert shown.startswith("Branch: main of ")
+    assert "host db-1 (the branch may deploy to app-?, local)" in shown
     assert "repositories[0].hosts allows app-?, local" in team.look().expect(1).stderr
     team.lists("hosts: ['*']")
     assert "host-not-supported" in team.look().expect(1).stderr
