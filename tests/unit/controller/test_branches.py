@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
-from controller.branches import Branches, BranchState
+from controller.branches import Branches, BranchState, Signature
 from controller.repositories import BranchKey, Rivals
 from events.catalog import Event
 from events.catalog.revision import EnvironmentLeftOut, RevisionObserved, RevisionRejected
@@ -15,12 +15,14 @@ from events.envelope import CONTROLLER, StoredEvent
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import StreamName, repository_stream
+from gitops.source.trust import Verification
 from tests.support.time import CountingIds, FakeClock
 
 MAIN = BranchKey("shop", "refs/heads/main")
 NEXT = BranchKey("shop", "refs/heads/next")
 OTHER = BranchKey("copy", "refs/heads/main")
 PROD, STAGING = "shop/prod", "shop/staging"
+WANTED = Verification(mode="head")
 
 
 class CountingLog(MemoryEventLog):
@@ -64,11 +66,17 @@ class _Scene:
         self.recorder.append(repository_stream(key.slug), *events)
 
     def show(
-        self, key: BranchKey, *declared: str, wanted: Sequence[str] | None = None, refused: bool = False
+        self,
+        key: BranchKey,
+        *declared: str,
+        wanted: Sequence[str] | None = None,
+        refused: bool = False,
+        signing_key: str | None = None,
+        again: str | None = None,
     ) -> str:
-        """The branch shows a new commit that declares these; answers the commit."""
-        self.seen += 1
-        revision = f"{self.seen:040x}"
+        """The branch shows a commit that declares these, a new one unless `again`; answers the commit."""
+        self.seen += again is None
+        revision = again or f"{self.seen:040x}"
         observed = RevisionObserved(
             ref=key.ref,
             revision=revision,
@@ -79,9 +87,17 @@ class _Scene:
             affected=tuple(declared if wanted is None else wanted),
             declared=() if refused else declared,
             wanted=None if refused else tuple(declared if wanted is None else wanted),
+            signing_key=signing_key,
         )
         rejected = RevisionRejected(ref=key.ref, revision=revision, rule="config-invalid")
         self.tell(key, observed, *([rejected] if refused else []))
+        return revision
+
+    def unvouched(self, key: BranchKey, revision: str | None = None) -> str:
+        """Nobody vouches for a commit, a new one unless given; answers the commit."""
+        self.seen += revision is None
+        revision = revision or f"{self.seen:040x}"
+        self.tell(key, RevisionRejected(ref=key.ref, revision=revision, rule="commit-unsigned"))
         return revision
 
     def of(self, key: BranchKey) -> BranchState:
@@ -219,3 +235,103 @@ def test_only_what_is_new_is_read_however_long_the_log_is() -> None:
     scene.show(MAIN, PROD)
     scene.of(MAIN)
     assert scene.log.handed_out == before + 2
+
+
+def test_a_commit_that_nobody_vouches_for_is_not_seen_until_the_next_one_is() -> None:
+    scene = _Scene()
+    good = scene.show(MAIN, PROD, signing_key="SHA256:a")
+    bad = scene.unvouched(MAIN)
+    state = scene.of(MAIN)
+    assert (state.revision, state.taken, state.rejected) == (good, good, None)
+    assert state.refused == (bad, "commit-unsigned")
+    assert state.refuses(bad, "commit-unsigned")
+    assert not state.refuses(bad, "signer-unknown")
+    assert state.accepted(good, WANTED)
+    assert not state.accepted(bad, WANTED)
+    assert state.accepted(bad, Verification())
+    assert scene.owners() == {PROD: MAIN}
+    scene.show(MAIN, PROD, signing_key="SHA256:a")
+    assert scene.of(MAIN).refused is None
+
+
+def test_a_first_commit_that_nobody_vouches_for_is_all_that_is_known() -> None:
+    scene = _Scene()
+    bad = scene.unvouched(MAIN)
+    state = scene.of(MAIN)
+    assert (state.revision, state.taken, state.refused) == (None, None, (bad, "commit-unsigned"))
+    assert state.version == scene.log.stream_version(repository_stream("shop")) == 1
+    scene.unvouched(NEXT)
+    assert (scene.of(MAIN).version, scene.of(MAIN).refused) == (2, (bad, "commit-unsigned"))
+
+
+def test_what_was_taken_unverified_and_is_refused_later_is_not_followed_and_keeps_its_claims() -> None:
+    scene = _Scene()
+    first = scene.show(MAIN, PROD)
+    second = scene.show(MAIN, PROD, STAGING)
+    scene.unvouched(MAIN, second)
+    state = scene.of(MAIN)
+    assert (state.revision, state.taken, state.rejected) == (second, first, "commit-unsigned")
+    assert state.refuses(second, "commit-unsigned")
+    scene.show(NEXT, PROD, STAGING)
+    assert scene.owners() == {PROD: MAIN, STAGING: MAIN}
+
+
+def test_a_first_commit_that_is_refused_later_keeps_its_claims_too() -> None:
+    scene = _Scene()
+    scene.unvouched(MAIN, scene.show(MAIN, PROD))
+    assert scene.of(MAIN).taken is None
+    scene.show(NEXT, PROD)
+    assert scene.owners() == {PROD: MAIN}
+
+
+def test_a_commit_that_is_verified_later_is_the_same_one_and_taken() -> None:
+    scene = _Scene()
+    scene.show(MAIN, PROD)
+    second = scene.show(MAIN, PROD)
+    assert not scene.of(MAIN).accepted(second, WANTED)
+    scene.show(MAIN, PROD, signing_key="SHA256:a", again=second)
+    state = scene.of(MAIN)
+    assert (state.taken, state.signature) == (second, Signature(None, "SHA256:a"))
+    assert state.accepted(second, WANTED)
+
+
+def test_a_commit_that_is_refused_later_and_then_taken_can_be_refused_once_more() -> None:
+    scene = _Scene()
+    first = scene.show(MAIN, PROD)
+    second = scene.show(MAIN, STAGING)
+    scene.unvouched(MAIN, second)
+    scene.show(MAIN, STAGING, again=second)
+    state = scene.of(MAIN)
+    assert (state.taken, state.rejected) == (second, None)
+    scene.unvouched(MAIN, second)
+    assert (scene.of(MAIN).taken, scene.of(MAIN).rejected) == (first, "commit-unsigned")
+    assert scene.owners() == {STAGING: MAIN}
+
+
+def test_a_verified_commit_that_cannot_be_used_stays_verified_and_is_not_taken() -> None:
+    scene = _Scene()
+    first = scene.show(MAIN, PROD, signing_key="SHA256:a")
+    unusable = scene.show(MAIN, refused=True, signing_key="SHA256:a")
+    state = scene.of(MAIN)
+    assert (state.taken, state.rejected) == (first, "config-invalid")
+    assert state.accepted(unusable, WANTED)
+
+
+def test_a_commit_that_is_verified_later_and_still_cannot_be_used_claims_nothing() -> None:
+    scene = _Scene()
+    first = scene.show(MAIN, PROD)
+    unusable = scene.show(MAIN, STAGING, refused=True)
+    scene.show(MAIN, refused=True, signing_key="SHA256:a", again=unusable)
+    assert (scene.of(MAIN).taken, scene.of(MAIN).rejected) == (first, "config-invalid")
+    assert scene.owners() == {PROD: MAIN}
+
+
+def test_an_unvouched_commit_after_an_unusable_one_leaves_both_refused() -> None:
+    scene = _Scene()
+    first = scene.show(MAIN, PROD, signing_key="SHA256:a")
+    unusable = scene.show(MAIN, refused=True, signing_key="SHA256:a")
+    bad = scene.unvouched(MAIN)
+    state = scene.of(MAIN)
+    assert (state.revision, state.rejected, state.taken) == (unusable, "config-invalid", first)
+    assert state.refuses(bad, "commit-unsigned")
+    assert state.refuses(unusable, "config-invalid")
