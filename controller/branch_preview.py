@@ -19,7 +19,8 @@ from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
 from controller.remotes import pinned_remotes
 from controller.targets import choose_environments
-from controller.watching import Tip, Wishes, check_history, check_trust, tags_for
+from controller.trusting import check_trust, tags_for
+from controller.watching import Tip, Wishes, check_history
 from events.kernel.clock import SystemClock
 from gitops.config.load import list_environments
 from gitops.manifest import Draft, draft

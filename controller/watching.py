@@ -20,20 +20,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.announcing import Announcement
-from controller.branches import Signature
 from controller.locks import locked
 from controller.rendering import shown_unchanged
 from controller.repositories import HEADS, BranchKey, BranchRules, means
 from controller.reverting import recorded_with
 from controller.targets import choose_environments
+from controller.trusting import check_trust, pseudonymous, tags_for
 from events.envelope import CONTROLLER
 from events.kernel.errors import UserError, error_code
 from gitops.config.load import list_environments
-from gitops.source.trust import RULES, TipQuestion, verify
+from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from controller.branches import BranchState
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
     from events.envelope import Actor
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
-    from gitops.source.mirror import Mirror, TagRef
-    from gitops.source.signers import Signer
+    from gitops.source.mirror import TagRef
     from gitops.source.tree import Tree
 
 HISTORY_REWRITTEN = error_code(
@@ -164,16 +162,6 @@ async def fetch_tip(context: Context, place: WatchedBranch, head: str) -> Tip:
     return Tip(slug=place.key.slug, ref=place.key.ref, commit=commit, repository=repository, tags=tags)
 
 
-async def tags_for(
-    place: WatchedBranch, revision: str, before: BranchState, *, mirror: Mirror | None = None
-) -> tuple[TagRef, ...]:
-    """The tags that could vouch for a commit; nothing is asked unless one of them has to."""
-    verification = place.rules.verification
-    if verification.mode != "tag" or before.accepted(revision, verification):
-        return ()
-    return await (mirror or place.watched.mirror).annotated_tags(revision)
-
-
 async def see(
     context: Context,
     seen: Tip,
@@ -207,7 +195,7 @@ async def see(
             told.refuse(error)
         raise
     author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
-    told = replace(told, author=author, signature=_pseudonymous(context, signer))
+    told = replace(told, author=author, signature=pseudonymous(context, signer))
     tree = seen.repository.tree(commit.revision)
     try:
         check_history(seen, before, rules)
@@ -263,23 +251,6 @@ def shared_out(context: Context, key: BranchKey, sighting: Sighting, wishes: Wis
         gone=gone,
         gone_here=tuple(title for title in gone if wishes.wanted(title)),
     )
-
-
-async def check_trust(tip: Tip, before: BranchState, rules: BranchRules, *, now: datetime) -> Signer | None:
-    """Who vouches for the tip; None when nobody has to or somebody did before. Raises as `verify`."""
-    revision = tip.commit.revision
-    if before.accepted(revision, rules.verification):
-        return None
-    question = TipQuestion(revision=revision, known=before.taken, tags=tip.tags, now=now)
-    return await verify(tip.repository, question, rules.verification)
-
-
-def _pseudonymous(context: Context, signer: Signer | None) -> Signature:
-    """A signer as the log has them: a principal is a name, so only its pseudonym stands there."""
-    if signer is None:
-        return Signature()
-    named = context.actors.pseudonym("git", signer.principal) if signer.principal else None
-    return Signature(None if named is None else named.id, signer.key)
 
 
 def check_history(tip: Tip, before: BranchState, rules: BranchRules) -> None:
