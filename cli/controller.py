@@ -1,4 +1,4 @@
-"""`stagecraft controller`: watch a branch and keep environments as it says."""
+"""`stagecraft controller`: watch branches and keep environments as they say."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import typer
 from cli.policy import ControllerOption
 from cli.settings import Settings, group, with_settings
 from cli.unit import unit
-from events.kernel.errors import ExitCode
+from cli.watched import BranchOption, RepoOption, check_commits, chosen
+from events.kernel.errors import ExitCode, StagecraftError
 
 if TYPE_CHECKING:
+    from cli.watched import Choice
     from controller.look import Outcome
+    from controller.repositories import BranchKey
 
-app = group("Watch a branch and keep environments as it says.")
+app = group("Watch branches and keep environments as they say.")
 app.command("unit")(unit)
 
 
@@ -24,8 +27,8 @@ app.command("unit")(unit)
 def run(
     settings: Settings,
     *,
-    repo: Annotated[str, typer.Option("--repo", metavar="URL|PATH", help="The repository to watch.")],
-    branch: Annotated[str, typer.Option("--branch", metavar="NAME", help="The branch to watch.")] = "main",
+    repo: RepoOption = None,
+    branch: BranchOption = None,
     once: Annotated[
         bool, typer.Option("--once", help="Look once, bring everything to an end, and exit.")
     ] = False,
@@ -35,65 +38,79 @@ def run(
     ] = 60.0,
     controller: ControllerOption = None,
 ) -> int:
-    """Watch the branch: deploy what is merged, heal what differs, at all its environments or those of --env.
+    """Watch branches: deploy what is merged, heal what differs, at all environments or those of --env.
+
+    It watches the branch of --repo, or all that controller.yml lists under `repositories`. What it lists for
+    the branch of --repo counts for that too.
 
     It runs until SIGTERM or Ctrl-C, then takes no new work, finishes what is under way and exits; a second
     signal ends it at once. What was not finished is taken up by the next start.
 
-    With --once: one look. One that finds nothing new changes nothing. A merge that a hold defers, which the
-    log says already, is no error.
+    With --once: one look at each branch, one after the other, also when one of them fails. A look that finds
+    nothing new changes nothing. A merge that a hold defers, which the log says already, is no error.
 
     Exit codes: 0 it was asked to end, or with --once all is as it should be or deferred; 1 a commit, its
-    services or the configuration is at fault; 2 the repository, an engine, a registry or a host is.
+    services or the configuration is at fault; 2 the repository, an engine, a registry or a host is. With
+    several the highest.
     """
+    choice = chosen(settings, repo=repo, branch=branch, controller_file=controller)
+    check_commits(settings, choice, controller_file=controller)
     if settings.dry_run:
-        return _show_only(settings, repo, branch=branch, controller_file=controller)
+        return asyncio.run(_show_only(settings, choice))
     if not once:
         from cli.daemon import run_for_ever
 
-        return run_for_ever(settings, repo, branch=branch, grace_seconds=grace, controller_file=controller)
-    from cli.policy import operator_settings, verification_of
-    from controller.bootstrap import open_context
-    from controller.look import look
-    from controller.repositories import watched
+        return run_for_ever(settings, choice, grace_seconds=grace)
+    return asyncio.run(_look_once(settings, choice))
 
-    operator = operator_settings(settings, controller)
-    verification = verification_of(settings, controller, repo=repo, branch=branch)
-    with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
-        repository = watched(settings.home, repo, cwd=settings.cwd)
-        outcomes = asyncio.run(
-            look(
-                context,
-                repository,
-                branch=branch,
-                verification=verification,
-                environments=settings.environments,
-                config_path=settings.config,
-            )
-        )
-    codes = [_report(settings, outcome) for outcome in outcomes]
+
+async def _look_once(settings: Settings, choice: Choice) -> int:
+    from controller.bootstrap import open_context
+    from controller.once import look_at_all, unknown_anywhere
+
+    codes: list[ExitCode] = []
+    with open_context(settings.home, progress=settings.console.progress, settings=choice.file) as context:
+        looks = look_at_all(context, choice.places, config_path=settings.config, only=choice.only)
+        async for found in looks:
+            if found.error is not None:
+                codes.append(_left(settings, choice, found.key, found.error))
+            codes += [_report(settings, outcome) for outcome in found.outcomes]
+    if choice.only and not codes:
+        raise unknown_anywhere(choice.only)
     return max(codes, default=ExitCode.OK)
 
 
-def _show_only(settings: Settings, repo: str, *, branch: str, controller_file: str | None) -> int:
+async def _show_only(settings: Settings, choice: Choice) -> int:
     from cli.plan_text import as_text
-    from cli.policy import operator_settings, verification_of
     from controller.branch_preview import preview_branch
 
-    shown = asyncio.run(
-        preview_branch(
-            settings.home,
-            repo,
-            branch=branch,
-            environments=settings.environments,
-            config_path=settings.config,
-            cwd=settings.cwd,
-            policy=operator_settings(settings, controller_file).policy,
-            verification=verification_of(settings, controller_file, repo=repo, branch=branch),
-        )
-    )
-    settings.console.line("\n\n".join(as_text(one) for one in shown))
-    return ExitCode.OK
+    code, texts = ExitCode.OK, list[str]()
+    for place in choice.places:
+        try:
+            shown = await preview_branch(
+                settings.home,
+                place,
+                only=choice.only,
+                config_path=settings.config,
+                policy=choice.file.policy,
+            )
+        except StagecraftError as error:
+            code = max(code, _left(settings, choice, place.key, error))
+        else:
+            head = "" if choice.named else f"Branch: {place.key}\n"
+            texts += [head + as_text(one) for one in shown]
+    if texts:
+        settings.console.line("\n\n".join(texts))
+    return code
+
+
+def _left(settings: Settings, choice: Choice, key: BranchKey, error: StagecraftError) -> ExitCode:
+    """Say why a branch was left as it is and go on; where it is the only one, that ends the command."""
+    if choice.named:
+        raise error
+    settings.console.problem(f"{key}:")
+    settings.console.error(error)
+    return error.exit_code
 
 
 def _report(settings: Settings, outcome: Outcome) -> ExitCode:

@@ -12,38 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.settings import Settings
+    from cli.watched import Choice
     from controller.daemon import Daemon
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_for_ever(
-    settings: Settings, repo: str, *, branch: str, grace_seconds: float, controller_file: str | None
-) -> int:
-    """Run until a signal. Raises UserError for a file or an address that cannot be used."""
-    from cli.policy import operator_settings, verification_of
+def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) -> int:
+    """Run until a signal. Raises OutsideError `controller-running`."""
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
-    from controller.repositories import watched
     from controller.source import Source
 
-    file = operator_settings(settings, controller_file)
-    verification = verification_of(settings, controller_file, repo=repo, branch=branch)
-    with open_context(settings.home, progress=_timed(settings), settings=file) as context:
-        repository = watched(settings.home, repo, cwd=settings.cwd)
-        source = Source(
-            context=context,
-            watched=repository,
-            branch=branch,
-            environments=settings.environments,
-            config_path=settings.config,
-            verification=verification,
-        )
+    with open_context(settings.home, progress=_timed(settings), settings=choice.file) as context:
         daemon = Daemon(
             context=context,
-            source=source,
-            url=repository.url,
-            settings=file,
+            sources=[
+                Source(context=context, place=place, config_path=settings.config, only=choice.only)
+                for place in choice.places
+            ],
+            settings=choice.file,
             say=_timed(settings),
             whisper=_timed(settings) if settings.verbose else _silent,
             grace_seconds=grace_seconds,
@@ -62,7 +50,8 @@ async def _run(daemon: Daemon) -> None:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)
-    daemon.say(f"watching {daemon.source.branch} of {daemon.source.watched.slug}, process {os.getpid()}")
+    watching = ", ".join(str(watch.key) for watch in daemon.watches)
+    daemon.say(f"watching {watching}, process {os.getpid()}")
     await daemon.run(stopping)
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from cli.settings import Settings
     from gitops.config.controller import ControllerFile
-    from gitops.source.trust import Verification
 
 ControllerOption = Annotated[
     str | None,
@@ -33,38 +32,13 @@ def operator_settings(settings: Settings, controller_file: str | None) -> Contro
     """The named file, else the home's. Raises UserError for a file that cannot be used."""
     from gitops.config.controller import load_controller_file
 
-    return load_controller_file(
-        operator_file(settings, controller_file), required=controller_file is not None
-    )
+    path = controller_path(settings, controller_file)
+    return load_controller_file(path, required=controller_file is not None)
 
 
-def operator_file(settings: Settings, controller_file: str | None) -> Path:
-    """Where the operator's settings are, or would be."""
+def controller_path(settings: Settings, controller_file: str | None) -> Path:
+    """Where the operator's settings stand; nothing need be there."""
     return settings.home.controller_file if controller_file is None else settings.cwd / controller_file
-
-
-def verification_of(
-    settings: Settings, controller_file: str | None, *, repo: str, branch: str
-) -> Verification:
-    """Which commits of a branch that is about to be watched are trusted.
-
-    Raises UserError for a file that cannot be used, the operator's or one that it names.
-    """
-    import asyncio
-
-    from controller.repositories import watched
-    from controller.trusting import verification_for
-
-    return asyncio.run(
-        verification_for(
-            operator_settings(settings, controller_file),
-            file=operator_file(settings, controller_file),
-            repository=watched(settings.home, repo, cwd=settings.cwd),
-            branch=branch,
-            cwd=settings.cwd,
-            say=settings.console.progress,
-        )
-    )
 
 
 def permissions_of(words: list[str] | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.ages import ago
 from cli.settings import ENVIRONMENT_REQUIRED, Settings, with_settings
 from events.kernel.errors import UserError
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 _SHORT_DIGEST = len("sha256:") + 12
 _SHORT_ID = 12
-_MINUTE = 60
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
 
 
 @with_settings("env")
@@ -257,9 +255,4 @@ def _service_text(service: ServiceStatus) -> str:
 
 def _ago(seconds: float | None) -> str:
     """` (5 min ago)`, ` (never)`."""
-    if seconds is None:
-        return " (never)"
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= size:
-            return f" ({int(seconds // size)} {unit} ago)"
-    return f" ({int(seconds)} s ago)"
+    return f" ({ago(seconds)})"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.settings import Settings, with_settings
+from cli.watched import BranchOption, RepoOption, chosen
 from events.kernel.errors import UserError, error_code
 
 UNIT_UNUSABLE = error_code("unit-unusable", "A value cannot stand in a systemd unit.")
@@ -22,8 +23,8 @@ _SYSTEM = (Path("/usr"), Path("/boot"), Path("/efi"), Path("/etc"))  # what Prot
 def unit(
     settings: Settings,
     *,
-    repo: Annotated[str, typer.Option("--repo", metavar="URL|PATH", help="The repository to watch.")],
-    branch: Annotated[str, typer.Option("--branch", metavar="NAME", help="The branch to watch.")] = "main",
+    repo: RepoOption = None,
+    branch: BranchOption = None,
     user: Annotated[
         bool, typer.Option("--user", help="For `systemctl --user`, without root, instead of the system.")
     ] = False,
@@ -39,24 +40,28 @@ def unit(
     settings.console.text(unit_text(settings, repo=repo, branch=branch, user=user).rstrip("\n"))
 
 
-def unit_text(settings: Settings, *, repo: str, branch: str, user: bool) -> str:
-    """The unit's text. Raises UserError `unit-unusable`."""
+def unit_text(settings: Settings, *, repo: str | None, branch: str | None, user: bool) -> str:
+    """The unit's text. Raises UserError `unit-unusable` and as `chosen`."""
     import getpass
     import os
     import sys
 
+    choice = chosen(settings, repo=repo, branch=branch, controller_file=None)
     home = settings.home.root
-    local = settings.cwd / repo
-    address = str(local.resolve()) if local.exists() else repo
     command = [str(Path(sys.executable).parent / "stagecraft"), "controller", "run"]
-    command += ["--repo", address, "--branch", branch, "--home", str(home)]
+    what = "the branches of controller.yml"
+    if choice.named:
+        place = choice.places[0]
+        command += ["--repo", place.watched.url, "--branch", place.branch]
+        what = f"{place.watched.url} {place.branch}"
+    command += ["--home", str(home)]
     for name in settings.environments:
         command += ["--env", name]
     passed = [f"{name}={settings.environ[name]}" for name in _PASSED_ON if settings.environ.get(name)]
     engine = () if user else ("After=docker.service", "Wants=docker.service")
     lines = [
         "[Unit]",
-        f"Description=Stagecraft: {_plain(address)} {_plain(branch)}",
+        f"Description=Stagecraft: {_plain(what)}",
         "After=network-online.target",
         "Wants=network-online.target",
         *engine,
@@ -71,7 +76,7 @@ def unit_text(settings: Settings, *, repo: str, branch: str, user: bool) -> str:
         "RestartSec=10",
         "KillMode=mixed",
         f"TimeoutStopSec={_STOP_SECONDS}",
-        *([] if user else _protection(home, Path(address))),
+        *([] if user else _protection(home, [Path(one.watched.url) for one in choice.places])),
         "",
         "[Install]",
         f"WantedBy={'default.target' if user else 'multi-user.target'}",
@@ -79,8 +84,8 @@ def unit_text(settings: Settings, *, repo: str, branch: str, user: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _protection(home: Path, repository: Path) -> list[str]:
-    """What the system can be kept from: never from the home, and not from a repository by path."""
+def _protection(home: Path, repositories: list[Path]) -> list[str]:
+    """What the system can be kept from: never from the home, and not from repositories by path."""
 
     def inside(path: Path, folders: tuple[Path, ...]) -> bool:
         return any(path.is_relative_to(folder) for folder in folders)
@@ -88,7 +93,7 @@ def _protection(home: Path, repository: Path) -> list[str]:
     return [
         "NoNewPrivileges=yes",
         *([] if inside(home, _SYSTEM) else ["ProtectSystem=full"]),
-        *([] if inside(home, _TEMPORARY) or inside(repository, _TEMPORARY) else ["PrivateTmp=yes"]),
+        *([] if any(inside(one, _TEMPORARY) for one in (home, *repositories)) else ["PrivateTmp=yes"]),
     ]
 
 

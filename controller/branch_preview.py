@@ -8,59 +8,64 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_log
+from controller.branches import Branches, BranchState
 from controller.home import Home
 from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
 from controller.remotes import pinned_remotes
-from controller.repositories import watched
 from controller.targets import choose_environments
-from controller.watching import BranchState, fold_branch
+from controller.trusting import check_trust, tags_for
+from controller.watching import Tip, Wishes, check_history
 from events.kernel.clock import SystemClock
-from events.streams import repository_stream
 from gitops.config.load import list_environments
 from gitops.manifest import Draft, draft
-from gitops.source.trust import TipQuestion, Verification, verify
+from gitops.source.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.preview import Preview
+    from controller.repositories import BranchKey, BranchRules, WatchedBranch
     from gitops.config.policy import PolicySection
 
 
 async def preview_branch(
     home: Home,
-    url: str,
+    place: WatchedBranch,
     *,
-    branch: str,
-    environments: Sequence[str],
     config_path: str,
-    cwd: Path,
     policy: Mapping[str, PolicySection],
-    verification: Verification,
+    only: Sequence[str] = (),
 ) -> list[Preview]:
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
         aside = Home(Path(folder))
-        place = watched(aside, url, cwd=cwd)
-        mirror = place.mirror
-        revision = await mirror.fetch(branch)
-        before = _before(home, place.slug, branch)
+        mirror = Mirror(place.watched.url, aside.mirrors / "watched.git")
+        revision = await mirror.fetch(place.branch)
+        before = _before(home, place.key)
+        tags = await tags_for(place, revision, before, mirror=mirror)
+        wishes = Wishes(environments=place.environments, only=only)
         with mirror.repository() as repository:
-            if not before.accepted(revision, verification):
-                tags = await mirror.annotated_tags(revision) if verification.mode == "tag" else ()
-                question = TipQuestion(
-                    revision=revision, known=before.revision, tags=tags, now=SystemClock().now()
-                )
-                await verify(repository, question, verification)
+            tip = Tip(
+                slug=place.key.slug,
+                ref=place.key.ref,
+                commit=repository.resolve(revision),
+                repository=repository,
+                tags=tags,
+            )
+            await check_trust(tip, before, place.rules, now=SystemClock().now())
+            check_history(tip, before, place.rules)
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
             shown: list[Preview] = []
-            for name in choose_environments(known, environments, project=project):
+            for name in choose_environments(known, place.environments, project=project):
+                if not wishes.wanted(f"{project}/{name}"):
+                    continue
                 with pinned_remotes(aside, policy, project=project, environment=name) as remotes:
                     made = await draft(
                         tree,
@@ -70,17 +75,26 @@ async def preview_branch(
                         providers=PROVIDERS,
                         remotes=remotes,
                     )
-                shown.append(_compared(home, made, revision, policy))
+                shown.append(_limited(_compared(home, made, revision, policy), place.rules))
             return shown
 
 
-def _before(home: Home, slug: str, branch: str) -> BranchState:
+def _before(home: Home, key: BranchKey) -> BranchState:
     """What the home's log says of the branch."""
     with open_log(home) as log:
-        stored = [] if log is None else log.read_stream(repository_stream(slug))
-        return fold_branch(stored, f"refs/heads/{branch}")
+        return BranchState() if log is None else Branches().of(log, key)
 
 
 def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:
     state = state_of(home, made)
     return answer(home, Question(made=made, revision=revision, state=state, pins=state.pins, policy=policy))
+
+
+def _limited(preview: Preview, rules: BranchRules) -> Preview:
+    """`preview` with a refusal for each host that the branch may not deploy to."""
+    barred = [
+        f"host {host} (the branch may deploy to {', '.join(rules.hosts) or 'none'})"
+        for host in preview.hosts
+        if rules.bars(host)
+    ]
+    return replace(preview, refused=(*preview.refused, *barred))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from controller.branches import Branches
 from controller.lookups import Lookups
 from controller.states import States
 from events.envelope import CONTROLLER
@@ -52,6 +53,7 @@ class Context:
     workshop: BuildWorkshop | None = None  # None: nothing is built here
     lookups: Lookups = field(default_factory=Lookups)
     states: States = field(default_factory=States)
+    branches: Branches = field(default_factory=Branches)
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""

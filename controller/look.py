@@ -7,13 +7,12 @@ Release that follows, or else make what runs agree with what is deployed.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from controller.awaiting import ImagesMissingError, record_wait, rest_seconds, words
-from controller.decide.deploy import decide_git
+from controller.awaiting import rest_seconds, words
+from controller.decide.deploy import HOSTS_RULE, decide_git
 from controller.decide.removal import (
     TOO_MANY_RULE,
     Absence,
@@ -24,20 +23,18 @@ from controller.decide.removal import (
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.permitting import judged
-from controller.refreshing import refresh_due
+from controller.permitting import barred, judged
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.removing import remove_by_rule, rule_for
-from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
+from controller.shown import candidate_shown
 from controller.targets import Target
 from controller.tenures import tenure
-from controller.watching import fetch_tip, see
+from controller.watching import Wishes, fetch_tip, head_of, note_answer, see
 from events.catalog import Failure
-from events.catalog.environment import DeployDeferred, RenderFailed
+from events.catalog.environment import DeployDeferred
 from events.kernel.clock import format_utc
 from events.kernel.errors import StagecraftError
 from gitops.config.policy import removal_of
-from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -46,11 +43,10 @@ if TYPE_CHECKING:
     from controller.decide.deploy import Candidate
     from controller.decide.removal import RemovalRule
     from controller.decide.state import EnvironmentState
-    from controller.repositories import Watched
+    from controller.repositories import WatchedBranch
     from controller.watching import Sighting
     from events.catalog import Event
     from events.recorder import Recorder
-    from gitops.source.trust import Verification
     from projections.converge.release import Verdict
 
 OutcomeStatus = Literal[
@@ -80,31 +76,28 @@ class Outcome:
 
 
 async def look(
-    context: Context,
-    watched: Watched,
-    *,
-    branch: str,
-    verification: Verification,
-    environments: Sequence[str] = (),
-    config_path: str,
+    context: Context, place: WatchedBranch, *, config_path: str, only: Sequence[str] = ()
 ) -> list[Outcome]:
-    """Look once; `environments` limits it to these names.
+    """Look once; `only` limits it to these names, none of which need be there.
 
     Raises what `watching` raises when the branch itself cannot be read or used; what goes wrong for one
     environment is its Outcome and stops no other.
     """
-    tip = await fetch_tip(context, watched, branch, verification=verification)
+    tip = await fetch_tip(context, place, await head_of(place))
+    note_answer(context, place)
+    wishes = Wishes(environments=place.environments, only=only)
     with tip.repository:
-        sighting = await see(context, tip, environments=environments, config_path=config_path)
+        sighting = await see(context, tip, config_path=config_path, wishes=wishes, rules=place.rules)
         note_looks(context, sighting)
+        for words in sighting.left_out_words():
+            context.progress(words)
         found = [await consider(context, sighting, name) for name in sighting.environments]
         return found + [await consider_gone(context, sighting, title) for title in sighting.gone_here]
 
 
 def note_looks(context: Context, sighting: Sighting) -> None:
     """Keep when Git was looked at; no event, because nothing need have changed."""
-    titles = (*(f"{sighting.project}/{name}" for name in sighting.environments), *sighting.gone_here)
-    context.observed.note_look(*titles, at=context.clock.now())
+    context.observed.note_look(*sighting.titles, at=context.clock.now())
 
 
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
@@ -153,7 +146,7 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     )
     returned = partial(decide_returned, ref=sighting.ref, revision=sighting.revision)
     append_decided(context, title, returned, recorder=recorder)
-    candidate = await _candidate(context, sighting, name, recorder=recorder)
+    candidate = await candidate_shown(context, sighting, name, recorder=recorder)
     if isinstance(candidate, Failure):
         await heal_deployed(context, sighting.project, name)
         return Outcome(environment=title, status="render-failed", failure=candidate)
@@ -168,15 +161,36 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
             title, await finish(context, sighting.project, name, release=active.id, recorder=recorder)
         )
     healed = await heal_deployed(context, sighting.project, name)
-    deferred = next((one for one in decided if isinstance(one, DeployDeferred)), None)
-    if deferred is not None:
-        detail = f"{deferred.rule}: {deferred.detail}"
-        return Outcome(environment=title, status="deferred", detail=detail, healed=healed)
+    kept_out = _kept_out(context, sighting, title, candidate=candidate, decided=decided, healed=healed)
+    if kept_out is not None:
+        return kept_out
     if finished is not None and finished.failure is not None:
         return _ended(title, finished)
     details = [f"finished {finished.release}"] if finished is not None else []
     details += ["healed"] if healed else []
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
+
+
+def _kept_out(
+    context: Context,
+    sighting: Sighting,
+    title: str,
+    *,
+    candidate: Candidate,
+    decided: tuple[Event, ...],
+    healed: bool,
+) -> Outcome | None:
+    """The outcome for what was not let through; None: there is no such thing, or it was said before."""
+    state = context.environment(*title.split("/", 1))
+    refusal = barred(candidate, sighting.rules, state)
+    if refusal is not None and state.git.deferred == HOSTS_RULE:
+        failure = Failure.from_error(refusal)
+        return Outcome(environment=title, status="deferred", failure=failure, healed=healed)
+    deferred = next((one for one in decided if isinstance(one, DeployDeferred)), None)
+    if deferred is None:
+        return None
+    detail = f"{deferred.rule}: {deferred.detail}"
+    return Outcome(environment=title, status="deferred", detail=detail, healed=healed)
 
 
 async def consider_orphan(context: Context, sighting: Sighting, title: str) -> Outcome:
@@ -239,22 +253,13 @@ async def _decide(
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state)
         offered = replace(offered, takes_back=sighting.takes_back)
+        if (refusal := barred(candidate, sighting.rules, state)) is not None:
+            offered = replace(offered, barred=f"{refusal.message}: {refusal.why}")
         return decide_git(
-            _of_sighting(state, sighting),
-            offered,
-            release_id=release,
-            now=context.clock.now(),
-            most_removed=most_removed,
+            state, offered, release_id=release, now=context.clock.now(), most_removed=most_removed
         )
 
     return append_decided(context, str(target), decide, recorder=recorder)
-
-
-def _of_sighting(state: EnvironmentState, sighting: Sighting) -> EnvironmentState:
-    """The state without the failure of a newer commit: a sighting that stands in for that one ends it not."""
-    if sighting.newest or state.git.failed_revision == sighting.revision:
-        return state
-    return replace(state, git=replace(state.git, failed_revision=None, failure=None))
 
 
 def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -> Outcome:
@@ -262,44 +267,3 @@ def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -
     return Outcome(
         environment=title, status="awaiting", detail=words(awaited), healed=healed, again_seconds=rest
     )
-
-
-async def _candidate(
-    context: Context, sighting: Sighting, name: str, *, recorder: Recorder
-) -> Candidate | Failure | Awaited:
-    """What Git shows for the environment: unchanged, a known tree, or a new render.
-
-    A failure to look tags up again leaves the pins as they are until they are due again.
-    A commit that failed because of what is in it is not rendered again; one that failed because of
-    something outside is, and so is one that nobody vouched for then; only a different failure is recorded.
-    """
-    state = _of_sighting(context.environment(sighting.project, name), sighting)
-    shown = await asyncio.to_thread(shown_unchanged, state, sighting.tree)
-    if shown is not None and not (
-        state.destroyed is None and refresh_due(context, sighting.project, name, render=shown)
-    ):
-        return candidate_of(shown, revision=state.git.revision or sighting.revision)
-    failed = state.git.failure if state.git.failed_revision == sighting.revision else None
-    if shown is None and failed is not None and failed.cause == "repository" and failed.code not in RULES:
-        return failed
-    subject = Subject(
-        tree=sighting.tree,
-        revision=sighting.revision,
-        config_path=sighting.config_path,
-        project=sighting.project,
-        environment=name,
-    )
-    refresh: RefreshCause | None = None if shown is None else "policy"
-    try:
-        return await candidate_for(context, subject, state=state, recorder=recorder, refresh=refresh)
-    except StagecraftError as error:
-        if shown is not None:
-            context.progress(f"{sighting.project}/{name}: tags were not looked up again: {error.message}")
-            return candidate_of(shown, revision=state.git.revision or sighting.revision)
-        if isinstance(error, ImagesMissingError):
-            return record_wait(context, subject, error, recorder=recorder)
-        failure = Failure.from_error(error)
-        if failure != failed:
-            event = RenderFailed(revision=sighting.revision, failure=failure)
-            append_decided(context, f"{sighting.project}/{name}", lambda _: (event,), recorder=recorder)
-        return failure

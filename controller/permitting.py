@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from controller.decide.deploy import HOSTS_RULE
 from controller.decide.state import EnvironmentState
 from events.catalog.environment import DeployRefused
 from events.kernel.errors import UserError, Where, error_code
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 
     from controller.context import Context
     from controller.decide.deploy import Candidate
+    from controller.repositories import BranchRules
     from controller.targets import Target
     from events.catalog import Event
     from events.manifest import Manifest
 
 NOT_ALLOWED = error_code(
     "not-allowed", "The Compose files ask for something that only controller.yml or --allow can allow."
+)
+HOST_NOT_ALLOWED = error_code(
+    HOSTS_RULE, "The environment names a host that controller.yml does not let its branch deploy to."
 )
 
 
@@ -103,6 +108,22 @@ def judged(
     )
     unset = () if render is None else render.unset_variables
     return replace(candidate, refused=permits.refused(manifest, unset_variables=unset))
+
+
+def barred(candidate: Candidate, rules: BranchRules, state: EnvironmentState) -> UserError | None:
+    """Why the candidate may not run on its hosts; None: it may, or it is deployed there."""
+    names = sorted(host for host in candidate.services if rules.bars(host))
+    if not names or candidate.digest == state.deployed_digest:
+        return None
+    what, allowed = ", ".join(names), ", ".join(rules.hosts) or "none"
+    who = f"{rules.entry}.hosts" if rules.entry else "a branch that is not listed"
+    return UserError(
+        HOST_NOT_ALLOWED,
+        f"the branch may not deploy to {what}",
+        why=f"by controller.yml {who} allows {allowed}",
+        next=f"add {what} to the hosts of the branch under repositories in controller.yml, or take it out of "
+        "the hosts of the project",
+    )
 
 
 def raise_refusal(target: Target, decided: Iterable[Event]) -> None:

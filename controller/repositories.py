@@ -1,17 +1,23 @@
-"""A repository that the operator watches: its name in streams and its mirror."""
+"""A repository that the operator watches: its name in streams and its mirror, and a branch of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
 
-from gitops.source.address import check_address, slug
+from gitops.settings import LOCAL_HOST
+from gitops.source.address import check_address, shown_address, slug
 from gitops.source.mirror import Mirror
+from gitops.source.trust import Verification
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from controller.home import Home
+
+HEADS = "refs/heads/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +28,73 @@ class Watched:
     mirror: Mirror
     url: str = field(repr=False)  # as Git takes it; may hold credentials
 
+    @property
+    def shown(self) -> str:
+        """The address without its credentials."""
+        return shown_address(self.url)
+
+
+class BranchKey(NamedTuple):
+    """Which branch of which repository, as the log names both."""
+
+    slug: str
+    ref: str  # fully qualified
+
+    def __str__(self) -> str:
+        return f"{self.ref.removeprefix(HEADS)} of {self.slug}"
+
+
+Rivals = Mapping[BranchKey, tuple[str, ...]]
+"""The branches that may own an environment, and which each wants, as `prod` or `shop/prod`; empty: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchRules:
+    """What the operator lets a watched branch do; the defaults are those of `controller.yml`."""
+
+    entry: str = ""  # where that stands, as in `repositories[1]`; empty: it is not listed
+    hosts: tuple[str, ...] = (LOCAL_HOST,)  # globs of the names of hosts
+    allow_rewrite: bool = False
+    verification: Verification = field(default_factory=Verification)  # which commits are trusted
+    rivals: Rivals | None = None  # None: none is listed, so all that the log knows may own an environment
+
+    def bars(self, host: str) -> bool:
+        """Whether nothing of the branch may run on `host`."""
+        return not any(fnmatchcase(host, glob) for glob in self.hosts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedBranch:
+    """One watched branch; branches of one repository share its mirror."""
+
+    watched: Watched
+    branch: str
+    environments: tuple[str, ...] = ()  # as asked for; empty: all
+    interval_seconds: float | None = None  # between two questions; None: as the settings say
+    follow: bool = True  # the files of a repository on this machine
+    rules: BranchRules = BranchRules()
+
+    @property
+    def key(self) -> BranchKey:
+        """Its name in the log."""
+        return BranchKey(self.watched.slug, f"{HEADS}{self.branch.removeprefix(HEADS)}")
+
 
 def watched(home: Home, url: str, *, cwd: Path) -> Watched:
     """The repository at `url`; a path is taken from the current folder, so it means the same from everywhere.
 
     Raises UserError `repository-url-refused`.
     """
-    address = local_or_url(url, cwd=cwd)
+    check_address(url)
+    local = cwd / url
+    address = str(local.resolve()) if _exists(local) else url
     name = slug(address)
     return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"), url=address)
 
 
-def local_or_url(url: str, *, cwd: Path) -> str:
-    """`url`, or the absolute path of what is there. Raises UserError `repository-url-refused`."""
-    check_address(url)
-    local = cwd / url
-    return str(local.resolve()) if _exists(local) else url
+def means(wish: str, title: str) -> bool:
+    """Whether `prod` or `shop/prod` means the environment `title`."""
+    return wish in {title, title.partition("/")[2]}
 
 
 def _exists(path: Path) -> bool:

@@ -25,17 +25,19 @@ _MOST_SHOWN = 50  # how far back they are looked for
 
 
 def taken_back(
-    repository: Repository, revision: str, *, ref: str, stored: Iterable[StoredEvent]
+    repository: Repository, revision: str, *, ref: str, since: str | None, stored: Iterable[StoredEvent]
 ) -> tuple[str, ...]:
     """The commits `ref` pointed at before whose changes `revision` takes back, sorted.
 
-    `stored` is the repository's stream. Nothing for the first commit that is seen, or a rewritten branch.
+    `since` is the commit that was taken last and `stored` the repository's stream. Nothing for the first
+    commit that is taken, or a rewritten branch.
     """
-    shown = _shown(stored, ref)
-    if not shown or shown[-1] == revision or not repository.is_ancestor(shown[-1], revision):
+    if since is None or since == revision or not repository.is_ancestor(since, revision):
         return ()
-    said = repository.messages(revision, without=shown[-1], most=_MOST_COMMITS)
-    found = {_brought(repository, one, shown) for one in sorted(reverted_by(said))[:_MOST_NAMED]}
+    said = repository.messages(revision, without=since, most=_MOST_COMMITS)
+    named = sorted(reverted_by(said))[:_MOST_NAMED]
+    shown = _shown(stored, ref) if named else []
+    found = {_brought(repository, one, shown) for one in named}
     return tuple(sorted(one for one in found if one is not None))
 
 

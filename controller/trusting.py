@@ -1,79 +1,66 @@
-"""Which commits of a watched branch are trusted, as the operator says in `controller.yml`.
+"""Which commits of a watched branch are trusted, as its rules say.
 
-The entry of `repositories` with the same repository and branch decides, however its address is spelled:
-another scheme, a password in it or `.git` at its end make no other repository of it. Nothing in a repository
-has a say in this; files of keys are taken from beside `controller.yml`.
+The rules are the operator's (`listed.py`). Whether anything can be verified by them is found out at the
+start, not at the first commit that comes in the night. A commit that somebody vouched for when it was seen
+is not asked about again; `every` counts from the commit that was taken last, so what was refused is verified
+again with all that stands on it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.repositories import local_or_url
-from events.kernel.errors import UserError, Where
-from gitops.source.address import parse_address
-from gitops.source.signers import VERIFICATION_UNUSABLE
-from gitops.source.trust import Verification, check_usable
+from controller.branches import Signature
+from gitops.source.trust import TipQuestion, check_usable, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Iterable
+    from datetime import datetime
 
-    from controller.repositories import Watched
+    from controller.branches import BranchState
+    from controller.context import Context
+    from controller.repositories import BranchRules, WatchedBranch
+    from controller.watching import Tip
     from gitops.config.controller import ControllerFile
-    from gitops.config.operator import RepositorySection
-
-_HEADS = "refs/heads/"
-
-
-async def verification_for(
-    settings: ControllerFile,
-    *,
-    file: Path,
-    repository: Watched,
-    branch: str,
-    cwd: Path,
-    say: Callable[[str], None],
-) -> Verification:
-    """What is wanted of the commits of a branch, found usable; `file` is where the settings were read.
-
-    Raises UserError `verification-unusable` when two entries speak of the branch and differ, and when files
-    or programs are missing. `say` is told when entries want verification and none is of this branch.
-    """
-    found = [one for one in settings.repositories if _means(one, repository, branch=branch, cwd=cwd)]
-    wanted = {_verification(one, folder=cwd / file.parent) for one in found}
-    if len(wanted) > 1:
-        raise UserError(
-            VERIFICATION_UNUSABLE,
-            f"{len(found)} entries speak of {branch} of one repository, each with another verify",
-            where=Where(file=str(file), key="repositories"),
-            next="give them the same verify",
-        )
-    if not wanted:
-        if any(one.verify.mode != "none" for one in settings.repositories):
-            say(f"commits of {branch} are not verified: no entry of {file.name} is of this branch")
-        return Verification()
-    (verification,) = wanted
-    await check_usable(verification)
-    return verification
+    from gitops.source.mirror import Mirror, TagRef
+    from gitops.source.signers import Signer
 
 
-def _means(entry: RepositorySection, repository: Watched, *, branch: str, cwd: Path) -> bool:
-    same_branch = entry.branch.removeprefix(_HEADS) == branch.removeprefix(_HEADS)
-    return same_branch and _identity(entry.url, cwd) == _identity(repository.url, cwd)
+async def check_verifiable(places: Iterable[WatchedBranch]) -> None:
+    """Raise UserError `verification-unusable` unless the commits of all these branches can be verified."""
+    for verification in dict.fromkeys(place.rules.verification for place in places):
+        await check_usable(verification)
 
 
-def _identity(url: str, cwd: Path) -> str:
-    """What is the same for all spellings of one repository. Raises UserError `repository-url-refused`."""
-    return parse_address(local_or_url(url, cwd=cwd)).identity.rstrip("/").removesuffix(".git")
+def unverified_words(place: WatchedBranch, file: ControllerFile, *, name: str) -> str | None:
+    """A line for a branch that no entry of the file `name` is of, though entries want commits verified."""
+    if place.rules.entry or all(one.verify.mode == "none" for one in file.repositories):
+        return None
+    return f"commits of {place.branch} are not verified: no entry of {name} is of this branch"
 
 
-def _verification(entry: RepositorySection, *, folder: Path) -> Verification:
-    verify = entry.verify
-    if verify.mode == "none":
-        return Verification()
-    return Verification(
-        mode=verify.mode,
-        signers=None if verify.signers is None else folder / verify.signers,
-        keyring=None if verify.keyring is None else folder / verify.keyring,
-    )
+async def tags_for(
+    place: WatchedBranch, revision: str, before: BranchState, *, mirror: Mirror | None = None
+) -> tuple[TagRef, ...]:
+    """The tags that could vouch for a commit; nothing is asked unless one of them has to."""
+    verification = place.rules.verification
+    if verification.mode != "tag" or before.accepted(revision, verification):
+        return ()
+    return await (mirror or place.watched.mirror).annotated_tags(revision)
+
+
+async def check_trust(tip: Tip, before: BranchState, rules: BranchRules, *, now: datetime) -> Signer | None:
+    """Who vouches for the tip; None when nobody has to or somebody did before. Raises as `verify`."""
+    revision = tip.commit.revision
+    if before.accepted(revision, rules.verification):
+        return None
+    question = TipQuestion(revision=revision, known=before.taken, tags=tip.tags, now=now)
+    return await verify(tip.repository, question, rules.verification)
+
+
+def pseudonymous(context: Context, signer: Signer | None) -> Signature:
+    """A signer as the log has them: a principal is a name, so only its pseudonym stands there."""
+    if signer is None:
+        return Signature()
+    named = context.actors.pseudonym("git", signer.principal) if signer.principal else None
+    return Signature(None if named is None else named.id, signer.key)

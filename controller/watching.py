@@ -1,51 +1,70 @@
 """Seeing what a watched branch shows, and saying so once.
 
 The tip is compared with the newest `RevisionObserved`; only a commit that was not seen there is fetched and
-recorded, with the environments whose inputs it changes. A commit whose `stagecraft.yml` cannot be used is
-rejected once; every environment that the branch led to before then shows that the newest commit failed, and
-what is deployed stays.
+recorded, with the environments whose inputs it changes. A commit that is refused, because its history was
+rewritten or its `stagecraft.yml` cannot be used, is rejected once; every environment of the branch then
+shows that the newest commit failed, and what is deployed stays.
 
 Where the operator wants commits verified, that comes first: of a commit that nobody vouches for nothing is
-read, and no `RevisionObserved` speaks of it, so the next commit is compared with the one that was accepted
-last. Each look asks again, because a tag may have come or the operator's files may have changed. A commit
+read. Each look asks again, because a tag may have come or the operator's files may have changed. A commit
 that was seen while nothing was verified is verified by the first look that should, and rejected like any
 other; that it is deployed does not change.
+
+What the branch declares and another branch declared first is left out, once on the record.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from controller.announcing import Announcement
 from controller.locks import locked
-from controller.rejecting import mark_failed, pseudonymous, vouched
 from controller.rendering import shown_unchanged
-from controller.reverting import recorded_with, taken_back
+from controller.repositories import HEADS, BranchKey, BranchRules, means
+from controller.reverting import recorded_with
 from controller.targets import choose_environments
-from events.catalog import decode
-from events.catalog.revision import HistoryRewritten, RevisionObserved, RevisionRejected
-from events.kernel.errors import UserError
-from events.streams import repository_stream
+from controller.trusting import check_trust, pseudonymous, tags_for
+from events.envelope import CONTROLLER
+from events.kernel.errors import UserError, error_code
 from gitops.config.load import list_environments
+from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
+    from controller.branches import BranchState
     from controller.context import Context
-    from controller.repositories import Watched
-    from events.catalog import Event
-    from events.envelope import Actor, StoredEvent
-    from events.log import EventLog
+    from controller.repositories import WatchedBranch
+    from events.envelope import Actor
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef
     from gitops.source.tree import Tree
-    from gitops.source.trust import Verification
 
+HISTORY_REWRITTEN = error_code(
+    "history-rewritten", "The branch does not descend from the commit that was taken from it before."
+)
 _FETCH_DEADLINE_SECONDS = 300.0
-_MAX_SUBJECT_CHARACTERS = 200
+_SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """Which environments of a branch somebody wants, each as `prod` or `shop/prod`."""
+
+    environments: Sequence[str] = ()  # each must be there; empty: all
+    only: Sequence[str] = ()  # of those, the ones to consider; none need be there; empty: all
+
+    def needed(self, title: str) -> bool:
+        """Whether the environment is deployed from this branch at all."""
+        return not self.environments or any(means(one, title) for one in self.environments)
+
+    def wanted(self, title: str) -> bool:
+        """Whether the environment is to be considered."""
+        return self.needed(title) and (not self.only or any(means(one, title) for one in self.only))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +72,8 @@ class Sighting:
     """A commit as the tip of a watched branch, and the environments to consider."""
 
     project: str
-    environments: tuple[str, ...]
+    declared: tuple[str, ...]  # names of all its environments
+    environments: tuple[str, ...]  # names of those to consider
     revision: str
     tree: GitTree
     config_path: str
@@ -63,44 +83,23 @@ class Sighting:
     ref: str = ""  # fully qualified
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
-    newest: bool = True  # False: the branch shows a newer commit, which cannot be used
+    left_out: tuple[tuple[str, BranchKey], ...] = ()  # `<project>/<name>` and the branch that has it
+    rules: BranchRules = field(default_factory=BranchRules)
     takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, by its messages
 
+    @property
+    def titles(self) -> list[str]:
+        """`<project>/<name>` of all to consider."""
+        return [*(f"{self.project}/{name}" for name in self.environments), *self.gone_here]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BranchState:
-    """What the repository's stream says of one ref."""
-
-    version: int = 0
-    revision: str | None = None
-    announced: StoredEvent | None = None  # the RevisionObserved of `revision`
-    environments: frozenset[str] = frozenset()  # `<project>/<name>`, all that it ever led to
-    verified: bool = False  # `revision`
-    rejected: tuple[str, str] | None = None  # what was refused since: a commit and the rule
-
-    def accepted(self, revision: str, verification: Verification) -> bool:
-        """Whether nothing more is to be asked about a commit."""
-        return not verification.wanted or (self.verified and self.revision == revision)
-
-
-def fold_branch(stored: Iterable[StoredEvent], ref: str) -> BranchState:
-    """The state of `ref` after the events of its repository's stream."""
-    state = BranchState()
-    for one in stored:
-        event = decode(one)
-        state = replace(state, version=one.version)
-        if isinstance(event, RevisionObserved) and event.ref == ref:
-            state = replace(
-                state,
-                revision=event.revision,
-                announced=one,
-                environments=state.environments | set(event.affected),
-                verified=event.signing_key is not None,
-                rejected=None,
-            )
-        elif isinstance(event, RevisionRejected) and event.ref == ref:
-            state = replace(state, rejected=(event.revision, event.rule))
-    return state
+    def left_out_words(self) -> list[str]:
+        """A line for each environment that another branch has."""
+        branch = self.ref.removeprefix(HEADS)
+        return [
+            f"{title} is left out of {branch}: {owner} declared it first and has it; `repositories` in "
+            "controller.yml can give it to another branch"
+            for title, owner in self.left_out
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,18 +110,34 @@ class Tip:
     ref: str  # fully qualified
     commit: Commit
     repository: Repository
-    verification: Verification
     tags: tuple[TagRef, ...] = ()  # those that could vouch for it
 
+    @property
+    def key(self) -> BranchKey:
+        """The branch."""
+        return BranchKey(self.slug, self.ref)
 
-async def fetch_tip(context: Context, watched: Watched, branch: str, *, verification: Verification) -> Tip:
-    """Where the branch points now; the commit is fetched unless the mirror has it.
 
-    So are the tags that point at it, when one of them has to vouch for it.
+async def head_of(place: WatchedBranch) -> str:
+    """Where the branch points now, by one question.
 
     Raises OutsideError when the repository cannot be reached and UserError when the branch is missing.
     """
-    head = await watched.mirror.remote_head(branch)
+    return await place.watched.mirror.remote_head(place.branch)
+
+
+def note_answer(context: Context, place: WatchedBranch) -> None:
+    """Keep that the branch answered now."""
+    context.observed.note_answer(*place.key, url=place.watched.shown, at=context.clock.now())
+
+
+async def fetch_tip(context: Context, place: WatchedBranch, head: str) -> Tip:
+    """The commit that `head_of` answered, which is fetched unless the mirror has it.
+
+    So are the tags that point at it, when one of them has to vouch for it. A branch that moved on meanwhile
+    gives the newer commit. Raises as `head_of`.
+    """
+    watched, branch = place.watched, place.branch
     repository = watched.mirror.existing()
     if repository is None or not repository.has(head):
         if repository is not None:
@@ -137,149 +152,125 @@ async def fetch_tip(context: Context, watched: Watched, branch: str, *, verifica
             context.progress(f"fetching {branch} at {head[:12]}")
             head = await watched.mirror.fetch(branch)
         repository = watched.mirror.repository()
-    ref = f"refs/heads/{branch}"
-    tags: tuple[TagRef, ...] = ()
     try:
         commit = await asyncio.to_thread(repository.resolve, head)
-        before = fold_branch(context.log.read_stream(repository_stream(watched.slug)), ref)
-        if verification.mode == "tag" and not before.accepted(commit.revision, verification):
-            tags = await watched.mirror.annotated_tags(commit.revision)
+        before = context.branches.of(context.log, place.key)
+        tags = await tags_for(place, commit.revision, before)
     except BaseException:
         repository.close()
         raise
-    return Tip(
-        slug=watched.slug,
-        ref=ref,
-        commit=commit,
-        repository=repository,
-        verification=verification,
-        tags=tags,
-    )
+    return Tip(slug=place.key.slug, ref=place.key.ref, commit=commit, repository=repository, tags=tags)
 
 
 async def see(
     context: Context,
     seen: Tip,
     *,
-    environments: Sequence[str],
     config_path: str,
+    wishes: Wishes | None = None,
+    rules: BranchRules | None = None,
 ) -> Sighting:
     """Say what the branch shows; appends only when it is a commit that was not seen there before.
 
-    Raises UserError when nobody vouches for it, when its `stagecraft.yml` is unusable, or when `environments`
-    names one that is not in it; what `verify` raises besides is no word about the commit and is not recorded.
+    Raises UserError when the commit is refused, its `stagecraft.yml` is unusable or `wishes` need an
+    environment that is not in it; what `verify` raises besides is no word about the commit and is not
+    recorded.
     """
-    commit, ref = seen.commit, seen.ref
-    stream = repository_stream(seen.slug)
-    before = fold_branch(context.log.read_stream(stream), ref)
-    signer = await vouched(context, seen, before)
-    tree = seen.repository.tree(commit.revision)
-    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
-    recorder = context.recorder(author)
-    announcement = _Announcement(
-        tip=seen,
+    wishes, rules = wishes or Wishes(), rules or BranchRules()
+    commit = seen.commit
+    before = context.branches.of(context.log, seen.key)
+    told = Announcement(
+        context=context,
+        key=seen.key,
+        commit=commit,
+        repository=seen.repository,
         before=before,
-        author=author,
-        signature=pseudonymous(context, signer),
-        log=context.log,
+        author=CONTROLLER,
+        rules=rules,
     )
-    news = before.revision != commit.revision or signer is not None
     try:
+        signer = await check_trust(seen, before, rules, now=context.clock.now())
+    except UserError as error:
+        if error.code in RULES:
+            told.refuse(error)
+        raise
+    author = context.actors.pseudonym("git", commit.author_name, commit.author_email)
+    told = replace(told, author=author, signature=pseudonymous(context, signer))
+    tree = seen.repository.tree(commit.revision)
+    try:
+        check_history(seen, before, rules)
         project, names = await asyncio.to_thread(list_environments, tree, config_path)
     except UserError as error:
-        if news:
-            rejected = RevisionRejected(ref=ref, revision=commit.revision, rule=error.code, detail=str(error))
-            events = (*announcement.events(before.environments), rejected)
-            recorder.append(stream, *events, expected=before.version)
-            mark_failed(before.environments, commit, error=error, recorder=recorder)
+        told.reject(error)
         raise
-    announced = before.announced
-    if announced is None or news:
-        affected = await asyncio.to_thread(_affected, context, project, names, tree=tree)
-        declared = [f"{project}/{name}" for name in names]
-        events = announcement.events(affected, declared=declared)
-        announced = recorder.append(stream, *events, expected=before.version)[-1]
-    gone = _gone(
-        context, before.environments - {f"{project}/{name}" for name in names}, slug=seen.slug, ref=ref
-    )
-    named = [one for one in environments if not any(_means(one, title) for title in gone)]
-    return Sighting(
+    declared = [f"{project}/{name}" for name in names]
+    wanted = [title for title in declared if wishes.needed(title)]
+    changed: frozenset[str] = frozenset()
+    if told.news:
+        changed = await asyncio.to_thread(_affected, context, wanted, tree=tree)
+    told.observe(declared, wanted=wanted, changed=changed)
+    now = context.branches.of(context.log, seen.key)
+    announced = now.announced
+    if announced is None:
+        raise AssertionError("what was just observed is in the log")
+    sighting = Sighting(
         project=project,
-        environments=choose_environments(names, named, project=project) if named or not environments else (),
-        ref=ref,
-        gone=gone,
-        gone_here=tuple(
-            one for one in gone if not environments or any(_means(wish, one) for wish in environments)
-        ),
+        declared=tuple(names),
+        environments=(),
+        ref=seen.ref,
         revision=commit.revision,
         tree=tree,
         config_path=config_path,
         author=author,
         correlation=announced.correlation,
         causation=announced.id,
+        rules=rules,
         takes_back=recorded_with(announced),
     )
+    return shared_out(context, seen.key, sighting, wishes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Announcement:
-    """A commit that the branch shows for the first time."""
+def shared_out(context: Context, key: BranchKey, sighting: Sighting, wishes: Wishes) -> Sighting:
+    """`sighting` with the environments that are the branch's by what the log says now.
 
-    tip: Tip
-    before: BranchState
-    author: Actor
-    log: EventLog
-    signature: tuple[str | None, str | None] = (None, None)  # pseudonym of the signer, and the key
-
-    def events(self, affected: Iterable[str], *, declared: Iterable[str] = ()) -> tuple[Event, ...]:
-        """That it was seen, and before that, if so, that the branch did not simply move on."""
-        ref, commit = self.tip.ref, self.tip.commit
-        observed = RevisionObserved(
-            ref=ref,
-            revision=commit.revision,
-            previous=self.before.revision,
-            tree=commit.tree,
-            author=self.author.id,
-            subject=commit.subject[:_MAX_SUBJECT_CHARACTERS],
-            affected=tuple(sorted(affected)),
-            declared=tuple(sorted(declared)),
-            signer=self.signature[0],
-            signing_key=self.signature[1],
-            takes_back=taken_back(
-                self.tip.repository,
-                commit.revision,
-                ref=ref,
-                stored=self.log.read_stream(repository_stream(self.tip.slug)),
-            ),
-        )
-        previous = self.before.revision
-        if previous is None or self.tip.repository.is_ancestor(previous, commit.revision):
-            return (observed,)
-        return (HistoryRewritten(ref=ref, previous=previous, revision=commit.revision), observed)
-
-
-def _affected(context: Context, project: str, names: Iterable[str], *, tree: Tree) -> frozenset[str]:
-    return frozenset(
-        f"{project}/{name}"
-        for name in names
-        if shown_unchanged(context.environment(project, name), tree) is None
+    Raises UserError `environment-unknown` when `wishes` need one that it does not have.
+    """
+    others = context.branches.others(context.log, key, among=sighting.rules.rivals)
+    project, names = sighting.project, sighting.declared
+    declared = {f"{project}/{name}" for name in names}
+    led_to = context.branches.of(context.log, key).environments
+    absent = led_to - declared
+    gone = tuple(sorted(title for title in absent if title not in others))
+    needed = [one for one in wishes.environments if not any(means(one, title) for title in absent)]
+    chosen = choose_environments(names, needed, project=project) if needed or not wishes.environments else ()
+    mine = [name for name in chosen if wishes.wanted(f"{project}/{name}")]
+    return replace(
+        sighting,
+        environments=tuple(name for name in mine if f"{project}/{name}" not in others),
+        left_out=tuple((title, others[title]) for name in mine if (title := f"{project}/{name}") in others),
+        gone=gone,
+        gone_here=tuple(title for title in gone if wishes.wanted(title)),
     )
 
 
-def _gone(context: Context, absent: Collection[str], *, slug: str, ref: str) -> tuple[str, ...]:
-    """Those of `absent` that no other watched branch ever declared: nobody else may still want them."""
-    if not absent:
-        return ()
-    elsewhere = {
-        title
-        for stored in context.log.read(type_name=RevisionObserved.__name__)
-        if isinstance(event := decode(stored), RevisionObserved)
-        and (stored.stream, event.ref) != (repository_stream(slug), ref)
-        for title in (*event.affected, *event.declared)
-    }
-    return tuple(sorted(set(absent) - elsewhere))
+def check_history(tip: Tip, before: BranchState, rules: BranchRules) -> None:
+    """Raise UserError `history-rewritten` unless the commit follows what was taken, or need not."""
+    revision, taken = tip.commit.revision, before.taken
+    if taken is None or taken == revision or rules.allow_rewrite:
+        return
+    if tip.repository.is_ancestor(taken, revision):
+        return
+    key = f"{rules.entry}.allow_rewrite" if rules.entry else "allow_rewrite in an entry of the branch"
+    raise UserError(
+        HISTORY_REWRITTEN,
+        f"the history of {tip.ref} was rewritten: {revision[:_SHOWN_DIGITS]} does not follow "
+        f"{taken[:_SHOWN_DIGITS]}",
+        why="what is deployed stays, because a rewritten history is taken only where controller.yml says so",
+        next=f"push a commit that follows {taken[:_SHOWN_DIGITS]}, or set {key} to true in controller.yml",
+    )
 
 
-def _means(wish: str, title: str) -> bool:
-    """Whether `prod` or `shop/prod` means the environment `title`."""
-    return wish in {title, title.partition("/")[2]}
+def _affected(context: Context, titles: Iterable[str], *, tree: Tree) -> frozenset[str]:
+    return frozenset(
+        title for title in titles if shown_unchanged(context.environment(*title.split("/", 1)), tree) is None
+    )

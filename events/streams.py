@@ -50,6 +50,11 @@ def kind_of(stream: StreamName) -> str:
     return stream.partition("/")[0]
 
 
+def split_repository(stream: str) -> str:
+    """The slug of a repository's stream."""
+    return stream.partition("/")[2]
+
+
 def split_environment(stream: str) -> tuple[str, str] | None:
     """`(project, name)` of an environment's stream, None for any other stream."""
     kind, _, rest = stream.partition("/")

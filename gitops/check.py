@@ -21,6 +21,7 @@ from gitops.config.faults import ConfigInvalidError
 from gitops.config.load import DESCRIPTORS, descriptor_paths, join_environment, no_environment, read_project
 from gitops.config.models import EnvironmentSection, StagecraftFile
 from gitops.config.references import environment_references, project_references
+from gitops.config.repositories import repository_faults
 from gitops.config.schema import parse
 from gitops.config.unused import unused_keys
 from gitops.findings import Finding, FindingCode, Severity
@@ -49,7 +50,11 @@ def check_controller(path: Path) -> list[Finding]:
         document = read_controller_file(path)
     except ConfigInvalidError as error:
         return _sorted(fault.finding for fault in error.faults)
-    return _sorted(_checked(document, ControllerFile))
+    found = _checked(document, ControllerFile)
+    if not any(one.severity is Severity.ERROR for one in found):
+        listed = parse(document, ControllerFile).repositories
+        found += (fault.finding for fault in repository_faults(document, listed, folder=path.parent))
+    return _sorted(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ ENVIRONMENT_SUSPENDED = error_code(
 )
 
 NOT_ALLOWED_RULE = "not-allowed"
+HOSTS_RULE = "host-not-allowed"
 DESTROYED_RULE = "destroyed"
 REMOVES_TOO_MUCH_RULE = "removes-too-much"
 MAX_TRIES = 5
@@ -51,6 +52,7 @@ class Candidate:
     version: str
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed, a line each
     takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, as messages say
+    barred: str = ""  # hosts that its branch may not name, and who says so
 
 
 def decide_git(
@@ -105,7 +107,7 @@ def _kept_out(
     state: EnvironmentState, candidate: Candidate, *, news: bool, most_removed: int | None
 ) -> tuple[Event, ...] | None:
     """What the operator's policy says to a candidate that it does not let pass; None: it passes."""
-    if candidate.refused:
+    if candidate.barred or candidate.refused:
         return _refusal(state, candidate, news=news)
     removed = _too_many_removed(state, candidate, most_removed)
     if removed is None:
@@ -204,9 +206,10 @@ def refused(candidate: Candidate) -> DeployRefused:
 
 def _refusal(state: EnvironmentState, candidate: Candidate, *, news: bool) -> tuple[Event, ...]:
     """Say once for each Manifest that policy keeps it out; a hold that stands goes on."""
-    if not news and state.git.deferred == NOT_ALLOWED_RULE:
+    rule = HOSTS_RULE if candidate.barred else NOT_ALLOWED_RULE
+    if not news and state.git.deferred == rule:
         return ()
-    return (_deferral(candidate, rule=NOT_ALLOWED_RULE, detail="; ".join(candidate.refused)),)
+    return (_deferral(candidate, rule=rule, detail=candidate.barred or "; ".join(candidate.refused)),)
 
 
 def _deferral(candidate: Candidate, *, rule: str, detail: str = "") -> DeployDeferred:

@@ -14,15 +14,22 @@ class RevisionObserved(Event):
     ref: str = Field(description="Fully qualified ref, as in `refs/heads/main`.")
     revision: str = Field(description="The commit, 40 or 64 hex digits.")
     previous: str | None = Field(
-        description="The commit accepted before, the same one if only its verification is new; null at first."
+        description="The commit seen before, the same one if it is taken or verified now; null at first."
     )
     tree: str = Field(description="Object id of the commit's root tree.")
     author: str = Field(description="Pseudonym of the commit's author.")
     subject: str = Field(description="First line of the commit message, at most 200 characters.")
-    affected: tuple[str, ...] = Field(description="Environments, `<project>/<name>`, whose inputs changed.")
+    affected: tuple[str, ...] = Field(
+        description="Environments of this branch, `<project>/<name>`, whose inputs changed."
+    )
     declared: tuple[str, ...] = Field(
         default=(),
         description="All environments that the commit declares, sorted; empty if it cannot be used.",
+    )
+    wanted: tuple[str, ...] | None = Field(
+        default=None,
+        description="Those of them that are deployed from this branch unless another one has them; "
+        "null if the commit cannot be used.",
     )
     signer: str | None = Field(
         default=None,
@@ -55,3 +62,14 @@ class HistoryRewritten(Event):
     ref: str = Field(description="Fully qualified ref.")
     previous: str = Field(description="The commit seen before.")
     revision: str = Field(description="The commit seen now.")
+
+
+@recorded("repository")
+class EnvironmentLeftOut(Event):
+    """The branch declares an environment that belongs to another branch; it is not deployed from here."""
+
+    ref: str = Field(description="Fully qualified ref that declares it too.")
+    revision: str = Field(description="The commit that does.")
+    environment: str = Field(description="`<project>/<name>`.")
+    owner: str = Field(description="Slug of the repository whose branch declared it first.")
+    owner_ref: str = Field(description="That branch, fully qualified.")

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from events.kernel.errors import UserError, Where, error_code
 from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
+from gitops.config.faults import ConfigInvalidError
 from gitops.config.operator import OperatorNetworkSection, RepositorySection, SshSection
 from gitops.config.policy import Policy
+from gitops.config.repositories import repository_faults
 from gitops.config.scalars import Duration, ListenAddress, Text, WebAddress
 from gitops.config.schema import parse
 from gitops.config.section import UNUSED, Emptied, Section
@@ -100,7 +102,11 @@ def load_controller_file(path: Path, *, required: bool) -> ControllerFile:
     """
     if not required and not path.exists():
         return ControllerFile()
-    return parse(read_controller_file(path), ControllerFile)
+    document = read_controller_file(path)
+    file = parse(document, ControllerFile)
+    if faults := repository_faults(document, file.repositories, folder=path.parent):
+        raise ConfigInvalidError(faults)
+    return file
 
 
 def read_controller_file(path: Path) -> Document:

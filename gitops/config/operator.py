@@ -12,6 +12,7 @@ from pydantic import Field
 from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
 from gitops.config.section import UNUSED, Emptied, Section
 
+HEADS = "refs/heads/"
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)]
 
 
@@ -39,25 +40,29 @@ class WebhookSection(Section):
 class RepositorySection(Section):
     """`repositories[]`: a branch that is watched."""
 
-    url: Text = Field(description="Address or path.")
+    url: Text = Field(description="Address, or a path from the folder of this file.")
     branch: Text = Field(default="main", description="The branch.")
-    environments: Annotated[list[Name], UNUSED] = Field(
-        default=[], description="What it deploys; all unless given."
+    environments: list[Name] = Field(default=[], description="What it deploys; all unless given.")
+    interval_seconds: Count | None = Field(
+        default=None, description="Between two questions; `poll.interval` unless given."
     )
-    interval_seconds: Annotated[Count | None, UNUSED] = Field(
-        default=None, description="Between two questions."
+    watch: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Notice a push to a repository on this machine at once; `true` where that must be one.",
     )
-    watch: Annotated[Literal["auto"] | bool, UNUSED] = Field(
-        default="auto", description="Watch the files of a local repository."
+    hosts: list[Glob] = Field(
+        default=["local"], description="Hosts that its projects may name, each a name or as in `app-*`."
     )
-    hosts: Annotated[list[Glob], UNUSED] = Field(default=["local"], description="Hosts that it may name.")
     verify: Emptied[VerifySection] = Field(default=VerifySection(), description="Which commits are trusted.")
-    allow_rewrite: Annotated[bool, UNUSED] = Field(
-        default=False, description="Take a history that was rewritten."
-    )
+    allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
     webhooks: Annotated[dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection], UNUSED] = (
         Field(default={}, description="Who may say when to look.")
     )
+
+    @property
+    def ref(self) -> str:
+        """The branch, fully qualified."""
+        return f"{HEADS}{self.branch.removeprefix(HEADS)}"
 
 
 class SshSection(Section):

@@ -8,6 +8,7 @@ remote helpers (`ext::`) run programs. A name that starts with `-` is refused be
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ _SCP = re.compile(
     r"(?:(?P<user>[A-Za-z0-9._][A-Za-z0-9._-]*)@)?(?P<host>[A-Za-z0-9.\[\]:_-]*[A-Za-z0-9\]]):(?P<path>.+)"
 )
 _HOST = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
+_PORTS = {"ssh": 22, "https": 443, "http": 80}
 _SLUG_LENGTH = 60
 _TOKEN_LENGTH = 16
 _MAX_LENGTH = 4095  # bytes; as long as Linux takes a path
@@ -83,6 +85,18 @@ def parse_address(text: str) -> Address:
     return _path(text)
 
 
+def shown_address(text: str) -> str:
+    """The address as people may see it: without credentials. Raises as `parse_address`."""
+    return REDACT(printable(parse_address(text).url))
+
+
+def anchored(text: str, folder: Path) -> str:
+    """`text`, which as a relative path starts in `folder`. Raises as `parse_address`."""
+    if not parse_address(text).local or _SCHEME.match(text):
+        return text
+    return str((folder / Path(text).expanduser()).resolve())
+
+
 def slug(text: str) -> str:
     """A name for a repository: stable, readable, safe as a file name, without credentials."""
     identity = parse_address(text).identity
@@ -90,6 +104,24 @@ def slug(text: str) -> str:
         re.sub(r"[^A-Za-z0-9._]+", "-", identity.removesuffix(".git")).strip("-.")[-_SLUG_LENGTH:].strip("-.")
     )
     return f"{readable.lower() or 'repository'}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def repository_name(text: str) -> str:
+    """What all spellings of one repository share; for comparing, since nothing can be fetched from it.
+
+    Other credentials, another scheme with its own port, letters of another case, and `/` or `.git` at the
+    end make no other repository. Raises as `parse_address`.
+    """
+    address = parse_address(text)
+    name = address.identity
+    if not address.local:
+        server, _, path = name.partition("/")
+        scheme = _SCHEME.match(address.url)
+        port = _PORTS[scheme["scheme"].lower() if scheme else "ssh"]
+        server = server.removesuffix(f":{port}").rstrip(".")
+        place = posixpath.normpath(unquote(path).strip("/"))
+        name = f"{server}/{place}".casefold()
+    return name.rstrip("/").removesuffix(".git").rstrip("/")
 
 
 def _from_url(text: str, scheme: str) -> Address:

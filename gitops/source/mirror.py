@@ -123,9 +123,14 @@ class Mirror:
         """The copy. Raises UserError `repository-missing` before the first fetch."""
         return Repository(self._folder)
 
+    @property
+    def made(self) -> bool:
+        """Whether the copy is there, by one look at the file system."""
+        return (self._folder / "HEAD").is_file()
+
     def existing(self) -> Repository | None:
         """The copy, None before the first fetch."""
-        return self.repository() if (self._folder / "HEAD").is_file() else None
+        return self.repository() if self.made else None
 
     @property
     def _shown(self) -> str:
@@ -146,7 +151,7 @@ class Mirror:
 
     async def _create(self) -> None:
         """Make the empty copy; nothing changes when it is there."""
-        if (self._folder / "HEAD").is_file():
+        if self.made:
             return
         await asyncio.to_thread(self._folder.parent.mkdir, parents=True, exist_ok=True)
         made = await self._git(

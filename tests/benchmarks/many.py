@@ -12,10 +12,9 @@ from dataclasses import replace
 
 from controller.catalogue import EngineCatalogue
 from controller.look import look
-from controller.repositories import watched
+from controller.repositories import WatchedBranch, watched
 from events.blobs import FileBlobStore
 from events.sqlite import SqliteEventLog
-from gitops.source.trust import Verification
 from projections.converge.converger import Converger
 from tests.benchmarks.figures import Figure, median, seconds
 from tests.benchmarks.stage import Place, Stage
@@ -62,10 +61,7 @@ def _figure(stage: Stage, place: Place, environments: int, rounds: int) -> Figur
             outcomes = asyncio.run(
                 look(
                     context,
-                    repository,
-                    branch="main",
-                    verification=Verification(),
-                    environments=(),
+                    WatchedBranch(watched=repository, branch="main"),
                     config_path="stagecraft.yml",
                 )
             )

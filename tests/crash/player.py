@@ -26,7 +26,7 @@ from controller.home import Home
 from controller.look import keep, look
 from controller.removing import destroy
 from controller.rendering import Subject
-from controller.repositories import watched
+from controller.repositories import WatchedBranch, watched
 from controller.targets import Target
 from events.actors import SqliteActorDirectory
 from events.blobs import FileBlobStore
@@ -35,7 +35,6 @@ from events.kernel.clock import Clock
 from events.kernel.ids import SystemIds
 from events.reserve import Reserve
 from gitops.source.git import Repository as OpenRepository
-from gitops.source.trust import Verification
 from projections.converge.converger import Converger
 from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
@@ -90,14 +89,8 @@ class Stage:
 async def act_look(stage: Stage, context: Context) -> object:
     """One look at the branch, as `controller run --once` and the daemon do it."""
     repository = watched(stage.home, str(stage.repository.origin), cwd=stage.folder)
-    return await look(
-        context,
-        repository,
-        branch="main",
-        verification=Verification(),
-        environments=(),
-        config_path="stagecraft.yml",
-    )
+    place = WatchedBranch(watched=repository, branch="main")
+    return await look(context, place, config_path="stagecraft.yml")
 
 
 async def act_keep(stage: Stage, context: Context) -> object:

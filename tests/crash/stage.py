@@ -24,6 +24,7 @@ from controller.holders import holder_of
 from controller.home import Home
 from controller.locks import lock_file
 from controller.look import Outcome, consider, keep
+from controller.repositories import BranchRules
 from controller.targets import Target
 from controller.watching import Sighting, see
 from events.actors import MemoryActorDirectory
@@ -213,7 +214,9 @@ class Stage:
         if self.branch.head is None:
             return await keep(self.context, PROJECT, ENVIRONMENT)
         with contextlib.suppress(StagecraftError):
-            self.latest = await see(self.context, self.branch.tip, environments=(), config_path=CONFIG)
+            self.latest = await see(
+                self.context, self.branch.tip, config_path=CONFIG, rules=BranchRules(allow_rewrite=True)
+            )
         if self.latest is None:
             return await keep(self.context, PROJECT, ENVIRONMENT)
         return await consider(self.context, self.latest, ENVIRONMENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.support.cleanup import EngineProject
@@ -76,6 +77,13 @@ class Team:
             },
             message,
         )
+
+    def lists(self, *keys: str) -> None:
+        """The operator lists `main` in the home's `controller.yml`, with these keys beside."""
+        home = Path(self.cli.environment["STAGECRAFT_HOME"])
+        entry = ", ".join([f"url: {self.repository.origin}", *keys])
+        home.mkdir(exist_ok=True)
+        (home / "controller.yml").write_text(f"repositories: [{{{entry}}}]\n")
 
     def look(self) -> Outcome:
         """One look of the controller, however it ends."""

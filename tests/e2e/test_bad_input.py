@@ -105,15 +105,23 @@ def test_a_branch_that_is_lost_leaves_what_runs_and_says_so(team: Team) -> None:
     assert team.status()["sync"] == "in-sync"
 
 
-def test_a_repository_that_is_rewritten_is_followed_and_recorded(team: Team, images: TestImages) -> None:
+def test_a_repository_that_is_rewritten_is_recorded_and_followed_where_that_is_allowed(
+    team: Team, images: TestImages
+) -> None:
     first = team.deploys("first")
     second = team.deploys("second", web=images.web("v2"))
     git("reset", "--quiet", "--hard", first, cwd=team.repository.work)
     team.repository.push("--force")
-    team.look().expect(0)
+    _refused(team.look(), 1, "history-rewritten", f"does not follow {second[:12]}", "allow_rewrite")
     rewritten = team.events("--type", "HistoryRewritten")[-1]["data"]
     assert (rewritten["previous"], rewritten["revision"]) == (second, first)
+    assert team.answer() == "web v2"
+    shown = team.cli.ok("status", "--env", "prod").stdout
+    assert f"render    {first[:12]} failed: history-rewritten" in shown
+    team.lists("allow_rewrite: true")
+    team.look().expect(0)
     assert team.answer() == "web v1"
+    assert "failed" not in team.cli.ok("status", "--env", "prod").stdout
 
 
 def test_an_engine_that_is_gone_is_named_with_a_way_out(team: Team) -> None:

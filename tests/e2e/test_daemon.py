@@ -137,7 +137,10 @@ def test_a_branch_that_goes_and_comes_back_rewritten_is_followed(team: Team, ima
     team.merge()
     team.merge(web=images.web("v2"))
     settings = team.cli.cwd / "controller.yml"
-    settings.write_text("poll: {interval: 300ms, jitter: 50ms, longest: 1s}\n")
+    settings.write_text(
+        "poll: {interval: 300ms, jitter: 50ms, longest: 1s}\n"
+        f"repositories: [{{url: {team.repository.origin}, allow_rewrite: true}}]\n"
+    )
     with _daemon(team, "--controller", str(settings)) as daemon:
         daemon.says("completed after")
         git("update-ref", "-d", "refs/heads/main", cwd=team.repository.origin)

@@ -54,8 +54,26 @@ def test_each_host_has_a_document_and_the_plan_names_both(team: Team) -> None:
 
 def test_a_host_that_cannot_be_reached_ends_the_deploy_before_anything_is_touched(team: Team) -> None:
     merged(team)
+    team.lists("hosts: [local, 'db-*']")
     refused = team.look().expect(1)
     assert "host-not-supported" in refused.stderr + refused.stdout
     assert "db-1" in refused.stderr + refused.stdout
     assert team.project.containers() == []
     assert team.releases()[0]["status"] == "failed"
+
+
+def test_a_host_that_the_branch_may_not_name_is_refused_until_the_operator_lists_it(team: Team) -> None:
+    merged(team)
+    for _ in range(2):  # it stays refused
+        refused = team.look().expect(1)
+        assert "error: host-not-allowed: the branch may not deploy to db-1" in refused.stderr
+        assert "a branch that is not listed allows local" in refused.stderr
+    assert team.types().count("DeployDeferred") == 1
+    assert team.project.containers() == []
+    team.lists("hosts: ['app-?', local]")
+    shown = team.cli.ok("controller", "run", "--dry-run").stdout
+    assert shown.startswith("Branch: main of ")
+    assert "host db-1 (the branch may deploy to app-?, local)" in shown
+    assert "repositories[0].hosts allows app-?, local" in team.look().expect(1).stderr
+    team.lists("hosts: ['*']")
+    assert "host-not-supported" in team.look().expect(1).stderr

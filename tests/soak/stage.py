@@ -203,7 +203,8 @@ def stage(folder: Path, *, tell: Callable[[str], None]) -> Generator[Stage]:
         repository = Repository.create(folder / "repository")
         environment = {"STAGECRAFT_HOME": str(folder / "home"), "DOCKER_HOST": engine.url}
         cli = Stagecraft(cwd=folder, environment=environment)
-        (folder / "controller.yml").write_text(_SETTINGS)
+        listed = f"repositories: [{{url: {repository.origin}, allow_rewrite: true}}]\n"
+        (folder / "controller.yml").write_text(_SETTINGS + listed)
         arguments = ("--repo", str(repository.origin), "--branch", "main", "--controller", "controller.yml")
         made = Stage(
             folder=folder,

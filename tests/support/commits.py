@@ -15,7 +15,6 @@ from controller.watching import Tip
 from gitops.source.git import Commit, Repository
 from gitops.source.reverts import Said
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable
-from gitops.source.trust import Verification
 from tests.support.time import START
 
 
@@ -114,7 +113,6 @@ class Branch:
             ref="refs/heads/main",
             commit=commit,
             repository=repository,
-            verification=Verification(),
         )
 
     def tree(self, revision: str) -> MemoryTree:

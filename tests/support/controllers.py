@@ -17,7 +17,7 @@ from controller.decide.state import EnvironmentState
 from controller.home import Home
 from controller.look import Outcome, look
 from controller.rendering import Subject
-from controller.repositories import watched
+from controller.repositories import BranchRules, WatchedBranch, watched
 from controller.targets import Target
 from events.actors import MemoryActorDirectory
 from events.blobs import MemoryBlobStore
@@ -96,18 +96,22 @@ class SimulatedController:
             self.engine.world.images.setdefault(image, _image_id(image))
         return self.repository.commit({"stagecraft.yml": project, "compose.yaml": f"services:\n{services}"})
 
-    def look(self, *environments: str, branch: str = "main") -> list[Outcome]:
+    def look(
+        self, *environments: str, branch: str = "main", rules: BranchRules | None = None
+    ) -> list[Outcome]:
         """One look."""
-        repository = watched(self.context.home, str(self.repository.origin), cwd=self.folder)
-        return asyncio.run(
-            look(
-                self.context,
-                repository,
-                branch=branch,
-                verification=self.verification,
-                environments=environments,
-                config_path="stagecraft.yml",
-            )
+        place = self.place(*environments, branch=branch, rules=rules)
+        return asyncio.run(look(self.context, place, config_path="stagecraft.yml"))
+
+    def place(
+        self, *environments: str, branch: str = "main", rules: BranchRules | None = None
+    ) -> WatchedBranch:
+        """A branch of the repository, and what the operator says of it."""
+        return WatchedBranch(
+            watched=watched(self.context.home, str(self.repository.origin), cwd=self.folder),
+            branch=branch,
+            environments=environments,
+            rules=replace(rules or BranchRules(), verification=self.verification),
         )
 
     def allow(self, **policy: list[str]) -> None:

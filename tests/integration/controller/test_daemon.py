@@ -12,7 +12,7 @@ import pytest
 
 from controller.daemon import Daemon
 from controller.notify import Notice
-from controller.repositories import watched
+from controller.repositories import WatchedBranch, watched
 from controller.source import Source
 from events.catalog.environment import BreakerOpened
 from events.kernel.clock import SystemClock
@@ -48,18 +48,10 @@ class _Scene:
         repository = watched(
             controller.context.home, str(controller.repository.origin), cwd=controller.folder
         )
-        source = Source(
-            context=controller.context,
-            watched=repository,
-            branch="main",
-            environments=environments,
-            config_path="stagecraft.yml",
-            verification=controller.verification,
-        )
+        place = WatchedBranch(watched=repository, branch="main", environments=environments)
         return Daemon(
             context=controller.context,
-            source=source,
-            url=repository.url,
+            sources=[Source(context=controller.context, place=place, config_path="stagecraft.yml")],
             settings=settings or ControllerFile(),
             say=self.said.append,
             whisper=self.whispered.append,
@@ -72,7 +64,7 @@ class _Scene:
     async def looked(self, daemon: Daemon) -> None:
         """One look and all the work that follows."""
         await daemon.look()
-        await daemon.queues.finished()
+        await daemon.keeper.queues.finished()
 
 
 @pytest.fixture
@@ -120,9 +112,9 @@ def test_only_the_environments_that_were_asked_for_are_kept(scene: _Scene) -> No
     async def story() -> None:
         daemon = scene.daemon("staging")
         await scene.looked(daemon)
-        daemon.hear(EngineEvent(environment="shop/prod", service="web", action="die"))
-        daemon.hear(EngineEvent(environment="other/prod", service="web", action="die"))
-        await daemon.queues.finished()
+        daemon.keeper.hear(EngineEvent(environment="shop/prod", service="web", action="die"))
+        daemon.keeper.hear(EngineEvent(environment="other/prod", service="web", action="die"))
+        await daemon.keeper.queues.finished()
 
     _run(story)
     assert scene.controller.types.count("ReleaseCompleted") == 1
@@ -200,9 +192,9 @@ def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
         for _ in range(5):
             assert "BreakerOpened" not in controller.types
             controller.engine.world.containers.clear()
-            daemon.queues.wake("shop/prod", "test")
-            await daemon.queues.finished()
-        await daemon.queues.cancel()
+            daemon.keeper.queues.wake("shop/prod", "test")
+            await daemon.keeper.queues.finished()
+        await daemon.keeper.queues.cancel()
 
     _run(story)
     assert controller.types.count("DriftHealed") == 5
@@ -217,8 +209,8 @@ def test_a_container_that_ends_every_quarter_of_a_minute_opens_the_breaker(scene
     async def dies(daemon: Daemon) -> None:
         controller.clock.advance(15)
         controller.engine.world.containers.clear()
-        daemon.queues.wake("shop/prod", "test")
-        await daemon.queues.finished()
+        daemon.keeper.queues.wake("shop/prod", "test")
+        await daemon.keeper.queues.finished()
 
     async def story() -> None:
         daemon = scene.daemon()
@@ -231,7 +223,7 @@ def test_a_container_that_ends_every_quarter_of_a_minute_opens_the_breaker(scene
             assert "BreakerOpened" not in controller.types
             await dies(daemon)
         assert "BreakerOpened" in controller.types
-        await daemon.queues.cancel()
+        await daemon.keeper.queues.cancel()
 
     _run(story)
     assert any("10 heals in 10 minutes" in line and "stagecraft resume" in line for line in scene.said)

@@ -10,7 +10,7 @@ from controller.decide.rollback import RollbackTarget
 from events.kernel.errors import OutsideError, UserError
 from projections.engine.simulated_world import Life
 from tests.support.controllers import SimulatedController
-from tests.support.repos import Repository, git
+from tests.support.repos import Repository
 
 
 @pytest.fixture
@@ -53,20 +53,6 @@ def test_an_unaffected_environment_gets_no_event(controller: SimulatedController
     (outcome,) = controller.look()
     assert outcome.status == "in-sync"
     assert controller.types[before:] == ["RevisionObserved"]
-
-
-def test_a_rewritten_branch_is_told_and_followed(controller: SimulatedController) -> None:
-    controller.merge(web="web:1")
-    controller.look()
-    controller.repository.branch("other")
-    controller.merge(web="web:2")
-    controller.repository.switch("main")
-    controller.merge(web="web:3")
-    controller.look()
-    git("push", "--quiet", "--force", "origin", "other:main", cwd=controller.repository.work)
-    controller.look()
-    assert "HistoryRewritten" in controller.types
-    assert controller.engine.world.named("shop-prod-web-1").image == controller.engine.world.images["web:2"]
 
 
 def test_a_broken_project_file_is_rejected_once_and_marks_the_environment(

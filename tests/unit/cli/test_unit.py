@@ -106,3 +106,13 @@ def test_systemd_accepts_it(call: Call, tmp_path: Path, flags: tuple[str, ...]) 
         env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
     )
     assert [line for line in done.stderr.splitlines() if str(file.name) in line] == []
+
+
+def test_without_a_repository_it_watches_what_is_listed(call: Call, home: Path) -> None:
+    assert call("controller", "unit").code == 1, "nothing is listed"
+    home.mkdir()
+    (home / "controller.yml").write_text("repositories: [{url: /srv/shop.git}]\n")
+    out = call("controller", "unit").out
+    assert value(out, "Description") == ["Stagecraft: the branches of controller.yml"]
+    assert "--repo" not in out
+    assert f"controller run --home {home}" in out

@@ -35,7 +35,7 @@ FROZEN = {
         "JobCompleted JobFailed ReleaseSuperseded LockBroken"
     ),
     "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded",
-    "repository": "RevisionObserved RevisionRejected HistoryRewritten",
+    "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
     "host": "HostReached HostRebound HostUnreachable",
 }
 

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import OutsideError
-from projections.observed import HostObservation, ObservedContainer, ObservedService, ObservedStore
+from projections.observed import (
+    BranchAnswer,
+    HostObservation,
+    ObservedContainer,
+    ObservedService,
+    ObservedStore,
+)
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 WEB = ObservedService(
@@ -162,3 +168,14 @@ def test_the_last_look_at_git_is_kept_by_environment(store: ObservedStore, path:
     assert store.looked_at("hello/test") == AT
     path.write_bytes(b"damaged")
     assert store.looked_at("hello/prod") is None
+
+
+def test_when_a_branch_last_answered_is_kept_by_repository_and_ref(store: ObservedStore) -> None:
+    assert store.answers() == {}
+    later = AT + timedelta(minutes=1)
+    for slug, ref, at in (("b", "refs/heads/x", AT), ("a", "refs/heads/x", AT), ("b", "refs/heads/x", later)):
+        store.note_answer(slug, ref, url=f"/srv/{slug}", at=at)
+    assert store.answers() == {
+        ("a", "refs/heads/x"): BranchAnswer(url="/srv/a", at=AT),
+        ("b", "refs/heads/x"): BranchAnswer(url="/srv/b", at=later),
+    }

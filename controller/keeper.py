@@ -1,0 +1,140 @@
+"""The environments of all watched branches: what wakes them, and the work on each of them.
+
+An environment is considered when its branch shows something new, when its containers change, when somebody
+else changed it, when a failure from outside is to be tried again, and at each pass. Nothing a hint says is
+believed: each look sees for itself, with the code of `--once`.
+
+A bug in the work of one environment is said and tried again later; it stops no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from controller.adopted_hints import adopted_event
+from controller.afterwards import Afterwards
+from controller.breaker import Attempts
+from controller.context import Context
+from controller.expiring import seconds_to_expiry
+from controller.look import Outcome, consider, consider_gone, keep
+from controller.neighbours import Neighbours
+from controller.notify import Notice
+from controller.queues import WorkQueues
+from controller.source import Source
+from events.catalog import Failure
+from events.kernel.errors import InternalError, StagecraftError, error_code
+from projections.engine.port import EngineEvent
+
+WORK_BROKE = error_code("work-broke", "A bug of Stagecraft ended the work on one environment.")
+
+_ENDS = frozenset({"die", "stop", "destroy", "pause", "oom"})
+_SETTLING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""An engine tells of an end before its listing shows it, so a look that found nothing is repeated."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeper:
+    """Keeps the environments of `sources`; belongs to one event loop."""
+
+    context: Context
+    sources: Sequence[Source]
+    say: Callable[[str], None]  # what happened, one line
+    whisper: Callable[[str], None]  # what woke it
+    tell: Callable[[Notice], None]
+    queues: WorkQueues = field(init=False)
+    afterwards: Afterwards = field(init=False)
+    neighbours: Neighbours = field(init=False)
+    _attempts: Attempts = field(default_factory=Attempts)
+    _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def __post_init__(self) -> None:
+        self.queues = WorkQueues(work=self._work, clock=self.context.clock)
+        self.neighbours = Neighbours(
+            context=self.context,
+            working=lambda: self.queues.working,
+            known=self.titles,
+            wake=self.queues.wake,
+        )
+        self.afterwards = Afterwards(
+            context=self.context,
+            queues=self.queues,
+            attempts=self._attempts,
+            say=self.say,
+            tell=self.tell,
+        )
+
+    def titles(self) -> list[str]:
+        """The environments of all branches."""
+        return [title for source in self.sources for title in source.titles()]
+
+    def wake_all(self, reason: str) -> None:
+        """Consider every environment."""
+        for title in self.titles():
+            self.queues.wake(title, reason)
+
+    def hear(self, event: EngineEvent) -> None:
+        """An engine's hint: look at that environment, or at all. The first look at its branch comes first."""
+        known = [title for source in self.sources if source.looked for title in source.titles()]
+        if not known:
+            return
+        if event.container:
+            event = adopted_event(self.context.log, event, known)
+        if event.environment is None:
+            for title in known:
+                self.queues.wake_later(title, "engine", seconds=self._wait_seconds(title))
+        elif event.environment in known:
+            wait = self._wait_seconds(event.environment)
+            reason = f"{event.service} {event.action}"
+            self.whisper(f"{event.environment}: {reason}")
+            if event.action in _ENDS:
+                self._settling[event.environment] = list(_SETTLING_SECONDS)
+            self.queues.wake_later(event.environment, reason, seconds=max(wait, _SETTLING_SECONDS[0]))
+
+    def _wait_seconds(self, title: str) -> float:
+        """How long a hint should rest: heals that fail or do not last come more and more slowly."""
+        return self._attempts.wait_seconds(title, now=self.context.clock.monotonic())
+
+    async def _work(self, title: str, reasons: tuple[str, ...]) -> None:
+        """Consider one environment, whatever woke it, and see to what follows."""
+        self.whisper(f"{title}: considered: {', '.join(reasons)}")
+        started = self.context.clock.monotonic()
+        try:
+            self.afterwards.remember(title)
+            outcome = await self._consider(title)
+            self.afterwards.see_to(outcome, started=started)
+            self._wake_at_expiry(title)
+            settling = [] if outcome.healed else self._settling.pop(title, [])
+            if settling:
+                self._settling[title] = settling[1:]
+                seconds = max(settling[0], self._wait_seconds(title))
+                self.queues.wake_later(title, "settling", seconds=seconds)
+        except StagecraftError as error:
+            failure = Failure.from_error(error)
+            self.afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
+        except Exception as error:  # noqa: BLE001  # a bug in one environment's work must not stop the others
+            words = f"{type(error).__name__}: {error}"
+            broke = InternalError(WORK_BROKE, f"the work on {title} broke", why=words)
+            failure = Failure.from_error(broke)
+            self.afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
+        finally:
+            self.neighbours.worked(title)
+
+    def _wake_at_expiry(self, title: str) -> None:
+        """A hold or a suspend that ends by itself is ended in time; an earlier wake-up sets this again."""
+        project, _, name = title.partition("/")
+        seconds = seconds_to_expiry(self.context, self.context.environment(project, name))
+        if seconds is not None:
+            self.queues.wake_later(title, "expiry", seconds=seconds)
+
+    async def _consider(self, title: str) -> Outcome:
+        project, _, name = title.partition("/")
+        source = next((one for one in self.sources if title in one.titles()), None)
+        if source is None:  # it was woken while a branch had it
+            return await keep(self.context, project, name)
+        with source.shown(title) as sighting:
+            if sighting is not None and title in sighting.gone_here:
+                return await consider_gone(self.context, sighting, title)
+            if sighting is not None:
+                return await consider(self.context, sighting, name)
+        return await keep(self.context, project, name)

@@ -1,0 +1,105 @@
+"""The branches to watch: those that `controller.yml` lists, or one that a person names.
+
+The list is the operator's word on what a branch may do and which of its commits are trusted. It counts for a
+branch that a person names too, however its address is spelled, so that nobody gets around it by `--repo`; one
+that is not listed may do what an entry without keys allows. Nothing in a repository has a say in this: files
+of keys are taken from beside `controller.yml`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from controller.repositories import BranchKey, BranchRules, Rivals, Watched, WatchedBranch, watched
+from events.kernel.errors import UserError, Where, error_code
+from gitops.config.faults import dotted
+from gitops.config.repositories import REPOSITORIES
+from gitops.source.address import anchored, repository_name, slug
+from gitops.source.trust import Verification
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller.home import Home
+    from gitops.config.controller import ControllerFile
+    from gitops.config.operator import RepositorySection, VerifySection
+
+REPOSITORIES_NONE = error_code("repositories-none", "No repository was named and none is listed.")
+
+
+def listed_branches(home: Home, file: ControllerFile, *, path: Path) -> list[WatchedBranch]:
+    """All branches of the file at `path`, in its order; none is listed twice.
+
+    Branches of one address share a mirror. Raises UserError `repositories-none`.
+    """
+    if not file.repositories:
+        raise UserError(
+            REPOSITORIES_NONE,
+            "no repository was named, and none is listed",
+            where=Where(file=str(path), key=REPOSITORIES),
+            next="add --repo URL, or list it: repositories: [{url: URL, branch: main}]",
+        )
+    rivals = rivals_of(file, folder=path.parent)
+    mirrors: dict[str, Watched] = {}
+    found: list[WatchedBranch] = []
+    for position, one in enumerate(file.repositories):
+        url = anchored(one.url, path.parent)
+        if url not in mirrors:
+            mirrors[url] = watched(home, url, cwd=path.parent)
+        found.append(
+            WatchedBranch(
+                watched=mirrors[url],
+                branch=one.branch,
+                environments=tuple(one.environments),
+                interval_seconds=one.interval_seconds,
+                follow=one.watch is not False,
+                rules=_rules(position, one, rivals, folder=path.parent),
+            )
+        )
+    return found
+
+
+def named_branch(place: WatchedBranch, file: ControllerFile, *, folder: Path) -> WatchedBranch:
+    """A branch that a person names, with the rules of its entry in `file`, if it has one."""
+    rivals = rivals_of(file, folder=folder)
+    rules = BranchRules(rivals=rivals)
+    name = repository_name(place.watched.url)
+    for position, one in enumerate(file.repositories):
+        if (repository_name(anchored(one.url, folder)), one.ref) == (name, place.key.ref):
+            rules = _rules(position, one, rivals, folder=folder)
+    return replace(place, rules=rules)
+
+
+def rivals_of(file: ControllerFile, *, folder: Path) -> Rivals | None:
+    """Every branch that is listed and what it wants; None when none is listed."""
+    return {key: tuple(one.environments) for key, one in keys_of(file, folder=folder).items()} or None
+
+
+def keys_of(file: ControllerFile, *, folder: Path) -> dict[BranchKey, RepositorySection]:
+    """The listed branches by their names in the log, in the order of the file."""
+    return {_key(one, folder): one for one in file.repositories}
+
+
+def _key(one: RepositorySection, folder: Path) -> BranchKey:
+    return BranchKey(slug(anchored(one.url, folder)), one.ref)
+
+
+def _rules(position: int, one: RepositorySection, rivals: Rivals | None, *, folder: Path) -> BranchRules:
+    return BranchRules(
+        entry=dotted((REPOSITORIES, position)),
+        hosts=tuple(one.hosts),
+        allow_rewrite=one.allow_rewrite,
+        verification=_verification(one.verify, folder),
+        rivals=rivals,
+    )
+
+
+def _verification(verify: VerifySection, folder: Path) -> Verification:
+    if verify.mode == "none":
+        return Verification()
+    return Verification(
+        mode=verify.mode,
+        signers=None if verify.signers is None else folder / verify.signers,
+        keyring=None if verify.keyring is None else folder / verify.keyring,
+    )

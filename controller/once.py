@@ -1,0 +1,50 @@
+"""Looking at several branches once, one after the other: for `controller run --once`.
+
+What is wrong with one branch is its own result and stops no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.look import Outcome, look
+from controller.targets import ENVIRONMENT_UNKNOWN
+from events.kernel.errors import StagecraftError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from controller.context import Context
+    from controller.repositories import BranchKey, WatchedBranch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchLook:
+    """What came of the look at one branch."""
+
+    key: BranchKey
+    outcomes: tuple[Outcome, ...] = ()
+    error: StagecraftError | None = None  # why the branch itself could not be looked at, or was refused
+
+
+async def look_at_all(
+    context: Context, places: Sequence[WatchedBranch], *, config_path: str, only: Sequence[str] = ()
+) -> AsyncGenerator[BranchLook]:
+    """Look at each branch, and answer as soon as its environments are done; `only` as for `look`."""
+    for place in places:
+        try:
+            outcomes = await look(context, place, config_path=config_path, only=only)
+        except StagecraftError as error:
+            yield BranchLook(key=place.key, error=error)
+        else:
+            yield BranchLook(key=place.key, outcomes=tuple(outcomes))
+
+
+def unknown_anywhere(only: Sequence[str]) -> UserError:
+    """The error for environments that no branch has."""
+    return UserError(
+        ENVIRONMENT_UNKNOWN,
+        f"no listed branch has an environment {', '.join(only)}",
+        next="stagecraft repositories list",
+    )

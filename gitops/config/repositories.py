@@ -1,0 +1,47 @@
+"""The rules for `repositories` of `controller.yml` that no single entry can be checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from events.kernel.errors import UserError
+from gitops.config.document import Document
+from gitops.config.faults import Fault
+from gitops.config.operator import RepositorySection
+from gitops.source.address import anchored, parse_address, repository_name, shown_address
+
+REPOSITORIES = "repositories"
+
+
+def repository_faults(
+    document: Document, listed: Sequence[RepositorySection], *, folder: Path
+) -> list[Fault]:
+    """A fault for each address that is refused, branch that is listed twice, and watch that cannot be.
+
+    Another spelling of an address makes no other branch: what two entries say of one could differ.
+    Relative paths start in `folder`.
+    """
+    return list(_faults(document, listed, folder))
+
+
+def _faults(document: Document, listed: Sequence[RepositorySection], folder: Path) -> Iterator[Fault]:
+    first: dict[tuple[str, str], int] = {}
+    for position, one in enumerate(listed):
+        key = (REPOSITORIES, position)
+        try:
+            url = anchored(one.url, folder)
+            address = parse_address(url)
+        except UserError as error:
+            yield document.fault((*key, "url"), error.message)
+            continue
+        if one.watch is True and not address.local:
+            message = "only the files of a repository on this machine can be watched"
+            yield document.fault((*key, "watch"), message)
+        before = first.setdefault((repository_name(url), one.ref), position)
+        if before != position:
+            message = (
+                f"branch {one.branch} of {shown_address(url)} is listed already, in "
+                f"{REPOSITORIES}[{before}]; list a branch once, with all its environments"
+            )
+            yield document.fault((*key, "url"), message)

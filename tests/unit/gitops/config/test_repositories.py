@@ -1,0 +1,59 @@
+"""What is wrong with the list of repositories as a whole, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitops.check import check_controller
+from gitops.config.controller import load_controller_file
+from gitops.config.faults import ConfigInvalidError
+
+
+def _faults(folder: Path, *entries: str) -> list[tuple[str, int | None, str]]:
+    """Key, line and message of each fault; a deploy and `config check` find the same."""
+    path = folder / "controller.yml"
+    path.write_text("repositories:\n" + "".join(f"  - {{{one}}}\n" for one in entries))
+    checked = [(one.key or "", one.line, one.message) for one in check_controller(path)]
+    try:
+        load_controller_file(path, required=True)
+    except ConfigInvalidError as error:
+        found = [fault.finding for fault in error.faults]
+        assert [(one.key or "", one.line, one.message) for one in found] == checked
+    else:
+        assert checked == []
+    return checked
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("url: /srv/a.git", "url: /srv/a.git"),
+        ("url: /srv/a.git", "url: /srv/../srv/a.git, branch: main"),
+        ("url: a.git", "url: ./a.git, branch: refs/heads/main"),
+        ("url: 'https://h.example.org/a'", "url: 'https://me:secret@h.example.org/a'"),
+    ],
+)
+def test_a_branch_is_listed_once(tmp_path: Path, first: str, second: str) -> None:
+    ((key, line, message),) = _faults(tmp_path, first, "url: /srv/b.git", second)
+    assert (key, line) == ("repositories[2].url", 4)
+    assert "listed already, in repositories[0]" in message
+    assert "secret" not in message
+
+
+def test_other_branches_and_other_repositories_may_stand_beside(tmp_path: Path) -> None:
+    assert _faults(tmp_path, "url: /srv/a", "url: /srv/a, branch: next", "url: /srv/b") == []
+
+
+def test_an_address_that_is_refused_is_shown_with_its_place(tmp_path: Path) -> None:
+    ((key, line, message),) = _faults(tmp_path, "url: /srv/a", "url: 'ext::sh -c true'")
+    assert (key, line) == ("repositories[1].url", 3)
+    assert "refused" in message
+
+
+def test_only_a_repository_on_this_machine_can_be_watched(tmp_path: Path) -> None:
+    ((key, _, message),) = _faults(tmp_path, "url: 'https://h.example.org/a', watch: true")
+    assert key == "repositories[0].watch"
+    assert "on this machine" in message
+    assert _faults(tmp_path, "url: 'https://h.example.org/a', watch: false", "url: /srv/a, watch: true") == []
