@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,23 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) -> int:
-    """Run until a signal. Raises OutsideError `controller-running`."""
+    """Run until a signal.
+
+    Raises OutsideError `controller-running` or `listen-failed`, UserError `webhook-secret-missing`.
+    """
+    from controller.api.hooks import Door
+    from controller.api.secrets import hook_secrets
+    from controller.api.server import listen
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
     from controller.source import Source
 
-    with open_context(settings.home, progress=_timed(settings), settings=choice.file) as context:
+    secrets = hook_secrets(choice.places, os.environ)
+    with ExitStack() as stack:
+        listening = stack.enter_context(listen(choice.file.listen)) if secrets else None
+        context = stack.enter_context(
+            open_context(settings.home, progress=_timed(settings), settings=choice.file)
+        )
         daemon = Daemon(
             context=context,
             sources=[
@@ -35,6 +47,7 @@ def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) ->
             say=_timed(settings),
             whisper=_timed(settings) if settings.verbose else _silent,
             grace_seconds=grace_seconds,
+            door=None if listening is None else Door(listening=listening, secrets=secrets),
         )
         asyncio.run(_run(daemon))
     return 0

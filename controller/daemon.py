@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.api.hooks import Door, Hooks
+from controller.api.server import Server
 from controller.branch_watch import BranchWatch
 from controller.context import Context
 from controller.keeper import Keeper
@@ -45,6 +47,7 @@ class Daemon:
     say: Callable[[str], None]  # what happened, one line
     whisper: Callable[[str], None]  # what woke it
     grace_seconds: float = 60.0  # for the work under way when it is asked to end
+    door: Door | None = None  # where webhooks are taken
     notifier: Notifier = field(init=False)
     keeper: Keeper = field(init=False)
     watches: tuple[BranchWatch, ...] = field(init=False)
@@ -120,7 +123,23 @@ class Daemon:
             self._heartbeat(),
             self.keeper.neighbours.run(),
             *(listener.run() for listener in listeners),
+            *([] if self.door is None else [self._take_hooks(self.door)]),
         ]
+
+    async def _take_hooks(self, door: Door) -> None:
+        """Answer deliveries of Git hosts; each wakes the watches of one repository."""
+
+        def wake(slug: str, reason: str) -> None:
+            for watch in self.watches:
+                if watch.key.slug == slug:
+                    watch.want_look(reason)
+
+        hooks = Hooks(secrets=door.secrets, wake=wake, clock=self.context.clock, say=self.say)
+        server = Server(routes=hooks.routes(), listening=door.listening)
+        for slug, kinds in sorted(door.secrets.items()):
+            for kind in sorted(kinds):
+                self.say(f"webhooks of {slug} are taken at http://{server.address}/hooks/{kind}/{slug}")
+        await server.run()
 
     async def _present(self, stack: AsyncExitStack, slug: str) -> None:
         """Be the only one that watches this repository for this home; several repositories may be watched.

@@ -91,6 +91,7 @@ def _rules(position: int, one: RepositorySection, rivals: Rivals | None, *, fold
         hosts=tuple(one.hosts),
         allow_rewrite=one.allow_rewrite,
         verification=_verification(one.verify, folder),
+        webhooks=tuple((kind, section.secret_env) for kind, section in sorted(one.webhooks.items())),
         rivals=rivals,
     )
 

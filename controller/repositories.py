@@ -11,6 +11,7 @@ from gitops.settings import LOCAL_HOST
 from gitops.source.address import check_address, shown_address, slug
 from gitops.source.mirror import Mirror
 from gitops.source.trust import Verification
+from gitops.source.webhook import HookKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,7 @@ class BranchRules:
     entry: str = ""  # where that stands, as in `repositories[1]`; empty: it is not listed
     hosts: tuple[str, ...] = (LOCAL_HOST,)  # globs of the names of hosts
     allow_rewrite: bool = False
+    webhooks: tuple[tuple[HookKind, str], ...] = ()  # each with the variable that has its secret
     verification: Verification = field(default_factory=Verification)  # which commits are trusted
     rivals: Rivals | None = None  # None: none is listed, so all that the log knows may own an environment
 

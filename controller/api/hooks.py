@@ -9,6 +9,7 @@ a kind that it does not have, are answered like a wrong signature, so that nobod
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,14 @@ _KINDS: dict[str, HookKind] = {name: name for name in get_args(HookKind)}
 
 HookSecrets = Mapping[str, Mapping[HookKind, tuple[bytes, ...]]]
 """By slug and kind; several watched branches of one repository may have one each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where deliveries come in, and whom to believe."""
+
+    listening: socket.socket
+    secrets: HookSecrets
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,12 +6,12 @@ one that has nothing to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from controller.api.hooks import HookSecrets
+from controller.repositories import WatchedBranch
 from events.kernel.errors import UserError, Where, error_code
 from events.kernel.redact import REDACT
-from gitops.config.operator import RepositorySection
 from gitops.source.webhook import HookKind
 
 WEBHOOK_SECRET_MISSING = error_code(
@@ -19,28 +19,21 @@ WEBHOOK_SECRET_MISSING = error_code(
 )
 
 
-def hook_secrets(
-    repositories: Sequence[RepositorySection],
-    environ: Mapping[str, str],
-    *,
-    slug_of: Callable[[str], str],
-) -> HookSecrets:
-    """All of `controller.yml`, by the slug of each address. Raises UserError `webhook-secret-missing`."""
+def hook_secrets(places: Iterable[WatchedBranch], environ: Mapping[str, str]) -> HookSecrets:
+    """Those of watched branches. Raises UserError `webhook-secret-missing`."""
     found: dict[str, dict[HookKind, tuple[bytes, ...]]] = {}
-    for number, repository in enumerate(repositories):
-        for kind, section in repository.webhooks.items():
-            secret = environ.get(section.secret_env, "").strip()
+    for place in places:
+        for kind, name in place.rules.webhooks:
+            secret = environ.get(name, "").strip()
             if not secret:
                 raise UserError(
                     WEBHOOK_SECRET_MISSING,
-                    f"{section.secret_env} is not set",
-                    where=Where(
-                        file="controller.yml", key=f"repositories[{number}].webhooks.{kind}.secret_env"
-                    ),
+                    f"{name} is not set",
+                    where=Where(file="controller.yml", key=f"{place.rules.entry}.webhooks.{kind}.secret_env"),
                     why="without it every delivery would be refused",
-                    next=f"start the controller with {section.secret_env} in its environment",
+                    next=f"start the controller with {name} in its environment",
                 )
             REDACT.learn(secret)
-            kinds = found.setdefault(slug_of(repository.url), {})
+            kinds = found.setdefault(place.key.slug, {})
             kinds[kind] = (*kinds.get(kind, ()), secret.encode())
     return found

@@ -23,7 +23,6 @@ LISTEN_FAILED = error_code(
     "listen-failed", "The address that the controller should answer on cannot be used."
 )
 
-DEFAULT_LISTEN = "127.0.0.1:8700"
 _MOST_CONNECTIONS = 200
 _IDLE_SECONDS = 5
 _GRACE_SECONDS = 3

@@ -72,8 +72,8 @@ class ControllerFile(Section):
     poll: Emptied[PollSection] = Field(default=PollSection(), description="How the repository is asked.")
     passes: Emptied[PassSection] = Field(default=PassSection(), alias="pass", description="The backstop.")
     notify: Emptied[NotifySection] = Field(default=NotifySection(), description="Who is told.")
-    listen: Annotated[ListenAddress | None, UNUSED] = Field(
-        default=None, description="Where webhooks and pages are answered."
+    listen: ListenAddress = Field(
+        default="127.0.0.1:8700", description="Where webhooks are taken, if some branch has any."
     )
     repositories: list[RepositorySection] = Field(
         default=[], description="What is watched, unless `--repo` says so, and which commits are trusted."

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
-from gitops.config.section import UNUSED, Emptied, Section
+from gitops.config.section import Emptied, Section
 
 HEADS = "refs/heads/"
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)]
@@ -55,8 +55,8 @@ class RepositorySection(Section):
     )
     verify: Emptied[VerifySection] = Field(default=VerifySection(), description="Which commits are trusted.")
     allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
-    webhooks: Annotated[dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection], UNUSED] = (
-        Field(default={}, description="Who may say when to look.")
+    webhooks: dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection] = Field(
+        default={}, description="Git hosts that may say when to look."
     )
 
     @property

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import httpx
 import pytest
 
+from controller.api.hooks import Door
+from controller.api.secrets import hook_secrets
+from controller.api.server import listen
 from controller.daemon import CONTROLLER_RUNNING, Daemon
 from controller.listed import listed_branches
 from controller.source import Source
@@ -293,3 +299,42 @@ def test_a_repository_that_is_not_to_be_followed_is_polled_alone(scene: _Scene) 
 
     _run(lambda: _running(daemon, story))
     assert not any("refs changed" in line for line in scene.whispered)
+
+
+def test_a_signed_webhook_has_its_branches_looked_at_and_no_other(scene: _Scene) -> None:
+    """Nothing else could: the files are not followed, and the next poll is an hour away."""
+    never = "watch: false, interval_seconds: 3600"
+    hooks = "webhooks: {github: {secret_env: SECRET}}"
+    daemon = scene.daemon(f"{scene.url}, branch: main, environments: [prod], {never}, {hooks}")
+    secrets = hook_secrets([source.place for source in daemon.sources], {"SECRET": "between us"})
+    (slug,) = secrets
+
+    async def story() -> None:
+        await _until(lambda: scene.runs("prod", "web:main"))
+        pushed = await asyncio.to_thread(_pushed, scene, "web:pushed")
+        refused = await asyncio.to_thread(_delivered, scene.said, b"another")
+        looked = len(scene.whispered)
+        assert await asyncio.to_thread(_delivered, scene.said, b"between us") == 202
+        await _until(lambda: scene.runs("prod", "web:pushed"))
+        assert refused == 401
+        assert any("github webhook" in line for line in scene.whispered[looked:])
+        assert scene.controller.state.git.revision == pushed
+
+    with listen("127.0.0.1:0") as listening:
+        daemon.door = Door(listening=listening, secrets=secrets)
+        _run(lambda: _running(daemon, story))
+    assert any(f"/hooks/github/{slug}" in line for line in scene.said)
+
+
+def _pushed(scene: _Scene, image: str) -> str:
+    scene.controller.repository.switch("main")
+    return scene.controller.merge(project=BOTH, web=image)
+
+
+def _delivered(said: list[str], secret: bytes) -> int:
+    """Post to the address that the daemon said, and answer the status."""
+    url = next(line.rpartition(" ")[2] for line in said if "/hooks/" in line)
+    body = b'{"ref": "refs/heads/other", "after": "0000000000000000000000000000000000000000"}'
+    signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
+    headers = {"X-Hub-Signature-256": f"sha256={signature}"}
+    return httpx.post(url, content=body, headers=headers, trust_env=False, timeout=30).status_code

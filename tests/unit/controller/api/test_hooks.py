@@ -8,6 +8,7 @@ import hmac
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,8 +16,10 @@ import pytest
 from controller.api.hooks import MOST_BYTES, Hooks
 from controller.api.secrets import hook_secrets
 from controller.api.server import Server, listen
+from controller.home import Home
+from controller.repositories import BranchRules, WatchedBranch, watched
 from events.kernel.errors import OutsideError, UserError
-from gitops.config.operator import RepositorySection
+from gitops.source.webhook import HookKind
 from tests.support.time import FakeClock
 
 SECRET = b"between the two of us"
@@ -237,23 +240,25 @@ def test_an_address_of_ip_version_6_is_taken() -> None:
         assert taken.getsockname()[0] == "::1"
 
 
-def repository(url: str, **webhooks: dict[str, str]) -> RepositorySection:
-    return RepositorySection.model_validate({"url": url, "webhooks": webhooks})
+def place(home: Path, url: str, *webhooks: tuple[HookKind, str]) -> WatchedBranch:
+    rules = BranchRules(entry="repositories[0]", webhooks=webhooks)
+    return WatchedBranch(watched=watched(Home(home), url, cwd=home), branch="main", rules=rules)
 
 
-def test_secrets_come_from_the_environment_by_repository_and_kind() -> None:
-    repositories = [
-        repository("ssh://one", github={"secret_env": "A"}),
-        repository("ssh://one", github={"secret_env": "B"}, gitlab={"secret_env": "A"}),
-        repository("ssh://two"),
+def test_secrets_come_from_the_environment_by_repository_and_kind(tmp_path: Path) -> None:
+    one, two = "ssh://git@example.org/one", "ssh://git@example.org/two"
+    places = [
+        place(tmp_path, one, ("github", "A")),
+        place(tmp_path, one, ("github", "B"), ("gitlab", "A")),
+        place(tmp_path, two),
     ]
-    found = hook_secrets(repositories, {"A": "aaaa ", "B": "bbbb"}, slug_of=lambda url: url[-3:])
-    assert found == {"one": {"github": (b"aaaa", b"bbbb"), "gitlab": (b"aaaa",)}}
+    found = hook_secrets(places, {"A": "aaaa ", "B": "bbbb"})
+    assert found == {places[0].key.slug: {"github": (b"aaaa", b"bbbb"), "gitlab": (b"aaaa",)}}
 
 
 @pytest.mark.parametrize("environ", [{}, {"A": " "}])
-def test_a_variable_that_is_not_set_is_an_error_with_its_key(environ: dict[str, str]) -> None:
+def test_a_variable_that_is_not_set_is_an_error_with_its_key(environ: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        hook_secrets([repository("ssh://one", github={"secret_env": "A"})], environ, slug_of=lambda url: url)
+        hook_secrets([place(tmp_path, "ssh://git@example.org/one", ("github", "A"))], environ)
     assert caught.value.code == "webhook-secret-missing"
     assert caught.value.where.key == "repositories[0].webhooks.github.secret_env"
