@@ -15,7 +15,7 @@ def explain_revision(record: Record, subject: Subject) -> Answer:
     revision = subject.id
     own = [one for one in record.environment if one.data.get("revision") == revision]
     releases = [one for one in record.requests() if one.data["revision"] == revision]
-    looks = _looks(record, revision)
+    looks = _looks(record, subject)
     if not releases:
         return _not_released(record, subject, own=own, looks=looks)
     first, newest = releases[0], releases[-1]
@@ -38,7 +38,7 @@ def _not_released(record: Record, subject: Subject, *, own: list[Told], looks: l
     seen = next((one for one in reversed(looks) if one.type == "RevisionObserved"), None)
     last = _newest_word(own, looks)
     if last is None:
-        reason = _unnamed(subject, seen)
+        reason = _unnamed(record, subject, seen)
     elif last.type == "ManifestRendered":
         reason = _undecided(record, last)
     else:
@@ -75,13 +75,19 @@ def _newest_word(own: list[Told], looks: list[Told]) -> Told | None:
 _NOTHING_TO_DO = frozenset({"already-deployed", "reverted", "same-inputs", "same-manifest", "not-declared"})
 
 
-def _unnamed(subject: Subject, seen: Told | None) -> Step | None:
+def _unnamed(record: Record, subject: Subject, seen: Told | None) -> Step | None:
     """Why no event of the environment names a commit that a watched branch showed."""
     if seen is None:
         return None
     if subject.environment in seen.data["affected"]:
         return _because_of(seen, "no-decision", "no look considered it, or it led to the Manifest before it")
-    if subject.environment in seen.data.get("declared", ()):
+    if (left_out := _left_out(record, seen, subject)) is not None:
+        return step(left_out, record.named)
+    declared = subject.environment in seen.data.get("declared", ())
+    wanted = seen.data.get("wanted")
+    if declared and wanted is not None and subject.environment not in wanted:
+        return _because_of(seen, "not-wanted", "controller.yml deploys it from another branch, or from none")
+    if declared:
         return _because_of(seen, "same-inputs", "it changes nothing that the environment is made from")
     return _because_of(seen, "not-declared", "its stagecraft.yml does not declare the environment")
 
@@ -115,9 +121,31 @@ def _kept_by(record: Record, last: Told) -> list[Told]:
     return [*kept, *(one for one in earlier if one.event.id in causes)]
 
 
-def _looks(record: Record, revision: str) -> list[Told]:
-    """What the watched branches said of a commit."""
-    return [one for one in record.sightings if one.data.get("revision") == revision]
+def _looks(record: Record, subject: Subject) -> list[Told]:
+    """What the watched branches said of a commit, and of nobody else's environment."""
+    return [
+        one
+        for one in record.sightings
+        if one.data.get("revision") == subject.id
+        and one.data.get("environment") in {None, subject.environment}
+    ]
+
+
+def _left_out(record: Record, seen: Told, subject: Subject) -> Told | None:
+    """That the environment belonged to another branch when the commit was seen; it is told once.
+
+    A later commit of the branch that changes the environment shows that it is the branch's own since.
+    """
+    branch = (seen.event.stream, seen.data["ref"])
+    told: Told | None = None
+    for one in record.sightings:
+        if (one.event.stream, one.data.get("ref")) != branch:
+            continue
+        if one.type == "EnvironmentLeftOut" and one.data["environment"] == subject.environment:
+            told = one
+        elif one.type == "RevisionObserved" and one.position <= seen.position:
+            told = None if subject.environment in one.data["affected"] else told
+    return told
 
 
 def _overtaken(record: Record, seen: Told | None, subject: Subject) -> Told | None:

@@ -24,6 +24,11 @@ def _rewritten(data: dict[str, Any]) -> Words:
     return "look", "history-rewritten", text + short(data["previous"])
 
 
+def _left_out(data: dict[str, Any]) -> Words:
+    owner = f"{data['owner_ref'].removeprefix('refs/heads/')} of {data['owner']}"
+    return "look", "left-out", f"{owner} declared {data['environment']} first and has it"
+
+
 def _orphaned(data: dict[str, Any]) -> Words:
     text = f"{short(data['revision'])} does not declare the environment any more; what runs goes on"
     return "look", "gone-from-branch", text
@@ -180,6 +185,7 @@ WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "RevisionObserved": _observed,
     "RevisionRejected": _rejected,
     "HistoryRewritten": _rewritten,
+    "EnvironmentLeftOut": _left_out,
     "EnvironmentOrphaned": _orphaned,
     "EnvironmentReturned": _returned,
     "ManifestRendered": _rendered,

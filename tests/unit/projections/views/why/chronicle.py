@@ -20,7 +20,7 @@ from controller.decide.state import EnvironmentState, fold
 from events.catalog import Event, Failure
 from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld, ManifestRendered
 from events.catalog.release import ReleaseCompleted, ReleaseRolledBack, ReleaseStarted
-from events.catalog.revision import RevisionObserved
+from events.catalog.revision import EnvironmentLeftOut, RevisionObserved
 from events.catalog.service import ServiceReloaded, ServiceReplaced
 from events.envelope import CONTROLLER, SCHEDULE, Actor
 from events.memory import MemoryEventLog
@@ -85,7 +85,20 @@ class Chronicle:
         if events:
             (recorder or self.recorder(actor)).append(self.stream, *events)
 
-    def observed(self, name: str, *, affects: bool = True, declares: bool = True) -> Recorder:
+    def left_out(self, name: str) -> None:
+        """The environment that the commit declares belongs to a branch of another repository."""
+        event = EnvironmentLeftOut(
+            ref="refs/heads/main",
+            revision=commit(name),
+            environment=self.title,
+            owner="repository-2",
+            owner_ref="refs/heads/other",
+        )
+        self.recorder(AUTHOR).append(REPOSITORY, event)
+
+    def observed(
+        self, name: str, *, affects: bool = True, declares: bool = True, wanted: bool | None = None
+    ) -> Recorder:
         """The watched branch shows the commit of that name."""
         recorder = self.recorder(AUTHOR)
         event = RevisionObserved(
@@ -97,6 +110,7 @@ class Chronicle:
             subject=f"change {name}",
             affected=(self.title,) if affects else (),
             declared=(self.title,) if declares else ("shop/other",),
+            wanted=None if wanted is None else (self.title,) if wanted else (),
         )
         recorder.append(REPOSITORY, event)
         return recorder

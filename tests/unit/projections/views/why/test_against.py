@@ -234,6 +234,25 @@ def test_a_commit_that_a_newer_one_overtook(days: Chronicle) -> None:
     assert commit("three")[:12] in answer.sentence
 
 
+def test_a_commit_of_a_branch_that_does_not_have_the_environment(days: Chronicle) -> None:
+    days.observed("first", affects=False, wanted=True)
+    days.left_out("first")
+    days.observed("second", affects=False, wanted=True)
+    for name in ("first", "second"):
+        answer = days.why(commit(name), environment=("shop", "prod"))
+        assert against(answer) == ["left-out"]
+        assert "other of repository-2 declared shop/prod first" in answer.sentence
+        assert days.why(commit(name), environment=("shop", "else")).because_not[0].rule != "left-out"
+    days.observed("mine", wanted=True)
+    days.observed("later", affects=False, wanted=True)
+    assert against(days.why(commit("later"), environment=("shop", "prod"))) == ["same-inputs"]
+
+
+def test_a_commit_of_a_branch_that_controller_yml_does_not_deploy_it_from(days: Chronicle) -> None:
+    days.observed("aside", affects=False, wanted=False)
+    assert against(days.why(commit("aside"), environment=("shop", "prod"))) == ["not-wanted"]
+
+
 def test_a_commit_that_does_not_declare_the_environment(days: Chronicle) -> None:
     days.observed("gone", affects=False, declares=False)
     assert against(days.why(commit("gone"), environment=("shop", "prod"))) == ["not-declared"]
