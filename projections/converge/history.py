@@ -1,7 +1,7 @@
 """What a Release has done so far, folded from its own stream: how an interrupted one is taken up again.
 
-A phase that was completed is not repeated, one that failed is not tried again, and what was exchanged is
-known by id. A fold: no clock, no engine.
+A phase that was completed is not on record twice, one that failed is not tried again, and what was exchanged
+is known by id. A fold: no clock, no engine.
 """
 
 from __future__ import annotations

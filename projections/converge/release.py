@@ -28,7 +28,7 @@ from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
-from projections.converge.failures import FATAL
+from projections.converge.failures import FATAL, failure_of
 from projections.converge.history import ReleaseHistory, release_history
 from projections.converge.hosts import note_unknown, reach
 from projections.converge.phases import run_phases
@@ -107,12 +107,15 @@ class ReleaseRun:
         failure = history.failure
         if failure is None:
             rollout = Rollout(undertaking=self._forward(), previous=work.previous)
-            failure = await run_phases(
-                {"rollout": rollout.roll_out, "finalize": rollout.finalize},
-                history=history,
-                stream=release_stream(work.release),
-                recorder=self.recorder,
-            )
+            if "finalize" in history.completed:
+                failure = await _again(rollout)
+            else:
+                failure = await run_phases(
+                    {"rollout": rollout.roll_out, "finalize": rollout.finalize},
+                    history=history,
+                    stream=release_stream(work.release),
+                    recorder=self.recorder,
+                )
         if failure is not None:
             return await self._failed(failure)
         hosts = tuple(sorted(work.manifest.hosts))
@@ -265,6 +268,21 @@ class ReleaseRun:
 
     def _append(self, *events: Event) -> None:
         self.recorder.append(self.work.stream, *events)
+
+
+async def _again(rollout: Rollout) -> Failure | None:
+    """Bring about what the run before this one had brought about: much may have happened since it ended.
+
+    Where nothing has, this looks and changes nothing. The phases are on record already.
+    """
+    try:
+        await rollout.roll_out()
+        await rollout.finalize()
+    except StagecraftError as error:
+        if error.code in FATAL:
+            raise
+        return failure_of(error)
+    return None
 
 
 def _reloads(name: str, *contents: HostManifest | None) -> bool:

@@ -38,7 +38,8 @@ class Rollout:
         for planned, applier in hosts:
             site = planned.site
             with self._taking(site.host):
-                await self.undertaking.run(planned, applier, also_gate=self._changed(site.host))
+                also_gate = self._changed(site.host) | planned.starting
+                await self.undertaking.run(planned, applier, also_gate=also_gate)
             site.tell_phase(
                 "rollout", seconds=self.seconds.pop(site.host), detail=_done(list(planned.plan.changes))
             )

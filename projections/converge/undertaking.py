@@ -49,6 +49,15 @@ class Planned:
     plan: HostPlan
     bound: Bound  # what the host's env files say
 
+    @property
+    def starting(self) -> frozenset[str]:
+        """Services that have not shown yet whether they are healthy, as after a heal that was killed."""
+        ours = (one for one in self.containers if self.site.owner.owns(one) and not one.one_off)
+        names = {one.service for one in ours if one.health == "starting"}
+        return frozenset(
+            name for name, service in self.content.services.items() if name in names and service.job is None
+        )
+
     def only(self, services: frozenset[str]) -> Planned:
         """The same without the operations of other services."""
         return replace(self, plan=self.plan.only(services))

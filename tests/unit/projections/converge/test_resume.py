@@ -235,3 +235,48 @@ def test_a_kill_between_compose_and_its_record_still_takes_the_change_back(tmp_p
     check_end(play, verdict, good=False)
     replaced = [e for e in play.scene.of_release(play.work.release) if isinstance(e, ServiceReplaced)]
     assert {e.service for e in replaced if e.reason == "restored"} == {"web", "db", "extra"}
+
+
+@pytest.mark.parametrize("image", ["web:2", "bad:1"])
+def test_what_went_while_nobody_ran_comes_back_before_the_release_is_completed(
+    tmp_path: Path, image: str
+) -> None:
+    """All phases are on record, the verdict is not, and somebody removes containers or breaks an image."""
+    last = _appends_of_a_good_release(tmp_path / "whole")
+    play = Play(tmp_path / "killed", good_manifest())
+    play.log.kill_before = last
+    with pytest.raises(Killed):
+        play.scene.run(play.work)
+    play.log.kill_before = None
+    assert "ReleaseCompleted" not in play.scene.types(STREAM)[-1:]
+    world = play.scene.engine.world
+    for one in [one for one in world.containers.values() if one.labels["stagecraft.service"] == "web"]:
+        del world.containers[one.id]
+    world.lives[image_id("web:2")] = world.lives.get(image_id(image), Life())
+    verdict = play.scene.run(play.resumed())
+    check_end(play, verdict, good=image == "web:2")
+
+
+def _appends_of_a_good_release(folder: Path) -> int:
+    """How many there are; the last one is its verdict."""
+    play = Play(folder, good_manifest())
+    play.run_until_it_ends()
+    assert play.scene.types(STREAM)[-1] == "ReleaseCompleted"
+    return play.log.appends
+
+
+def test_a_service_that_it_leaves_alone_has_to_be_healthy_too(tmp_path: Path) -> None:
+    """A heal that was killed leaves a container whose gate nobody waited for."""
+    scene = Scene(root=tmp_path)
+    scene.have(*REFS)
+    world = scene.engine.world
+    world.lives[image_id("db:1")] = Life(healthy_after=5.0)
+    first = manifest_of(web=Spec(image="web:1"), db=Spec(image="db:1"))
+    assert scene.deploy(first).status == "completed"
+    for one in world.containers.values():
+        if one.labels["stagecraft.service"] == "db":
+            one.started_at = scene.clock.monotonic()
+    began = scene.clock.monotonic()
+    second = manifest_of(web=Spec(image="web:2"), db=Spec(image="db:1"))
+    assert scene.deploy(second, first).status == "completed"
+    assert scene.clock.monotonic() - began >= 5.0
