@@ -29,7 +29,7 @@ from controller.removing import remove_by_rule, rule_for
 from controller.shown import candidate_shown
 from controller.targets import Target
 from controller.tenures import tenure
-from controller.watching import Wishes, fetch_tip, head_of, note_answer, see
+from controller.watching import Wishes, fetch_tip, head_of, healed, note_answer, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred
 from events.kernel.clock import format_utc
@@ -87,7 +87,12 @@ async def look(
     note_answer(context, place)
     wishes = Wishes(environments=place.environments, only=only)
     with tip.repository:
-        sighting = await see(context, tip, config_path=config_path, wishes=wishes, rules=place.rules)
+        try:
+            sighting = await see(context, tip, config_path=config_path, wishes=wishes, rules=place.rules)
+        except StagecraftError as error:
+            if not await healed(context, place, error):
+                raise
+            return await look(context, place, config_path=config_path, only=only)
         note_looks(context, sighting)
         for words in sighting.left_out_words():
             context.progress(words)

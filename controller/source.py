@@ -17,7 +17,16 @@ from typing import Literal
 from controller.context import Context
 from controller.look import note_looks
 from controller.repositories import WatchedBranch
-from controller.watching import Sighting, Wishes, fetch_tip, head_of, note_answer, see, shared_out
+from controller.watching import (
+    Sighting,
+    Wishes,
+    fetch_tip,
+    head_of,
+    healed,
+    note_answer,
+    see,
+    shared_out,
+)
 from events.kernel.errors import OutsideError, StagecraftError
 from events.log import VERSION_CONFLICT
 
@@ -86,6 +95,8 @@ class Source:
             except StagecraftError as error:
                 if error.code == VERSION_CONFLICT:
                     raise
+                if await healed(self.context, self.place, error):
+                    return await self._look(thorough=True)
                 self._unusable = True
                 self.context.observed.note_look(*self.titles(), at=self.context.clock.now())
                 return SourceLook(status="unusable", error=error)

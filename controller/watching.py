@@ -27,8 +27,9 @@ from controller.reverting import recorded_with
 from controller.targets import choose_environments
 from controller.trusting import check_trust, pseudonymous, tags_for
 from events.envelope import CONTROLLER
-from events.kernel.errors import UserError, error_code
+from events.kernel.errors import StagecraftError, UserError, error_code
 from gitops.config.load import list_environments
+from gitops.source.gitcommand import GIT_FAILED
 from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
@@ -156,10 +157,26 @@ async def fetch_tip(context: Context, place: WatchedBranch, head: str) -> Tip:
         commit = await asyncio.to_thread(repository.resolve, head)
         before = context.branches.of(context.log, place.key)
         tags = await tags_for(place, commit.revision, before)
+    except StagecraftError as error:
+        repository.close()
+        if await healed(context, place, error):
+            return await fetch_tip(context, place, head)
+        raise
     except BaseException:
         repository.close()
         raise
     return Tip(slug=place.key.slug, ref=place.key.ref, commit=commit, repository=repository, tags=tags)
+
+
+async def healed(context: Context, place: WatchedBranch, error: StagecraftError) -> bool:
+    """Whether an error came of a damaged mirror, which is gone now; another look makes it anew.
+
+    Raises OutsideError `git-failed` when it cannot be taken away.
+    """
+    if error.code != GIT_FAILED or not await place.watched.mirror.heal():
+        return False
+    context.progress(f"the mirror of {place.watched.slug} was damaged ({error.message}); it is made anew")
+    return True
 
 
 async def see(

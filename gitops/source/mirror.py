@@ -10,6 +10,8 @@ the controller. GitPython's transports give none of the three.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
 from gitops.source.address import parse_address
 from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
-from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
+from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment, network_environment
 from gitops.source.paths import shown
 
 GIT_UNREACHABLE = error_code("git-unreachable", "A repository did not answer or refused.")
@@ -25,6 +27,7 @@ BRANCH_MISSING = error_code("branch-missing", "The watched repository has no suc
 
 LOOK_SECONDS = 45.0
 FETCH_SECONDS = 600.0
+FSCK_SECONDS = 300.0
 _MAX_NAMED = 20
 _MAX_BRANCH = 1024  # bytes; a file system takes less, a packed ref could have more
 _NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
@@ -78,18 +81,54 @@ class Mirror:
         Raises as `remote_head`, and OutsideError `git-failed` when the copy itself does not work.
         """
         ref = _ref(branch)
-        async with self._lock:
-            await self._create()
-            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            fetched = await self._git(
-                [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"],
-                deadline_seconds=FETCH_SECONDS,
-            )
+        fetched = await self._fetch(ref)
         if fetched.code != 0:
             await self.remote_head(branch)  # says better what is wrong, when the source is at fault
+            if await self.heal():
+                fetched = await self._fetch(ref)
+        if fetched.code != 0:
             raise self._unreachable(fetched)
         with self.repository() as repository:
             return repository.resolve(ref).revision
+
+    async def heal(self) -> bool:
+        """Take the copy away if it is damaged, so that the next fetch makes it anew; whether it was.
+
+        Nothing is lost by it: what was deployed is on record in the log and its blobs. A copy that is whole
+        stays, for a server that cuts a connection off must not cost a history again. Raises OutsideError
+        `git-failed` when the damaged copy cannot be taken away.
+        """
+        async with self._lock:
+            if not self.made or await self._is_whole():
+                return False
+            aside = self._folder.with_name(f".{self._folder.name}.broken")
+            try:
+                await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+                await asyncio.to_thread(self._folder.rename, aside)
+            except OSError as error:
+                raise git_failed(
+                    f"the damaged mirror in {self._folder} cannot be moved", str(error)
+                ) from error
+            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+        return True
+
+    async def _is_whole(self) -> bool:
+        """Whether Git finds every commit, tree and blob that the branches here have."""
+        checked = await run(
+            ["git", f"--git-dir={self._folder}", "fsck", "--connectivity-only", "--no-dangling"],
+            env={**local_environment(), "PATH": os.environ.get("PATH", os.defpath)},
+            deadline_seconds=FSCK_SECONDS,
+        )
+        return checked.code == 0
+
+    async def _fetch(self, ref: str) -> Finished:
+        async with self._lock:
+            await self._create()
+            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
+            return await self._git(
+                [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"],
+                deadline_seconds=FETCH_SECONDS,
+            )
 
     async def annotated_tags(self, revision: str) -> tuple[TagRef, ...]:
         """The annotated tags that point at a commit now, at the source; by name, at most `MOST_TAGS`.

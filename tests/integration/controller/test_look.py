@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
 
 from controller.decide.rollback import RollbackTarget
+from controller.source import Source
 from events.kernel.errors import OutsideError, UserError
 from projections.engine.simulated_world import Life
 from tests.support.controllers import SimulatedController
@@ -250,3 +253,32 @@ def test_a_look_that_finds_nothing_leaves_its_time_and_no_event(controller: Simu
     controller.look()
     assert controller.types == before
     assert controller.context.observed.looked_at("shop/prod") == controller.clock.now()
+
+
+def test_a_damaged_mirror_is_made_anew_and_nothing_else_happens(controller: SimulatedController) -> None:
+    controller.merge(web="web:1")
+    controller.look()
+    before = controller.log.head()
+    (mirror,) = controller.context.home.mirrors.iterdir()
+    for file in (mirror / "objects").rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)
+            file.write_bytes(file.read_bytes()[:-20])
+    (outcome,) = controller.look()
+    assert outcome.status == "in-sync"
+    assert controller.log.head() == before
+    assert [line for line in controller.said if "is made anew" in line]
+    (outcome,) = controller.look()
+    assert len([line for line in controller.said if "is made anew" in line]) == 1
+
+
+def test_the_branchs_own_source_heals_its_mirror_too(controller: SimulatedController) -> None:
+    controller.merge(web="web:1")
+    source = Source(context=controller.context, place=controller.place(), config_path="stagecraft.yml")
+    assert asyncio.run(source.look()).status == "seen"
+    (mirror,) = controller.context.home.mirrors.iterdir()
+    shutil.rmtree(mirror / "objects")
+    (mirror / "objects").mkdir()
+    assert asyncio.run(source.look(thorough=True)).status == "seen"
+    assert source.latest is not None
+    assert source.latest.tree.read("compose.yaml", max_bytes=1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,46 @@ def test_a_repository_that_is_damaged_is_told_in_gits_words(repository: Reposito
         fetch(mirror)
     assert caught.value.code == GIT_UNREACHABLE
     assert caught.value.why
+
+
+def _emptied(folder: Path) -> None:
+    for file in (folder / "objects").rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)
+            file.write_bytes(b"")
+
+
+def _without_objects(folder: Path) -> None:
+    shutil.rmtree(folder / "objects")
+
+
+def _with_a_broken_ref(folder: Path) -> None:
+    (folder / "refs/heads/main").write_text("garbage\n")
+
+
+@pytest.mark.parametrize("damage", [_emptied, _without_objects, _with_a_broken_ref])
+def test_a_damaged_copy_is_made_anew(
+    repository: Repository, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    repository.commit({"a": "1"})
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    fetch(mirror)
+    damage(tmp_path / "m")
+    revision = repository.commit({"a": "2"})
+    assert fetch(mirror) == revision
+    with mirror.repository() as opened:
+        assert opened.tree(revision).read("a", max_bytes=10) == b"2"
+    assert [one.name for one in tmp_path.iterdir() if "broken" in one.name] == []
+
+
+def test_a_whole_copy_stays_when_it_is_asked_to_heal(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert asyncio.run(mirror.heal()) is False
+    fetch(mirror)
+    before = (tmp_path / "m").stat().st_ino
+    assert asyncio.run(mirror.heal()) is False
+    assert (tmp_path / "m").stat().st_ino == before
 
 
 def test_a_repository_of_another_user_is_mirrored(repository: Repository, tmp_path: Path) -> None:
