@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.benchmarks import commands, lookups, many, memory, noop, push, render, resting
+from tests.benchmarks import commands, lookups, many, memory, noop, push, render, resting, watching
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Stage
 
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": memory.measure,
     "many": many.measure,
     "lookups": lookups.measure,
+    "watching": watching.measure,
 }
 
 
