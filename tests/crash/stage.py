@@ -7,7 +7,7 @@ is killed is abandoned as it is, and the next one is made of nothing but what ou
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
@@ -26,12 +26,13 @@ from controller.locks import lock_file
 from controller.look import Outcome, consider, keep
 from controller.repositories import BranchRules
 from controller.targets import Target
-from controller.watching import Sighting, see
+from controller.watching import see
 from events.actors import MemoryActorDirectory
 from events.blobs import MemoryBlobStore
 from events.catalog import Event, propose
 from events.catalog.environment import ManifestRendered
 from events.catalog.release import ReleaseCompleted
+from events.catalog.revision import RevisionObserved
 from events.catalog.service import ServiceReplaced
 from events.envelope import CONTROLLER, Actor
 from events.kernel.errors import InternalError, StagecraftError
@@ -67,6 +68,7 @@ WEB = ("1", "2", "3", "crashes", "sick", "never-healthy")
 DB = ("1", "2", ABSENT)
 MIGRATE = ("1", "2", "fails")
 GOOD = frozenset({"1", "2", "3"})
+_BY_GIT = frozenset({"DeployRequested", "RevertDetected", "ImagesRefreshed"})
 LIVES: Mapping[str, Life] = {
     "web:1": Life(healthy_after=0.3),
     "web:2": Life(healthy_after=0.3),
@@ -128,11 +130,11 @@ class Stage:
     foreign: dict[str, SimulatedContainer] = field(default_factory=dict[str, SimulatedContainer])
     seen: dict[str, str] = field(default_factory=dict[str, str])  # service by container, all that ever were
     changed: list[str] = field(default_factory=list[str])  # changing engine calls
+    rules: BranchRules = field(default_factory=lambda: BranchRules(allow_rewrite=True))  # of the branch
     fault: Fault | None = None
     log: EventLog = field(init=False)
     fate: Fate = field(init=False)
     context: Context = field(init=False)
-    latest: Sighting | None = None  # of this controller
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
     def __post_init__(self) -> None:
@@ -152,7 +154,7 @@ class Stage:
         home = Home(self.folder / "home")
         lock = lock_file(home.run, str(PROD))
         self.fate = Fate(take_over=self._take_over, has_lock=lambda: holder_of(lock) is not None)
-        self.latest, self.fault = None, None
+        self.fault = None
         home.create()
         engine = SimulatedEngine(clock=self.clock, world=self.world)
         engine.before = self._before(self.fate)
@@ -213,17 +215,15 @@ class Stage:
         """As the daemon does: see what the branch shows, else go by what it showed, else only keep."""
         if self.branch.head is None:
             return await keep(self.context, PROJECT, ENVIRONMENT)
-        with contextlib.suppress(StagecraftError):
-            self.latest = await see(
-                self.context, self.branch.tip, config_path=CONFIG, rules=BranchRules(allow_rewrite=True)
-            )
-        if self.latest is None:
+        try:
+            sighting = await see(self.context, self.branch.tip, config_path=CONFIG, rules=self.rules)
+        except StagecraftError:
             return await keep(self.context, PROJECT, ENVIRONMENT)
-        return await consider(self.context, self.latest, ENVIRONMENT)
+        return await consider(self.context, sighting, ENVIRONMENT)
 
     # The team
 
-    def push(self, contents: Contents) -> str:
+    def push(self, contents: Contents, *, signed: bool = True) -> str:
         """A commit with these variants, rendered as the renderer would; answers the Manifest's digest."""
         contents = {service: variant for service, variant in contents.items() if variant != ABSENT}
         text = " ".join(f"{service}={variant}" for service, variant in sorted(contents.items()))
@@ -231,7 +231,7 @@ class Stage:
             CONFIG: f"project: {{name: {PROJECT}}}\nenvironments: {{{ENVIRONMENT}: {{}}}}\n",
             "compose.yaml": f"# {text}\n",
         }
-        revision = self.branch.commit(files)
+        revision = self.branch.commit(files, signed=signed)
         return self._rendered(revision, contents)
 
     def _rendered(self, revision: str, contents: Contents) -> str:
@@ -336,9 +336,20 @@ class Stage:
             for container in (*replaced.old_ids, *replaced.new_ids):
                 assert self.seen.get(container) == replaced.service, f"{stream} names a container of nobody"
                 assert container not in self.foreign, f"{stream} names a container that is not ours"
+        if name == RevisionObserved.__name__:
+            observed = RevisionObserved.model_validate_json(data)
+            assert self.trusts(observed.revision), "a commit that nobody vouches for is taken"
+        if name in _BY_GIT:
+            assert self.branch.head is not None
+            trigger = json.loads(data).get("trigger", "git")
+            assert trigger != "git" or self.trusts(self.branch.head), f"{name} while the tip is refused"
         if name == ReleaseCompleted.__name__:
             completed = ReleaseCompleted.model_validate_json(data)
             self.runs(completed.digest)
+
+    def trusts(self, revision: str) -> bool:
+        """Whether the operator's rules trust a commit by itself; `every` wants more than that."""
+        return not self.rules.verification.wanted or revision in self.branch.signed
 
     def runs(self, digest: str) -> None:
         """Each service of a Manifest runs exactly once, and nothing else of ours does."""

@@ -7,7 +7,7 @@ paths to texts, with object ids as Git would name them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -72,14 +72,19 @@ class Branch:
     head: str | None = None
     numbered: int = 0
     said: dict[str, str] = field(default_factory=dict[str, str])  # message by commit
+    sign: Callable[[bytes], str] | None = None  # the armoured signature of whoever commits
+    signed: set[str] = field(default_factory=set[str])
+    _contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
-    def commit(self, files: Mapping[str, str], message: str = "change") -> str:
+    def commit(self, files: Mapping[str, str], message: str = "change", *, signed: bool = True) -> str:
         """A commit with exactly these files on top of the head."""
         self.numbered += 1
         revision = hashlib.sha1(str(self.numbered).encode(), usedforsecurity=False).hexdigest()
         self.commits[revision] = (MemoryTree(dict(files)), self.head)
         self.head = revision
         self.said[revision] = message
+        if signed:
+            self.signed.add(revision)
         return revision
 
     def revert(self) -> str | None:
@@ -118,6 +123,31 @@ class Branch:
     def tree(self, revision: str) -> MemoryTree:
         """The files of a commit."""
         return self.commits[revision][0]
+
+    def content_of(self, object_id: str) -> bytes:
+        """A commit as Git keeps it, signed when it was to be and there is somebody who signs."""
+        if object_id not in self._contents:
+            who = f"A Developer <developer@example.org> {int(START.timestamp())} +0000"
+            head = f"tree {self.tree(object_id).object_id('')}\nauthor {who}\ncommitter {who}\n"
+            payload = f"{head}\n{self.said[object_id]}\n"
+            if self.sign is not None and object_id in self.signed:
+                armour = "\n ".join(self.sign(payload.encode()).splitlines())
+                payload = f"{head}gpgsig {armour}\n{payload.removeprefix(head)}"
+            self._contents[object_id] = payload.encode()
+        return self._contents[object_id]
+
+    def size_of(self, object_id: str) -> int:
+        """Bytes of a commit."""
+        return len(self.content_of(object_id))
+
+    def commits_since(self, revision: str, known: str | None, *, most: int) -> list[str]:
+        """What `revision` has and `known` has not, the newest first."""
+        found: list[str] = []
+        current: str | None = revision
+        while current is not None and not (known in self.commits and self.is_ancestor(current, known or "")):
+            found.append(current)
+            current = self.commits[current][1]
+        return found[:most]
 
     def messages(self, revision: str, *, without: str, most: int) -> list[Said]:
         """The commits down to one that `without` has, the newest first."""

@@ -57,6 +57,12 @@ class SshPerson:
         """Their line in a file of allowed signers."""
         return " ".join(part for part in (self.principal, options, self.public) if part) + "\n"
 
+    def sign(self, payload: bytes) -> str:
+        """The armoured signature of what Git gives to be signed."""
+        return _run(
+            "ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", str(self.key), stdin=payload.decode()
+        )
+
     def certify(self, *, by: SshPerson) -> None:
         """Somebody says by a certificate who this is."""
         public = self.key.with_suffix(".pub")
