@@ -217,10 +217,10 @@ def test_forty_thousand_wrong_keys_are_told_in_bounded_time_and_number(tmp_path:
 
 def test_a_controller_file_is_checked_like_a_project(tmp_path: Path) -> None:
     path = tmp_path / "controller.yml"
-    path.write_text("poll: {interval: 30}\nlisten: 127.0.0.1:8700\nssh: {host_keys: strikt}\n")
+    path.write_text("poll: {interval: 30}\nnetwork: {provider: static}\nssh: {host_keys: strikt}\n")
     assert [(one.line, one.code, one.key) for one in check_controller(path)] == [
         (1, "value-invalid", "poll.interval"),
-        (2, "unused-key", "listen"),
+        (2, "unused-key", "network.provider"),
         (3, "value-invalid", "ssh.host_keys"),
     ]
     path.write_text("poll: [")
