@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +133,12 @@ def _until_it_follows(process: subprocess.Popen[str]) -> None:
     """Until the log's file is open in the child, and a moment for its first look at the head."""
     folder = Path(f"/proc/{process.pid}/fd")
 
-    def opened() -> bool:
-        return any(
-            str(link.readlink()).endswith("events.db") for link in folder.iterdir() if link.is_symlink()
-        )
+    def leads_to_the_log(link: Path) -> bool:
+        with suppress(FileNotFoundError):  # the child has closed it meanwhile
+            return str(link.readlink()).endswith("events.db")
+        return False
 
-    wait_until("the child follows", opened)
+    wait_until("the child follows", lambda: any(map(leads_to_the_log, folder.iterdir())))
     time.sleep(0.3)
 
 
