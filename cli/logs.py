@@ -115,7 +115,7 @@ async def _print(settings: Settings, lines: AsyncGenerator[Line], *, width: int)
 
 def _services(log: EventLog | None, target: Target) -> frozenset[str]:
     """The services of what is deployed, by the log."""
-    from controller.decide.state import fold
+    from controller.decide.folding import fold
     from events.streams import environment_stream
 
     if log is None:

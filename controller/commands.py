@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
 from controller.decide.deploy import Candidate, decide_person, refused
+from controller.decide.folding import fold
 from controller.decide.hold import decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import decide_rollback, find_target
-from controller.decide.state import fold
 from controller.deciding import append_decided
 from controller.expiring import expire
 from controller.following import follow

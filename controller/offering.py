@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.decide.folding import fold
 from controller.decide.rollback import good_targets
-from controller.decide.state import fold
 from events.catalog import decode
 from events.catalog.revision import RevisionObserved
 from events.streams import environment_stream

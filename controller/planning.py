@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_log
 from controller.decide.deploy import is_revert
-from controller.decide.state import EnvironmentState, fold
+from controller.decide.folding import fold
+from controller.decide.state import EnvironmentState
 from controller.host_names import host_names, host_references
 from controller.made_with import stale_services
 from controller.permitting import Permits

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.bootstrap import open_catalogue, open_log
 from controller.building import pins_of_builds
-from controller.decide.state import fold
+from controller.decide.folding import fold
 from controller.preview import stand_ins
 from controller.providers.table import PROVIDERS
 from controller.remotes import pinned_remotes

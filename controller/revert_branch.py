@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.decide.state import fold
+from controller.decide.folding import fold
 from events.catalog import decode
 from events.catalog.revision import RevisionObserved
 from events.kernel.errors import UserError

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from controller.decide.state import EnvironmentState, fold
+from controller.decide.folding import fold
+from controller.decide.state import EnvironmentState
 
 if TYPE_CHECKING:
     from events.log import EventLog

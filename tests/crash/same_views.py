@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from controller.decide.state import EnvironmentState, fold
+from controller.decide.folding import fold
+from controller.decide.state import EnvironmentState
 from events.log import EventLog
 from events.streams import StreamName
 from projections.runner import read_views

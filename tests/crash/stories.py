@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from controller.decide.state import EnvironmentState, fold
+from controller.decide.folding import fold
+from controller.decide.state import EnvironmentState
 from controller.holders import holder_of
 from controller.locks import lock_file
 from events.catalog.environment import EnvironmentHeld

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from controller.decide.deploy import Candidate, decide_git, decide_person
+from controller.decide.folding import fold
 from controller.decide.rollback import RollbackTarget, decide_rollback, find_target
-from controller.decide.state import EnvironmentState, fold
+from controller.decide.state import EnvironmentState
 from events.catalog import Event, Failure, FailureCause, propose
 from events.catalog.environment import (
     DeployRequested,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.decide.state import fold
+from controller.decide.folding import fold
 from controller.states import States
 from events.catalog import Event
 from events.catalog.environment import EnvironmentResumed, EnvironmentSuspended

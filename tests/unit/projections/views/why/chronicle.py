@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from controller.decide.deploy import Candidate, decide_git, decide_person
+from controller.decide.folding import fold
 from controller.decide.hold import Stop, decide_expiry, decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import RollbackTarget, decide_rollback, find_target
-from controller.decide.state import EnvironmentState, fold
+from controller.decide.state import EnvironmentState
 from events.catalog import Event, Failure
 from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld, ManifestRendered
 from events.catalog.release import ReleaseCompleted, ReleaseRolledBack, ReleaseStarted

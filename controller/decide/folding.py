@@ -1,0 +1,333 @@
+"""From the stream of an environment to its state: what each event means for later decisions.
+
+One function for each event class; those that no decision depends on change nothing. A fold reads no clock:
+what has a time has the event's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from controller.decide.state import (
+    MOST_HEALS,
+    Awaited,
+    Destroyed,
+    EnvironmentState,
+    GitState,
+    Hold,
+    Orphaned,
+    Release,
+    Render,
+)
+from events.catalog import adoption as adopt
+from events.catalog import decode, removal
+from events.catalog import environment as env
+from events.catalog import release as rel
+from events.catalog import service as svc
+from events.catalog.base import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from events.envelope import StoredEvent
+
+
+def fold(stored: Iterable[StoredEvent], state: EnvironmentState | None = None) -> EnvironmentState:
+    """The state after `stored`, which are the events of one environment's stream in order."""
+    current = state or EnvironmentState()
+    for one in stored:
+        event = decode(one)
+        current = replace(_apply(event, current, one.time), version=one.version)
+    return current
+
+
+@singledispatch
+def _apply(_event: Event, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """Events that no decision depends on leave the state as it is."""
+    return state
+
+
+@_apply.register
+def _(event: env.ManifestRendered, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    render = Render(
+        digest=event.digest,
+        revision=event.revision,
+        version=event.version,
+        inputs=event.inputs,
+        renderer=event.renderer,
+        services=event.services,
+        unset_variables=event.unset_variables,
+        refresh=event.refresh,
+        at=time,
+    )
+    pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
+    over = state.awaited is not None and state.awaited.revision == event.revision
+    awaited = None if over else state.awaited
+    return replace(state, renders=(*state.renders, render), pins=pins, awaited=awaited)
+
+
+@_apply.register
+def _(event: env.ImagesRefreshed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """What a person had looked up again is what Git shows from then on, if it is the same commit."""
+    if event.cause == "policy" or event.replaces is None or event.replaces != state.git.digest:
+        return state
+    return replace(state, git=replace(state.git, digest=event.digest))
+
+
+@_apply.register
+def _(event: env.ImageAwaited, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    if event.trigger == "person":
+        return state
+    before = state.awaited
+    since = before.since if before is not None and before.revision == event.revision else time
+    git = state.git
+    if git.failed_revision == event.revision:
+        git = replace(git, failed_revision=None, failure=None)
+    awaited = Awaited(revision=event.revision, images=event.images, since=since, until=event.until)
+    return replace(state, git=git, awaited=awaited)
+
+
+@_apply.register
+def _(event: env.RenderFailed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, git=replace(state.git, failed_revision=event.revision, failure=event.failure))
+
+
+def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
+    """A new Release closes the breaker: what did not last before may last now."""
+    return replace(
+        state,
+        releases={**state.releases, release.id: release},
+        breaker_since=None,
+        breaker_until=None,
+        breaker_openings=0,
+        heals=(),
+        destroyed=None,
+    )
+
+
+@_apply.register
+def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="deploy",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+        retry_of=event.retry_of,
+        allowed=frozenset(event.allowed),
+    )
+    requested = _request(state, release)
+    if event.trigger == "git":
+        return replace(requested, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
+    return replace(requested, orphaned=None)  # the grace of one that is gone from Git begins anew
+
+
+@_apply.register
+def _(event: env.RevertDetected, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="revert",
+        brings_new=event.by == "message",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+    )
+    git = GitState(revision=event.revision, digest=event.digest)
+    return replace(_request(state, release), git=git, awaited=None)
+
+
+@_apply.register
+def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="rollback",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+        allowed=frozenset(event.allowed),
+    )
+    return replace(_request(state, release), orphaned=None)
+
+
+@_apply.register
+def _(event: adopt.AdoptionRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = Release(
+        id=event.release,
+        kind="adoption",
+        digest=event.digest,
+        version=event.version,
+        revision=event.revision,
+        previous=event.previous,
+        allowed=frozenset(event.allowed),
+    )
+    return replace(_request(state, release), orphaned=None, differing={})
+
+
+@_apply.register
+def _(event: adopt.ServiceAdopted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    if not event.differences:
+        return state
+    return replace(state, differing={**state.differing, (event.host, event.service): event.differences})
+
+
+@_apply.register
+def _(event: env.DeploySkipped, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
+
+
+@_apply.register
+def _(event: env.DeployDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    git = GitState(revision=event.revision, digest=event.digest, deferred=event.rule)
+    return replace(state, git=git, awaited=None)
+
+
+@_apply.register
+def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    hold = Hold(
+        target=event.target,
+        bad=frozenset(event.bad),
+        clears=event.clears,
+        reason=event.reason,
+        until=event.until,
+        failed_release=_just_failed(state, event),
+        agrees=event.agrees,
+    )
+    return replace(state, hold=hold)
+
+
+def _just_failed(state: EnvironmentState, event: env.EnvironmentHeld) -> str | None:
+    """A failure and its hold are one append, so the newest Release has just failed and is held bad."""
+    newest = next(reversed(state.releases.values()), None)
+    failed = newest is not None and newest.failure is not None and event.clears == "fixed"
+    return newest.id if newest is not None and failed else None
+
+
+@_apply.register
+def _(event: env.HoldCleared, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    git = replace(state.git, deferred=None)
+    if event.reason == "reverted" and state.hold is not None:
+        git = GitState(revision=event.revision, digest=state.hold.target)
+    releases = state.releases
+    if event.reason in ("resumed", "expired"):  # somebody wants it tried again: past failures no longer count
+        releases = {key: replace(one, failure=None) for key, one in releases.items()}
+    return replace(state, hold=None, git=git, releases=releases)
+
+
+@_apply.register
+def _(event: env.EnvironmentSuspended, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, suspended=True, suspended_until=event.until)
+
+
+@_apply.register
+def _(_event: env.EnvironmentResumed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, suspended=False, suspended_until=None, git=replace(state.git, deferred=None))
+
+
+def _update(state: EnvironmentState, release: str, **changes: object) -> EnvironmentState:
+    changed = replace(state.releases[release], **changes)  # type: ignore[arg-type]  # names are literals below
+    return replace(state, releases={**state.releases, release: changed})
+
+
+@_apply.register
+def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(_update(state, event.release, status="running"), destroyed=None)
+
+
+@_apply.register
+def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    ended = _update(state, event.release, status="completed", ended=time)
+    adopted = ended.releases[event.release].kind == "adoption"
+    return replace(ended, deployed=event.release, differing=ended.differing if adopted else {})
+
+
+@_apply.register
+def _(event: rel.ReleaseFailed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="failed", failure=event.failure, ended=time)
+
+
+@_apply.register
+def _(event: rel.ReleaseRolledBack, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="rolled_back", failure=event.failure, ended=time)
+
+
+@_apply.register
+def _(event: rel.ReleaseSuperseded, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="superseded", ended=time)
+
+
+@_apply.register
+def _(event: rel.ReleaseCancelled, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return _update(state, event.release, status="cancelled", ended=time)
+
+
+@_apply.register
+def _(event: removal.EnvironmentOrphaned, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    orphaned = Orphaned(revision=event.revision, since=time, together=event.together)
+    return replace(state, orphaned=orphaned)
+
+
+@_apply.register
+def _(_event: removal.EnvironmentReturned, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """A commit that declares the environment again wants it, whoever took it away."""
+    destroyed = None if state.destroyed is None else replace(state.destroyed, digests=frozenset())
+    return replace(state, orphaned=None, destroyed=destroyed)
+
+
+@_apply.register
+def _(_event: removal.RemovalDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    orphaned = None if state.orphaned is None else replace(state.orphaned, deferred=True)
+    return replace(state, orphaned=orphaned)
+
+
+@_apply.register
+def _(event: removal.DestroyRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, destroying=event)
+
+
+@_apply.register
+def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    """Nothing is deployed and nothing held; one-shot services run again where the volumes went too."""
+    known = {state.git.digest, state.deployed_digest} - {None}
+    digests = frozenset(digest for digest in known if digest is not None)
+    cleared = any(host.volumes for host in event.hosts.values())
+    return replace(
+        state,
+        deployed=None,
+        hold=None,
+        differing={},
+        breaker_since=None,
+        breaker_until=None,
+        breaker_openings=0,
+        heals=(),
+        jobs=frozenset() if cleared else state.jobs,
+        destroying=None,
+        destroyed=Destroyed(at=time, digests=digests),
+    )
+
+
+@_apply.register
+def _(event: svc.JobCompleted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, jobs=state.jobs | {(event.host, event.service, event.service_hash)})
+
+
+@_apply.register
+def _(_event: env.DriftHealed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    return replace(state, heals=(*state.heals, time)[-MOST_HEALS:])
+
+
+@_apply.register
+def _(event: env.BreakerOpened, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    openings = state.breaker_openings + 1
+    return replace(state, breaker_since=time, breaker_until=event.until, breaker_openings=openings, heals=())
+
+
+@_apply.register
+def _(event: env.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    openings = 0 if event.reason == "resumed" else state.breaker_openings
+    return replace(state, breaker_since=None, breaker_until=None, breaker_openings=openings, heals=())
