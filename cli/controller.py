@@ -126,6 +126,7 @@ def _report(settings: Settings, outcome: Outcome) -> ExitCode:
 _WORDS = {
     "in-sync": "in sync",
     "completed": "completed",
+    "superseded": "was superseded",
     "deferred": "deferred",
     "awaiting": "awaiting",
     "render-failed": "the commit could not be rendered; nothing was touched",

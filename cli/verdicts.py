@@ -60,6 +60,7 @@ def report(console: Console, title: str, verdict: Verdict) -> ExitCode:
         "completed": "completed",
         "failed": "failed",
         "rolled_back": "failed and was rolled back: the former version runs",
+        "superseded": f"was superseded by {verdict.by}",
     }
     console.line(f"{title}: {verdict.release} {words[verdict.status]}")
     if verdict.failure is not None:

@@ -18,10 +18,10 @@ from controller.decide.hold import decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import decide_rollback, find_target
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.following import follow
+from controller.following import follow, superseded
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
-from controller.releasing import finish, finish_active
+from controller.releasing import finish, finish_active, finish_begun
 from controller.removing import finish_destroy
 from controller.rendering import candidate_for
 from controller.targets import Target
@@ -76,7 +76,8 @@ async def deploy(
 
     `allow` names permissions that the person gives to what this commit renders to. Raises UserError for a
     bad commit, a hold or a suspend, and `not-allowed` after recording it, and OutsideError
-    `image-await-expired`; nothing is changed then.
+    `image-await-expired`; nothing is changed then. Raises UserError `release-superseded` when something newer
+    was asked for before the Release was begun, or while it waited for health.
     """
     title = f"{subject.project}/{subject.environment}"
     asked = Asked(allow=tuple(allow), refresh_images=refresh_images, at_head=at_head)
@@ -102,7 +103,8 @@ def _told(event: Event, _state: EnvironmentState) -> tuple[Event, ...]:
 
 async def _deploy(context: Context, subject: Subject, asked: Asked, *, actor: Actor) -> Verdict:
     """One try; raises ImagesMissingError while CI has not pushed what the commit names."""
-    title = f"{subject.project}/{subject.environment}"
+    target = Target(project=subject.project, name=subject.environment)
+    title = str(target)
     async with AsyncExitStack() as stack:
         try:
             held = await stack.enter_async_context(
@@ -117,11 +119,17 @@ async def _deploy(context: Context, subject: Subject, asked: Asked, *, actor: Ac
             expire(held, title)
             recorder = held.recorder(actor)
             release = await request(held, subject, asked, recorder=recorder)
-            return await finish(
-                held, subject.project, subject.environment, release=release, recorder=recorder
-            )
+            return await _finished(held, target, release, recorder=recorder)
     release = await request(context, subject, asked, recorder=context.recorder(actor))
-    return await follow(context, Target(project=subject.project, name=subject.environment), release)
+    return await follow(context, target, release, purpose="deploy")
+
+
+async def _finished(held: Context, target: Target, release: str, *, recorder: Recorder) -> Verdict:
+    """The verdict of a Release that is run here. Raises UserError `release-superseded`."""
+    verdict = await finish(held, target.project, target.name, release=release, recorder=recorder)
+    if verdict.status == "superseded":
+        raise superseded(target, held.environment(target.project, target.name).releases[release])
+    return verdict
 
 
 async def request(context: Context, subject: Subject, asked: Asked, *, recorder: Recorder) -> str:
@@ -158,22 +166,41 @@ async def rollback(
 ) -> Verdict:
     """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed.
 
-    Raises UserError for a target that there is not, and `not-allowed` after recording it.
+    Nobody who waits for health keeps it waiting: beside another process it is asked for at once and
+    followed, and that process makes way. What is gone back to is settled when it is called, whatever becomes
+    of the Release under way until it is decided.
+
+    Raises UserError for a target that there is not, `not-allowed` after recording it, and
+    `release-superseded`.
     """
     release = context.release_id(target.project, target.name)
+    asked = context.environment(target.project, target.name)
+    chosen = None if asked.destroying is not None else find_target(asked, to).id  # None: once it is gone
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        wanted = find_target(state, to)
+        wanted = find_target(state, to) if chosen is None else state.releases[chosen]
         offered = judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
         if offered.refused:
             return (refused(offered),)
         return decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
 
-    async with tenure(context, str(target), purpose="rollback", draw="vital") as held:
-        recorder = held.recorder(actor)
-        await finish_destroy(held, target.project, target.name)
-        raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
-        return await finish(held, target.project, target.name, release=release, recorder=recorder)
+    async with AsyncExitStack() as stack:
+        try:
+            held = await stack.enter_async_context(
+                tenure(context, str(target), purpose="rollback", draw="vital", deadline_seconds=0)
+            )
+        except OutsideError as error:
+            if error.code != LOCKED:
+                raise
+            context.progress(f"{target}: {error.why}")
+        else:
+            recorder = held.recorder(actor)
+            await finish_destroy(held, target.project, target.name)
+            raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
+            await finish_begun(held, target.project, target.name)
+            return await _finished(held, target, release, recorder=recorder)
+    raise_refusal(target, append_decided(context, str(target), decide, recorder=context.recorder(actor)))
+    return await follow(context, target, release, purpose="rollback")
 
 
 def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:

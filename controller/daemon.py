@@ -73,7 +73,7 @@ class Daemon:
             say=self._naming(source, self.say),
             whisper=self._naming(source, self.whisper),
             tell=self.notifier.tell,
-            wake=self.keeper.queues.wake,
+            wake=self.keeper.news,
             remember=self.keeper.afterwards.remember,
             unusable=self.keeper.afterwards.unusable,
         )
@@ -172,6 +172,7 @@ class Daemon:
         queues = self.keeper.queues
         queues.close()
         await _cancelled(loops)
+        await self.keeper.besides.queues.cancel()
         if queues.working:
             self.say(f"ending: finishing {', '.join(queues.working)} (up to {self.grace_seconds:g} s)")
         try:

@@ -3,6 +3,7 @@
 Nothing is handed over: the request stands in the log, and whoever holds the environment's lock next
 finishes what waits there. That is the other process when it looks again, or this one when the lock is free
 first. So neither a daemon that was stopped meanwhile nor a holder that died leaves a request unanswered.
+A holder that waits for containers to turn healthy sees the request and makes way.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ from projections.converge.release import Verdict
 
 if TYPE_CHECKING:
     from controller.context import Context
+    from controller.decide.state import Release
     from controller.targets import Target
 
 RELEASE_SUPERSEDED = error_code(
-    "release-superseded", "A newer decision came before the Release was begun, so it was never run."
+    "release-superseded",
+    "A newer decision came before the Release was begun, or ended its wait for containers to turn healthy.",
 )
 
 _LOOK_SECONDS = 0.25  # how late a free lock is seen
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-async def follow(context: Context, target: Target, release: str) -> Verdict:
+async def follow(context: Context, target: Target, release: str, *, purpose: str) -> Verdict:
     """Wait for the verdict of a requested Release, finishing it here as soon as the lock is free.
 
+    `purpose` is what the lock says of this process while it has it.
     Tells each of its steps once. Raises UserError `release-superseded`, OutsideError `environment-locked`
     when the log has been silent for as long as a lock is waited for, and what `finish_active` raises.
     """
@@ -43,7 +47,7 @@ async def follow(context: Context, target: Target, release: str) -> Verdict:
         patience = LOCK_DEADLINE_SECONDS - (clock.monotonic() - silent_since)
         try:
             async with tenure(
-                context, title, purpose="deploy", deadline_seconds=0, waiting=_say_nothing
+                context, title, purpose=purpose, deadline_seconds=0, waiting=_say_nothing
             ) as held:
                 await finish_active(held, target.project, target.name)
         except OutsideError as error:
@@ -59,15 +63,22 @@ async def follow(context: Context, target: Target, release: str) -> Verdict:
 def _verdict(context: Context, target: Target, release: str) -> Verdict | None:
     found = context.environment(target.project, target.name).releases[release]
     if found.status == "superseded":
-        raise UserError(
-            RELEASE_SUPERSEDED,
-            f"{release} was not begun: something newer was asked for",
-            where=Where(environment=str(target)),
-            next=f"stagecraft releases list --env {target}",
-        )
+        raise superseded(target, found)
     if found.status in ("completed", "failed", "rolled_back"):
         return Verdict(status=found.status, release=release, failure=found.failure)
     return None
+
+
+def superseded(target: Target, release: Release) -> UserError:
+    """The error for a Release that something newer came before."""
+    ended = "did not wait on for its containers" if release.begun else "was not begun"
+    newer = release.superseded_by
+    return UserError(
+        RELEASE_SUPERSEDED,
+        f"{release.id} {ended}: {newer or 'something newer'} was asked for",
+        where=Where(environment=str(target)),
+        next=f"stagecraft releases show {newer}" if newer else f"stagecraft releases list --env {target}",
+    )
 
 
 def _tell(context: Context, title: str, release: str, *, after: int) -> None:

@@ -9,11 +9,13 @@ A bug in the work of one environment is said and tried again later; it stops no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from controller.adopted_hints import adopted_event
 from controller.afterwards import Afterwards
+from controller.beside import Besides
 from controller.breaker import Attempts
 from controller.context import Context
 from controller.expiring import seconds_to_expiry
@@ -22,6 +24,7 @@ from controller.neighbours import Neighbours
 from controller.notify import Notice
 from controller.queues import WorkQueues
 from controller.source import Source
+from controller.watching import Sighting
 from events.catalog import Failure
 from events.kernel.errors import InternalError, StagecraftError, error_code
 from projections.engine.port import EngineEvent
@@ -45,6 +48,7 @@ class Keeper:
     queues: WorkQueues = field(init=False)
     afterwards: Afterwards = field(init=False)
     neighbours: Neighbours = field(init=False)
+    besides: Besides = field(init=False)
     _attempts: Attempts = field(default_factory=Attempts)
     _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
@@ -56,6 +60,7 @@ class Keeper:
             known=self.titles,
             wake=self.queues.wake,
         )
+        self.besides = Besides(context=self.context, shown=self._shown, whisper=self.whisper)
         self.afterwards = Afterwards(
             context=self.context,
             queues=self.queues,
@@ -72,6 +77,13 @@ class Keeper:
         """Consider every environment."""
         for title in self.titles():
             self.queues.wake(title, reason)
+
+    def news(self, title: str, reason: str) -> None:
+        """A branch shows a commit; it is decided on beside work on the environment that goes on already."""
+        busy = title in self.queues.working
+        self.queues.wake(title, reason)
+        if busy:
+            self.besides.hear(title)
 
     def hear(self, event: EngineEvent) -> None:
         """An engine's hint: look at that environment, or at all. The first look at its branch comes first."""
@@ -101,6 +113,7 @@ class Keeper:
         started = self.context.clock.monotonic()
         try:
             self.afterwards.remember(title)
+            await self.besides.settled(title)
             outcome = await self._consider(title)
             self.afterwards.see_to(outcome, started=started)
             self._wake_at_expiry(title)
@@ -129,12 +142,19 @@ class Keeper:
 
     async def _consider(self, title: str) -> Outcome:
         project, _, name = title.partition("/")
-        source = next((one for one in self.sources if title in one.titles()), None)
-        if source is None:  # it was woken while a branch had it
-            return await keep(self.context, project, name)
-        with source.shown(title) as sighting:
+        with self._shown(title) as sighting:
             if sighting is not None and title in sighting.gone_here:
                 return await consider_gone(self.context, sighting, title)
             if sighting is not None:
                 return await consider(self.context, sighting, name)
         return await keep(self.context, project, name)
+
+    @contextmanager
+    def _shown(self, title: str) -> Generator[Sighting | None]:
+        """What its branch shows; None when none has it any more, or shows nothing that can be used."""
+        source = next((one for one in self.sources if title in one.titles()), None)
+        if source is None:
+            yield None
+            return
+        with source.shown(title) as sighting:
+            yield sighting

@@ -2,17 +2,22 @@
 
 Level-triggered and safe to repeat: a look that finds nothing new appends nothing and starts no Compose
 process. Per environment, under its lock: finish what a crash left, consider what Git shows now, run the
-Release that follows, or else make what runs agree with what is deployed.
+Release that follows, or else make what runs agree with what is deployed. All of that may take long, so a
+commit that another one followed meanwhile decides nothing any more.
+
+Deciding alone needs no lock: `beside.py` asks for what a newer commit leads to while somebody works on the
+environment.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from controller.awaiting import rest_seconds, words
-from controller.decide.deploy import HOSTS_RULE, decide_git
+from controller.beside import ask_holder
+from controller.decide.deploy import HOSTS_RULE
 from controller.decide.removal import (
     TOO_MANY_RULE,
     Absence,
@@ -23,18 +28,18 @@ from controller.decide.removal import (
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.permitting import barred, judged
+from controller.holders import holder_of
+from controller.locks import lock_file
+from controller.permitting import barred
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.removing import remove_by_rule, rule_for
-from controller.shown import candidate_shown
-from controller.targets import Target
+from controller.shown import candidate_shown, decide_shown
 from controller.tenures import tenure
-from controller.watching import Wishes, fetch_tip, head_of, healed, note_answer, see
+from controller.watching import Wishes, fetch_tip, head_of, healed, note_answer, overtaken, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred
 from events.kernel.clock import format_utc
 from events.kernel.errors import StagecraftError
-from gitops.config.policy import removal_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 OutcomeStatus = Literal[
     "in-sync",
     "completed",
+    "superseded",
     "deferred",
     "awaiting",
     "render-failed",
@@ -106,8 +112,13 @@ def note_looks(context: Context, sighting: Sighting) -> None:
 
 
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
-    """Decide for one environment under its lock, run the Release that follows, or heal."""
+    """Decide for one environment under its lock, run the Release that follows, or heal.
+
+    What another process waits for with the lock in its hands ends when Git shows something newer.
+    """
     title = f"{sighting.project}/{name}"
+    if holder_of(lock_file(context.home.run, title)) is not None:
+        await ask_holder(context, sighting, name)
     return await _under_lock(context, title, lambda held: _consider(held, sighting, name))
 
 
@@ -149,22 +160,17 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     recorder = context.recorder(
         sighting.author, correlation=sighting.correlation, causation=sighting.causation
     )
+    if overtaken(context, sighting):
+        return await _overtaken(context, title, finished)
     returned = partial(decide_returned, ref=sighting.ref, revision=sighting.revision)
     append_decided(context, title, returned, recorder=recorder)
     candidate = await candidate_shown(context, sighting, name, recorder=recorder)
-    if isinstance(candidate, Failure):
-        await heal_deployed(context, sighting.project, name)
-        return Outcome(environment=title, status="render-failed", failure=candidate)
-    if isinstance(candidate, Awaited):
-        healed = await heal_deployed(context, sighting.project, name)
-        return _awaiting(context, title, candidate, healed=healed)
-    decided = await _decide(context, sighting, name, candidate=candidate, recorder=recorder)
-    active = context.environment(sighting.project, name).active
-    if active is not None:
-        # Place for a later issue: a newer sighting ends the health wait of this Release.
-        return _ended(
-            title, await finish(context, sighting.project, name, release=active.id, recorder=recorder)
-        )
+    if isinstance(candidate, Failure | Awaited):
+        return await _nothing_shown(context, title, candidate)
+    decided = decide_shown(context, sighting, name, candidate=candidate, recorder=recorder)
+    ended = await _finish_decided(context, sighting, name, recorder=recorder)
+    if ended is not None:
+        return _ended(title, ended)
     healed = await heal_deployed(context, sighting.project, name)
     kept_out = _kept_out(context, sighting, title, candidate=candidate, decided=decided, healed=healed)
     if kept_out is not None:
@@ -174,6 +180,25 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     details = [f"finished {finished.release}"] if finished is not None else []
     details += ["healed"] if healed else []
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
+
+
+async def _finish_decided(
+    context: Context, sighting: Sighting, name: str, *, recorder: Recorder
+) -> Verdict | None:
+    """Run the Release that was decided, and what was asked for beside it; answers the last verdict."""
+    active = context.environment(sighting.project, name).active
+    if active is None:
+        return None
+    verdict = await finish(context, sighting.project, name, release=active.id, recorder=recorder)
+    return await finish_active(context, sighting.project, name) or verdict
+
+
+async def _overtaken(context: Context, title: str, finished: Verdict | None) -> Outcome:
+    """A newer commit was seen meanwhile, and whoever saw it considers it."""
+    if finished is not None:
+        return _ended(title, finished)
+    healed = await heal_deployed(context, *title.split("/", 1))
+    return Outcome(environment=title, status="in-sync", detail="a newer commit was seen", healed=healed)
 
 
 def _kept_out(
@@ -246,25 +271,12 @@ def _orphan_words(state: EnvironmentState, rule: RemovalRule) -> str:
     return f"{gone}; removed after {format_utc(orphaned.since + rule.grace)}"
 
 
-async def _decide(
-    context: Context, sighting: Sighting, name: str, *, candidate: Candidate, recorder: Recorder
-) -> tuple[Event, ...]:
-    """Decide on the newest state and append what was decided."""
-    release = context.release_id(sighting.project, name)
-    target = Target(project=sighting.project, name=name)
-    removal = removal_of(context.policy, project=sighting.project, environment=name)
-    most_removed = removal.most_services
-
-    def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        offered = judged(context, candidate, target=target, state=state)
-        offered = replace(offered, takes_back=sighting.takes_back)
-        if (refusal := barred(candidate, sighting.rules, state)) is not None:
-            offered = replace(offered, barred=f"{refusal.message}: {refusal.why}")
-        return decide_git(
-            state, offered, release_id=release, now=context.clock.now(), most_removed=most_removed
-        )
-
-    return append_decided(context, str(target), decide, recorder=recorder)
+async def _nothing_shown(context: Context, title: str, found: Failure | Awaited) -> Outcome:
+    """The commit leads to nothing, or not yet: what is deployed is kept running."""
+    healed = await heal_deployed(context, *title.split("/", 1))
+    if isinstance(found, Failure):
+        return Outcome(environment=title, status="render-failed", failure=found)
+    return _awaiting(context, title, found, healed=healed)
 
 
 def _awaiting(context: Context, title: str, awaited: Awaited, *, healed: bool) -> Outcome:

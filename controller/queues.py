@@ -76,6 +76,12 @@ class WorkQueues:
         for timer in self._timers.values():
             timer.task.cancel()
 
+    async def ended(self, environment: str) -> None:
+        """Return when the work on one environment that is under way now, or waits, is over."""
+        task = self._working.get(environment)
+        if task is not None:
+            await asyncio.wait([task])
+
     async def finished(self) -> None:
         """Return when no work is under way."""
         while self._working:

@@ -2,6 +2,9 @@
 
 The caller holds the environment's lock. A Release that a crash left without a verdict is finished by the
 same call that starts a new one: the converger resumes where the log says it stopped.
+
+Others may ask for something newer at any time, without the lock. So a Release is begun on the state that it
+was taken from or not at all, and what was asked for while one was worked on is worked on after it.
 """
 
 from __future__ import annotations
@@ -10,59 +13,121 @@ from typing import TYPE_CHECKING
 
 from controller.deciding import append_decided
 from controller.removing import finish_destroy
-from events.catalog.environment import BreakerClosed
+from events.catalog import decode
+from events.catalog.environment import BreakerClosed, DeployRequested, RevertDetected, RollbackRequested
+from events.log import VersionConflictError
 from events.streams import environment_stream
-from projections.converge.release import ReleaseWork
+from projections.converge.release import ReleaseWork, Verdict
+from projections.converge.superseding import SupersededError
 
 if TYPE_CHECKING:
     from controller.context import Context
+    from controller.decide.state import EnvironmentState, Release
+    from events.envelope import StoredEvent
     from events.recorder import Recorder
-    from projections.converge.release import Verdict
+
+_TRIES = 10  # to begin a Release while others append to the environment's stream
+_REQUESTS = (DeployRequested, RevertDetected, RollbackRequested)
 
 
 async def finish_active(context: Context, project: str, name: str) -> Verdict | None:
     """Bring what waits or was interrupted to its verdict, oldest first; answers the last, None without any.
 
     Each Release gets its own verdict: one that a crash left half done is finished before the one that was
-    asked for meanwhile. Raises OutsideError when the host cannot be reached: the Release then stays as it
-    is, for the next look. An environment that was being taken away is taken away first.
+    asked for meanwhile, or superseded by it. Raises OutsideError when the host cannot be reached: the Release
+    then stays as it is, for the next look. An environment that was being taken away is taken away first.
     """
     state = context.environment(project, name)
     if state.destroying is not None:
         await finish_destroy(context, project, name)
         state = context.environment(project, name)
     verdict: Verdict | None = None
-    for release in state.unfinished:
-        verdict = await finish(context, project, name, release=release.id)
+    while state.unfinished:
+        oldest = state.unfinished[0].id
+        verdict = await finish(context, project, name, release=oldest)
+        state = context.environment(project, name)
+        if state.unfinished and state.unfinished[0].id == oldest:
+            raise AssertionError(f"{oldest} was finished and has no verdict")
     return verdict
+
+
+async def finish_begun(context: Context, project: str, name: str) -> None:
+    """Bring what a crash left begun to its verdict; mostly a newer Release has superseded it.
+
+    Raises as `finish_active`.
+    """
+    running = context.environment(project, name).running
+    if running is not None:
+        await finish(context, project, name, release=running.id)
 
 
 async def finish(
     context: Context, project: str, name: str, *, release: str, recorder: Recorder | None = None
 ) -> Verdict:
-    """Bring one Release to its verdict; without a recorder the controller finishes what somebody began."""
-    state = context.environment(project, name)
-    wanted, deployed, hold = state.releases[release], state.deployed_digest, state.hold
-    work = ReleaseWork(
+    """Bring one Release to its verdict; without a recorder the controller finishes what somebody asked for.
+
+    One that was superseded before it began is answered as such. Raises VersionConflictError when the stream
+    moves on faster than the Release can be begun.
+    """
+    for left in reversed(range(_TRIES)):
+        state = context.environment(project, name)
+        wanted = state.releases[release]
+        if wanted.status == "superseded":
+            return Verdict(status="superseded", release=release, by=wanted.superseded_by)
+        work = _work(context, state, wanted, place=(project, name))
+        by = recorder or _recorder_of(context, project, name, release=release)
+        try:
+            return await context.converger.run_release(work, recorder=by)
+        except VersionConflictError:
+            begun = context.environment(project, name).releases[release].begun
+            if begun or not left:
+                raise
+    raise AssertionError("the last try answers or raises")
+
+
+def _work(
+    context: Context, state: EnvironmentState, wanted: Release, *, place: tuple[str, str]
+) -> ReleaseWork:
+    deployed, hold = state.deployed_digest, state.hold
+    return ReleaseWork(
         release=wanted.id,
         kind=wanted.kind,
         brings_new=wanted.brings_new,
         manifest=context.manifest(wanted.digest),
         previous=None if deployed is None else context.manifest(deployed),
-        stream=environment_stream(project, name),
+        stream=environment_stream(*place),
         started=wanted.status == "running",
         succeeded_jobs=state.jobs,
         held_bad=frozenset() if hold is None else hold.bad,
         held_by_person=hold is not None and hold.clears == "manual" and hold.target != wanted.digest,
+        left_behind=tuple(context.manifest(digest) for digest in state.left_behind),
+        version=state.version,
     )
-    return await context.converger.run_release(work, recorder=recorder or context.recorder())
+
+
+def _recorder_of(context: Context, project: str, name: str, *, release: str) -> Recorder:
+    """The controller's, for what follows from the request: so the trail leads back to who asked."""
+    asked = _request_of(context, project, name, release=release)
+    if asked is None:
+        return context.recorder()
+    return context.recorder(correlation=asked.correlation, causation=asked.id)
+
+
+def _request_of(context: Context, project: str, name: str, *, release: str) -> StoredEvent | None:
+    names = {one.__name__ for one in _REQUESTS}
+    for stored in reversed(context.log.read_stream(environment_stream(project, name))):
+        if stored.type in names:
+            event = decode(stored)
+            if isinstance(event, _REQUESTS) and event.release == release:
+                return stored
+    return None
 
 
 async def heal_deployed(context: Context, project: str, name: str) -> bool:
     """Make what runs agree with what is deployed; True when something had to be mended.
 
     Nothing is touched while the environment is suspended or its breaker is open; a breaker whose time is
-    over is closed.
+    over is closed. False also when a Release that was asked for meanwhile ended a wait for health.
     """
     state = context.environment(project, name)
     release = state.deployed_release
@@ -71,8 +136,12 @@ async def heal_deployed(context: Context, project: str, name: str) -> bool:
     if state.breaker_until is not None:
         closed = BreakerClosed(reason="cool-down")
         append_decided(context, f"{project}/{name}", lambda _: (closed,), recorder=context.recorder())
-    return await context.converger.heal(
-        context.manifest(release.digest),
-        release=release.id,
-        recorder=context.recorder(),
-    )
+    try:
+        return await context.converger.heal(
+            context.manifest(release.digest),
+            release=release.id,
+            recorder=context.recorder(),
+        )
+    except SupersededError as error:
+        context.progress(f"{project}/{name}: healing makes way for {error.by}")
+        return False

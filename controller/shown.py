@@ -1,25 +1,36 @@
-"""What Git shows for an environment now: unchanged, a known tree, a new render, or why there is none."""
+"""What Git shows for an environment now, and what is decided on it.
+
+It shows what it showed before, a known tree or a new render, or there is a reason why it shows nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, record_wait
+from controller.decide.deploy import decide_git
 from controller.deciding import append_decided
+from controller.permitting import barred, judged
 from controller.refreshing import refresh_due
 from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
-from controller.watching import HISTORY_REWRITTEN
+from controller.targets import Target
+from controller.watching import HISTORY_REWRITTEN, overtaken
 from events.catalog import Failure
 from events.catalog.environment import RenderFailed
 from events.kernel.errors import StagecraftError
+from gitops.config.policy import removal_of
 from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from controller.context import Context
     from controller.decide.deploy import Candidate
-    from controller.decide.state import Awaited
+    from controller.decide.state import Awaited, EnvironmentState
     from controller.watching import Sighting
+    from events.catalog import Event
     from events.recorder import Recorder
 
 _REFUSALS = RULES | {HISTORY_REWRITTEN}
@@ -68,3 +79,38 @@ async def candidate_shown(
             event = RenderFailed(revision=sighting.revision, failure=failure)
             append_decided(context, f"{sighting.project}/{name}", lambda _: (event,), recorder=recorder)
         return failure
+
+
+def decide_shown(
+    context: Context,
+    sighting: Sighting,
+    name: str,
+    *,
+    candidate: Candidate,
+    recorder: Recorder,
+    unless: Callable[[EnvironmentState], bool] = lambda _state: False,
+) -> tuple[Event, ...]:
+    """Decide on the newest state and append what was decided.
+
+    Nothing is where `unless` says so, or when a newer commit was seen on the branch meanwhile.
+    """
+    target = Target(project=sighting.project, name=name)
+    release = context.release_id(target.project, target.name)
+    removal = removal_of(context.policy, project=target.project, environment=target.name)
+
+    def decide(state: EnvironmentState) -> tuple[Event, ...]:
+        if unless(state) or overtaken(context, sighting):
+            return ()
+        offered = judged(context, candidate, target=target, state=state)
+        offered = replace(offered, takes_back=sighting.takes_back)
+        if (refusal := barred(candidate, sighting.rules, state)) is not None:
+            offered = replace(offered, barred=f"{refusal.message}: {refusal.why}")
+        return decide_git(
+            state,
+            offered,
+            release_id=release,
+            now=context.clock.now(),
+            most_removed=removal.most_services,
+        )
+
+    return append_decided(context, str(target), decide, recorder=recorder)

@@ -81,6 +81,7 @@ class Sighting:
     author: Actor
     correlation: UUID  # the undertaking that the RevisionObserved of this commit began
     causation: UUID  # that event
+    slug: str = ""  # of the repository
     ref: str = ""  # fully qualified
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
@@ -92,6 +93,11 @@ class Sighting:
     def titles(self) -> list[str]:
         """`<project>/<name>` of all to consider."""
         return [*(f"{self.project}/{name}" for name in self.environments), *self.gone_here]
+
+    @property
+    def key(self) -> BranchKey:
+        """The branch."""
+        return BranchKey(self.slug, self.ref)
 
     def left_out_words(self) -> list[str]:
         """A line for each environment that another branch has."""
@@ -234,6 +240,7 @@ async def see(
         project=project,
         declared=tuple(names),
         environments=(),
+        slug=seen.slug,
         ref=seen.ref,
         revision=commit.revision,
         tree=tree,
@@ -268,6 +275,12 @@ def shared_out(context: Context, key: BranchKey, sighting: Sighting, wishes: Wis
         gone=gone,
         gone_here=tuple(title for title in gone if wishes.wanted(title)),
     )
+
+
+def overtaken(context: Context, sighting: Sighting) -> bool:
+    """Whether the branch was seen at another commit since: what it showed before decides nothing any more."""
+    known = context.branches.of(context.log, sighting.key).revision
+    return known not in {None, sighting.revision}
 
 
 def check_history(tip: Tip, before: BranchState, rules: BranchRules) -> None:

@@ -77,7 +77,7 @@ def decide_git(
         if verdict.rule is not None and not _held_retry_due(state, state.hold, candidate, now=now):
             return (_deferral(candidate, rule=verdict.rule, detail=verdict.detail),) if news else ()
         ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
-    if candidate.digest == state.deployed_digest:
+    if candidate.digest == state.deployed_digest and _undisputed(state, candidate):
         return (*ending, *_already_there(candidate, ending=ending, news=news))
     if (kept_out := _kept_out(state, candidate, news=news, most_removed=most_removed)) is not None:
         return kept_out
@@ -216,6 +216,11 @@ def _deferral(candidate: Candidate, *, rule: str, detail: str = "") -> DeployDef
     return DeployDeferred(rule=rule, digest=candidate.digest, revision=candidate.revision, detail=detail)
 
 
+def _undisputed(state: EnvironmentState, candidate: Candidate) -> bool:
+    """Whether no Release is on its way to something else than the candidate, which is deployed."""
+    return state.active is None or state.active.digest == candidate.digest
+
+
 def _already_there(candidate: Candidate, *, ending: tuple[Event, ...], news: bool) -> tuple[Event, ...]:
     """The candidate is deployed: remember what Git shows, unless the end of the hold says it."""
     told = any(isinstance(one, HoldCleared) and one.reason == "reverted" for one in ending)
@@ -246,8 +251,8 @@ def _in_hand(state: EnvironmentState, candidate: Candidate, *, news: bool, now: 
 
 
 def _superseded(state: EnvironmentState, *, by: str) -> tuple[Event, ...]:
-    """A newer decision makes the Releases that wait needless; one that runs goes on to its verdict."""
-    waiting = [one for one in state.unfinished if one.status == "pending"]
+    """A newer decision makes the Releases that wait needless; whoever works on one says how it ends."""
+    waiting = [one for one in state.unfinished if not one.begun]
     return tuple(ReleaseSuperseded(release=one.id, by=by) for one in waiting)
 
 
@@ -268,7 +273,7 @@ def _request(
             version=ran_before.version,
             revision=candidate.revision,
             previous=state.deployed,
-            reverts=state.deployed,
+            reverts=state.deployed if state.running is None else state.running.id,
         )
     if fresh and (reverted := _taken_back(state, candidate)) is not None:
         return RevertDetected(

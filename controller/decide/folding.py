@@ -236,7 +236,7 @@ def _update(state: EnvironmentState, release: str, **changes: object) -> Environ
 
 @_apply.register
 def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(_update(state, event.release, status="running"), destroyed=None)
+    return replace(_update(state, event.release, status="running", begun=True), destroyed=None)
 
 
 @_apply.register
@@ -258,7 +258,7 @@ def _(event: rel.ReleaseRolledBack, state: EnvironmentState, time: datetime) -> 
 
 @_apply.register
 def _(event: rel.ReleaseSuperseded, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    return _update(state, event.release, status="superseded", ended=time)
+    return _update(state, event.release, status="superseded", ended=time, superseded_by=event.by)
 
 
 @_apply.register

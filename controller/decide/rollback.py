@@ -60,8 +60,8 @@ def find_target(state: EnvironmentState, target: RollbackTarget) -> Release:
 
     An environment that was taken away goes back to the newest good Release that it had.
     """
-    current = state.deployed_release
-    if current is None and state.destroyed is None:
+    current = leaving(state)
+    if state.deployed_release is None and state.destroyed is None:
         raise UserError(
             NOTHING_DEPLOYED, "nothing was ever deployed here, so there is nothing to go back to",
             next="stagecraft deploy",
@@ -71,6 +71,11 @@ def find_target(state: EnvironmentState, target: RollbackTarget) -> Release:
     if target.to_version is not None:
         return _by_version(state, target.to_version, current=current)
     return _previous(state, current)
+
+
+def leaving(state: EnvironmentState) -> Release | None:
+    """What a person who rolls back wants to get away from: what is under way, else what is deployed."""
+    return state.running or state.deployed_release
 
 
 def decide_rollback(
@@ -83,16 +88,18 @@ def decide_rollback(
 ) -> tuple[Event, ...]:
     """Request the rollback and hold the environment at `target`.
 
-    What is deployed now joins the Manifests that Git must not bring back; a target the person names stops
-    being one of them.
+    What is deployed now joins the Manifests that Git must not bring back, and so does what is under way; a
+    target the person names stops being one of them. Whoever works on a Release that was begun says its end.
     """
-    current = state.deployed_release
+    current = leaving(state)
     already_bad = frozenset[str]() if state.hold is None else state.hold.bad
-    leaving = frozenset[str]() if current is None else frozenset({current.digest})
-    bad = (already_bad | leaving) - {target.digest}
-    bad |= {one.digest for one in state.unfinished} - {target.digest}
+    given_up = {one.digest for one in state.unfinished}
+    if state.deployed_digest is not None:
+        given_up.add(state.deployed_digest)
+    bad = (already_bad | given_up) - {target.digest}
+    waiting = (one for one in state.unfinished if not one.begun)
     return (
-        *(ReleaseSuperseded(release=one.id, by=release_id) for one in state.unfinished),
+        *(ReleaseSuperseded(release=one.id, by=release_id) for one in waiting),
         RollbackRequested(
             release=release_id,
             digest=target.digest,
@@ -134,7 +141,7 @@ def _good(state: EnvironmentState, current: Release | None) -> Iterator[Release]
 def good_targets(state: EnvironmentState, *, most: int) -> list[Release]:
     """What a person may choose from, newest first, each Manifest once; the first one is the previous one."""
     newest: dict[str, Release] = {}
-    for release in _good(state, state.deployed_release):
+    for release in _good(state, leaving(state)):
         newest.setdefault(release.digest, release)
     return list(newest.values())[:most]
 

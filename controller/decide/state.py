@@ -62,6 +62,8 @@ class Release:
     status: ReleaseStatus = "pending"
     failure: Failure | None = None
     ended: datetime | None = None
+    begun: bool = False  # a controller began to work on it, so hosts may have been changed
+    superseded_by: str | None = None  # the newer Release
     allowed: frozenset[str] = frozenset()  # permissions that a person gave to its Manifest
 
 
@@ -158,6 +160,25 @@ class EnvironmentState:
     def active(self) -> Release | None:
         """The newest Release without a verdict."""
         return self.unfinished[-1] if self.unfinished else None
+
+    @property
+    def running(self) -> Release | None:
+        """The Release that was begun and has no verdict; one at a time is."""
+        return next((one for one in self.unfinished if one.begun), None)
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """Manifests that hosts may have parts of, although nothing says that they are deployed, newest first.
+
+        They are those of the Releases since the last one that brought everything to one Manifest.
+        """
+        found: dict[str, None] = {}
+        for one in reversed(self.releases.values()):
+            if one.status in ("completed", "rolled_back"):
+                break
+            if one.begun and one.status in ("superseded", "failed"):
+                found[one.digest] = None
+        return tuple(found)
 
     @property
     def deployed_release(self) -> Release | None:

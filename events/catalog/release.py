@@ -61,10 +61,14 @@ class ReleaseRolledBack(Event):
 
 @recorded("environment")
 class ReleaseSuperseded(Event):
-    """A newer decision made a waiting Release needless."""
+    """A newer decision made a waiting Release needless, or ended the wait for health of a running one."""
 
-    release: str = Field(description="The Release that will not run.")
+    release: str = Field(description="The Release that will not run, or not to its end.")
     by: str = Field(description="The newer Release.")
+    touched: tuple[str, ...] = Field(
+        default=(),
+        description="Services that it had changed, `host/service`; they stay so for the newer Release.",
+    )
 
 
 @recorded("environment")

@@ -35,6 +35,7 @@ from projections.converge.plan import JobKey
 from projections.converge.reload import Reloader
 from projections.converge.sharing import with_providers
 from projections.converge.site import Site
+from projections.converge.superseding import Rest
 from projections.converge.waves import healthy_needs, waves
 from projections.engine.port import App, Container
 
@@ -54,6 +55,7 @@ class Applier:
     app: App
     jobs_done: set[JobKey]  # succeeded in this Release; added to
     told: dict[str, int] = field(default_factory=dict[str, int])  # restarts before their signal, by container
+    rest: Rest | None = None  # between two looks of a gate; what it raises ends the wait
 
     @property
     def site(self) -> Site:
@@ -194,7 +196,7 @@ class Applier:
         return told
 
     async def _gate(self, names: Collection[str]) -> None:
-        """Watch the containers of `names`. Raises ServiceFailedError."""
+        """Watch the containers of `names`. Raises ServiceFailedError and what `rest` raises."""
         if not names:
             return
         found = await self._replicas()
@@ -210,7 +212,7 @@ class Applier:
             for name in names
         ]
         self.site.tell(f"wait for {', '.join(names)}")
-        verdict = await watch(self.site.engine, watched, clock=self.site.clock)
+        verdict = await watch(self.site.engine, watched, clock=self.site.clock, rest=self.rest)
         if verdict.failure is not None:
             raise ServiceFailedError(verdict.failure)
 

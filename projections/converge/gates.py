@@ -30,6 +30,7 @@ from projections.converge.failures import (
     failed_container,
     last_lines,
 )
+from projections.converge.superseding import Rest
 from projections.engine.port import ContainerDetail, Engine
 
 SAMPLE_SECONDS = 0.1
@@ -74,11 +75,14 @@ class _Look:
     samples: int = 0
 
 
-async def watch(engine: Engine, watched: Iterable[Watched], *, clock: Clock) -> GateVerdict:
+async def watch(
+    engine: Engine, watched: Iterable[Watched], *, clock: Clock, rest: Rest | None = None
+) -> GateVerdict:
     """Look every `SAMPLE_SECONDS` until all containers passed, one failed, or a deadline is over.
 
-    A container that has passed goes on being looked at while others are waited for. Raises the errors of
-    `Engine.inspect`.
+    A container that has passed goes on being looked at while others are waited for. Between two looks `rest`
+    is awaited; None: the clock alone. Raises the errors of `Engine.inspect`, and what `rest` raises, which
+    ends the watch without a verdict.
     """
     looks = [_Look(watched=one, container=container) for one in watched for container in one.containers]
     start = clock.monotonic()
@@ -90,7 +94,7 @@ async def watch(engine: Engine, watched: Iterable[Watched], *, clock: Clock) -> 
                 return GateVerdict(failure=await _evidence(engine, look, detail=detail, found=found))
         if all(look.passed for look in looks):
             return GateVerdict()
-        await clock.sleep(SAMPLE_SECONDS)
+        await (rest or clock.sleep)(SAMPLE_SECONDS)
 
 
 def _terminal(detail: ContainerDetail | None, look: _Look) -> tuple[str, str] | None:

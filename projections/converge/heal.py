@@ -17,6 +17,7 @@ from events.catalog.environment import DriftDetected, DriftHealed
 from events.kernel.errors import OutsideError, StagecraftError, UserError
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
+from events.streams import environment_stream
 from projections.converge.conflicts import CONTAINER_NOT_OURS
 from projections.converge.failures import FATAL, HOST_UNKNOWN
 from projections.converge.hostenv import bind
@@ -31,6 +32,7 @@ from projections.converge.hosts import (
 from projections.converge.operations import HostPlan
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
+from projections.converge.superseding import Newer
 from projections.converge.undertaking import Planned, Undertaking
 from projections.converge.untold import untold
 from projections.observed import HostObservation
@@ -40,14 +42,17 @@ async def heal(equipment: Equipment, manifest: Manifest, *, release: str, record
     """Mend every host; True when something had to be mended.
 
     Appends DriftDetected, ServiceReplaced (in the stream of `release`) and DriftHealed, HostReached and
-    HostUnreachable. Raises the first host's error after all hosts were tried; the log's errors at once.
+    HostUnreachable. Raises the first host's error after all hosts were tried; the log's errors at once, and
+    SupersededError when a Release that was asked for ends a wait for health: the drift stays open then.
     """
+    stream = environment_stream(manifest.project, manifest.environment)
     undertaking = Undertaking(
         equipment=equipment,
         manifest=manifest,
         recorder=recorder,
         release=release,
         succeeded_jobs=_all_jobs(manifest),
+        newer=Newer(log=equipment.log, stream=stream, clock=equipment.clock),
         known=manifest,
         lets_be=True,
         reason="drift",

@@ -170,6 +170,14 @@ def recorded_ends(site: Site) -> dict[str, JobEnd]:
     return ends
 
 
+async def job_under_way(site: Site) -> bool:
+    """Whether a run of ours that no event speaks of goes on."""
+    found = [run for run in await look(site) if run.one_off and site.owner.owns(run)]
+    going_on = [run for run in found if run.state in {"running", "restarting", "paused"}]
+    recorded = recorded_ends(site) if going_on else {}
+    return any(run.id not in recorded for run in going_on)
+
+
 async def remove_finished(site: Site, *, jobs: frozenset[str] | None = None) -> None:
     """Remove runs that succeeded and were left by a crash; with `jobs` also failed ones of other services."""
     found = [run for run in await look(site) if run.one_off and site.owner.owns(run)]

@@ -5,6 +5,11 @@ the engine is looked at anew, and the Release ends with one verdict. The verdict
 from a failure are one append. A host that does not answer gives no verdict: the error goes to the caller,
 the Release stays as it is, and the next look takes it up again.
 
+A newer Release ends its waits for health (`superseding.py`): it is superseded then and takes nothing back,
+for the newer one plans from what is there. What earlier Releases left behind in that way the later ones take
+on: whichever completes brings it to its own Manifest, and one that fails takes it back with its own. Nothing
+is held because of a failure that a newer request followed: that request has said what is to be.
+
 The caller holds the environment's lock.
 """
 
@@ -21,23 +26,30 @@ from events.catalog.release import (
     ReleaseKind,
     ReleaseRolledBack,
     ReleaseStarted,
+    ReleaseSuperseded,
 )
 from events.catalog.service import JobCompleted, JobFailed
 from events.kernel.errors import OutsideError, StagecraftError
-from events.manifest import HostManifest, Manifest
+from events.log import Expect, VersionConflictError
+from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
 from projections.converge.failures import FATAL, failure_of
 from projections.converge.history import ReleaseHistory, release_history
 from projections.converge.hosts import note_unknown, reach
+from projections.converge.jobs import job_under_way
 from projections.converge.phases import run_phases
 from projections.converge.plan import JobKey
-from projections.converge.rollout import Rollout, changed_services
+from projections.converge.rollout import Rollout
 from projections.converge.site import Equipment, Site
+from projections.converge.superseding import Newer, SupersededError, goes_back
+from projections.converge.touched import Reach, touched
 from projections.converge.undertaking import Undertaking
 
-VerdictStatus = Literal["completed", "failed", "rolled_back"]
+VerdictStatus = Literal["completed", "failed", "rolled_back", "superseded"]
+
+_TRIES = 10  # of an append to a stream that others append to as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +66,8 @@ class ReleaseWork:
     succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
     held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
     held_by_person: bool = False  # a person holds the environment, and not at this Manifest
+    left_behind: tuple[Manifest, ...] = ()  # of Releases since then that neither completed nor took back
+    version: int | None = None  # of the stream when the work was made out; None: whatever it is now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +76,8 @@ class Verdict:
 
     status: VerdictStatus
     release: str
-    failure: Failure | None = None  # None exactly when it completed
+    failure: Failure | None = None  # None unless it failed
+    by: str | None = None  # the newer Release that superseded it
 
 
 @dataclass(slots=True)
@@ -74,9 +89,24 @@ class ReleaseRun:
     recorder: Recorder
     made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     jobs_done: set[JobKey] = field(default_factory=set[JobKey])
+    newer: Newer = field(init=False)
+
+    def __post_init__(self) -> None:
+        work = self.work
+        self.newer = Newer(
+            log=self.equipment.log,
+            stream=work.stream,
+            clock=self.equipment.clock,
+            release=work.release,
+            digest=work.manifest.digest,
+            goes_back=goes_back(work.kind, brings_new=work.brings_new),
+        )
 
     async def run(self) -> Verdict:
-        """The whole Release, or what a crash left of it."""
+        """The whole Release, or what a crash left of it.
+
+        Raises VersionConflictError, having done nothing, when the stream moved on before it was begun.
+        """
         try:
             began = self.equipment.clock.monotonic()
             for site in self._sites():
@@ -87,7 +117,8 @@ class ReleaseRun:
                 if error.where.host in {None, site.host}:
                     note_unknown(site, self.recorder, error)
             raise
-        self._tell(verdict.status.replace("_", " "), since=began)
+        words = verdict.status.replace("_", " ")
+        self._tell(words if verdict.by is None else f"{words} by {verdict.by}", since=began)
         return verdict
 
     def _tell(self, words: str, *, since: float) -> None:
@@ -102,25 +133,54 @@ class ReleaseRun:
         history = self._history()
         if work.started:
             self._remember(history)
+            if (by := await self._needless(history)) is not None:
+                return self._superseded(by)
         else:
-            self._append(ReleaseStarted(release=work.release, digest=work.manifest.digest))
+            started = ReleaseStarted(release=work.release, digest=work.manifest.digest)
+            self._append(started, expected=Expect.ANY if work.version is None else work.version)
         failure = history.failure
         if failure is None:
-            rollout = Rollout(undertaking=self._forward(), previous=work.previous)
-            if "finalize" in history.completed:
-                failure = await _again(rollout)
-            else:
-                failure = await run_phases(
-                    {"rollout": rollout.roll_out, "finalize": rollout.finalize},
-                    history=history,
-                    stream=release_stream(work.release),
-                    recorder=self.recorder,
-                )
+            try:
+                failure = await self._go_forward(history)
+            except SupersededError as error:
+                return self._superseded(error.by)
         if failure is not None:
             return await self._failed(failure)
         hosts = tuple(sorted(work.manifest.hosts))
         self._append(ReleaseCompleted(release=work.release, digest=work.manifest.digest, hosts=hosts))
         return Verdict(status="completed", release=work.release)
+
+    async def _go_forward(self, history: ReleaseHistory) -> Failure | None:
+        """All phases that are left. Raises SupersededError when a newer Release ended a wait for health."""
+        work = self.work
+        rollout = Rollout(undertaking=self._forward(), previous=work.previous, left_behind=work.left_behind)
+        if "finalize" in history.completed:
+            return await _again(rollout)
+        return await run_phases(
+            {"rollout": rollout.roll_out, "finalize": rollout.finalize},
+            history=history,
+            stream=release_stream(work.release),
+            recorder=self.recorder,
+        )
+
+    async def _needless(self, history: ReleaseHistory) -> str | None:
+        """The newer Release that makes it needless to take this one up again; None: it goes on.
+
+        It goes on when it had failed or was done, because the verdict is due, and while a job of its runs.
+        """
+        by = self.newer.ends_wait()
+        if by is None or history.failure is not None or "finalize" in history.completed:
+            return None
+        for site in self._sites():
+            if await job_under_way(site):
+                return None
+        return by
+
+    def _superseded(self, by: str) -> Verdict:
+        """What it changed stays as it is: the newer Release plans from there."""
+        touched = self._history().touched_everywhere
+        self._append(ReleaseSuperseded(release=self.work.release, by=by, touched=touched))
+        return Verdict(status="superseded", release=self.work.release, by=by)
 
     def _sites(self) -> list[Site]:
         """The hosts of the Manifest that this controller knows; an unknown one fails in `rollout`."""
@@ -152,9 +212,10 @@ class ReleaseRun:
             recorder=self.recorder,
             release=work.release,
             succeeded_jobs=work.succeeded_jobs,
+            newer=self.newer,
             jobs_done=self.jobs_done,
             made=self.made,
-            going_back=work.kind in {"rollback", "revert"} and not work.brings_new,
+            going_back=self.newer.goes_back,
             known=work.previous,
         )
 
@@ -172,6 +233,7 @@ class ReleaseRun:
             recorder=self.recorder,
             release=self.work.release,
             succeeded_jobs=jobs,
+            newer=self.newer,
             jobs_done=self.jobs_done,
             made=self.made,
             going_back=True,
@@ -180,24 +242,16 @@ class ReleaseRun:
         )
 
     def _touched(self) -> dict[str, frozenset[str]]:
-        """By host, the services that this Release may have changed.
-
-        A run that was killed may have changed one without recording it, so after a crash all that differ
-        count; and those that reload their files always, because these may have been written when the
-        exchange failed. Those that were not changed are found as they should be and left alone.
-        """
-        work, history = self.work, self._history()
-        ends = self._job_ends()
-        former = {} if work.previous is None else work.previous.hosts
-        touched: dict[str, frozenset[str]] = {}
-        for host in sorted({*work.manifest.hosts, *former} & set(self.equipment.engines)):
-            names = set(history.touched(host)) | {end.service for end in ends if end.host == host}
-            now, before = work.manifest.hosts.get(host), former.get(host)
-            changed = set[str]() if now is None else set(changed_services(now, before))
-            changed |= set[str]() if before is None else set(changed_services(before, now))
-            names |= changed if work.started else {name for name in changed if _reloads(name, now, before)}
-            touched[host] = frozenset(names)
-        return touched
+        """By host, the services that this Release, or one that left them to it, may have changed."""
+        work = self.work
+        reach = Reach(
+            manifest=work.manifest,
+            previous=work.previous,
+            left_behind=work.left_behind,
+            taken_up=work.started,
+        )
+        jobs = [(end.host, end.service) for end in self._job_ends()]
+        return touched(reach, self._history(), jobs=jobs, hosts=self.equipment.engines)
 
     async def _failed(self, failure: Failure) -> Verdict:
         work = self.work
@@ -206,31 +260,42 @@ class ReleaseRun:
             return await self._failed_for_good(failure, stop=previous is None)
         way = WayBack(undertaking=self._backward(previous), touched=self._touched())
         began = self.equipment.clock.monotonic()
-        second = await restore(way)
+        try:
+            second = await restore(way)
+        except SupersededError as error:
+            return self._failed_and_left(failure, to=error.by)
         words = (
             "brought the former version back" if second is None else "did not bring the former version back"
         )
         self._tell(words, since=began)
         held = self._hold(previous, failure)
-        touched = self._history().touched_everywhere
         if second is None:
-            self._append(
-                ReleaseRolledBack(
-                    release=work.release,
-                    digest=work.manifest.digest,
-                    restored=previous.digest,
-                    failure=failure,
-                    touched=touched,
-                ),
-                held,
+            rolled_back = ReleaseRolledBack(
+                release=work.release,
+                digest=work.manifest.digest,
+                restored=previous.digest,
+                failure=failure,
+                touched=self._history().touched_everywhere,
             )
+            self._append_held(rolled_back, held)
             return Verdict(status="rolled_back", release=work.release, failure=failure)
         both = combined(failure, second)
-        self._append(
-            ReleaseFailed(release=work.release, digest=work.manifest.digest, failure=both, touched=touched),
-            held,
-        )
+        self._append_held(self._failure_event(both), held)
         return Verdict(status="failed", release=work.release, failure=both)
+
+    def _failed_and_left(self, failure: Failure, *, to: str) -> Verdict:
+        """It failed, and a newer Release ended the wait for the former version: the rest is its business."""
+        self._tell(f"leaves what it touched to {to}", since=self.equipment.clock.monotonic())
+        self._append(self._failure_event(failure))
+        return Verdict(status="failed", release=self.work.release, failure=failure)
+
+    def _failure_event(self, failure: Failure) -> ReleaseFailed:
+        return ReleaseFailed(
+            release=self.work.release,
+            digest=self.work.manifest.digest,
+            failure=failure,
+            touched=self._history().touched_everywhere,
+        )
 
     async def _failed_for_good(self, failure: Failure, *, stop: bool) -> Verdict:
         """Nothing was deployed before, or the very same Manifest was: there is nothing to go back to."""
@@ -242,14 +307,7 @@ class ReleaseRun:
                 if error.code in FATAL:
                     raise
                 failure = combined(failure, error)
-        self._append(
-            ReleaseFailed(
-                release=work.release,
-                digest=work.manifest.digest,
-                failure=failure,
-                touched=self._history().touched_everywhere,
-            )
-        )
+        self._append(self._failure_event(failure))
         return Verdict(status="failed", release=work.release, failure=failure)
 
     def _hold(self, previous: Manifest, failure: Failure) -> EnvironmentHeld:
@@ -266,8 +324,20 @@ class ReleaseRun:
             reason=f"{work.release} failed: {failure.message}",
         )
 
-    def _append(self, *events: Event) -> None:
-        self.recorder.append(self.work.stream, *events)
+    def _append_held(self, verdict: Event, held: EnvironmentHeld) -> None:
+        """Append the verdict with its hold, or alone when something newer was asked for by then."""
+        for left in reversed(range(_TRIES)):
+            stands = self.newer.stands()
+            try:
+                self._append(verdict, *(() if stands else (held,)), expected=self.newer.version)
+            except VersionConflictError:
+                if not left:
+                    raise
+            else:
+                return
+
+    def _append(self, *events: Event, expected: int | Expect = Expect.ANY) -> None:
+        self.recorder.append(self.work.stream, *events, expected=expected)
 
 
 async def _again(rollout: Rollout) -> Failure | None:
@@ -283,9 +353,3 @@ async def _again(rollout: Rollout) -> Failure | None:
             raise
         return failure_of(error)
     return None
-
-
-def _reloads(name: str, *contents: HostManifest | None) -> bool:
-    """Whether the service is told of changed files by a signal, in one of these."""
-    found = (one.services.get(name) for one in contents if one is not None)
-    return any(one is not None and one.reload is not None for one in found)

@@ -26,6 +26,7 @@ class Rollout:
 
     undertaking: Undertaking
     previous: Manifest | None
+    left_behind: tuple[Manifest, ...] = ()  # brought to hosts, some of it, since then
     seconds: dict[str, float] = field(default_factory=dict[str, float])  # by host, of the phase under way
 
     async def roll_out(self) -> str:
@@ -92,8 +93,10 @@ class Rollout:
         return changed_services(self.undertaking.manifest.hosts[host], _of(self.previous, host))
 
     def _left_hosts(self) -> set[str]:
-        """Hosts that the former Manifest used and this one does not."""
+        """Hosts that a former Manifest used and this one does not."""
         former = set[str]() if self.previous is None else set(self.previous.hosts)
+        reached = {host for manifest in self.left_behind for host in manifest.hosts}
+        former |= reached & set(self.undertaking.equipment.engines)
         return former - set(self.undertaking.manifest.hosts)
 
 

@@ -30,6 +30,7 @@ from projections.converge.networks import renewing
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
+from projections.converge.superseding import Newer
 from projections.converge.untold import untold
 from projections.engine.port import Container
 
@@ -72,6 +73,7 @@ class Undertaking:
     recorder: Recorder
     release: str
     succeeded_jobs: frozenset[JobKey]
+    newer: Newer  # ends its waits for health
     jobs_done: set[JobKey] = field(default_factory=set[JobKey])  # in this Release
     made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by host: ids, likewise
     going_back: bool = False
@@ -142,10 +144,14 @@ class Undertaking:
             content=planned.content,
             app=app,
             jobs_done=self.jobs_done,
+            rest=self.newer.rest,
         )
 
     async def run(self, planned: Planned, applier: Applier, *, also_gate: Collection[str] = ()) -> None:
-        """Write `compose.yml` and apply; errors are those of `Applier.apply`."""
+        """Write `compose.yml` and apply; errors are those of `Applier.apply`.
+
+        Raises SupersededError when a newer Release ends a wait for health.
+        """
         site = planned.site
         await site.pass_fence()
         await asyncio.to_thread(write_compose, applier.app, self.manifest, host=site.host, root=site.root)
