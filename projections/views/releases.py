@@ -218,6 +218,11 @@ def _verdict(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any
         "UPDATE releases SET status = ?, failure = ? WHERE id = ?",
         (_VERDICTS[event.type], None if failure is None else json.dumps(failure), data["release"]),
     )
+    if "by" in data:  # a newer Release ended its wait: what was under way goes no further
+        tables.execute(
+            "UPDATE release_phases SET status = 'skipped', detail = ? WHERE release = ? AND status = 'running'",
+            (f"superseded by {data['by']}", data["release"]),
+        )
 
 
 def _phase(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
@@ -241,4 +246,4 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
     _HANDLERS[event.type](tables, event, json.loads(event.data))
 
 
-RELEASES = View(name="releases", version=2, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)
+RELEASES = View(name="releases", version=3, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)

@@ -16,7 +16,13 @@ from events.catalog.environment import (
     RevertDetected,
     RollbackRequested,
 )
-from events.catalog.release import ReleaseCompleted, ReleaseFailed, ReleaseRolledBack, ReleaseStarted
+from events.catalog.release import (
+    ReleaseCompleted,
+    ReleaseFailed,
+    ReleaseRolledBack,
+    ReleaseStarted,
+    ReleaseSuperseded,
+)
 from events.envelope import CONTROLLER, StoredEvent
 from events.streams import environment_stream
 from tests.support.time import CountingIds, FakeClock
@@ -102,6 +108,16 @@ class Story:
     def person_rolls_back(self, target: RollbackTarget | None = None) -> None:
         found = find_target(self.state, target or RollbackTarget(to_previous=True))
         self.append(*decide_rollback(self.state, found, release_id=self.ids.release_id(), reason=""))
+
+    def begins(self) -> str:
+        """A controller begins to work on the active Release."""
+        release, digest = self._active()
+        self.append(ReleaseStarted(release=release, digest=digest))
+        return release
+
+    def makes_way(self, release: str) -> None:
+        """The wait of a Release that was begun ends for the active one."""
+        self.append(ReleaseSuperseded(release=release, by=self._active()[0]))
 
     def completes(self) -> str:
         """The active Release reaches its Manifest."""

@@ -77,6 +77,12 @@ class Record:
         ends = (one for one in self.environment if one.type in VERDICTS and one.data["release"] == release)
         return next(ends, None)
 
+    def begun(self, release: str) -> bool:
+        """Whether a controller began to work on a Release."""
+        return any(
+            one.type == "ReleaseStarted" and one.data["release"] == release for one in self.environment
+        )
+
     def deployed(self) -> str | None:
         """The Release that is deployed at the end of the record."""
         found: str | None = None

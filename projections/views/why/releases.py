@@ -37,10 +37,10 @@ def release_sentence(record: Record, request: Told, verdict: Told | None, *, lat
             return f"{sentence}; it is what is deployed"
         taken_back = f", taken back by {later[-1].data['release']}" if later else ""
         return f"{sentence}; it is not what is deployed any more{taken_back}"
-    return f"{release} was decided because {cause}, and {_misfortune(verdict)}"
+    return f"{release} was decided because {cause}, and {_misfortune(record, verdict)}"
 
 
-def _misfortune(verdict: Told) -> str:
+def _misfortune(record: Record, verdict: Told) -> str:
     """How a Release ended that did not complete, as the end of a sentence."""
     match verdict.type:
         case "ReleaseRolledBack":
@@ -48,7 +48,9 @@ def _misfortune(verdict: Told) -> str:
         case "ReleaseFailed":
             return f"failed: {failure_words(verdict.data['failure'])}"
         case "ReleaseSuperseded":
-            return f"was never run: {verdict.data['by']} came first"
+            begun = record.begun(verdict.data["release"])
+            how = "was not run to its end" if begun else "was never run"
+            return f"{how}: {verdict.data['by']} came first"
         case _:
             return f"was not finished: {verdict.data['reason']}"
 

@@ -164,7 +164,9 @@ def _resumed(data: dict[str, Any]) -> Words:
 
 
 def _superseded(data: dict[str, Any]) -> Words:
-    return "decision", "superseded", f"{data['release']}: not run, {data['by']} came first"
+    touched = f"; it had changed {some(data['touched'])}" if data.get("touched") else ""
+    text = f"{data['release']}: not run to its end, {data['by']} came first{touched}"
+    return "decision", "superseded", text
 
 
 def _cancelled(data: dict[str, Any]) -> Words:

@@ -50,6 +50,64 @@ def test_a_newer_render_supersedes_a_waiting_release(story: Story) -> None:
     assert story.state.releases[first.id].status == "superseded"
 
 
+def test_a_newer_render_leaves_the_end_of_a_running_release_to_who_works_on_it(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    running = story.begins()
+    assert story.look("c3", web="3") == ("DeployRequested",)
+    assert story.look("c4", web="4") == ("ReleaseSuperseded", "DeployRequested")
+    assert [one.status for one in story.state.unfinished] == ["running", "pending"]
+    story.makes_way(running)
+    ended = story.state.releases[running]
+    assert (ended.status, ended.begun) == ("superseded", True)
+    assert story.state.active is not None
+    assert ended.superseded_by == story.state.active.id
+
+
+def test_a_newer_commit_that_renders_to_what_is_running_asks_for_nothing(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.begins()
+    assert story.look("c3", web="2") == ()
+
+
+def test_going_back_to_what_is_deployed_while_another_release_runs_is_a_revert(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    running = story.begins()
+    assert story.look("c3", web="1") == ("RevertDetected",)
+    asked = decode(story.stored[-1])
+    assert isinstance(asked, RevertDetected)
+    assert (asked.digest, asked.reverts) == (story.state.deployed_digest, running)
+    assert story.look("c3", web="1") == ()
+    story.makes_way(running)
+    story.completes()
+    assert story.look("c3", web="1") == ()
+
+
+def test_what_superseded_releases_left_counts_until_one_brings_all_to_one_manifest(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    second = story.begins()
+    story.look("c3", web="3")
+    assert story.state.left_behind == ()
+    story.makes_way(second)
+    assert story.state.left_behind == ("sha256:web=2",)
+    third = story.begins()
+    story.look("c4", web="4")
+    story.makes_way(third)
+    assert story.state.left_behind == ("sha256:web=3", "sha256:web=2")
+    story.completes()
+    assert story.state.left_behind == ()
+
+
+def test_what_never_began_left_nothing(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    story.look("c3", web="3")
+    assert story.state.left_behind == ()
+
+
 def test_a_commit_that_leads_back_is_a_revert_of_what_is_deployed(story: Story) -> None:
     first = story.deploys("c1", web="1")
     second = story.deploys("c2", web="2")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.decide.rollback import RollbackTarget, find_target, good_targets
+from events.catalog import decode
+from events.catalog.environment import RollbackRequested
 from events.kernel.errors import UserError
 from tests.support.environments import Story
 
@@ -117,6 +119,40 @@ def test_a_rollback_supersedes_what_waits_and_holds_it_bad(story: Story) -> None
     assert story.state.hold is not None
     assert story.state.hold.bad == {"sha256:web=2", "sha256:web=3"}
     assert "ReleaseSuperseded" in story.types
+
+
+def test_from_a_release_that_runs_the_previous_one_is_what_is_deployed(story: Story) -> None:
+    story.deploys("c0", web="0")
+    first = story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    running = story.begins()
+    assert find_target(story.state, PREVIOUS).id == first
+    assert good_targets(story.state, most=10)[0].id == first
+    story.person_rolls_back()
+    assert [one.status for one in story.state.unfinished] == ["running", "pending"]
+    hold, asked = story.state.hold, decode(story.stored[-2])
+    assert hold is not None
+    assert (hold.target, hold.bad) == ("sha256:web=1", {"sha256:web=2"})
+    assert isinstance(asked, RollbackRequested)
+    assert asked.reverts == running
+
+
+def test_going_back_once_more_from_a_rollback_that_runs_goes_further_back(story: Story) -> None:
+    zeroth = story.deploys("c0", web="0")
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    running = story.begins()
+    story.person_rolls_back()
+    story.makes_way(running)
+    story.begins()
+    assert find_target(story.state, PREVIOUS).id == zeroth
+
+
+def test_a_release_that_waits_is_not_what_one_goes_back_from(story: Story) -> None:
+    zeroth = story.deploys("c0", web="0")
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    assert find_target(story.state, PREVIOUS).id == zeroth
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,20 @@ def test_a_release_has_the_status_of_its_newest_event(history: History, tmp_path
     assert [one["status"] for one in listed(history, tmp_path)] == [verdict]
 
 
+def test_the_phase_that_a_newer_release_ended_is_not_under_way_any_more(
+    history: History, tmp_path: Path
+) -> None:
+    release = history.requested("a")
+    history.started(release)
+    history.phase_started(release, "rollout")
+    history.superseded(release, by="rel-x")
+    phases = {
+        one["name"]: (one["status"], one["detail"]) for one in shown(history, tmp_path, release)["phases"]
+    }
+    assert phases["rollout"] == ("skipped", "superseded by rel-x")
+    assert phases["finalize"] == ("pending", "")
+
+
 def test_reverts_and_rollbacks_are_kinds_of_their_own(history: History, tmp_path: Path) -> None:
     first = history.deployed("a")
     second = history.deployed("b", revision="c2", previous=first)

@@ -15,7 +15,7 @@ from events.catalog.environment import (
     RenderFailed,
 )
 from events.catalog.host import HostReached, HostUnreachable
-from events.catalog.release import ReleaseSuperseded
+from events.catalog.release import ReleaseStarted, ReleaseSuperseded
 from events.catalog.removal import EnvironmentDestroyed, EnvironmentOrphaned
 from events.catalog.revision import RevisionRejected
 from events.streams import host_stream
@@ -164,6 +164,17 @@ def test_a_release_that_another_one_came_before(days: Chronicle) -> None:
     answer = days.why(waiting)
     assert against(answer) == ["superseded"]
     assert "never run: rel-newer came first" in answer.sentence
+
+
+def test_a_release_whose_wait_another_one_ended(days: Chronicle) -> None:
+    days.merge("two", web="2", worker="1")
+    waiting = days.state.unfinished[0]
+    release = waiting.id
+    days.append(ReleaseStarted(release=release, digest=waiting.digest))
+    days.append(ReleaseSuperseded(release=release, by="rel-newer", touched=("local/web",)))
+    answer = days.why(release)
+    assert "was not run to its end: rel-newer came first" in answer.sentence
+    assert any("it had changed local/web" in one.text for one in answer.because_not)
 
 
 def test_a_release_without_a_verdict_and_a_host_that_does_not_answer(days: Chronicle) -> None:
