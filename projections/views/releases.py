@@ -218,11 +218,9 @@ def _verdict(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any
         "UPDATE releases SET status = ?, failure = ? WHERE id = ?",
         (_VERDICTS[event.type], None if failure is None else json.dumps(failure), data["release"]),
     )
-    if "by" in data:  # a newer Release ended its wait: what was under way goes no further
-        tables.execute(
-            "UPDATE release_phases SET status = 'skipped', detail = ? WHERE release = ? AND status = 'running'",
-            (f"superseded by {data['by']}", data["release"]),
-        )
+    if event.type == "ReleaseSuperseded":  # the phase in which a newer one ended its wait goes no further
+        skip = "UPDATE release_phases SET status = 'skipped', detail = ? WHERE release = ? AND status = ?"
+        tables.execute(skip, (f"superseded by {data['by']}", data["release"], "running"))
 
 
 def _phase(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:

@@ -93,7 +93,8 @@ class Ledger:
             assert not self.suspended, "Git deploys to a suspended environment"
         if isinstance(event, _REQUESTS):
             assert event.release not in self.requested, "a Release is requested once"
-            assert not self.waiting, "a second Release is requested while one is without a verdict"
+            begun = [] if self.running is None else [self.running]
+            assert self.waiting in ([], begun), "a second Release waits to be begun"
         if isinstance(event, env.RollbackRequested) and self.hold is not None:
             assert event.digest not in self.hold.bad, "a rollback leads into a held bad Manifest"
         if isinstance(event, env.HoldCleared):

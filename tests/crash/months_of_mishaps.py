@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from hypothesis.stateful import precondition, rule
 from hypothesis.strategies import booleans, integers, sampled_from
 
 from controller.breaking import break_lock
+from controller.decide.rollback import RollbackTarget, decide_rollback, find_target
+from controller.deciding import append_decided
 from controller.look import Outcome
-from events.kernel.errors import OutsideError, StagecraftError
+from events.kernel.errors import OutsideError, StagecraftError, UserError
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable
 from tests.crash.hanging import hanging_holder
 from tests.crash.ledger import Contents
@@ -66,6 +69,47 @@ class Months(Team):
     def a_controller_is_killed_over_a_rollback(self, moments: int) -> None:
         self.stage.fate.left = moments
         self.roll_back()
+
+    @rule(first=VARIANTS, second=VARIANTS, looks=integers(0, 12), moments=MOMENTS, killed=booleans())
+    def a_push_comes_while_another_one_is_worked_on(
+        self, first: Contents, second: Contents, looks: int, moments: int, *, killed: bool
+    ) -> None:
+        stage = self.stage
+
+        def pushed() -> None:
+            stage.push(second)
+            stage.seen_beside()
+
+        stage.push(first)
+        stage.plan_beside(looks, pushed)
+        stage.fate.left = moments if killed else None
+        self.looked()
+        self.looked()
+
+    @precondition(lambda self: self.can_roll_back)
+    @rule(first=VARIANTS, looks=integers(0, 12), moments=MOMENTS, killed=booleans())
+    def a_person_rolls_back_while_a_push_is_worked_on(
+        self, first: Contents, looks: int, moments: int, *, killed: bool
+    ) -> None:
+        stage = self.stage
+        stage.push(first)
+        stage.plan_beside(looks, self.ask_back)
+        stage.fate.left = moments if killed else None
+        self.looked()
+        self.looked()
+
+    def ask_back(self) -> None:
+        """As `rollback` does beside another process, which works on it then."""
+        context, to = self.stage.context, RollbackTarget(to_previous=True)
+        release = context.release_id(PROD.project, PROD.name)
+        with suppress(UserError):
+            wanted = find_target(context.environment(PROD.project, PROD.name), to).id
+            append_decided(
+                context,
+                str(PROD),
+                lambda state: decide_rollback(state, state.releases[wanted], release_id=release, reason=""),
+                recorder=context.recorder(PERSON),
+            )
 
     @rule(which=integers(0, 3), moments=integers(0, 30))
     def a_controller_is_killed_over_healing(self, which: int, moments: int) -> None:

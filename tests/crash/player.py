@@ -30,6 +30,7 @@ from controller.repositories import WatchedBranch, watched
 from controller.targets import Target
 from events.actors import SqliteActorDirectory
 from events.blobs import FileBlobStore
+from events.catalog.service import ServiceReplaced
 from events.envelope import Actor
 from events.kernel.clock import Clock
 from events.kernel.ids import SystemIds
@@ -46,6 +47,7 @@ ENVIRONMENT = "prod"
 PERSON = Actor(kind="cli", id="act-1")
 LONGEST_SECONDS = 120.0
 KILLED = -signal.SIGKILL
+MOVED = 2  # services that a merge brings before the first wait for health
 
 Act = Callable[["Stage", Context], Awaitable[object]]
 
@@ -102,6 +104,23 @@ async def act_rollback(stage: Stage, context: Context) -> object:
     """A person goes back to the Release before."""
     to = RollbackTarget(to_previous=True)
     return await rollback(context, stage.target, to=to, reason="it is bad", actor=PERSON)
+
+
+async def act_make_way(stage: Stage, context: Context) -> object:
+    """A person goes back to the first Release while a look waits for containers to turn healthy."""
+
+    def moved() -> int:
+        return len(context.log.read(type_name=ServiceReplaced.__name__))
+
+    before = moved()
+    looking = asyncio.create_task(act_look(stage, context))
+    while not looking.done() and moved() < before + MOVED:  # noqa: ASYNC110  # the log has no event to await
+        await asyncio.sleep(0)
+    first = context.environment(stage.project, ENVIRONMENT).completed()[-1].id
+    to = RollbackTarget(to_release=first)
+    verdict = await rollback(context, stage.target, to=to, reason="it is bad", actor=PERSON)
+    await looking
+    return verdict
 
 
 @contextmanager

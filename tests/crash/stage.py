@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 from typing_extensions import override
 
+from controller.beside import decide_beside
 from controller.catalogue import EngineCatalogue
 from controller.context import Context
 from controller.holders import holder_of
@@ -113,6 +115,14 @@ class Fault:
     error: Callable[[], StagecraftError]
 
 
+@dataclass(slots=True)
+class Beside:
+    """What somebody else does while containers are looked at, once."""
+
+    left: int  # looks until then
+    act: Callable[[], None]
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """Everything that outlives a controller, and the controller that runs now."""
@@ -132,6 +142,7 @@ class Stage:
     changed: list[str] = field(default_factory=list[str])  # changing engine calls
     rules: BranchRules = field(default_factory=lambda: BranchRules(allow_rewrite=True))  # of the branch
     fault: Fault | None = None
+    beside: Beside | None = None
     log: EventLog = field(init=False)
     fate: Fate = field(init=False)
     context: Context = field(init=False)
@@ -154,7 +165,7 @@ class Stage:
         home = Home(self.folder / "home")
         lock = lock_file(home.run, str(PROD))
         self.fate = Fate(take_over=self._take_over, has_lock=lambda: holder_of(lock) is not None)
-        self.fault = None
+        self.fault, self.beside = None, None
         home.create()
         engine = SimulatedEngine(clock=self.clock, world=self.world)
         engine.before = self._before(self.fate)
@@ -203,7 +214,7 @@ class Stage:
         except StagecraftError as error:
             return error
         finally:
-            self.fault = None
+            self.fault, self.beside = None, None
             self.fate.work_is_over()
 
     def end(self) -> None:
@@ -274,6 +285,33 @@ class Stage:
         """That call of the next work raises instead of an answer."""
         self.fault = Fault(left=calls, error=error)
 
+    def plan_beside(self, looks: int, act: Callable[[], None]) -> None:
+        """Somebody acts in the next work, when a container has been looked at so often."""
+        self.beside = Beside(left=looks, act=act)
+
+    def seen_beside(self) -> None:
+        """Another look sees what the branch shows, and finds the lock in somebody's hands."""
+
+        async def decided() -> None:
+            sighting = await see(self.context, self.branch.tip, config_path=CONFIG, rules=self.rules)
+            await decide_beside(self.context, sighting, ENVIRONMENT)
+
+        found: list[BaseException] = []
+
+        def in_its_own_loop() -> None:
+            try:
+                asyncio.run(decided())
+            except StagecraftError:
+                pass  # such as a commit that nobody signed
+            except BaseException as error:  # noqa: BLE001  # raised again by whoever waits for it
+                found.append(error)
+
+        other = threading.Thread(target=in_its_own_loop)
+        other.start()
+        other.join()  # so that what happens is the same each time
+        for error in found:
+            raise error
+
     def forget_foreign(self, container: str) -> None:
         """Its owner takes a container away."""
         del self.foreign[container], self.world.containers[container]
@@ -307,6 +345,11 @@ class Stage:
                 if fate.taken_over:
                     fate.late.append(call)
             fate.moment()
+            if call == "inspect" and self.beside is not None:
+                self.beside.left -= 1
+                if self.beside.left < 0:
+                    beside, self.beside = self.beside, None
+                    beside.act()
             if self.fault is not None and "-" not in call:
                 if self.fault.left == 0:
                     error, self.fault = self.fault.error(), None

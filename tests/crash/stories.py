@@ -41,6 +41,7 @@ from tests.crash.player import (
     act_destroy,
     act_keep,
     act_look,
+    act_make_way,
     act_rollback,
     play,
 )
@@ -103,6 +104,11 @@ def merged(stage: Stage) -> None:
 def merged_bad(stage: Stage) -> None:
     """A web is merged that ends at once."""
     write(stage, "bad:1", job="job:2", extra=True)
+
+
+def merged_slow(stage: Stage) -> None:
+    """A web is merged that never turns healthy."""
+    write(stage, "slow:1", job="job:2", extra=True)
 
 
 def second(stage: Stage) -> None:
@@ -191,6 +197,7 @@ STORIES = (
     Story("deploy", (first, merged), act_deploy, "web:2", NEW, "completed"),
     Story("failing", (first, merged_bad), act_look, "web:1", OLD, "rolled_back"),
     Story("rollback", (first, second), act_rollback, "web:1", OLD, "completed", act_keep),
+    Story("making-way", (first, merged_slow), act_make_way, "web:1", OLD, "completed"),
     Story("revert", (first, second, reverted), act_look, "web:1", OLD, "completed"),
     Story("first", (first_good,), act_look, "web:1", OLD, "completed"),
     Story("first-failing", (first_bad,), act_look, "bad:1", OLD, "failed", stopped=True),
@@ -207,12 +214,13 @@ def prepared(folder: Path, story: Story) -> Stage:
     folder.mkdir(parents=True, exist_ok=True)
     stage = Stage(folder=folder, repository=Repository.create(folder / "repository"))
     with opened(stage.world) as world:
-        for name in ("web:1", "web:2", "bad:1", "worker:1", "more:1", "job:1", "job:2"):
+        for name in ("web:1", "web:2", "bad:1", "slow:1", "worker:1", "more:1", "job:1", "job:2"):
             world.images[name] = image_id(name)
         for text in (PULLED, f"{PULLED}@{image_id(PULLED)}"):
             world.registry[text] = image_id(PULLED)
         for name in ("job:1", "job:2"):
             world.lives[image_id(name)] = ENDS_WELL
+        world.lives[image_id("slow:1")] = Life(healthy_after=1_000_000.0)
         world.lives[image_id("bad:1")] = Life(exits_after=0.2, exit_code=3, log=("no database",))
     for step in story.before:
         step(stage)

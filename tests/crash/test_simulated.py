@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.player import KILLED, Fate, Stage, act_adopt, act_deploy, act_destroy, act_rollback, play
+from tests.crash.player import (
+    KILLED,
+    Fate,
+    Stage,
+    act_adopt,
+    act_deploy,
+    act_destroy,
+    act_make_way,
+    act_rollback,
+    play,
+)
 from tests.crash.stories import STORIES, End, Story, check, copied, end_of, fold_views, prepared
 from tests.crash.tape import calls_of_the_port, points
 
@@ -68,7 +78,7 @@ def _asked(clean: Clean, end: End) -> bool:
     """Whether what a person wanted had been asked for before the crash."""
     if clean.story.act is act_destroy:
         return end.state.destroyed is not None
-    by_person = clean.story.act in {act_rollback, act_deploy, act_adopt}
+    by_person = clean.story.act in {act_rollback, act_make_way, act_deploy, act_adopt}
     return not by_person or end.requested() >= clean.releases
 
 
