@@ -1,9 +1,9 @@
-"""Deciding what Git shows while somebody works on the environment, so that a wait for health can end.
+"""Deciding what Git shows while a Release is under way, so that a wait for health can end.
 
 Rendering and deciding touch nothing, so they need no lock: the append expects the state that was decided on,
-and whoever has the lock works on what stands in the log. Two come here: a look that finds the lock in another
-process' hands, and the daemon itself when a branch shows a newer commit while its own work on the environment
-goes on.
+and whoever has the lock works on what stands in the log. Two come here: a look that finds a Release under
+way, in another process or left by a crash, and the daemon itself when a branch shows a newer commit while its
+own work on the environment goes on.
 
 The daemon's own look waits for a decision under way before it begins (`settled`), so that no commit is
 rendered twice; a decision that was not begun by then is left to that look. (Letting the work itself look at
@@ -36,20 +36,24 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.3  # work that ends by itself so soon needs nobody beside it
 
 
-async def ask_holder(context: Context, sighting: Sighting, name: str) -> None:
-    """Ask for what Git shows when whoever holds the lock has a Release under way.
+async def ask_first(context: Context, sighting: Sighting, name: str) -> str | None:
+    """Ask for what Git shows if a Release is under way, before anybody waits for it or takes it up again.
 
-    What cannot be rendered or recorded is left to the look that follows.
+    Answers the Release that was asked for. What cannot be rendered or recorded is left to the look that
+    follows.
     """
     if context.environment(sighting.project, name).running is not None:
         with suppress(StagecraftError):
-            await decide_beside(context, sighting, name)
+            found = await decide_beside(context, sighting, name)
+            return found if isinstance(found, str) else None
+    return None
 
 
-async def decide_beside(context: Context, sighting: Sighting, name: str) -> Awaited | None:
-    """Ask for what Git shows, without the lock. Answers the wait for images that CI has not pushed, if any.
+async def decide_beside(context: Context, sighting: Sighting, name: str) -> Awaited | str | None:
+    """Ask for what Git shows, without the lock.
 
-    Whatever needs the lock is left to the look that follows. Raises what rendering and the log raise.
+    Answers the Release that was asked for, or the wait for images that CI has not pushed. Whatever needs the
+    lock is left to the look that follows. Raises what rendering and the log raise.
     """
     before = context.environment(sighting.project, name)
     if _is_left_alone(before) or overtaken(context, sighting):
@@ -65,6 +69,7 @@ async def decide_beside(context: Context, sighting: Sighting, name: str) -> Awai
         active = context.environment(sighting.project, name).active
         if active is not None and active.id not in before.releases:
             context.progress(f"{sighting.project}/{name}: {active.id} is asked for beside the work under way")
+            return active.id
     return None
 
 
@@ -108,10 +113,10 @@ class Besides:
             if sighting is None or title in sighting.gone_here:
                 return
             try:
-                awaited = await decide_beside(self.context, sighting, title.partition("/")[2])
+                found = await decide_beside(self.context, sighting, title.partition("/")[2])
             except Exception as error:  # noqa: BLE001  # the look that follows meets it too, and says it
                 self.whisper(f"{title}: nothing was decided beside the work: {error}")
                 return
-        if awaited is not None:
-            rest = rest_seconds(since=awaited.since, until=awaited.until, now=self.context.clock.now())
+        if isinstance(found, Awaited):
+            rest = rest_seconds(since=found.since, until=found.until, now=self.context.clock.now())
             self.queues.wake_later(title, "image", seconds=rest)

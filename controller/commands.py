@@ -27,7 +27,7 @@ from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
 from events.catalog.environment import EnvironmentHeld
-from events.kernel.errors import OutsideError
+from events.kernel.errors import OutsideError, StagecraftError
 from events.streams import environment_stream
 
 if TYPE_CHECKING:
@@ -115,10 +115,15 @@ async def _deploy(context: Context, subject: Subject, asked: Asked, *, actor: Ac
                 raise
             context.progress(f"{title}: {error.why}")
         else:
-            await finish_active(held, subject.project, subject.environment)
+            await finish_destroy(held, target.project, target.name)
             expire(held, title)
             recorder = held.recorder(actor)
-            release = await request(held, subject, asked, recorder=recorder)
+            try:
+                release = await request(held, subject, asked, recorder=recorder)
+            except StagecraftError:
+                await finish_active(held, target.project, target.name)  # what was asked for before stands
+                raise
+            await finish_begun(held, target.project, target.name)
             return await _finished(held, target, release, recorder=recorder)
     release = await request(context, subject, asked, recorder=context.recorder(actor))
     return await follow(context, target, release, purpose="deploy")

@@ -1,8 +1,8 @@
 """Deciding on the newest state and appending what was decided, as one step.
 
-The append expects the version that was decided on. Under the environment's lock nearly nobody else appends
-to its stream; who may do so without it are a person who breaks a lock, one who asks for a deploy while
-another process works, and the breaker. So a conflict is met by reading and deciding again, a few times at
+The append expects the version that was decided on. Under the environment's lock few others append to its
+stream; who may do so without it are a person who breaks a lock, whoever asks for a Release while another
+process works, and the breaker. So a conflict is met by reading and deciding again, a few times at
 most: a decision that was not made on what is so now is never appended.
 """
 

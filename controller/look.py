@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from controller.awaiting import rest_seconds, words
-from controller.beside import ask_holder
+from controller.beside import ask_first
 from controller.decide.deploy import HOSTS_RULE
 from controller.decide.removal import (
     TOO_MANY_RULE,
@@ -28,8 +28,6 @@ from controller.decide.removal import (
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.holders import holder_of
-from controller.locks import lock_file
 from controller.permitting import barred
 from controller.releasing import finish, finish_active, heal_deployed
 from controller.removing import remove_by_rule, rule_for
@@ -114,12 +112,12 @@ def note_looks(context: Context, sighting: Sighting) -> None:
 async def consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     """Decide for one environment under its lock, run the Release that follows, or heal.
 
-    What another process waits for with the lock in its hands ends when Git shows something newer.
+    Where a Release is under way already, in another process or left by a crash, what Git shows is asked for
+    first: nothing waits long for what is not wanted any more.
     """
     title = f"{sighting.project}/{name}"
-    if holder_of(lock_file(context.home.run, title)) is not None:
-        await ask_holder(context, sighting, name)
-    return await _under_lock(context, title, lambda held: _consider(held, sighting, name))
+    asked = await ask_first(context, sighting, name)
+    return await _under_lock(context, title, lambda held: _consider(held, sighting, name, asked=asked))
 
 
 async def consider_gone(context: Context, sighting: Sighting, title: str) -> Outcome:
@@ -154,7 +152,7 @@ def _ended(title: str, verdict: Verdict) -> Outcome:
     return Outcome(environment=title, status=verdict.status, release=verdict.release, failure=verdict.failure)
 
 
-async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
+async def _consider(context: Context, sighting: Sighting, name: str, *, asked: str | None) -> Outcome:
     title = f"{sighting.project}/{name}"
     finished = await finish_active(context, sighting.project, name)
     recorder = context.recorder(
@@ -175,7 +173,7 @@ async def _consider(context: Context, sighting: Sighting, name: str) -> Outcome:
     kept_out = _kept_out(context, sighting, title, candidate=candidate, decided=decided, healed=healed)
     if kept_out is not None:
         return kept_out
-    if finished is not None and finished.failure is not None:
+    if finished is not None and (finished.failure is not None or finished.release == asked):
         return _ended(title, finished)
     details = [f"finished {finished.release}"] if finished is not None else []
     details += ["healed"] if healed else []

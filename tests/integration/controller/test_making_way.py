@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -15,9 +16,10 @@ from controller.commands import deploy, rollback
 from controller.daemon import Daemon
 from controller.decide.rollback import RollbackTarget
 from controller.listed import listed_branches
-from controller.look import keep, look
+from controller.look import consider, keep, look
 from controller.rendering import Subject
 from controller.source import Source
+from controller.watching import fetch_tip, head_of, see
 from events.catalog.release import ReleaseStarted
 from events.kernel.clock import SystemClock
 from events.kernel.errors import UserError
@@ -95,7 +97,7 @@ def statuses(controller: SimulatedController) -> list[str]:
 
 def play(story: Awaitable[object]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(150):
             await story
 
     asyncio.run(bounded())
@@ -207,6 +209,67 @@ def test_a_look_beside_another_process_asks_for_what_git_shows(controller: Simul
     assert statuses(controller) == ["completed", "superseded", "completed"]
 
 
+async def _left_by_a_crash(work: Coroutine[Any, Any, object], controller: SimulatedController) -> None:
+    task = asyncio.create_task(work)
+    await waiting_for(controller, "web:2")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_after_a_crash_in_the_wait_the_next_look_goes_on_with_what_git_shows_now(
+    controller: SimulatedController,
+) -> None:
+    async def story() -> None:
+        await _left_by_a_crash(looking(controller), controller)
+        merged(controller, "web:3", life=Life())
+        assert await looking(controller) == "completed"
+
+    play(story())
+    assert runs(controller) == ["web:3"]
+    assert statuses(controller) == ["completed", "superseded", "completed"]
+
+
+def test_after_a_crash_in_the_wait_a_deploy_does_not_take_it_up_again(by_hand: SimulatedController) -> None:
+    async def story() -> None:
+        await _left_by_a_crash(deploying(by_hand), by_hand)
+        merged(by_hand, "web:3", life=Life())
+        assert (await deploying(by_hand)).status == "completed"
+
+    play(story())
+    assert runs(by_hand) == ["web:3"]
+    assert statuses(by_hand) == ["completed", "superseded", "completed"]
+
+
+def test_a_deploy_that_is_refused_finishes_what_a_crash_left(by_hand: SimulatedController) -> None:
+    async def story() -> None:
+        await _left_by_a_crash(deploying(by_hand), by_hand)
+        (web,) = by_hand.engine.world.containers.values()
+        web.life = Life()
+        by_hand.repository.commit({"compose.yaml": "services: {}\n"})
+        with pytest.raises(UserError):
+            await deploying(by_hand)
+
+    play(story())
+    assert statuses(by_hand) == ["completed", "completed"]
+
+
+def test_an_older_sighting_decides_nothing_any_more(controller: SimulatedController) -> None:
+    context, place = controller.context, controller.place()
+
+    async def story() -> None:
+        tip = await fetch_tip(context, place, await head_of(place))
+        with tip.repository:
+            older = await see(context, tip, config_path="stagecraft.yml")
+            merged(controller, "web:3", life=Life())
+            assert await looking(controller) == "completed"
+            assert (await consider(context, older, "prod")).status == "in-sync"
+
+    play(story())
+    assert runs(controller) == ["web:3"]
+    assert statuses(controller) == ["completed", "completed"]
+
+
 def test_a_rollback_that_waits_is_not_ended_by_git(controller: SimulatedController) -> None:
     controller.engine.world.lives[controller.engine.world.images["web:1"]] = NEVER
 
@@ -253,7 +316,7 @@ async def _daemon_running(daemon: Daemon, story: Callable[[], Awaitable[None]]) 
     stopping = asyncio.Event()
     running = asyncio.create_task(daemon.run(stopping))
     try:
-        await asyncio.wait_for(story(), 50)
+        await asyncio.wait_for(story(), 120)
     finally:
         stopping.set()
         await running

@@ -117,6 +117,23 @@ def test_cancelling_ends_the_work_under_way() -> None:
     _run(story)
 
 
+def test_the_end_of_one_environment_s_work_can_be_awaited() -> None:
+    async def story() -> None:
+        work = _Work(held=True)
+        queues = WorkQueues(work=work, clock=FakeClock())
+        await queues.ended("a/b")
+        queues.wake("a/b", "first")
+        await _turns()
+        waiting = asyncio.create_task(queues.ended("a/b"))
+        await _turns()
+        assert not waiting.done()
+        work.release.set()
+        await waiting
+        assert queues.working == ()
+
+    _run(story)
+
+
 @pytest.mark.parametrize("waits", [(5.0, 2.0), (2.0, 5.0)])
 def test_of_several_timers_the_earliest_counts(waits: tuple[float, float]) -> None:
     async def story() -> None:
