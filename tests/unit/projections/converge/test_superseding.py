@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,22 @@ from events.kernel.errors import OutsideError
 from events.manifest import Job, Manifest, WaitCondition
 from events.memory import MemoryEventLog
 from events.streams import StreamName, release_stream
+from projections.converge.converger import Converger
 from projections.converge.release import ReleaseWork
 from projections.converge.superseding import LOOK_SECONDS, SupersededError
 from projections.engine.errors import engine_refused
+from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import ENDS_WELL, Life
-from tests.unit.projections.converge.scene import LINEAGE, STREAM, Scene, Spec, image_id, manifest_of
+from tests.unit.projections.converge.scene import (
+    HOST,
+    LINEAGE,
+    STREAM,
+    Scene,
+    Spec,
+    host_manifest,
+    image_id,
+    manifest_of,
+)
 
 REFS = ("web:1", "web:2", "web:3", "db:1", "db:2", "job:1")
 OLD = manifest_of(web=Spec(image="web:1"), db=Spec(image="db:1"))
@@ -217,6 +229,39 @@ def test_a_service_that_only_the_superseded_one_had_goes_with_the_newer_one(play
         play.append(ReleaseSuperseded(release="rel-newer", by="rel-other"))
         assert play.scene.deploy(newer, OLD, left_behind=(more,)).status == ends
         assert "extra" not in play.images()
+
+
+@pytest.mark.parametrize("image", ["web:3", "web:9"])
+def test_a_host_that_only_the_superseded_one_used_is_left(play: Play, image: str) -> None:
+    """By the newer one when it completes, and by its way back when it fails."""
+    scene = play.scene
+    away = SimulatedEngine(clock=scene.clock)
+    away.world.images["web:2"] = image_id("web:2")
+    away.world.lives[image_id("web:2")] = Life(healthy_after=100_000.0)
+    both = OLD.model_copy(
+        update={"hosts": {**OLD.hosts, "away": host_manifest({"web": Spec(image="web:2")})}}
+    )
+    converger = Converger(
+        log=play.log,
+        blobs=scene.blobs,
+        engines={HOST: scene.engine, "away": away},
+        roots={HOST: scene.root / "local", "away": scene.root / "away"},
+        observed=scene.observed,
+        clock=scene.clock,
+    )
+
+    async def story() -> str:
+        work = play.asked(both)
+        away.before = lambda call, _argument: play.ask("rel-newer") if call == "inspect" else None
+        assert (await converger.run_release(work, recorder=scene.recorder())).status == "superseded"
+        away.before = None
+        assert len(away.world.containers) == 1
+        play.append(ReleaseSuperseded(release="rel-newer", by="rel-other"))
+        newer = scene.work(manifest_of(web=Spec(image=image)), OLD, left_behind=(both,))
+        return (await converger.run_release(newer, recorder=scene.recorder())).status
+
+    assert asyncio.run(story()) == ("completed" if image == "web:3" else "rolled_back")
+    assert not away.world.containers
 
 
 def test_a_failure_that_a_newer_request_followed_holds_nothing(play: Play) -> None:
