@@ -132,7 +132,8 @@ def test_from_a_release_that_runs_the_previous_one_is_what_is_deployed(story: St
     assert [one.status for one in story.state.unfinished] == ["running", "pending"]
     hold, asked = story.state.hold, decode(story.stored[-2])
     assert hold is not None
-    assert (hold.target, hold.bad) == ("sha256:web=1", {"sha256:web=2"})
+    assert hold.target == "sha256:web=1"
+    assert hold.bad == {"sha256:web=2"}
     assert isinstance(asked, RollbackRequested)
     assert asked.reverts == running
 

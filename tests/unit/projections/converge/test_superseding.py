@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -357,11 +358,6 @@ def test_a_release_is_not_begun_when_the_stream_has_moved_on(play: Play) -> None
     version = play.log.stream_version(STREAM)
     play.ask("rel-newer")
     with pytest.raises(OutsideError) as caught:
-        play.scene.run(_on(work, version))
+        play.scene.run(replace(work, version=version))
     assert caught.value.code == "version-conflict"
     assert play.images() == {"web": "web:1", "db": "db:1"}
-
-
-def _on(work: ReleaseWork, version: int) -> ReleaseWork:
-    values = {name: getattr(work, name) for name in ReleaseWork.__slots__}
-    return ReleaseWork(**{**values, "version": version})
