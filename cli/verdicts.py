@@ -65,4 +65,4 @@ def report(console: Console, title: str, verdict: Verdict) -> ExitCode:
     console.line(f"{title}: {verdict.release} {words[verdict.status]}")
     if verdict.failure is not None:
         show_failure(console, verdict.failure)
-    return exit_code(verdict.failure)
+    return ExitCode.USER if verdict.status == "superseded" else exit_code(verdict.failure)

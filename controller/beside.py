@@ -1,7 +1,8 @@
 """Deciding what Git shows while a Release is under way, so that a wait for health can end.
 
 Rendering and deciding touch nothing, so they need no lock: the append expects the state that was decided on,
-and whoever has the lock works on what stands in the log. Two come here: a look that finds a Release under
+and whoever has the lock works on what stands in the log. An image that is built for a render is no effect on
+an environment either. Two come here: a look that finds a Release under
 way, in another process or left by a crash, and the daemon itself when a branch shows a newer commit while its
 own work on the environment goes on.
 

@@ -29,7 +29,7 @@ from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.expiring import expire
 from controller.permitting import barred
-from controller.releasing import finish, finish_active, heal_deployed
+from controller.releasing import finish_active, heal_deployed
 from controller.removing import remove_by_rule, rule_for
 from controller.shown import candidate_shown, decide_shown
 from controller.tenures import tenure
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from controller.repositories import WatchedBranch
     from controller.watching import Sighting
     from events.catalog import Event
-    from events.recorder import Recorder
     from projections.converge.release import Verdict
 
 OutcomeStatus = Literal[
@@ -166,7 +165,7 @@ async def _consider(context: Context, sighting: Sighting, name: str, *, asked: s
     if isinstance(candidate, Failure | Awaited):
         return await _nothing_shown(context, title, candidate)
     decided = decide_shown(context, sighting, name, candidate=candidate, recorder=recorder)
-    ended = await _finish_decided(context, sighting, name, recorder=recorder)
+    ended = await finish_active(context, sighting.project, name)
     if ended is not None:
         return _ended(title, ended)
     healed = await heal_deployed(context, sighting.project, name)
@@ -178,17 +177,6 @@ async def _consider(context: Context, sighting: Sighting, name: str, *, asked: s
     details = [f"finished {finished.release}"] if finished is not None else []
     details += ["healed"] if healed else []
     return Outcome(environment=title, status="in-sync", healed=healed, detail=", ".join(details))
-
-
-async def _finish_decided(
-    context: Context, sighting: Sighting, name: str, *, recorder: Recorder
-) -> Verdict | None:
-    """Run the Release that was decided, and what was asked for beside it; answers the last verdict."""
-    active = context.environment(sighting.project, name).active
-    if active is None:
-        return None
-    verdict = await finish(context, sighting.project, name, release=active.id, recorder=recorder)
-    return await finish_active(context, sighting.project, name) or verdict
 
 
 async def _overtaken(context: Context, title: str, finished: Verdict | None) -> Outcome:

@@ -361,3 +361,25 @@ def test_the_daemon_deploys_what_is_merged_while_it_waits(
     started = [one for one in controller.log.read() if one.type == ReleaseStarted.__name__]
     observed = {one.correlation for one in controller.log.read() if one.type == "RevisionObserved"}
     assert {one.correlation for one in started} <= observed
+
+
+def test_an_image_that_ci_pushes_during_the_wait_ends_it(
+    controller: SimulatedController, tmp_path: Path
+) -> None:
+    """The commit ends nothing before its image is there, and is looked up again beside the wait."""
+    text = PATIENT.replace("name: shop", "name: shop, registry: registry.example/shop")
+    image = "registry.example/shop/web:3"
+
+    async def story() -> None:
+        await waiting_for(controller, "web:2")
+        controller.repository.commit(
+            {"stagecraft.yml": text, "compose.yaml": f"services: {{web: {{image: '{image}'}}}}\n"}
+        )
+        await until(lambda: "ImageAwaited" in controller.types)
+        assert statuses(controller) == ["completed", "running"]
+        assert "ReleaseSuperseded" not in controller.types
+        controller.engine.world.images[image] = controller.engine.world.images["web:1"]
+        await until(lambda: statuses(controller) == ["completed", "superseded", "completed"])
+
+    play(_daemon_running(_daemon(controller, tmp_path), story))
+    assert "RenderFailed" not in controller.types
