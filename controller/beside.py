@@ -77,11 +77,13 @@ async def decide_beside(context: Context, sighting: Sighting, name: str) -> Awai
 def _is_left_alone(state: EnvironmentState) -> bool:
     """Whether Git has to wait for the end of what is under way.
 
-    A Release that goes back is not ended by Git, and what Git shows is judged by what stands after it.
+    A Release that goes back from what is deployed is not ended by Git, and what Git shows is judged by what
+    stands after it.
     """
     if state.destroying is not None or state.orphaned is not None:
         return True
-    return any(goes_back(one.kind, brings_new=one.brings_new) for one in state.unfinished)
+    leaving = (one for one in state.unfinished if one.digest != state.deployed_digest)
+    return any(goes_back(one.kind, brings_new=one.brings_new) for one in leaving)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -93,14 +93,19 @@ class ReleaseRun:
 
     def __post_init__(self) -> None:
         work = self.work
+        leaves = work.previous is None or work.previous.digest != work.manifest.digest
         self.newer = Newer(
             log=self.equipment.log,
             stream=work.stream,
             clock=self.equipment.clock,
             release=work.release,
             digest=work.manifest.digest,
-            goes_back=goes_back(work.kind, brings_new=work.brings_new),
+            goes_back=leaves and self._goes_back,
         )
+
+    @property
+    def _goes_back(self) -> bool:
+        return goes_back(self.work.kind, brings_new=self.work.brings_new)
 
     async def run(self) -> Verdict:
         """The whole Release, or what a crash left of it.
@@ -215,7 +220,7 @@ class ReleaseRun:
             newer=self.newer,
             jobs_done=self.jobs_done,
             made=self.made,
-            going_back=self.newer.goes_back,
+            going_back=self._goes_back,
             known=work.previous,
         )
 

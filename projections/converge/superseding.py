@@ -6,8 +6,9 @@ was begun (a pull, an exchange, a job) goes on to its end, and what it changed s
 plan from.
 
 Two waits go on all the same. One for the very Manifest that the newer Release wants has nothing to gain. And
-a Release that goes back is ended by another way back alone: until it completes, what counts as deployed is
-what somebody wants to get away from, and a newer Release that failed would take itself back to just that.
+a Release that goes back from what is deployed is ended by another way back alone: until it completes, what
+counts as deployed is what somebody wants to get away from, and a newer Release that failed would take itself
+back to just that.
 
 `SupersededError` is not of the errors' tree, so that nothing which deals with failures takes it for one. It
 is raised in a wait and ends in whoever began the undertaking. (Waiting for the log in a thread was dropped:
@@ -66,7 +67,7 @@ class Newer:
     clock: Clock
     release: str | None = None
     digest: str | None = None  # its Manifest
-    goes_back: bool = False
+    goes_back: bool = False  # from what is deployed
     version: int = 0  # of the stream, as far as it was read
     _waiting: dict[str, _Request] = field(default_factory=dict[str, _Request])  # without a verdict, in order
     _due: float = 0.0  # monotonic seconds of the next look

@@ -270,7 +270,29 @@ def test_an_older_sighting_decides_nothing_any_more(controller: SimulatedControl
     assert statuses(controller) == ["completed", "completed"]
 
 
-def test_a_rollback_that_waits_is_not_ended_by_git(controller: SimulatedController) -> None:
+def test_a_rollback_from_what_is_deployed_is_not_ended_by_git(controller: SimulatedController) -> None:
+    merged(controller, "web:4", life=Life())
+    assert controller.look()[0].status == "completed"
+    controller.engine.world.lives[controller.engine.world.images["web:1"]] = NEVER
+
+    async def story() -> None:
+        person = asyncio.create_task(rolling_back(controller))
+        await waiting_for(controller, "web:1")
+        merged(controller, "web:3", life=Life())
+        asking = asyncio.create_task(looking(controller))
+        await until(lambda: any("waiting for another process" in line for line in controller.said))
+        assert statuses(controller) == ["completed", "completed", "running"]
+        (web,) = controller.engine.world.containers.values()
+        web.life = Life()
+        assert (await person).status == "completed"
+        assert await asking == "completed"
+
+    play(story())
+    assert runs(controller) == ["web:3"]
+    assert statuses(controller) == ["completed"] * 4
+
+
+def test_a_rollback_to_what_is_deployed_is_ended_by_a_fix(controller: SimulatedController) -> None:
     controller.engine.world.lives[controller.engine.world.images["web:1"]] = NEVER
 
     async def story() -> None:
@@ -279,19 +301,16 @@ def test_a_rollback_that_waits_is_not_ended_by_git(controller: SimulatedControll
         person = asyncio.create_task(rolling_back(controller))
         await waiting_for(controller, "web:1")
         merged(controller, "web:3", life=Life())
-        asking = asyncio.create_task(looking(controller))
-        await until(lambda: controller.types.count("RevisionObserved") == 3)
-        await asyncio.sleep(1)
-        assert runs(controller) == ["web:1"]
-        (web,) = controller.engine.world.containers.values()
-        web.life = Life()
-        assert (await person).status == "completed"
+        await looking(controller)
+        with pytest.raises(UserError) as caught:
+            await person
+        assert caught.value.code == "release-superseded"
         assert await first == "completed"
-        assert await asking == "completed"
 
     play(story())
     assert runs(controller) == ["web:3"]
-    assert statuses(controller) == ["completed", "superseded", "completed", "completed"]
+    assert statuses(controller) == ["completed", "superseded", "superseded", "completed"]
+    assert controller.state.hold is None
 
 
 def _daemon(controller: SimulatedController, folder: Path) -> Daemon:
