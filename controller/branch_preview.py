@@ -24,7 +24,6 @@ from controller.watching import Tip, Wishes, check_history
 from events.kernel.clock import SystemClock
 from gitops.config.load import list_environments
 from gitops.manifest import Draft, draft
-from gitops.source.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +44,7 @@ async def preview_branch(
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
         aside = Home(Path(folder))
-        mirror = Mirror(place.watched.url, aside.mirrors / "watched.git")
+        mirror = place.watched.mirror.beside(aside.mirrors / "watched.git")
         revision = await mirror.fetch(place.branch)
         before = _before(home, place.key)
         tags = await tags_for(place, revision, before, mirror=mirror)

@@ -1,4 +1,4 @@
-"""The surroundings in which Git runs: nothing of the caller's but the way to its SSH agent.
+"""The surroundings in which Git runs: nothing of the caller's but the way it uses SSH.
 
 A file of ours stands in for the global configuration instead of `-c` options, because Git hands options on
 the command line not to the process it starts for a repository on the same machine, and that process checks
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from events.kernel.errors import OutsideError, error_code
+from gitops.source.ssh import ssh_command
 
 GIT_FAILED = error_code("git-failed", "Git could not do what was asked of a repository on this machine.")
 
@@ -27,7 +28,6 @@ _NO_PROGRAMS = (
     ("fetch.recurseSubmodules", "false"),
 )
 _SCHEMES = "file:ssh:https:http"
-_SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15"  # an unknown host key is an error, not a question
 
 
 def local_environment() -> dict[str, str]:
@@ -54,7 +54,7 @@ def network_environment(settings: dict[str, str]) -> dict[str, str]:
         **passed,
         **_configured((*_NO_PROGRAMS, *settings.items())),
         "GIT_ALLOW_PROTOCOL": _SCHEMES,
-        "GIT_SSH_COMMAND": _SSH,
+        "GIT_SSH_COMMAND": ssh_command(),
     }
 
 
