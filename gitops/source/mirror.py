@@ -61,9 +61,14 @@ class Mirror:
         self._folder = folder
         self._lock = asyncio.Lock()
 
+    @property
+    def ssh(self) -> SshAccess:
+        """How it is reached over SSH."""
+        return self._exchange.ssh
+
     def beside(self, folder: Path) -> Mirror:
         """Another copy of the same repository, reached in the same way."""
-        return self._like(folder, self._exchange.ssh)
+        return self._like(folder, self.ssh)
 
     def reached(self, ssh: SshAccess) -> Mirror:
         """This copy, reached in another way."""

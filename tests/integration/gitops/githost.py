@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 BACKEND_SECONDS = 30
+_POLL_SECONDS = 0.02  # how late an end is seen
 _SILENT_SECONDS = 120.0  # at most; a test that needs so long has failed
 
 
@@ -63,7 +64,7 @@ def serving(host: GitHost) -> Generator[int]:
         served = host
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,))
     thread.start()
     try:
         yield int(server.server_port)
