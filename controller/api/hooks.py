@@ -30,6 +30,7 @@ MOST_BYTES = 1024 * 1024
 _MOST_BODIES = 32  # at a time
 _BODY_SECONDS = 10.0
 _LOOKS_AT_ONCE, _LOOKS_PER_SECOND = 30.0, 1.0  # of one repository
+_TOO_LARGE = "too-large"
 _RETRY = {"Retry-After": "1"}
 _NOBODYS = (b"a secret that nobody has",)  # what a delivery to nobody is compared with
 _KINDS: dict[str, HookKind] = {name: name for name in get_args(HookKind)}
@@ -68,7 +69,7 @@ class Hooks:
 
     async def _take(self, request: Request) -> Response:
         if _declared(request) > MOST_BYTES:
-            return self._refuse(request, 413, "too-large")
+            return self._refuse(request, 413, _TOO_LARGE)
         if self._bodies >= _MOST_BODIES:
             return self._refuse(request, 503, "too-many-at-once")
         self._bodies += 1
@@ -82,7 +83,7 @@ class Hooks:
         finally:
             self._bodies -= 1
         if body is None:
-            return self._refuse(request, 413, "too-large")
+            return self._refuse(request, 413, _TOO_LARGE)
         return self._judge(request, body)
 
     def _judge(self, request: Request, body: bytes) -> Response:
@@ -110,7 +111,7 @@ class Hooks:
         where = printable(request.url.path)[:100]
         self.refusals.refused(source, where=where, reason=reason)
         content = {"status": "refused", "reason": reason}
-        if status == 413:  # noqa: PLR2004  # as it is known
+        if reason == _TOO_LARGE:
             return TooLarge(content)
         headers = _RETRY if status in {429, 503} else None
         return JSONResponse(content, status_code=status, headers=headers)
