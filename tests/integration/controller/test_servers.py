@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hashlib
+import hmac
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
+from controller.api.hooks import Door
+from controller.api.secrets import hook_secrets
+from controller.api.server import listen
 from controller.daemon import Daemon
 from controller.listed import listed_branches
 from controller.source import Source
@@ -206,3 +213,40 @@ def test_a_server_that_is_asked_too_often_is_left_alone_for_the_longest_interval
             await until(lambda: not scene.failing())
 
         tell_beside(daemon, story)
+
+
+def test_deliveries_that_come_while_a_server_is_silent_are_one_look_afterwards(scene: Scene) -> None:
+    host = GitHost(root=scene.controller.repository.origin.parent)
+    settings = "poll: {interval: 1h, longest: 1h}\n"
+    hooks = "webhooks: {generic: {secret_env: SECRET}}"
+    with serving(host) as port, listen("127.0.0.1:0") as listening:
+        daemon = scene.daemon(f"url: 'http://127.0.0.1:{port}/origin.git', {hooks}", settings=settings)
+        secrets = hook_secrets([source.place for source in daemon.sources], {"SECRET": "between us"})
+        daemon.door = Door(listening=listening, secrets=secrets)
+
+        def questions() -> int:
+            return sum("/info/refs" in path for path in host.requests)
+
+        async def story() -> None:
+            await until(lambda: scene.runs("web:1"))
+            host.requests.clear()
+            host.trouble = Trouble(silent=True)
+            daemon.want_look("test")
+            await until(lambda: questions() == 1)
+            assert set(await asyncio.to_thread(_delivered, scene.said)) == {202}
+            host.trouble = Trouble()
+            host.closing.set()
+            await until(lambda: questions() == 2 and not scene.failing())
+            await asyncio.to_thread(_delivered, scene.said, 1)
+            await until(lambda: questions() == 3)  # so there was no other in between
+
+        tell_beside(daemon, story)
+
+
+def _delivered(said: list[str], times: int = 25) -> list[int]:
+    """Post to the address that the daemon said; answers the statuses."""
+    url = next(line.rpartition(" ")[2] for line in said if "/hooks/" in line)
+    signature = hmac.new(b"between us", b"{}", hashlib.sha256).hexdigest()
+    headers = {"X-Stagecraft-Signature": f"sha256={signature}"}
+    with httpx.Client(trust_env=False, timeout=30, headers=headers) as client:
+        return [client.post(url, content=b"{}").status_code for _ in range(times)]
