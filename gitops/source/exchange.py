@@ -12,13 +12,14 @@ that does not answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
 from gitops.source.git import repository_missing
 from gitops.source.gitcommand import network_environment
+from gitops.source.helpers import Settings, credential_settings
 from gitops.source.paths import shown
 from gitops.source.ssh import AS_THE_USER, SshAccess
 
@@ -74,6 +75,7 @@ class Exchange:
     address: Address
     ssh: SshAccess = AS_THE_USER
     patience: Patience = PATIENCE
+    _helpers: list[Settings] = field(default_factory=list[Settings])  # one at most: what was read
 
     async def ask(self, arguments: Sequence[str]) -> Finished:
         """Ask what the server has. Raises OutsideError `git-unreachable` at the deadline."""
@@ -100,6 +102,7 @@ class Exchange:
                 next=f"enter it in {self.ssh.known_hosts_shown} when you know that it is the server's own",
             )
         if any(said in words for said in _LOGIN):
+            self._helpers.clear()
             what = f"the server of {self.shown} refuses the login"
             return OutsideError(GIT_LOGIN_REFUSED, what, why=words, next=self._try)
         if "returned error: 429" in words:
@@ -120,7 +123,7 @@ class Exchange:
         try:
             return await run(
                 ["git", *arguments],
-                env=self._environment(),
+                env=await self._environment(),
                 deadline_seconds=deadline_seconds,
                 kept_bytes=_MOST_BYTES,
             )
@@ -132,15 +135,24 @@ class Exchange:
     def _silent(self, what: str) -> OutsideError:
         return OutsideError(GIT_UNREACHABLE, what, next=self._try)
 
-    def _environment(self) -> dict[str, str]:
-        settings = {
-            **self.address.settings(),
-            "http.followRedirects": "initial",
-            "http.lowSpeedLimit": "1",
-            "http.lowSpeedTime": str(self.patience.silent_seconds),
-        }
+    async def _environment(self) -> dict[str, str]:
+        settings = [
+            *await self._logins(),
+            ("http.followRedirects", "initial"),
+            ("http.lowSpeedLimit", "1"),
+            ("http.lowSpeedTime", str(self.patience.silent_seconds)),
+        ]
         ssh = {} if self.ssh == AS_THE_USER else {"GIT_SSH_COMMAND": self.ssh.command()}
         return {**network_environment(settings), **self.address.variables(), **ssh}
+
+    async def _logins(self) -> Settings:
+        """How Git finds a name and a word: those of the address alone, else as the user's helpers know."""
+        own = tuple(self.address.settings().items())
+        if own or not self.address.origin:
+            return own
+        if not self._helpers:
+            self._helpers.append(await credential_settings())
+        return self._helpers[0]
 
     @property
     def _try(self) -> str:

@@ -9,6 +9,7 @@ line, which wins over it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -46,13 +47,16 @@ def local_environment() -> dict[str, str]:
     }
 
 
-def network_environment(settings: dict[str, str]) -> dict[str, str]:
-    """All variables for a command that speaks to another repository; `settings` are configuration keys."""
+def network_environment(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """All variables for a command that speaks to another repository; `settings` are configuration keys.
+
+    A key may come several times, as Git allows it.
+    """
     passed = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}
     return {
         **local_environment(),
         **passed,
-        **_configured((*_NO_PROGRAMS, *settings.items())),
+        **_configured((*_NO_PROGRAMS, *settings)),
         "GIT_ALLOW_PROTOCOL": _SCHEMES,
         "GIT_SSH_COMMAND": ssh_command(),
     }

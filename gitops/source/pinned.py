@@ -207,7 +207,7 @@ def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:
 
 def _environment(ref: RemoteRef) -> dict[str, str]:
     """Variables for Git that let it reach one host by one scheme."""
-    environment = network_environment(_SETTINGS)
+    environment = network_environment(_SETTINGS.items())
     scheme = "ssh" if ref.server.scheme == "scp" else ref.server.scheme
     environment["GIT_ALLOW_PROTOCOL"] = scheme
     if scheme == "ssh":

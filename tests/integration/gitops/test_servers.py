@@ -15,6 +15,7 @@ from gitops.source.exchange import GIT_HOST_KEY_REFUSED, GIT_LOGIN_REFUSED, GIT_
 from gitops.source.mirror import Mirror
 from gitops.source.ssh import SshAccess
 from tests.integration.gitops.githost import GitHost, serving
+from tests.support.git_calls import counted_git
 from tests.support.git_ssh import SshGitHost, ssh_git_host
 from tests.support.repos import Repository, git
 from tests.support.signing import SshPerson
@@ -110,6 +111,29 @@ def test_credentials_of_an_address_are_used(host: GitHost, repository: Repositor
         assert asyncio.run(mirror.remote_head("main")) == fetch(mirror) == repository.head()
     stored = b"".join(path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file())
     assert WORD.encode() not in stored
+
+
+def test_a_helper_of_the_user_logs_in_where_the_address_has_no_token_and_is_looked_for_once(
+    host: GitHost, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, helper = tmp_path / "asked", tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\necho $1 >> {asked}\necho username=robot\necho password={WORD}\n")
+    helper.chmod(0o755)
+    calls = counted_git(tmp_path, monkeypatch)
+    with serving(host) as port:
+        mirror = Mirror(f"http://127.0.0.1:{port}/origin.git", tmp_path / "m")
+        assert refusal(mirror).code == GIT_LOGIN_REFUSED
+        git("config", "--global", f"credential.http://127.0.0.1:{port}.helper", str(helper), cwd=tmp_path)
+        assert asyncio.run(mirror.remote_head("main")) == fetch(mirror) == repository.head()
+        calls()
+        asyncio.run(mirror.remote_head("main"))
+        assert [one.split()[0] for one in calls() if "http-backend" not in one] == ["ls-remote"]
+        elsewhere = Mirror(f"http://localhost:{port}/origin.git", tmp_path / "n")
+        assert refusal(elsewhere).code == GIT_LOGIN_REFUSED
+        before = asked.read_text()
+        own = Mirror(f"http://robot:{WORD}@127.0.0.1:{port}/origin.git", tmp_path / "o")
+        assert fetch(own) == repository.head()
+        assert asked.read_text() == before, "an address with a token asks nobody else"
 
 
 @pytest.mark.parametrize("credentials", ["", "robot:wrong-word-entirely@", f"stranger:{WORD}@"])
