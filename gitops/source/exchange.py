@@ -12,7 +12,7 @@ that does not answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from events.kernel.errors import OutsideError, UserError, error_code
@@ -40,6 +40,7 @@ GIT_ASKED_TOO_OFTEN = error_code(
 )
 
 _MOST_BYTES: Final = 32 * 1024 * 1024  # of an answer: some 400,000 refs
+_MOST_READ: Final = 16 * 1024  # bytes of what Git says that are looked at
 _MOST_WORDS: Final = 4000  # characters of what Git says, which a server may write too
 _NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
     "does not appear to be a git repository",
@@ -90,7 +91,7 @@ class Exchange:
 
     def failed(self, answer: Finished) -> UserError | OutsideError:
         """What a failed exchange means: a path where nothing is, or a source that does not answer."""
-        words = answer.error_text[:_MOST_WORDS]
+        words = replace(answer, stderr=answer.stderr[:_MOST_READ]).error_text[:_MOST_WORDS]
         if self.address.local and any(said in words for said in _NO_REPOSITORY):
             return repository_missing(self.address.url)
         if "Host key verification failed" in words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -117,3 +118,26 @@ def test_thousands_of_refs_are_no_trouble(scene: Scene) -> None:
     assert caught.value.code == BRANCH_MISSING
     assert "and 4981 more" in caught.value.message
     assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("head -c 40000000 /dev/zero", "answers with more than 33554432 bytes of refs"),
+        ("head -c 40000000 /dev/zero >&2; exit 128", "cannot be read"),
+    ],
+)
+def test_what_a_server_says_without_end_fills_no_error_and_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, says: str
+) -> None:
+    """Git passes on what it is told; a program in its place says as much."""
+    program = tmp_path / "bin/git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with pytest.raises(OutsideError) as caught:
+        asyncio.run(Mirror("ssh://git@127.0.0.1/repo", tmp_path / "m").remote_head("main"))
+    assert caught.value.code == GIT_UNREACHABLE
+    assert says in caught.value.message
+    assert len(str(caught.value)) < 20_000
