@@ -143,8 +143,7 @@ class Exchange:
             ("http.lowSpeedLimit", "1"),
             ("http.lowSpeedTime", str(self.patience.silent_seconds)),
         ]
-        ssh = {} if self.ssh == AS_THE_USER else {"GIT_SSH_COMMAND": self.ssh.command()}
-        return {**network_environment(settings), **self.address.variables(), **ssh}
+        return {**network_environment(settings), **self.address.variables(), **self.ssh.variables()}
 
     async def _logins(self) -> Settings:
         """How Git finds a name and a word: those of the address alone, else as the user's helpers know."""
