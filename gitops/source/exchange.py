@@ -82,7 +82,7 @@ class Exchange:
         """Ask what the server has. Raises OutsideError `git-unreachable` at the deadline."""
         answer = await self._git(arguments, deadline_seconds=self.patience.look_seconds)
         if len(answer.stdout) >= _MOST_BYTES:
-            raise self._silent(f"{self.shown} answers with more than {_MOST_BYTES} bytes of refs")
+            raise self.unanswered(f"{self.shown} answers with more than {_MOST_BYTES} bytes of refs")
         return answer
 
     async def fetch(self, arguments: Sequence[str]) -> Finished:
@@ -131,9 +131,10 @@ class Exchange:
         except OutsideError as error:
             if error.code != PROCESS_TIMED_OUT:
                 raise
-            raise self._silent(f"{self.shown} did not answer in {deadline_seconds:g} s") from error
+            raise self.unanswered(f"{self.shown} did not answer in {deadline_seconds:g} s") from error
 
-    def _silent(self, what: str) -> OutsideError:
+    def unanswered(self, what: str) -> OutsideError:
+        """The error for a server that says nothing one can use."""
         return OutsideError(GIT_UNREACHABLE, what, next=self._try)
 
     async def _environment(self) -> dict[str, str]:
