@@ -325,11 +325,7 @@ def _is_fresh(state: EnvironmentState, digest: str, *, revision: str) -> bool:
 
 def _taken_back(state: EnvironmentState, takes_back: Collection[str]) -> str | None:
     """The newest Release that touched hosts for a commit that is taken back."""
-    ran = [
-        one.id
-        for one in state.releases.values()
-        if one.revision in takes_back and one.status in ("completed", "failed", "rolled_back")
-    ]
+    ran = [one.id for one in state.releases.values() if one.revision in takes_back and one.begun]
     return ran[-1] if ran else None
 
 

@@ -85,6 +85,17 @@ def test_going_back_to_what_is_deployed_while_another_release_runs_is_a_revert(s
     assert story.look("c3", web="1") == ()
 
 
+def test_a_message_may_take_back_a_release_that_was_superseded_in_its_wait(story: Story) -> None:
+    story.deploys("c1", web="1")
+    story.look("c2", web="2")
+    second = story.begins()
+    takes_back = replace(story.rendered("c3", web="3"), takes_back=("c2",))
+    assert story.look_at(takes_back) == ("RevertDetected",)
+    asked = decode(story.stored[-1])
+    assert isinstance(asked, RevertDetected)
+    assert (asked.by, asked.reverts) == ("message", second)
+
+
 def test_what_superseded_releases_left_counts_until_one_brings_all_to_one_manifest(story: Story) -> None:
     story.deploys("c1", web="1")
     story.look("c2", web="2")
