@@ -96,7 +96,7 @@ def test_empty_sections_stand_for_their_defaults() -> None:
         ("settle: 500ms", "settle: 500", "services.web.gate.settle", 8, "a length of time is text"),
         ("settle: 500ms", "settle: soon", "services.web.gate.settle", 8, "is not a length of time"),
         ("settle: 500ms", "settle: 0s", "services.web.gate.settle", 8, "more than nothing"),
-        ("settle: 500ms", "setle: 2s", "services.web.gate.setle", 8, "allowed: deadline, settle"),
+        ("settle: 500ms", "setle: 2s", "services.web.gate.setle", 8, "allowed: command, deadline"),
         ("paths: [src]", "paths: src", "services.web.paths", 8, "it must be a list"),
         ("on_rollback: true", "on_rollback: 'yes'", "services.migrate.job.on_rollback", 10, "boolean"),
         ("on_rollback: true", "always: true", "services.migrate.job.always", 10, "allowed: on_rollback"),
