@@ -19,6 +19,7 @@ from events.references import names_of
 from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
+from gitops.compose.ports import refuse_port_conflicts
 from gitops.compose.reload import arrange
 from gitops.compose.render import Rendered, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
@@ -170,6 +171,7 @@ def _finish(
         addresses=prepared.names.addresses,
     )
     refuse_left_paths(placed.documents)
+    refuse_port_conflicts(placed.documents, jobs)
     hosts = {
         host: _host(
             document,

@@ -199,7 +199,7 @@ def _is_up(detail: ContainerDetail, look: _Look, *, now: float) -> bool:
 
 
 def _too_late(detail: ContainerDetail, look: _Look, seconds: float) -> _Found:
-    state = detail.container.state
+    state: str = detail.container.state
     if state == "running" and look.asking is not None and not look.asking.passed:
         message = f"the container had not passed its probes after {seconds:g} s"
         return _Found(CONTAINER_NOT_HEALTHY, message, look.asking.said)

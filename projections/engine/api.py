@@ -29,10 +29,6 @@ class ExecStream(Protocol):
         """At most `count` bytes; nothing at the end. Raises TimeoutError when it keeps silent."""
         ...
 
-    def close(self) -> None:
-        """End it."""
-        ...
-
 
 class DockerApi(Protocol):
     """`docker.APIClient`, as far as it is called."""

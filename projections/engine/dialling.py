@@ -30,6 +30,7 @@ from projections.engine.probe_words import (
 _HEAD_BYTES = 16 * 1024  # of status line and headers
 _INTERIM = 5  # responses of 1xx before the real one
 _BODY_SECONDS = 0.5  # for the first line of an answer that fails; its status is known by then
+_CLOSED = "the connection was closed without an answer"
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -48,7 +49,7 @@ async def dial(
     except OSError as error:
         return hindered(probe, _words(error))
     except h11.RemoteProtocolError as error:
-        return hindered(probe, f"the answer is no HTTP: {error}")
+        return hindered(probe, f"what came back is no HTTP: {error}")
 
 
 @contextlib.asynccontextmanager
@@ -84,7 +85,7 @@ async def _get(probe: HttpProbe, reader: asyncio.StreamReader, writer: asyncio.S
             answer = status_answer(probe, event.status_code, b"")
             return answer if answer.passed else await _with_body(probe, talk, reader, event.status_code)
         if not isinstance(event, h11.InformationalResponse):
-            return hindered(probe, "the connection was closed without an answer")
+            return hindered(probe, _CLOSED)
     return hindered(probe, f"more than {_INTERIM} interim responses")
 
 
@@ -100,10 +101,13 @@ async def _with_body(
     return status_answer(probe, status, body[:KEPT_BYTES])
 
 
-async def _next(talk: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | type[h11.PAUSED]:
-    """The next event that is more than a wish for data."""
+async def _next(talk: h11.Connection, reader: asyncio.StreamReader) -> object:
+    """The next event that is more than a wish for data. Raises OSError, h11.RemoteProtocolError."""
     while (event := talk.next_event()) is h11.NEED_DATA:
-        talk.receive_data(await reader.read(KEPT_BYTES))
+        data = await reader.read(KEPT_BYTES)
+        if not data and talk.their_state is h11.SEND_RESPONSE:
+            raise ConnectionAbortedError(_CLOSED)
+        talk.receive_data(data)
     return event
 
 

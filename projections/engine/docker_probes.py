@@ -28,6 +28,7 @@ from projections.engine.calls import at_most
 from projections.engine.dialling import dial
 from projections.engine.docker_connection import DockerConnection
 from projections.engine.errors import ENGINE_REFUSED
+from projections.engine.listening import Listening
 from projections.engine.port import ProbeAnswer
 from projections.engine.probe_words import KEPT_BYTES, ended, hindered, probe_impossible, too_late
 
@@ -62,11 +63,14 @@ class DockerProbes:
         return await dial(probe, found, deadline_seconds=deadline_seconds)
 
     async def _command(self, container_id: str, probe: CommandProbe, seconds: float) -> ProbeAnswer:
+        listening = Listening()
+
         def run(api: DockerApi) -> ProbeAnswer:
             if self._still_hangs(api, container_id):
                 return hindered(probe, "its last run has not ended yet")
             made = str(api.exec_create(container_id, list(probe.command))["Id"])
-            output = _output(api, made, seconds)
+            with listening:  # which closes the connection, too
+                output = _output(api, made, seconds)
             state = _state_at_the_end(api, made, wait=output is not None)
             if state.get("Running") or output is None:
                 self._hanging[container_id] = made
@@ -80,6 +84,8 @@ class DockerProbes:
             if error.code != ENGINE_REFUSED:
                 raise
             return hindered(probe, error.why)
+        finally:
+            listening.cut()  # a caller who gave up leaves nobody waiting
         return hindered(probe, _GONE) if answer is None else answer
 
     def _still_hangs(self, api: DockerApi, container_id: str) -> bool:
@@ -122,11 +128,10 @@ def _output(api: DockerApi, program: str, seconds: float) -> bytes | None:
     try:
         with at_most(seconds):  # for each read from the connection too
             stream = api.exec_start(program, socket=True)
-        with contextlib.closing(stream):
-            for chunk in _written(stream):
-                kept += chunk[: KEPT_BYTES - len(kept)]
-                if time.monotonic() > over_at:
-                    return None
+        for chunk in _written(stream):
+            kept += chunk[: KEPT_BYTES - len(kept)]
+            if time.monotonic() > over_at:
+                return None
     except (TimeoutError, requests.exceptions.Timeout):
         return None
     return kept
