@@ -12,7 +12,7 @@ The deadline is the gate's own. Without probes it is never shorter than what the
 the engine gives up, or the settle time, plus a margin.
 
 A gate may go on watching for a while what has passed: then the same things are terminal, three rounds of
-probes in a row that fail are, and so is a line of its log that must not be there. The wave goes on after
+probes in a row that fail are, and so is a line of its log that must not be there. The next wave goes on after
 that. Nothing is watched on unless a gate says so: each wave would take longer, and what ends later is found
 by healing anyway.
 

@@ -24,7 +24,7 @@ from events.catalog.service import JobCompleted, ServiceReplaced
 from events.envelope import CONTROLLER, ProposedEvent, StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import EventLog, StreamAppend
-from events.manifest import Gate, HttpProbe, Job, Probes, WaitCondition
+from events.manifest import Gate, HttpProbe, Job, Probes, WaitCondition, Watch
 from events.memory import MemoryEventLog
 from projections.engine.simulated_world import ENDS_WELL, Life
 from tests.unit.projections.converge.scene import (
@@ -468,3 +468,27 @@ def test_a_service_that_ends_well_at_once_is_told_how_to_be_a_job(scene: Scene) 
     assert verdict.failure is not None
     assert verdict.failure.code == "container-exited"
     assert "`services.load.job: {}`" in verdict.failure.next
+
+
+def test_what_comes_back_is_not_watched_on(scene: Scene) -> None:
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=600.0))
+    scene.engine.world.lives[image_id("web:2")] = CRASHES
+    first = manifest_of(web=Spec(gate=watching))
+    assert scene.deploy(first).status == "completed"
+    began = scene.clock.monotonic()
+    assert began > 600.0
+    assert scene.deploy(manifest_of(web=Spec(image="web:2", gate=watching)), first).status == "rolled_back"
+    scene.engine.world.containers.clear()
+    assert scene.heal(first) is True
+    assert scene.clock.monotonic() - began < 60.0
+
+
+def test_what_others_need_and_did_not_change_is_not_watched_again(scene: Scene) -> None:
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=600.0))
+    waits: Mapping[str, WaitCondition] = {"db": "service_healthy"}
+    first = manifest_of(db=Spec(image="db:1", gate=watching), web=Spec(waits_for=waits))
+    scene.deploy(first)
+    began = scene.clock.monotonic()
+    second = manifest_of(db=Spec(image="db:1", gate=watching), web=Spec(image="web:2", waits_for=waits))
+    assert scene.deploy(second, first).status == "completed"
+    assert scene.clock.monotonic() - began < 60.0
