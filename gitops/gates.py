@@ -65,7 +65,8 @@ def gate_faults(
     if service.get("network_mode") == "none":
         reason = "the service has `network_mode: none`, so nothing can reach it; use `command`"
         impossible |= dict.fromkeys(("http", "tcp"), reason)
-    if (service.get("logging") or {}).get("driver") == "none":
+    logging: Mapping[str, Any] = service.get("logging") or {}
+    if logging.get("driver") == "none":
         impossible["logs"] = "the service's log driver is `none`, so nobody can read its log"
     return [
         _fault(configuration, name, key, message)

@@ -9,7 +9,6 @@ verdict: a moment without an answer is what its health check would forgive, too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 
 from events.kernel.clock import Clock
@@ -51,8 +50,7 @@ class Asking:
         question, self._question = self._question, None
         if question is not None:
             question.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(question, return_exceptions=True)
+            await asyncio.wait([question])
 
     async def _round(self) -> ProbeAnswer:
         """The first answer that fails, else the last one."""

@@ -15,7 +15,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,16 +63,21 @@ class DockerProbes:
         return await dial(probe, found, deadline_seconds=deadline_seconds)
 
     async def _command(self, container_id: str, probe: CommandProbe, seconds: float) -> ProbeAnswer:
+        if await self._still_hangs(container_id):
+            return hindered(probe, "its last run has not ended yet")
         listening = Listening()
 
         def run(api: DockerApi) -> ProbeAnswer:
-            if self._still_hangs(api, container_id):
-                return hindered(probe, "its last run has not ended yet")
+            over_at = time.monotonic() + seconds
+
+            def over() -> bool:
+                return listening.cut_off or time.monotonic() > over_at
+
             made = str(api.exec_create(container_id, list(probe.command))["Id"])
             with listening:  # which closes the connection, too
-                output = _output(api, made, seconds)
-            state = _state_at_the_end(api, made, wait=output is not None)
-            if state.get("Running") or output is None:
+                output = _output(api, made, over=over, seconds=seconds)
+            state = _state_at_the_end(api, made, over=over)
+            if state.get("Running"):
                 self._hanging[container_id] = made
                 _end_family(int(state.get("Pid") or 0), container_id)
                 return too_late(probe, seconds)
@@ -88,14 +93,15 @@ class DockerProbes:
             listening.cut()  # a caller who gave up leaves nobody waiting
         return hindered(probe, _GONE) if answer is None else answer
 
-    def _still_hangs(self, api: DockerApi, container_id: str) -> bool:
-        """Whether the program that did not end in time runs on."""
+    async def _still_hangs(self, container_id: str) -> bool:
+        """Whether the program that did not end in time runs on; the engine forgets it with its container."""
         hanging = self._hanging.get(container_id)
         if hanging is None:
             return False
-        if _state_at_the_end(api, hanging, wait=False).get("Running"):
+        state = await self._connection.find("show a probe", lambda api: api.exec_inspect(hanging))
+        if state is not None and state.get("Running"):
             return True
-        del self._hanging[container_id]
+        self._hanging.pop(container_id, None)
         return False
 
 
@@ -121,19 +127,18 @@ def _part(answer: Answer, key: str) -> Answer:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
-def _output(api: DockerApi, program: str, seconds: float) -> bytes | None:
-    """The beginning of what a program writes, read to its end; None when it has none in time."""
-    over_at = time.monotonic() + seconds
+def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: float) -> bytes:
+    """The beginning of what a program writes, read until it says no more, or nothing for `seconds`."""
     kept = b""
     try:
         with at_most(seconds):  # for each read from the connection too
             stream = api.exec_start(program, socket=True)
         for chunk in _written(stream):
             kept += chunk[: KEPT_BYTES - len(kept)]
-            if time.monotonic() > over_at:
-                return None
+            if over():
+                break
     except (TimeoutError, requests.exceptions.Timeout):
-        return None
+        return kept
     return kept
 
 
@@ -157,12 +162,12 @@ def _exactly(stream: ExecStream, count: int) -> bytes:
     return found
 
 
-def _state_at_the_end(api: DockerApi, program: str, *, wait: bool) -> Answer:
-    """What the engine says of a program; with `wait` once it knows that it has ended."""
-    over_at = time.monotonic() + (_END_SECONDS if wait else 0.0)
+def _state_at_the_end(api: DockerApi, program: str, *, over: Callable[[], bool]) -> Answer:
+    """What the engine says of a program that has ended, or that runs on when its time is over."""
+    patient_until = time.monotonic() + _END_SECONDS
     while True:
         state = api.exec_inspect(program)
-        if not state.get("Running") or time.monotonic() >= over_at:
+        if not state.get("Running") or (over() and time.monotonic() >= patient_until):
             return state
         time.sleep(_LOOK_SECONDS)
 

@@ -104,8 +104,9 @@ def test_what_goes_wrong_after_it_was_up_is_found_by_the_watch(
     stage: Stage, lines: tuple[str, ...], health: HealthCheck | None, silent_of: tuple[str, ...], code: str
 ) -> None:
     spec = scripted(stage, "fickle", *lines, health=health)
-    probes = {"command": CommandProbe(command=("test", "-e", "/up"))} if silent_of else {}
-    watching = gate(watch=Watch(seconds=SECONDS, silent_of=silent_of), **probes)
+    on = Watch(seconds=SECONDS, silent_of=silent_of)
+    ready = CommandProbe(command=("test", "-e", "/up"))
+    watching = gate(watch=on, command=ready) if silent_of else gate(watch=on)
     verdict = deploy(stage, web=with_gate(spec, watching))
     assert verdict.failure is not None
     assert verdict.failure.code == code
