@@ -31,10 +31,15 @@ class Asking:
     clock: Clock
     passed: bool = False  # once: all probes of one round
     failures: int = 0  # rounds in a row that failed since
-    said: str = ""  # by the last round that failed
+    said: str = "no probe was answered so far"  # by the last round that failed
     _question: asyncio.Task[ProbeAnswer] | None = None
     _due: float = 0.0  # monotonic seconds
     _pause: float = _FIRST_PAUSE_SECONDS
+
+    @property
+    def answers(self) -> bool:
+        """Whether the newest round passed."""
+        return self.passed and not self.failures
 
     def look(self) -> None:
         """Take the answer that has come, and ask again when it is time. Raises what `Engine.probe` raises."""

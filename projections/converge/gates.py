@@ -192,7 +192,7 @@ def _is_up(detail: ContainerDetail, look: _Look, *, now: float) -> bool:
     since = now if look.running_since is None else look.running_since
     settled = now - since >= look.watched.gate.settle_seconds and look.samples >= SAMPLES
     if look.asking is not None:
-        return look.asking.passed and (settled or not look.was_told)
+        return look.asking.answers and (settled or not look.was_told)
     if not detail.health_check:
         return settled
     return detail.container.health == "healthy" and (settled or not look.was_told)
@@ -200,7 +200,7 @@ def _is_up(detail: ContainerDetail, look: _Look, *, now: float) -> bool:
 
 def _too_late(detail: ContainerDetail, look: _Look, seconds: float) -> _Found:
     state: str = detail.container.state
-    if state == "running" and look.asking is not None and not look.asking.passed:
+    if state == "running" and look.asking is not None and not look.asking.answers:
         message = f"the container had not passed its probes after {seconds:g} s"
         return _Found(CONTAINER_NOT_HEALTHY, message, look.asking.said)
     if state == "running" and detail.health_check:
