@@ -315,8 +315,8 @@ def test_a_container_that_was_told_has_to_stay_up_although_its_probes_pass(stage
 
 
 def test_a_container_that_was_told_and_answers_no_more_has_not_passed(stage: Stage) -> None:
-    one = stage.add("web", replace(ANSWERS, deaf_after=1.2))
-    failure = stage.watch(one, gate=asking(), told=frozenset({one}))
+    one = stage.add("web", replace(ANSWERS, deaf_after=0.9))
+    failure = stage.watch(one, gate=asking(tcp=TcpProbe(port=8080)), told=frozenset({one}))
     assert failure is not None
     assert failure.message == "the container had not passed its probes after 30 s"
 
@@ -325,10 +325,7 @@ def test_a_first_answer_that_is_still_out_at_the_deadline_is_said_so(stage: Stag
     one = stage.add("web", replace(ANSWERS, hangs=("/alive",)))
     failure = stage.watch(one, gate=asking(http=ALIVE, timeout_seconds=60.0, deadline_seconds=3.0))
     assert failure is not None
-    assert failure.why in {
-        "no probe was answered so far",
-        "GET http://localhost:8080/alive: no answer in 60 s",
-    }
+    assert failure.why == "no probe was answered so far"
 
 
 def test_an_engine_that_is_lost_while_it_is_asked_is_raised(stage: Stage) -> None:
