@@ -111,8 +111,8 @@ async def watch(
     """Look every `SAMPLE_SECONDS` until all containers passed, one failed, or a deadline is over.
 
     A container that has passed goes on being looked at while others are waited for. Between two looks `rest`
-    is awaited; None: the clock alone. Raises the errors of `Engine.inspect`, `Engine.probe` and `Engine.logs`,
-    and what `rest` raises, which ends the watch without a verdict.
+    is awaited; None: the clock alone. Raises the errors of `Engine.inspect`, `Engine.probe` and
+    `Engine.logs`, and what `rest` raises, which ends the watch without a verdict.
     """
     looks = [
         _Look(watched=one, container=container, asking=_asking(engine, one.gate, container, clock))
