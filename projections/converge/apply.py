@@ -67,10 +67,11 @@ class Applier:
         ServiceFailedError for a container that failed, OutsideError or UserError for what did not start.
         """
         await self.exchange.remove(o for o in plan.of("remove") if o.clears_way)
+        await self.exchange.stop(plan.of("stop"))
         due = {o.service: o for o in plan.of("run_job", "create", "replace", "start")}
         reloads = {o.service: o for o in plan.of("reload")}
         services = self.content.services
-        names = {*due, *reloads, *also_gate, *healthy_needs(services, due)}
+        names = {*due, *reloads, *also_gate, *healthy_needs(services, due)} - plan.resting
         for wave in waves(services, names):
             for name in wave:
                 if name in due and due[name].kind == "run_job":
@@ -131,6 +132,8 @@ class Applier:
                 for container in operation.containers:
                     await self.site.engine.start(container)
             for container in operation.removes_first:
+                if operation.stops_first:
+                    await self.site.engine.stop(container)
                 await self.site.engine.remove(container)
 
     async def _replicas(self) -> Replicas:

@@ -19,8 +19,9 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from projections.converge.adopt import Compared, compare
 from projections.converge.destroy import Found, destroy, survey
-from projections.converge.heal import heal, observe
+from projections.converge.heal import Terms, heal
 from projections.converge.hosts import note_unknown, reach
+from projections.converge.observe import observe
 from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.engine.port import Engine, Stock
@@ -69,14 +70,18 @@ class Converger:
         """
         return await ReleaseRun(self._equipped(recorder), work, _as_controller(recorder)).run()
 
-    async def heal(self, manifest: Manifest, *, release: str, recorder: Recorder) -> bool:
-        """Make what runs agree with what is deployed; True when something had to be mended.
+    async def heal(
+        self, manifest: Manifest, *, release: str, recorder: Recorder, terms: Terms | None = None
+    ) -> bool:
+        """Make what runs agree with what is deployed, on these terms; True when something was mended.
 
         `release` is the deployed Release. Appends nothing and starts no Compose when all is as it should
         be. Raises what went wrong on the first host that could not be mended, after all were tried.
         """
         equipment = self._equipped(recorder)
-        return await heal(equipment, manifest, release=release, recorder=_as_controller(recorder))
+        return await heal(
+            equipment, manifest, release=release, recorder=_as_controller(recorder), terms=terms
+        )
 
     def _equipped(self, recorder: Recorder) -> Equipment:
         """The equipment behind the fence of the lock that the recorder appends under."""
@@ -121,9 +126,14 @@ class Converger:
                 raise
         return left
 
-    async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:
-        """Ask every host now, change nothing and record nothing but `observed.db`."""
-        return await observe(self._equipment, manifest)
+    async def observe(
+        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str] | None = None
+    ) -> tuple[HostObservation, ...]:
+        """Ask every host now, change nothing and record nothing but `observed.db`.
+
+        `stopped` has, by host and service, the hash that a person stopped.
+        """
+        return await observe(self._equipment, manifest, stopped=stopped)
 
 
 def _as_controller(recorder: Recorder) -> Recorder:

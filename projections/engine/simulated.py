@@ -92,10 +92,14 @@ class SimulatedEngine:
         life: Life | None = None,
         started: bool = True,
     ) -> str:
-        """A person starts a container by hand, with the labels `found`; answers its id."""
+        """A person starts a container by hand, with the labels `found`; answers its id.
+
+        With the labels of a Compose project it is on that project's network.
+        """
         with self.turn() as world:
             made = world.make(name, image=image, labels=found or {}, created_at=self._clock.now().timestamp())
-            made.networks = ("bridge",)
+            project = made.labels.get(COMPOSE_PROJECT)
+            made.networks = (f"{project}_default" if project else "bridge",)
             made.started_at = self._clock.monotonic() if started else None
             made.life = life or made.life
             return made.id
