@@ -64,6 +64,7 @@ def _(event: env.ManifestRendered, state: EnvironmentState, time: datetime) -> E
         unset_variables=event.unset_variables,
         refresh=event.refresh,
         at=time,
+        drift=event.drift,
     )
     pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
     over = state.awaited is not None and state.awaited.revision == event.revision

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from events.catalog import Failure
+    from events.catalog.environment import DriftPolicy
     from events.catalog.removal import DestroyRequested
     from events.manifest import ImagePin
 
@@ -35,6 +36,7 @@ class Render:
     unset_variables: tuple[str, ...] = ()  # rendered blank
     refresh: float | Literal["never", "on-deploy"] = "never"  # a number: every so many seconds
     at: datetime | None = None  # when it was recorded
+    drift: DriftPolicy = "heal"  # what the descriptor wants done with drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

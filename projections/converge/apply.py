@@ -82,6 +82,10 @@ class Applier:
             await self._bring_up([due[name] for name in wave if name in due and due[name].kind != "run_job"])
             await self._gate([name for name in wave if services[name].job is None])
 
+    async def gate(self, names: Collection[str]) -> None:
+        """Watch services that this plan did not touch. Raises ServiceFailedError."""
+        await self._gate(names)
+
     async def _run_job(self, name: str) -> None:
         exchange = self.exchange
         runner = JobRunner(site=self.site, app=self.app, recorder=exchange.recorder, release=exchange.release)

@@ -24,6 +24,7 @@ from projections.converge.hosts import note_unknown, reach
 from projections.converge.observe import observe
 from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
 from projections.converge.site import Equipment, Progress, no_progress
+from projections.converge.steering import Steering, steer
 from projections.engine.port import Engine, Stock
 from projections.observed import HostObservation, ObservedStore
 
@@ -82,6 +83,13 @@ class Converger:
         return await heal(
             equipment, manifest, release=release, recorder=_as_controller(recorder), terms=terms
         )
+
+    async def steer(self, steering: Steering, *, recorder: Recorder) -> None:
+        """Stop, start or restart one service of what is deployed, as a person asked; others are left alone.
+
+        Raises ServiceFailedError when it does not come up, and what a heal raises.
+        """
+        await steer(self._equipped(recorder), steering, recorder=_as_controller(recorder))
 
     def _equipped(self, recorder: Recorder) -> Equipment:
         """The equipment behind the fence of the lock that the recorder appends under."""

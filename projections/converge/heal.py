@@ -33,6 +33,10 @@ from projections.converge.site import Equipment, Site
 from projections.converge.undertaking import Planned, Undertaking
 
 
+def _nothing_more(_drift: DriftDetected) -> tuple[Event, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """On which terms what is deployed is kept."""
@@ -42,7 +46,7 @@ class Terms:
     """By host and service, the hash that a person stopped."""
     closely: Closely = ()
     """The services whose containers are inspected, beside those of a drift that is open; None: all."""
-    consequence: Callable[[DriftDetected], tuple[Event, ...]] = lambda _: ()
+    consequence: Callable[[DriftDetected], tuple[Event, ...]] = field(default=_nothing_more)
     """What is recorded with a drift that was not there before, in the environment's stream."""
 
 

@@ -45,6 +45,7 @@ async def _asked(
     site: Site, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]
 ) -> HostObservation:
     content, store = manifest.hosts[site.host], site.equipment.observed
+    containers: list[Container] = []
     try:
         containers = await look(site)
         due = await due_now(site, manifest, containers, stopped=stopped)

@@ -104,6 +104,11 @@ class SimulatedEngine:
             made.life = life or made.life
             return made.id
 
+    def update(self, name: str, **changes: object) -> None:
+        """A person changes limits of a container, as `docker update` does: `Memory=…`, `NanoCpus=…`."""
+        with self.turn() as world:
+            world.named(name).made["HostConfig"].update(changes)
+
     def count(self, call: str) -> int:
         """How often a call was made."""
         return sum(1 for name, _ in self.calls if name == call)
@@ -140,7 +145,7 @@ class SimulatedEngine:
             one = world.containers.get(container_id)
             if one is None:
                 return None
-            return makeup_of(json.loads(answers.inspection(world, one, self._clock.monotonic())))
+            return makeup_of(answers.makeup(world, one, self._clock.monotonic()))
 
     async def image_defaults(self, ref: str) -> ImageDefaults | None:
         """What an image gives its containers; None when the engine has none of that name."""

@@ -72,6 +72,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
                         "image": "web:1",
                         "containers": [{"id": "f" * 64, "state": "running", "health": "healthy"}],
                         "drift": [],
+                        "stopped": None,
                     }
                 ],
             }
