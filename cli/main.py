@@ -97,6 +97,12 @@ CONTENTS = (
         "Show whether an environment runs what it should: desired, deployed, running, hold.",
     ),
     Entry(
+        "drift",
+        "cli.drift",
+        "drift",
+        "Show what differs now between what is deployed and what runs, field by field.",
+    ),
+    Entry(
         "why",
         "cli.why",
         "why",

@@ -19,6 +19,7 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from projections.converge.adopt import Compared, compare
 from projections.converge.destroy import Found, destroy, survey
+from projections.converge.drift import HostDrift, drift_of
 from projections.converge.heal import Terms, heal
 from projections.converge.hosts import note_unknown, reach
 from projections.converge.observe import observe
@@ -133,6 +134,13 @@ class Converger:
                 note_unknown(site, recorder, error)
                 raise
         return left
+
+    async def drift(
+        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]
+    ) -> tuple[HostDrift, ...]:
+        """What differs on each host now, field by field; nothing is changed and nothing recorded."""
+        sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
+        return tuple([await drift_of(site, manifest, stopped=stopped) for site in sites])
 
     async def observe(
         self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str] | None = None

@@ -45,7 +45,9 @@ async def changes(look: Callable[[], States], *, clock: Clock) -> AsyncGenerator
             action = "" if was == becomes else _WORDS.get(becomes, "") if becomes else "destroy"
             if action and one is not None:
                 yield event_of(json.loads(answers.event(action, one)))
-            for network in sorted({*left} ^ {*joined}) if was and one is not None else ():
+            if one is None or not was:
+                continue
+            for network in sorted({*left} ^ {*joined}):
                 word = "connect" if network in joined else "disconnect"
                 yield event_of(json.loads(answers.network_event(word, network, one)))
         before = now

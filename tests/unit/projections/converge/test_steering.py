@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -14,11 +15,10 @@ from projections.converge.steering import Steering, Wish
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import HOST, STREAM, Scene, Spec, image_id, manifest_of
 
-MANIFEST = manifest_of(
-    web=Spec(more={"deploy": {"replicas": 2}}),
-    db=Spec(image="db:1"),
-    side=Spec(image="db:2", more={"network_mode": "service:db"}),
-)
+WEB = Spec(more={"deploy": {"replicas": 2}})
+DB = Spec(image="db:1")
+SIDE = Spec(image="db:2", more={"network_mode": "service:db"})
+MANIFEST = manifest_of(web=WEB, db=DB, side=SIDE)
 
 
 def down(manifest: Manifest, *services: str) -> dict[tuple[str, str], str]:
@@ -147,7 +147,7 @@ def test_a_release_that_leaves_a_stopped_service_alone_leaves_it_down(
     scene: Scene, deployed: Manifest
 ) -> None:
     steer(scene, "stop", "web", "web")
-    newer = manifest_of(**{**SPECS, "db": Spec(image="db:2")})
+    newer = manifest_of(web=WEB, db=Spec(image="db:2"), side=SIDE)
     verdict = scene.deploy(newer, deployed, stopped=down(deployed, "web"))
     assert verdict.status == "completed"
     assert states(scene, "web") == ["exited", "exited"]
@@ -156,7 +156,7 @@ def test_a_release_that_leaves_a_stopped_service_alone_leaves_it_down(
 
 def test_a_release_that_changes_a_stopped_service_brings_it_up(scene: Scene, deployed: Manifest) -> None:
     steer(scene, "stop", "web", "web")
-    newer = manifest_of(**{**SPECS, "web": Spec(image="web:2", more={"deploy": {"replicas": 2}})})
+    newer = manifest_of(web=replace(WEB, image="web:2"), db=DB, side=SIDE)
     assert scene.deploy(newer, deployed, stopped=down(deployed, "web")).status == "completed"
     assert states(scene, "web") == ["running", "running"]
 
@@ -164,14 +164,7 @@ def test_a_release_that_changes_a_stopped_service_brings_it_up(scene: Scene, dep
 def test_a_release_that_fails_leaves_a_stopped_service_as_it_was(scene: Scene, deployed: Manifest) -> None:
     steer(scene, "stop", "web", "web")
     scene.engine.world.lives[image_id("web:2")] = Life(exits_after=0.1, exit_code=3)
-    newer = manifest_of(**{**SPECS, "web": Spec(image="web:2", more={"deploy": {"replicas": 2}})})
+    newer = manifest_of(web=replace(WEB, image="web:2"), db=DB, side=SIDE)
     assert scene.deploy(newer, deployed, stopped=down(deployed, "web")).status == "rolled_back"
     assert states(scene, "web") in (["exited", "exited"], [])
     assert heal(scene, "web") is False
-
-
-SPECS = {
-    "web": Spec(more={"deploy": {"replicas": 2}}),
-    "db": Spec(image="db:1"),
-    "side": Spec(image="db:2", more={"network_mode": "service:db"}),
-}
