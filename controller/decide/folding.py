@@ -247,7 +247,7 @@ def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> E
     ended = _update(state, event.release, status="completed", ended=time)
     adopted = ended.releases[event.release].kind == "adoption"
     render = state.render_of(event.digest)
-    known = {} if render is None else render.services
+    known = render.services if render is not None else dict[str, dict[str, str]]()
     stopped = {
         (host, service): one
         for (host, service), one in state.stopped.items()

@@ -124,7 +124,7 @@ def drift_of(
         if entry is not None and entry.drift is not None:
             given = entry.drift
             break
-    return max(given, asked, key=_LAXEST_FIRST.index)
+    return given if _LAXEST_FIRST.index(given) >= _LAXEST_FIRST.index(asked) else asked
 
 
 def removal_of(policy: Mapping[str, PolicySection], *, project: str, environment: str) -> RemovalSection:

@@ -15,7 +15,9 @@ _NANOSECONDS = 1_000_000_000
 def made_with(definition: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, Any]:
     """`Config`, `HostConfig` and `Mounts` of a container; `volumes` has the full name of each named one."""
     given = cast("Mapping[str, Any]", _undoubled(definition))
-    limits: Mapping[str, Any] = ((given.get("deploy") or {}).get("resources") or {}).get("limits") or {}
+    deployed: Mapping[str, Any] = given.get("deploy") or {}
+    resources: Mapping[str, Any] = deployed.get("resources") or {}
+    limits: Mapping[str, Any] = resources.get("limits") or {}
     return {
         "Config": {
             "Env": [f"{name}={value}" for name, value in _pairs(given.get("environment")).items()] or None,

@@ -306,7 +306,7 @@ def _wake_changed(told: _Told) -> None:
     """What a Release brought in another version is not stopped any more."""
     query = "SELECT services FROM environment_services WHERE project = ? AND name = ? AND digest = ?"
     found = told.tables.execute(query, (*told.place, told.data["digest"])).fetchone()
-    services = {} if found is None else json.loads(found["services"])
+    services: dict[str, dict[str, str]] = {} if found is None else json.loads(found["services"])
     query = "SELECT host, service, hash FROM environment_stopped WHERE project = ? AND name = ?"
     for row in told.tables.execute(query, told.place).fetchall():
         if services.get(row["host"], {}).get(row["service"]) != row["hash"]:

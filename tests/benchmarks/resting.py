@@ -112,7 +112,9 @@ def _altered(stage: Stage, place: Place, image: str) -> Figure:
         project = container.labels["com.docker.compose.project"]
         container.reload()
         began = time.perf_counter()
-        container.update(restart_policy={"Name": "on-failure", "MaximumRetryCount": 3})
+        container.update(  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its answer open
+            restart_policy={"Name": "on-failure", "MaximumRetryCount": 3}
+        )
         _until_running(stage, project, after=container)
         healed.append(time.perf_counter() - began)
         own.append(_own_exchange(stage, image, f"{place.by_hand.name}-alone"))

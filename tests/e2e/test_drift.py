@@ -37,38 +37,48 @@ def _state(team: Team, service: str) -> str:
     return found
 
 
+def _shown(engine: DockerClient, container: str) -> dict[str, Any]:
+    """What an inspection says."""
+    found: dict[str, Any] = engine.containers.get(container).attrs
+    return found
+
+
+def _changes_policy(engine: DockerClient, container: str) -> None:
+    """A person does `docker update --restart always`."""
+    engine.containers.get(container).update(  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its answer open
+        restart_policy={"Name": "always"}
+    )
+
+
 def _made_by_hand(engine: DockerClient, container: str) -> None:
     """A person puts a container with the same labels and another environment in a container's place."""
-    shown = engine.api.inspect_container(container)
-    engine.api.remove_container(container, force=True)
-    made = engine.api.create_container(
-        shown["Config"]["Image"],
-        name=shown["Name"].removeprefix("/"),
-        labels=shown["Config"]["Labels"],
+    shown = _shown(engine, container)
+    engine.containers.get(container).remove(force=True)
+    engine.containers.create(
+        str(shown["Config"]["Image"]),
+        name=str(shown["Name"]).removeprefix("/"),
+        labels=dict[str, str](shown["Config"]["Labels"]),
         environment=["BY_HAND=do-not-show-this"],
-        host_config=engine.api.create_host_config(
-            network_mode=next(iter(shown["NetworkSettings"]["Networks"]))
-        ),
-    )
-    engine.api.start(made["Id"])
+        network=str(next(iter(shown["NetworkSettings"]["Networks"]))),
+    ).start()
 
 
 def _is_by_hand(team: Team, engine: DockerClient) -> bool:
     """Whether a container of the worker has what only the person gave it, or none is there."""
     ids = team.project.ids().get("worker", [])
-    shown = [engine.api.inspect_container(one)["Config"]["Env"] or [] for one in ids]
-    return not ids or any(line.startswith("BY_HAND") for lines in shown for line in lines)
+    shown = [str(_shown(engine, one)["Config"]["Env"]) for one in ids]
+    return not ids or any("BY_HAND" in lines for lines in shown)
 
 
 def _drifts(team: Team, engine: DockerClient) -> None:
     """Changes by hand that no label tells of, one after the other; each is healed."""
     first = _worker(team)
-    engine.api.update_container(first, restart_policy={"Name": "always"})
+    _changes_policy(engine, first)
     drift = _healed(team, 1)
     assert drift["data"]["services"] == {"worker": "restart: always runs, no is wanted"}
     second = _worker(team)
     assert second != first
-    engine.api.disconnect_container_from_network(second, f"{team.project.name}-prod_default")
+    engine.networks.get(f"{team.project.name}-prod_default").disconnect(second)
     drift = _healed(team, 2)
     assert drift["data"]["services"]["worker"].startswith("networks: nothing runs")
     team.cli.ok("suspend", "--env", "prod", "--reason", "somebody tries something")
@@ -88,7 +98,7 @@ def _asked_for(team: Team, engine: DockerClient, daemon: Daemon) -> None:
     team.cli.ok("stop", "worker", "--env", "prod", "--reason", "the disk is being moved")
     assert _state(team, "worker") == "exited"
     before = daemon.said.count("healed")
-    engine.api.kill(team.project.ids()["web"][0])
+    engine.containers.get(team.project.ids()["web"][0]).kill()
     daemon.says("healed", times=before + 1, seconds=_HEALED_SECONDS)
     assert (_state(team, "web"), _state(team, "worker")) == ("running", "exited")
     shown = team.cli.ok("status", "--env", "prod").stdout
@@ -100,10 +110,9 @@ def _asked_for(team: Team, engine: DockerClient, daemon: Daemon) -> None:
     assert "did you mean 'worker'?" in unknown.stderr
     team.cli.ok("start", "worker", "--env", "prod")
     assert (_state(team, "worker"), _worker(team)) == ("running", worker)
-    began = engine.api.inspect_container(worker)["State"]["StartedAt"]
+    began = str(_shown(engine, worker)["State"]["StartedAt"])
     team.cli.ok("restart", "worker", "--env", "prod", "--reason", "it leaks")
-    again = engine.api.inspect_container(worker)
-    assert again["State"]["StartedAt"] > began
+    assert str(_shown(engine, worker)["State"]["StartedAt"]) > began
     types = team.types()
     assert [types.count(f"Service{word}") for word in ("Stopped", "Started", "Restarted")] == [1, 1, 1]
 
@@ -115,7 +124,7 @@ def _killed_every_second(team: Team, engine: DockerClient) -> Counter[str]:
     while time.monotonic() < end:
         for container in team.project.ids().get("web", []):
             try:
-                engine.api.kill(container)
+                engine.containers.get(container).kill()
             except APIError:  # it is down, or gone
                 continue
         time.sleep(1.0)  # the pace of the loop that is played
@@ -141,11 +150,12 @@ def test_a_day_of_people_with_docker_in_their_hands(team: Team, engine: DockerCl
 
 def _asked_now(team: Team, engine: DockerClient) -> None:
     """`drift` tells what nobody has healed, and changes nothing."""
-    team.cli.ok("resume", "--env", "prod") if "BreakerOpened" in team.types() else None
+    if "BreakerOpened" in team.types():
+        team.cli.ok("resume", "--env", "prod")
     team.look()
     assert team.cli.ok("drift", "--env", "prod", "--check", "--json").json()["drift"] == []
     worker, head = _worker(team), len(team.events())
-    engine.api.update_container(worker, restart_policy={"Name": "always"})
+    _changes_policy(engine, worker)
     report = team.cli.run("drift", "--env", "prod", "--check", "--json").expect(1).json()
     (row,) = report["drift"]
     assert (row["service"], row["container"], row["field"]) == ("worker", worker, "restart")
