@@ -46,13 +46,10 @@ class ServiceRestarted(Event):
 
 @recorded("environment")
 class ContainerStateChanged(Event):
-    """Containers of a service did something that nobody here asked them to; at most one a minute of each.
-
-    The first is told at once; what follows within the minute is counted and told after it.
-    """
+    """Containers of a service ended or went and nobody here had asked for it; at most one a minute."""
 
     host: str = Field(description="The host.")
     service: str = Field(description="The service.")
-    state: str = Field(description="What the engine said of it last, in its word: `die`, `oom`, `destroy`, …")
+    state: str = Field(description="What the engine said last, such as `die`, `oom` or `destroy`.")
     count: int = Field(description="How often containers of the service ended or went since `since`.")
     since: datetime = Field(description="When the first of them was heard of.")

@@ -280,7 +280,7 @@ def _host_json(host: HostStatus) -> dict[str, Any]:
                     {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
                 ],
                 "drift": list(service.drift),
-                "stopped": service.stopped,
+                **({} if service.stopped is None else {"stopped": service.stopped}),
             }
             for service in host.services
         ],
