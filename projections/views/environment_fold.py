@@ -146,7 +146,8 @@ def _rendered(told: _Told) -> None:
 def _render_failed(told: _Told) -> None:
     revision = told.data["revision"]
     told.sees(revision)
-    told.set(failed_revision=revision, render_failure=json.dumps(told.data["failure"]), awaiting=None)
+    failure = {**told.data["failure"], "rule": told.data.get("rule")}
+    told.set(failed_revision=revision, render_failure=json.dumps(failure), awaiting=None)
 
 
 def _awaited(told: _Told) -> None:
