@@ -16,10 +16,8 @@ from projections.converge.site import Site
 
 def open_drift(site: Site) -> DriftDetected | None:
     """The newest drift of this host that no `DriftHealed` followed."""
-    newest: DriftDetected | None = None
-    for _, event in _events(site):
-        newest = event if isinstance(event, DriftDetected) else None
-    return newest
+    newest = next((event for _, event in _events(site, newest_first=True)), None)
+    return newest if isinstance(newest, DriftDetected) else None
 
 
 def drifting_since(site: Site) -> dict[str, datetime]:
@@ -42,15 +40,17 @@ def left_as_made(site: Site) -> Mapping[tuple[str, str], frozenset[str]]:
     return found
 
 
-def _events(site: Site) -> Iterator[tuple[StoredEvent, DriftDetected | DriftHealed]]:
-    """The host's drifts and their ends, oldest first."""
+def _events(
+    site: Site, *, newest_first: bool = False
+) -> Iterator[tuple[StoredEvent, DriftDetected | DriftHealed]]:
+    """The host's drifts and their ends, oldest first unless asked otherwise; decoded as they are taken."""
     log = site.equipment.log
     stored = [
         one
         for name in (DriftDetected.__name__, DriftHealed.__name__)
         for one in log.read(stream=site.stream, type_name=name)
     ]
-    for one in sorted(stored, key=lambda each: each.version):
+    for one in sorted(stored, key=lambda each: each.version, reverse=newest_first):
         event = decode(one)
         if isinstance(event, DriftDetected | DriftHealed) and event.host == site.host:
             yield one, event
