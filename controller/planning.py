@@ -136,4 +136,10 @@ def _deployed(home: Home, made: Draft, *, state: EnvironmentState, pins: Mapping
             if log is None
             else stale_services(log, wanted, releases=state.releases, key=home.known_binding_key())
         )
-    return Baseline(manifest=manifest, jobs=state.jobs, stale=stale, differing=state.differing)
+    return Baseline(
+        manifest=manifest,
+        jobs=state.jobs,
+        stale=stale,
+        differing=state.differing,
+        stopped=state.stopped_hashes,
+    )

@@ -66,6 +66,8 @@ class Baseline:
     )
     """`{(host, service): fields}` in which what was taken over is not as its Manifest says."""
     going_back: bool = False  # the plan leads to what ran before: a revert
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """`{(host, service): hash}` of what a person stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,7 @@ def preview(
         stale=baseline.stale,
         differing=frozenset(baseline.differing),
         going_back=baseline.going_back,
+        stopped=baseline.stopped,
     )
     comparison = Comparison(
         wanted=wanted,

@@ -206,6 +206,7 @@ class _Rendering:
             findings=tuple(str(finding) for finding in made.findings),
             unset_variables=made.unset_variables,
             refresh=made.image_policy.refresh,
+            drift=made.drift,
         )
 
     def _moved(self, rendered: ManifestRendered) -> tuple[ImagesRefreshed, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.backoff import Backoff
 from events.kernel.clock import Clock
@@ -44,7 +44,7 @@ class Listener:
                         if self.backoff.failures:
                             self.say(f"{self.host}: the engine answers again")
                         self.backoff.succeeded()
-                        self.hear(event)
+                        self.hear(replace(event, host=self.host))
             except StagecraftError as error:
                 if not self.backoff.failures:
                     self.say(f"{self.host}: no events of the engine: {error.message}")

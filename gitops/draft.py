@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from events.catalog.environment import DriftPolicy
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from gitops.builds.planned import awaited_refs, build_inputs, planned_builds
@@ -80,6 +81,7 @@ class Draft:
     builds: dict[str, Build]  # {service: what is built for it}, by services without image:
     awaited: frozenset[str]  # references that the project's CI pushes
     image_policy: ImagePolicy
+    drift: DriftPolicy  # what the descriptor wants done with drift
     blobs: dict[str, bytes]  # mounted files by digest
     origins: dict[str, dict[str, str]]  # {service: {path in the container: path in the repository}}
     inputs: dict[str, str | None]
@@ -198,6 +200,7 @@ def _finish(
         builds=builds,
         awaited=awaited_refs(configuration, rendered_services, builds),
         image_policy=image_policy(configuration),
+        drift=configuration.environment.drift or "heal",
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
         inputs=inputs_of(tree, (path for path in paths if not is_grafted(path))),

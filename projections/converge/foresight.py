@@ -35,6 +35,8 @@ class Known:
     differing: frozenset[tuple[str, str]] = frozenset()
     """`(host, service)` of what was taken over and is not as the deployed Manifest says."""
     going_back: bool = False  # to what ran before, so jobs with `on_rollback` run again
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """By host and service, the hash that a person stopped."""
 
 
 def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = None) -> dict[str, HostPlan]:
@@ -51,6 +53,8 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
         found = [] if there is None else as_deployed(there, owner, wanted.compose_project)
         other = {name for place, name in given.differing if place == host}
         found = [_as_it_came(one) if one.service in other else one for one in found]
+        resting = {name for (place, name) in given.stopped if place == host}
+        found = [replace(one, state="exited") if one.service in resting else one for one in found]
         content = wanted.hosts.get(host)
         if content is None:
             plans[host] = plan_removal(found, host=host, owner=owner)
@@ -65,6 +69,7 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
             known_services=frozenset() if there is None else frozenset(there.services),
             bound={name: _NOW if name in stale else _THEN for name in content.services},
             untold=_with_other_files(content, there),
+            stopped=given.stopped,
         )
         plans[host] = plan(content, found, question)
     return plans

@@ -15,6 +15,7 @@ The caller holds the environment's lock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -65,6 +66,8 @@ class ReleaseWork:
     started: bool = False  # a run before this one began it and did not end it
     succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
     held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """By host and service, the hash that a person stopped."""
     held_by_person: bool = False  # a person holds the environment, and not at this Manifest
     left_behind: tuple[Manifest, ...] = ()  # of Releases since then that neither completed nor took back
     version: int | None = None  # of the stream when the work was made out; None: whatever it is now
@@ -222,6 +225,7 @@ class ReleaseRun:
             made=self.made,
             going_back=self._goes_back,
             known=work.previous,
+            stopped=work.stopped,
         )
 
     def _backward(self, previous: Manifest) -> Undertaking:
@@ -243,6 +247,7 @@ class ReleaseRun:
             made=self.made,
             going_back=True,
             known=previous,
+            stopped=self.work.stopped,
             reason="restored",
         )
 

@@ -8,7 +8,7 @@ which part of a plan they take, and in what follows from a failure; not in how a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from events.kernel.errors import OutsideError, Where, error_code
@@ -73,12 +73,14 @@ class Undertaking:
     recorder: Recorder
     release: str
     succeeded_jobs: frozenset[JobKey]
-    newer: Newer  # ends its waits for health
     jobs_done: set[JobKey] = field(default_factory=set[JobKey])  # in this Release
     made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by host: ids, likewise
     going_back: bool = False
+    newer: Newer | None = None  # ends its waits for health; None: nothing does
     known: Manifest | None = None  # what ran before: tells `missing` from `new`
     lets_be: bool = False  # what was adopted although it differs stays
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    altered: dict[str, str] = field(default_factory=dict[str, str])  # by id; see `plan.Question`
     reason: str | None = None  # recorded in place of each operation's own
 
     def site(self, host: str) -> Site:
@@ -115,6 +117,8 @@ class Undertaking:
             bound=bound.services,
             untold=await asyncio.to_thread(untold, content, site.folder),
             lets_be=self.lets_be,
+            stopped=self.stopped,
+            altered=self.altered,
         )
         return Planned(
             site=site,
@@ -144,7 +148,7 @@ class Undertaking:
             content=planned.content,
             app=app,
             jobs_done=self.jobs_done,
-            rest=self.newer.rest,
+            rest=None if self.newer is None else self.newer.rest,
         )
 
     async def run(self, planned: Planned, applier: Applier, *, also_gate: Collection[str] = ()) -> None:
