@@ -50,7 +50,8 @@ def listed_branches(home: Home, file: ControllerFile, *, path: Path) -> list[Wat
         found.append(
             WatchedBranch(
                 watched=mirrors[url],
-                branch=one.branch,
+                branch="" if one.versions else one.branch,
+                tags=one.versions,
                 environments=tuple(one.environments),
                 interval_seconds=one.interval_seconds,
                 follow=one.watch is not False,

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from events.refs import branch_ref, tags_ref
 from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
 from gitops.config.section import Emptied, Section
+from gitops.source.versions import VersionRange, parse_range
 
-HEADS = "refs/heads/"
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)]
 
 
@@ -38,10 +39,15 @@ class WebhookSection(Section):
 
 
 class RepositorySection(Section):
-    """`repositories[]`: a branch that is watched."""
+    """`repositories[]`: a branch that is watched, or tags."""
 
     url: Text = Field(description="Address, or a path from the folder of this file.")
-    branch: Text = Field(default="main", description="The branch.")
+    branch: Text = Field(default="main", description="The branch; its name may be fully qualified.")
+    tags: Text | None = Field(
+        default=None,
+        description="In place of a branch: the tag with the highest version in a range, as `>=1.2 <2` or "
+        "`^1.4`; pre-releases where the range names one.",
+    )
     environments: list[Name] = Field(default=[], description="What it deploys; all unless given.")
     interval_seconds: Count | None = Field(
         default=None, description="Between two questions; `poll.interval` unless given."
@@ -61,8 +67,13 @@ class RepositorySection(Section):
 
     @property
     def ref(self) -> str:
-        """The branch, fully qualified."""
-        return f"{HEADS}{self.branch.removeprefix(HEADS)}"
+        """What is watched, as the log names it."""
+        return branch_ref(self.branch) if self.tags is None else tags_ref(self.tags)
+
+    @property
+    def versions(self) -> VersionRange | None:
+        """The range of versions, where tags are watched. Raises ValueError for one that cannot be read."""
+        return None if self.tags is None else parse_range(self.tags)
 
 
 class SshSection(Section):

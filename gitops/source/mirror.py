@@ -1,10 +1,11 @@
-"""A bare copy of a watched repository, kept up to date one branch at a time.
+"""A bare copy of a watched repository, kept up to date one branch or tag at a time.
 
 The source is asked by `ls-remote` first, so an idle look fetches nothing. Refs are fully qualified, so a tag
-never stands in for a branch. A rewritten branch is taken as it is: whoever asks compares the revisions
-(`Repository.is_ancestor`) and says so in the log; the commits it left behind stay, because nothing is ever
-collected here. Processes run through the kernel: with variables of ours alone, a deadline, and an end with
-the controller. GitPython's transports give none of the three.
+never stands in for a branch. Of tags the one is fetched that is the newest version. A rewritten branch is
+taken as it is: whoever asks compares the revisions (`Repository.is_ancestor`) and says so in the log; the
+commits it left behind stay, because nothing is ever collected here. Processes run through the kernel: with
+variables of ours alone, a deadline, and an end with the controller. GitPython's transports give none of the
+three.
 """
 
 from __future__ import annotations
@@ -14,31 +15,37 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
+from events.refs import HEADS, TAGS
 from gitops.source.address import parse_address
+from gitops.source.branchname import branch_missing, full_name, is_branch_name
 from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
 from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment, network_environment
 from gitops.source.paths import shown
+from gitops.source.tags import PEELED, newest_version
+
+if TYPE_CHECKING:
+    from gitops.source.tags import VersionTag
+    from gitops.source.versions import VersionRange
 
 GIT_UNREACHABLE = error_code("git-unreachable", "A repository did not answer or refused.")
-BRANCH_MISSING = error_code("branch-missing", "The watched repository has no such branch.")
+TOO_MANY_TAGS = error_code("too-many-tags", "A repository has more tags than are looked through.")
 
 LOOK_SECONDS = 45.0
 FETCH_SECONDS = 600.0
 FSCK_SECONDS = 300.0
-_MAX_NAMED = 20
-_MAX_BRANCH = 1024  # bytes; a file system takes less, a packed ref could have more
 _NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
     "does not appear to be a git repository",
     "invalid gitfile format",
     "File name too long",
 )
-_HEADS = "refs/heads/"
-_TAGS = "refs/tags/"
-_PEELED = "^{}"  # how a server names what an annotated tag points at
 MOST_TAGS = 20  # of one commit
+MOST_REFS = 100_000  # lines of an answer; an annotated tag takes two
+_MOST_BYTES = 32 * 1024 * 1024  # of an answer
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,7 @@ class Mirror:
         Raises UserError `repository-missing` for a path without a repository, `repository-empty`,
         `branch-missing` with the branches there are, and OutsideError `git-unreachable`.
         """
-        ref = _ref(branch)
+        ref = full_name(branch)
         heads = await self._heads(ref)
         if ref in heads:
             return heads[ref]
@@ -73,14 +80,14 @@ class Mirror:
             raise UserError(
                 REPOSITORY_EMPTY, f"{self._shown} has no branch", next=f"git push origin {branch}"
             )
-        raise _branch_missing(self._shown, branch, [name.removeprefix(_HEADS) for name in known])
+        raise branch_missing(self._shown, branch, [name.removeprefix(HEADS) for name in known])
 
     async def fetch(self, branch: str) -> str:
         """Bring the branch and its history here and answer the revision it has now.
 
         Raises as `remote_head`, and OutsideError `git-failed` when the copy itself does not work.
         """
-        ref = _ref(branch)
+        ref = full_name(branch)
         fetched = await self._fetch(ref)
         if fetched.code != 0:
             await self.remote_head(branch)  # says better what is wrong, when the source is at fault
@@ -90,6 +97,37 @@ class Mirror:
             raise self._unreachable(fetched)
         with self.repository() as repository:
             return repository.resolve(ref).revision
+
+    async def newest_tag(self, wanted: VersionRange) -> VersionTag:
+        """The tag with the highest version in the range now, at the source, by one question.
+
+        Raises UserError `version-missing`, `version-ambiguous`, `too-many-tags` and `repository-missing`,
+        and OutsideError `git-unreachable`.
+        """
+        return newest_version(self._shown, await self._refs("--tags"), wanted)
+
+    async def fetch_tag(self, wanted: VersionRange, tag: VersionTag) -> VersionTag:
+        """Bring `tag`, which `newest_tag` answered, and its history here, or the newest one there is by now.
+
+        Raises as `newest_tag`, and OutsideError `git-failed` when the copy itself does not work.
+        """
+        for _ in range(_TRIES):
+            fetched = await self._fetch(f"{TAGS}{tag.name}")
+            if fetched.code == 0 and await asyncio.to_thread(self._has, tag.object_id, tag.revision):
+                return tag
+            now = await self.newest_tag(wanted)  # says better what is wrong, when the source is at fault
+            if now == tag and fetched.code != 0 and not await self.heal():
+                break
+            tag = now
+        else:
+            raise OutsideError(
+                GIT_UNREACHABLE, f"tag {tag.name} of {self._shown} moves while it is read", next=self._try
+            )
+        raise self._unreachable(fetched)
+
+    def _has(self, *object_ids: str) -> bool:
+        with self.repository() as repository:
+            return all(repository.has(one) for one in object_ids)
 
     async def heal(self) -> bool:
         """Take the copy away if it is damaged, so that the next fetch makes it anew; whether it was.
@@ -138,16 +176,16 @@ class Mirror:
         """
         listed = await self._refs("--tags")
         named = (
-            TagRef(name=ref.removeprefix(_TAGS), object_id=listed[ref])
+            TagRef(name=ref.removeprefix(TAGS), object_id=listed[ref])
             for ref in sorted(listed)
-            if listed.get(f"{ref}{_PEELED}") == revision
+            if listed.get(f"{ref}{PEELED}") == revision
         )
-        found = [one for one in named if _is_branch_name(one.name)][:MOST_TAGS]
+        found = [one for one in named if is_branch_name(one.name)][:MOST_TAGS]
         with self.repository() as repository:
             missing = [one for one in found if not repository.has(one.object_id)]
         if missing:
             arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            refs = [f"{_TAGS}{one.name}" for one in missing]
+            refs = [f"{TAGS}{one.name}" for one in missing]
             async with self._lock:
                 fetched = await self._git(
                     [f"--git-dir={self._folder}", *arguments, self._address.url, *refs],
@@ -180,12 +218,22 @@ class Mirror:
         return await self._refs("--heads", *([] if ref is None else [ref]))
 
     async def _refs(self, kind: str, *patterns: str) -> dict[str, str]:
+        """Object ids by full names. Raises UserError `too-many-tags` besides."""
         answer = await self._git(
-            ["ls-remote", "--quiet", kind, "--", self._address.url, *patterns], deadline_seconds=LOOK_SECONDS
+            ["ls-remote", "--quiet", kind, "--", self._address.url, *patterns],
+            deadline_seconds=LOOK_SECONDS,
+            kept_bytes=_MOST_BYTES,
         )
         if answer.code != 0:
             raise self._unreachable(answer)
-        rows = (line.split("\t", 1) for line in answer.stdout.decode(errors="replace").splitlines())
+        lines = answer.stdout.decode(errors="replace").splitlines()
+        if kind == "--tags" and (len(lines) > MOST_REFS or len(answer.stdout) >= _MOST_BYTES):
+            raise UserError(
+                TOO_MANY_TAGS,
+                f"{self._shown} has too many tags: they are {len(lines)} lines, and {MOST_REFS} are read",
+                next="take old tags away at the Git host, or watch a branch",
+            )
+        rows = (line.split("\t", 1) for line in lines if "\t" in line)
         return {name: revision for revision, name in rows}
 
     async def _create(self) -> None:
@@ -200,10 +248,17 @@ class Mirror:
         if made.code != 0:
             raise git_failed(f"no mirror can be made in {self._folder}", made.error_text)
 
-    async def _git(self, arguments: list[str], *, deadline_seconds: float) -> Finished:
+    async def _git(
+        self, arguments: list[str], *, deadline_seconds: float, kept_bytes: int | None = None
+    ) -> Finished:
         environment = {**network_environment(self._address.settings()), **self._address.variables()}
         try:
-            return await run(["git", *arguments], env=environment, deadline_seconds=deadline_seconds)
+            return await run(
+                ["git", *arguments],
+                env=environment,
+                deadline_seconds=deadline_seconds,
+                kept_bytes=kept_bytes,
+            )
         except OutsideError as error:
             if error.code != PROCESS_TIMED_OUT:
                 raise
@@ -222,37 +277,3 @@ class Mirror:
     @property
     def _try(self) -> str:
         return f"git ls-remote {self._shown}"
-
-
-def _ref(branch: str) -> str:
-    """The branch's full name. Raises UserError `branch-missing` for what cannot be one."""
-    name = branch.removeprefix(_HEADS)
-    if not _is_branch_name(name):
-        raise UserError(
-            BRANCH_MISSING, f"{shown(branch)!r} cannot be the name of a branch", next="git branch --all"
-        )
-    return f"{_HEADS}{name}"
-
-
-def _is_branch_name(name: str) -> bool:
-    """Whether Git takes it as the name of a branch, by the rules of `git check-ref-format --branch`."""
-    parts = name.split("/")
-    return (
-        len(name.encode()) <= _MAX_BRANCH
-        and not name.startswith("-")
-        and all(mark.isprintable() and mark not in " ~^:?*[\\" for mark in name)
-        and all(part and not part.startswith(".") and not part.endswith(".lock") for part in parts)
-        and not any(forbidden in name for forbidden in ("..", "@{"))
-        and not name.endswith(".")
-        and name != "@"
-    )
-
-
-def _branch_missing(repository: str, branch: str, known: list[str]) -> UserError:
-    named = ", ".join(shown(name) for name in sorted(known)[:_MAX_NAMED])
-    more = f" and {len(known) - _MAX_NAMED} more" if len(known) > _MAX_NAMED else ""
-    return UserError(
-        BRANCH_MISSING,
-        f"{repository} has no branch {shown(branch)!r}; it has {named}{more}",
-        next=f"git push origin {shown(branch)}",
-    )

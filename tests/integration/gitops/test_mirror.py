@@ -13,9 +13,10 @@ import pytest
 from events.kernel.errors import OutsideError, StagecraftError, UserError
 from gitops.source import mirror as module
 from gitops.source.address import REPOSITORY_URL_REFUSED
+from gitops.source.branchname import BRANCH_MISSING
 from gitops.source.git import REPOSITORY_EMPTY, REPOSITORY_MISSING
 from gitops.source.gitcommand import GIT_FAILED
-from gitops.source.mirror import BRANCH_MISSING, GIT_UNREACHABLE, Mirror
+from gitops.source.mirror import GIT_UNREACHABLE, Mirror
 from tests.integration.gitops.githost import GitHost, serving
 from tests.support.repos import Repository, git
 
