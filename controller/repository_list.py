@@ -39,16 +39,16 @@ class BranchRow:
     freshness_seconds: float | None  # since it last answered; None: it never did
 
     def as_json(self) -> dict[str, Any]:
-        """One object of `repositories list --json`; its keys are a published contract."""
-        return {
+        """One object of `repositories list --json`; its keys are a published contract, `tags` last if any."""
+        row = {
             "slug": self.slug,
             "url": self.url,
             "branch": self.branch,
-            "tags": self.tags,
             "environments": list(self.environments),
             "last_seen_revision": self.last_seen_revision,
             "freshness_seconds": self.freshness_seconds,
         }
+        return row if self.tags is None else {**row, "tags": self.tags}
 
 
 def branch_rows(

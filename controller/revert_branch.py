@@ -78,11 +78,13 @@ def _bad(state: EnvironmentState) -> Release | None:
 
 
 def _refs(log: EventLog) -> dict[str, str]:
-    """The ref that showed each commit last."""
+    """The branch that showed each commit last; tags where no branch did."""
     found: dict[str, str] = {}
     for stream in log.streams("repository/"):
         for stored in log.read(stream=stream, type_name=RevisionObserved.__name__):
             event = decode(stored)
-            if isinstance(event, RevisionObserved):
+            if not isinstance(event, RevisionObserved):
+                continue
+            if range_of(event.ref) is None or event.revision not in found:
                 found[event.revision] = event.ref
     return found

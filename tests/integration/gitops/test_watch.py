@@ -84,6 +84,17 @@ def test_a_branch_with_a_slash_is_noticed_when_its_folder_comes(repository: Repo
     assert _noticed(repository.origin, "refs/heads/team/feature", push)
 
 
+def test_a_tag_is_noticed_where_tags_are_watched(repository: Repository) -> None:
+    repository.commit({"file": "first"})
+    counter = iter(range(1000))
+
+    def tag() -> None:
+        git("push", "--quiet", "origin", f"HEAD:refs/tags/v1.0.{next(counter)}", cwd=repository.work)
+
+    assert _noticed(repository.origin, "refs/tags/>=1.0 <2", tag)
+    assert not _noticed(repository.origin, "refs/heads/main", tag, seconds=1.0)
+
+
 def test_a_repository_that_is_gone_ends_the_watch(repository: Repository) -> None:
     shutil.rmtree(repository.origin)
 
