@@ -18,7 +18,7 @@ from controller.heads import ask_head, check_history, fetch_head, own_tags
 from controller.home import Home
 from controller.planning import Question, answer, state_of
 from controller.providers.table import PROVIDERS
-from controller.remotes import pinned_remotes
+from controller.remotes import pinned_remotes, submodules_of
 from controller.targets import choose_environments
 from controller.trusting import check_trust, tags_for
 from controller.watching import Tip, Wishes
@@ -69,9 +69,12 @@ async def preview_branch(
             for name in choose_environments(known, place.environments, project=project):
                 if not wishes.wanted(f"{project}/{name}"):
                     continue
-                with pinned_remotes(aside, policy, project=project, environment=name) as remotes:
+                with (
+                    pinned_remotes(aside, policy, project=project, environment=name) as remotes,
+                    submodules_of(aside, place.rules.submodules, allowed=remotes.allowed) as submodules,
+                ):
                     made = await draft(
-                        tree,
+                        tree if submodules is None else await submodules.into(tree),
                         config_path=config_path,
                         environment=name,
                         version=revision,

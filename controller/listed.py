@@ -16,6 +16,7 @@ from events.kernel.errors import UserError, Where, error_code
 from gitops.config.faults import dotted
 from gitops.config.repositories import REPOSITORIES
 from gitops.source.address import anchored, repository_name, slug
+from gitops.source.submodules import Superproject
 from gitops.source.trust import Verification
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _rules(position: int, one: RepositorySection, rivals: Rivals | None, *, fold
         allow_rewrite=one.allow_rewrite,
         verification=_verification(one.verify, folder),
         webhooks=tuple((kind, section.secret_env) for kind, section in sorted(one.webhooks.items())),
+        submodules=Superproject(url=anchored(one.url, folder)) if one.submodules else None,
         rivals=rivals,
     )
 

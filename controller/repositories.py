@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from controller.home import Home
+    from gitops.source.submodules import Superproject
     from gitops.source.versions import VersionRange
 
 
@@ -67,6 +68,7 @@ class BranchRules:
     allow_rewrite: bool = False
     webhooks: tuple[tuple[HookKind, str], ...] = ()  # each with the variable that has its secret
     verification: Verification = field(default_factory=Verification)  # which commits are trusted
+    submodules: Superproject | None = None  # whose submodules are read; None: they are not
     rivals: Rivals | None = None  # None: none is listed, so all that the log knows may own an environment
 
     def bars(self, host: str) -> bool:

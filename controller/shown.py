@@ -53,6 +53,7 @@ async def candidate_shown(
         config_path=sighting.config_path,
         project=sighting.project,
         environment=name,
+        submodules=sighting.rules.submodules,
     )
     refresh: RefreshCause | None = None if shown is None else "policy"
     try:

@@ -61,6 +61,10 @@ class RepositorySection(Section):
     )
     verify: Emptied[VerifySection] = Field(default=VerifySection(), description="Which commits are trusted.")
     allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
+    submodules: bool = Field(
+        default=False,
+        description="Read submodules: those on its own server, and what `remotes` of a policy allow.",
+    )
     webhooks: dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection] = Field(
         default={}, description="Git hosts that may say when to look."
     )
