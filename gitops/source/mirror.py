@@ -163,10 +163,28 @@ class Mirror:
         async with self._lock:
             await self._create()
             arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            return await self._git(
-                [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"],
-                deadline_seconds=FETCH_SECONDS,
+            command = [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"]
+            fetched = await self._git(command, deadline_seconds=FETCH_SECONDS)
+            if fetched.code != 0 and await self._make_room(ref):
+                fetched = await self._git(command, deadline_seconds=FETCH_SECONDS)
+            return fetched
+
+    async def _make_room(self, ref: str) -> bool:
+        """Take refs away in whose place `ref` has to be: `team`, where the source has `team/web` now.
+
+        Their commits stay. Answers whether there were any.
+        """
+        listed = await self._git(
+            [f"--git-dir={self._folder}", "for-each-ref", "--format=%(refname)"],
+            deadline_seconds=READ_SECONDS,
+        )
+        known = listed.stdout.decode(errors="replace").splitlines()
+        away = [one for one in known if ref.startswith(f"{one}/") or one.startswith(f"{ref}/")]
+        for one in away:
+            await self._git(
+                [f"--git-dir={self._folder}", "update-ref", "-d", one], deadline_seconds=READ_SECONDS
             )
+        return bool(away)
 
     async def annotated_tags(self, revision: str) -> tuple[TagRef, ...]:
         """The annotated tags that point at a commit now, at the source; by name, at most `MOST_TAGS`.

@@ -139,6 +139,22 @@ def test_a_branch_that_was_deleted_is_told_and_the_copy_keeps_its_commits(
         assert opened.has(topic)
 
 
+@pytest.mark.parametrize(("before", "after"), [("team", "team/web"), ("team/web", "team")])
+def test_a_branch_that_stands_where_another_one_was_is_brought_here(
+    repository: Repository, tmp_path: Path, before: str, after: str
+) -> None:
+    first = repository.commit({"a": "1"})
+    git("push", "--quiet", "origin", f"HEAD:refs/heads/{before}", cwd=repository.work)
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert fetch(mirror, before) == first
+    git("push", "--quiet", "--delete", "origin", before, cwd=repository.work)
+    second = repository.commit({"a": "2"})
+    git("push", "--quiet", "origin", f"HEAD:refs/heads/{after}", cwd=repository.work)
+    assert fetch(mirror, after) == second
+    with mirror.repository() as opened:
+        assert opened.has(first)
+
+
 def _tagged(repository: Repository, *names: str) -> None:
     for name in names:
         git("tag", "--annotate", "--message", name, name, cwd=repository.work)
