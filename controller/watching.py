@@ -141,7 +141,7 @@ async def fetch_tip(context: Context, place: WatchedBranch, head: Head) -> Tip:
     """
     watched, name = place.watched, place.key.shown
     repository = watched.mirror.existing()
-    if repository is None or not _here(repository, head):
+    if repository is None or not (_here(repository, head) and await watched.mirror.has_files(head.revision)):
         if repository is not None:
             repository.close()
         async with locked(

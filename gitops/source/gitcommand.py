@@ -9,6 +9,7 @@ line, which wins over it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,11 @@ _SCHEMES = "file:ssh:https:http"
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15"  # an unknown host key is an error, not a question
 
 
-def local_environment() -> dict[str, str]:
-    """Variables for a command on a repository of this machine; no transport works in it."""
+def local_environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables for a command on a repository of this machine; no transport works in it.
+
+    `settings` are configuration keys.
+    """
     return {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(_CONFIG),
@@ -42,7 +46,7 @@ def local_environment() -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
         "LC_ALL": "C",
-        **_configured(_NO_PROGRAMS),
+        **_configured((*_NO_PROGRAMS, *(settings or {}).items())),
     }
 
 
@@ -50,9 +54,8 @@ def network_environment(settings: dict[str, str]) -> dict[str, str]:
     """All variables for a command that speaks to another repository; `settings` are configuration keys."""
     passed = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}
     return {
-        **local_environment(),
+        **local_environment(settings),
         **passed,
-        **_configured((*_NO_PROGRAMS, *settings.items())),
         "GIT_ALLOW_PROTOCOL": _SCHEMES,
         "GIT_SSH_COMMAND": _SSH,
     }

@@ -3,7 +3,9 @@
 The source is asked by `ls-remote` first, so an idle look fetches nothing. Refs are fully qualified, so a tag
 never stands in for a branch. Of tags the one is fetched that is the newest version. A rewritten branch is
 taken as it is: whoever asks compares the revisions (`Repository.is_ancestor`) and says so in the log; the
-commits it left behind stay, because nothing is ever collected here. Processes run through the kernel: with
+commits it left behind stay, because nothing is ever collected here.
+
+Processes run through the kernel: with
 variables of ours alone, a deadline, and an end with the controller. GitPython's transports give none of the
 three.
 """
@@ -11,8 +13,7 @@ three.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,11 @@ from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
 from events.refs import HEADS, TAGS
 from gitops.source.address import parse_address
+from gitops.source.bare import BareCopy
 from gitops.source.branchname import branch_missing, full_name, is_branch_name
+from gitops.source.fetcher import Fetcher
 from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
-from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment, network_environment
+from gitops.source.gitcommand import network_environment
 from gitops.source.paths import shown
 from gitops.source.tags import PEELED, newest_version
 
@@ -35,8 +38,6 @@ GIT_UNREACHABLE = error_code("git-unreachable", "A repository did not answer or 
 TOO_MANY_TAGS = error_code("too-many-tags", "A repository has more tags than are looked through.")
 
 LOOK_SECONDS = 45.0
-FETCH_SECONDS = 600.0
-FSCK_SECONDS = 300.0
 _NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
     "does not appear to be a git repository",
     "invalid gitfile format",
@@ -46,6 +47,7 @@ MOST_TAGS = 20  # of one commit
 MOST_REFS = 100_000  # lines of an answer; an annotated tag takes two
 _MOST_BYTES = 32 * 1024 * 1024  # of an answer
 _TRIES = 3
+_MOST_REMEMBERED = 1000  # commits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,9 @@ class Mirror:
     def __init__(self, url: str, folder: Path) -> None:
         """Raises UserError `repository-url-refused`."""
         self._address = parse_address(url)
-        self._folder = folder
+        self._copy = BareCopy(folder)
+        self._fetcher = Fetcher(copy=self._copy, address=self._address, git=self._git)
+        self._complete: set[str] = set()  # commits all of whose files are here
         self._lock = asyncio.Lock()
 
     async def remote_head(self, branch: str) -> str:
@@ -137,54 +141,31 @@ class Mirror:
         `git-failed` when the damaged copy cannot be taken away.
         """
         async with self._lock:
-            if not self.made or await self._is_whole():
+            self._complete.clear()
+            if not self.made or await self._copy.is_whole():
                 return False
-            aside = self._folder.with_name(f".{self._folder.name}.broken")
-            try:
-                await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
-                await asyncio.to_thread(self._folder.rename, aside)
-            except OSError as error:
-                raise git_failed(
-                    f"the damaged mirror in {self._folder} cannot be moved", str(error)
-                ) from error
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            await self._copy.drop()
         return True
 
-    async def _is_whole(self) -> bool:
-        """Whether Git finds every commit, tree and blob that the branches here have."""
-        checked = await run(
-            ["git", f"--git-dir={self._folder}", "fsck", "--connectivity-only", "--no-dangling"],
-            env={**local_environment(), "PATH": os.environ.get("PATH", os.defpath)},
-            deadline_seconds=FSCK_SECONDS,
-        )
-        return checked.code == 0
+    async def has_files(self, revision: str) -> bool:
+        """Whether all files of a commit are here, which is; they may be missing after a crash in a fetch.
+
+        Or when it came as a part of another branch's history.
+        """
+        if revision in self._complete or not await asyncio.to_thread(lambda: self._copy.partial):
+            return True
+        listed = await self._copy.missing(revision)
+        if listed.code != 0 or listed.stdout:
+            return False
+        if len(self._complete) >= _MOST_REMEMBERED:
+            self._complete.clear()
+        self._complete.add(revision)
+        return True
 
     async def _fetch(self, ref: str) -> Finished:
+        """Bring `ref` with its history and the files that it has now."""
         async with self._lock:
-            await self._create()
-            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            command = [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"]
-            fetched = await self._git(command, deadline_seconds=FETCH_SECONDS)
-            if fetched.code != 0 and await self._make_room(ref):
-                fetched = await self._git(command, deadline_seconds=FETCH_SECONDS)
-            return fetched
-
-    async def _make_room(self, ref: str) -> bool:
-        """Take refs away in whose place `ref` has to be: `team`, where the source has `team/web` now.
-
-        Their commits stay. Answers whether there were any.
-        """
-        listed = await self._git(
-            [f"--git-dir={self._folder}", "for-each-ref", "--format=%(refname)"],
-            deadline_seconds=READ_SECONDS,
-        )
-        known = listed.stdout.decode(errors="replace").splitlines()
-        away = [one for one in known if ref.startswith(f"{one}/") or one.startswith(f"{ref}/")]
-        for one in away:
-            await self._git(
-                [f"--git-dir={self._folder}", "update-ref", "-d", one], deadline_seconds=READ_SECONDS
-            )
-        return bool(away)
+            return await self._fetcher.bring(ref)
 
     async def annotated_tags(self, revision: str) -> tuple[TagRef, ...]:
         """The annotated tags that point at a commit now, at the source; by name, at most `MOST_TAGS`.
@@ -202,13 +183,8 @@ class Mirror:
         with self.repository() as repository:
             missing = [one for one in found if not repository.has(one.object_id)]
         if missing:
-            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            refs = [f"{TAGS}{one.name}" for one in missing]
             async with self._lock:
-                fetched = await self._git(
-                    [f"--git-dir={self._folder}", *arguments, self._address.url, *refs],
-                    deadline_seconds=FETCH_SECONDS,
-                )
+                fetched = await self._fetcher.fetch(*(f"{TAGS}{one.name}" for one in missing))
             if fetched.code != 0:
                 raise self._unreachable(fetched)
         with self.repository() as repository:
@@ -216,12 +192,12 @@ class Mirror:
 
     def repository(self) -> Repository:
         """The copy. Raises UserError `repository-missing` before the first fetch."""
-        return Repository(self._folder)
+        return Repository(self._copy.folder)
 
     @property
     def made(self) -> bool:
         """Whether the copy is there, by one look at the file system."""
-        return (self._folder / "HEAD").is_file()
+        return self._copy.made
 
     def existing(self) -> Repository | None:
         """The copy, None before the first fetch."""
@@ -254,28 +230,24 @@ class Mirror:
         rows = (line.split("\t", 1) for line in lines if "\t" in line)
         return {name: revision for revision, name in rows}
 
-    async def _create(self) -> None:
-        """Make the empty copy; nothing changes when it is there."""
-        if self.made:
-            return
-        await asyncio.to_thread(self._folder.parent.mkdir, parents=True, exist_ok=True)
-        made = await self._git(
-            ["init", "--quiet", "--bare", "--template=", "--", str(self._folder)],
-            deadline_seconds=READ_SECONDS,
-        )
-        if made.code != 0:
-            raise git_failed(f"no mirror can be made in {self._folder}", made.error_text)
-
     async def _git(
-        self, arguments: list[str], *, deadline_seconds: float, kept_bytes: int | None = None
+        self,
+        arguments: list[str],
+        *,
+        deadline_seconds: float,
+        kept_bytes: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
     ) -> Finished:
-        environment = {**network_environment(self._address.settings()), **self._address.variables()}
+        configured = {**self._address.settings(), **(settings or {})}
+        environment = {**network_environment(configured), **self._address.variables()}
         try:
             return await run(
                 ["git", *arguments],
                 env=environment,
                 deadline_seconds=deadline_seconds,
                 kept_bytes=kept_bytes,
+                stdin=stdin,
             )
         except OutsideError as error:
             if error.code != PROCESS_TIMED_OUT:

@@ -26,6 +26,7 @@ class GitHost:
     user: str = ""  # nobody in particular: everybody is answered
     word: str = ""
     redirect: str | None = None  # send everybody there instead
+    protocol: str | None = None  # that is spoken; None: what the client asks for
     authorizations: set[str] = field(
         default_factory=set[str]
     )  # each Authorization header that came, "" for none
@@ -97,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "QUERY_STRING": parts.query,
                 "REQUEST_METHOD": self.command,
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", "")
+                if self.served.protocol is None
+                else self.served.protocol,
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             },
         )
