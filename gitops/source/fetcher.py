@@ -56,7 +56,8 @@ class Fetcher:
         Raises OutsideError `git-unreachable` or `git-failed`.
         """
         await self.copy.create()
-        fetched, signs = await self._history(ref), _INCOMPLETE
+        signs: tuple[str, ...] = _INCOMPLETE
+        fetched = await self._history(ref)
         if fetched.code == 0 and self._on_demand:
             fetched, signs = await self._files(ref), _NOT_SINGLY
         if fetched.code == 0 or not self._on_demand or not any(sign in fetched.error_text for sign in signs):
