@@ -15,6 +15,7 @@ from typing import Final
 
 from events.kernel.process import Finished, run
 from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
+from gitops.source.leftovers import sweep
 
 FSCK_SECONDS: Final = 300.0
 LISTING_SECONDS: Final = 120.0
@@ -60,6 +61,13 @@ class BareCopy:
             raise git_failed(f"no mirror can be made in {self.folder}", made.error_text)
         if wants_all:
             await asyncio.to_thread((self.folder / _ALL_FILES).touch)
+
+    async def sweep(self) -> None:
+        """Take away what a Git that was killed left here. Raises OutsideError `git-failed`."""
+        try:
+            await asyncio.to_thread(sweep, self.folder)
+        except OSError as error:
+            raise git_failed(f"the mirror in {self.folder} cannot be swept", str(error)) from error
 
     async def drop(self) -> None:
         """Take it away. Raises OutsideError `git-failed`."""
@@ -127,6 +135,6 @@ class BareCopy:
         place = [f"--git-dir={self.folder}"] if inside else []
         return await run(
             ["git", *place, *arguments],
-            env={**local_environment(settings), "PATH": os.environ.get("PATH", os.defpath)},
+            env={**local_environment((settings or {}).items()), "PATH": os.environ.get("PATH", os.defpath)},
             deadline_seconds=deadline_seconds,
         )

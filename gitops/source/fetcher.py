@@ -11,15 +11,16 @@ where to fetch what is not here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from events.kernel.process import Finished
-from gitops.source.address import Address
-from gitops.source.bare import PROMISED, SOURCE, BareCopy
+from gitops.source.bare import PROMISED, SOURCE
 
-FETCH_SECONDS: Final = 600.0
+if TYPE_CHECKING:
+    from events.kernel.process import Finished
+    from gitops.source.bare import BareCopy
+    from gitops.source.exchange import Exchange
+
 _INCOMPLETE: Final = ("did not send all necessary objects", "unresolved deltas")
 """How Git says that what came cannot be used without files that were left out."""
 
@@ -27,28 +28,12 @@ _NOT_SINGLY: Final = ("not our ref", "unadvertised object", *_INCOMPLETE)
 """How a server says that it hands over no single files."""
 
 
-class Git(Protocol):
-    """Runs Git against the source."""
-
-    async def __call__(
-        self,
-        arguments: list[str],
-        *,
-        deadline_seconds: float,
-        settings: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-    ) -> Finished:
-        """What it answered. Raises OutsideError `git-unreachable` at the deadline."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
     """Brings refs of one address into one copy; whoever calls sees to it that nobody else does meanwhile."""
 
     copy: BareCopy
-    address: Address
-    git: Git
+    exchange: Exchange
 
     async def bring(self, ref: str) -> Finished:
         """Bring `ref` with its history and the files that it has now; the copy is made if need be.
@@ -56,6 +41,7 @@ class Fetcher:
         Raises OutsideError `git-unreachable` or `git-failed`.
         """
         await self.copy.create()
+        await self.copy.sweep()
         signs: tuple[str, ...] = _INCOMPLETE
         fetched = await self._history(ref)
         if fetched.code == 0 and self._on_demand:
@@ -76,7 +62,7 @@ class Fetcher:
             "--no-write-fetch-head",
         ]
         settings = dict[str, str]()
-        source = self.address.url
+        source = self.exchange.address.url
         if self._on_demand:
             settings = {f"remote.{SOURCE}.url": source, **PROMISED}
             source = SOURCE
@@ -84,17 +70,14 @@ class Fetcher:
         if wanted is not None:
             settings["fetch.negotiationAlgorithm"] = "noop"
             arguments.append("--stdin")
-        return await self.git(
-            [*arguments, "--", source, *refs],
-            settings=settings,
-            stdin=wanted,
-            deadline_seconds=FETCH_SECONDS,
+        return await self.exchange.fetch(
+            [*arguments, "--", source, *refs], settings=tuple(settings.items()), stdin=wanted
         )
 
     @property
     def _on_demand(self) -> bool:
         """Whether files are left to be fetched when they are looked at."""
-        return not self.address.local and not self.copy.wants_all
+        return not self.exchange.address.local and not self.copy.wants_all
 
     async def _history(self, ref: str) -> Finished:
         fetched = await self.fetch(f"+{ref}:{ref}")

@@ -1,4 +1,4 @@
-"""The surroundings in which Git runs: nothing of the caller's but the way to its SSH agent.
+"""The surroundings in which Git runs: nothing of the caller's but the way it uses SSH.
 
 A file of ours stands in for the global configuration instead of `-c` options, because Git hands options on
 the command line not to the process it starts for a repository on the same machine, and that process checks
@@ -9,11 +9,12 @@ line, which wins over it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from events.kernel.errors import OutsideError, error_code
+from gitops.source.ssh import ssh_command
 
 GIT_FAILED = error_code("git-failed", "Git could not do what was asked of a repository on this machine.")
 
@@ -28,13 +29,12 @@ _NO_PROGRAMS = (
     ("fetch.recurseSubmodules", "false"),
 )
 _SCHEMES = "file:ssh:https:http"
-_SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15"  # an unknown host key is an error, not a question
 
 
-def local_environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+def local_environment(settings: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     """Variables for a command on a repository of this machine; no transport works in it.
 
-    `settings` are configuration keys.
+    `settings` are configuration keys; one may come several times, as Git allows it.
     """
     return {
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -46,18 +46,21 @@ def local_environment(settings: Mapping[str, str] | None = None) -> dict[str, st
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
         "LC_ALL": "C",
-        **_configured((*_NO_PROGRAMS, *(settings or {}).items())),
+        **_configured((*_NO_PROGRAMS, *settings)),
     }
 
 
-def network_environment(settings: dict[str, str]) -> dict[str, str]:
-    """All variables for a command that speaks to another repository; `settings` are configuration keys."""
+def network_environment(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """All variables for a command that speaks to another repository; `settings` are configuration keys.
+
+    A key may come several times, as Git allows it.
+    """
     passed = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}
     return {
         **local_environment(settings),
         **passed,
         "GIT_ALLOW_PROTOCOL": _SCHEMES,
-        "GIT_SSH_COMMAND": _SSH,
+        "GIT_SSH_COMMAND": ssh_command(),
     }
 
 

@@ -13,39 +13,30 @@ three.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from events.kernel.errors import OutsideError, UserError, error_code
-from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
+from events.kernel.errors import UserError, error_code
 from events.refs import HEADS, TAGS
 from gitops.source.address import parse_address
 from gitops.source.bare import BareCopy
 from gitops.source.branchname import branch_missing, full_name, is_branch_name
+from gitops.source.exchange import PATIENCE, Exchange, Patience
 from gitops.source.fetcher import Fetcher
-from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
-from gitops.source.gitcommand import network_environment
-from gitops.source.paths import shown
+from gitops.source.git import REPOSITORY_EMPTY, Repository
+from gitops.source.ssh import AS_THE_USER, SshAccess
 from gitops.source.tags import PEELED, newest_version
 
 if TYPE_CHECKING:
+    from events.kernel.process import Finished
     from gitops.source.tags import VersionTag
     from gitops.source.versions import VersionRange
 
-GIT_UNREACHABLE = error_code("git-unreachable", "A repository did not answer or refused.")
 TOO_MANY_TAGS = error_code("too-many-tags", "A repository has more tags than are looked through.")
 
-LOOK_SECONDS = 45.0
-_NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
-    "does not appear to be a git repository",
-    "invalid gitfile format",
-    "File name too long",
-)
 MOST_TAGS = 20  # of one commit
 MOST_REFS = 100_000  # lines of an answer; an annotated tag takes two
-_MOST_BYTES = 32 * 1024 * 1024  # of an answer
 _TRIES = 3
 _MOST_REMEMBERED = 1000  # commits
 
@@ -61,13 +52,37 @@ class TagRef:
 class Mirror:
     """The copy of the repository at `url` in `folder`, which is made when it is first needed."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        ssh: SshAccess = AS_THE_USER,
+        patience: Patience = PATIENCE,
+    ) -> None:
         """Raises UserError `repository-url-refused`."""
-        self._address = parse_address(url)
+        self._url = url  # may hold credentials
+        self._exchange = Exchange(address=parse_address(url), ssh=ssh, patience=patience)
         self._copy = BareCopy(folder)
-        self._fetcher = Fetcher(copy=self._copy, address=self._address, git=self._git)
+        self._fetcher = Fetcher(copy=self._copy, exchange=self._exchange)
         self._complete: set[str] = set()  # commits all of whose files are here
         self._lock = asyncio.Lock()
+
+    @property
+    def ssh(self) -> SshAccess:
+        """How it is reached over SSH."""
+        return self._exchange.ssh
+
+    def beside(self, folder: Path) -> Mirror:
+        """Another copy of the same repository, reached in the same way."""
+        return self._like(folder, self.ssh)
+
+    def reached(self, ssh: SshAccess) -> Mirror:
+        """This copy, reached in another way."""
+        return self._like(self._copy.folder, ssh)
+
+    def _like(self, folder: Path, ssh: SshAccess) -> Mirror:
+        return Mirror(self._url, folder, ssh=ssh, patience=self._exchange.patience)
 
     async def remote_head(self, branch: str) -> str:
         """The revision that the branch points at now, at the source.
@@ -98,7 +113,7 @@ class Mirror:
             if await self.heal():
                 fetched = await self._fetch(ref)
         if fetched.code != 0:
-            raise self._unreachable(fetched)
+            raise self._exchange.failed(fetched)
         with self.repository() as repository:
             return repository.resolve(ref).revision
 
@@ -124,10 +139,8 @@ class Mirror:
                 break
             tag = now
         else:
-            raise OutsideError(
-                GIT_UNREACHABLE, f"tag {tag.name} of {self._shown} moves while it is read", next=self._try
-            )
-        raise self._unreachable(fetched)
+            raise self._exchange.unanswered(f"tag {tag.name} of {self._shown} moves while it is read")
+        raise self._exchange.failed(fetched)
 
     def _has(self, *object_ids: str) -> bool:
         with self.repository() as repository:
@@ -186,7 +199,7 @@ class Mirror:
             async with self._lock:
                 fetched = await self._fetcher.fetch(*(f"{TAGS}{one.name}" for one in missing))
             if fetched.code != 0:
-                raise self._unreachable(fetched)
+                raise self._exchange.failed(fetched)
         with self.repository() as repository:
             return tuple(one for one in found if repository.has(one.object_id))
 
@@ -205,7 +218,7 @@ class Mirror:
 
     @property
     def _shown(self) -> str:
-        return shown(self._address.url)
+        return self._exchange.shown
 
     async def _heads(self, ref: str | None = None) -> dict[str, str]:
         """`{ref: revision}` of all branches, or of those whose name ends in `ref`."""
@@ -213,15 +226,12 @@ class Mirror:
 
     async def _refs(self, kind: str, *patterns: str) -> dict[str, str]:
         """Object ids by full names. Raises UserError `too-many-tags` besides."""
-        answer = await self._git(
-            ["ls-remote", "--quiet", kind, "--", self._address.url, *patterns],
-            deadline_seconds=LOOK_SECONDS,
-            kept_bytes=_MOST_BYTES,
-        )
+        url = self._exchange.address.url
+        answer = await self._exchange.ask(["ls-remote", "--quiet", kind, "--", url, *patterns])
         if answer.code != 0:
-            raise self._unreachable(answer)
+            raise self._exchange.failed(answer)
         lines = answer.stdout.decode(errors="replace").splitlines()
-        if kind == "--tags" and (len(lines) > MOST_REFS or len(answer.stdout) >= _MOST_BYTES):
+        if kind == "--tags" and len(lines) > MOST_REFS:
             raise UserError(
                 TOO_MANY_TAGS,
                 f"{self._shown} has too many tags: they are {len(lines)} lines, and {MOST_REFS} are read",
@@ -229,41 +239,3 @@ class Mirror:
             )
         rows = (line.split("\t", 1) for line in lines if "\t" in line)
         return {name: revision for revision, name in rows}
-
-    async def _git(
-        self,
-        arguments: list[str],
-        *,
-        deadline_seconds: float,
-        kept_bytes: int | None = None,
-        settings: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-    ) -> Finished:
-        configured = {**self._address.settings(), **(settings or {})}
-        environment = {**network_environment(configured), **self._address.variables()}
-        try:
-            return await run(
-                ["git", *arguments],
-                env=environment,
-                deadline_seconds=deadline_seconds,
-                kept_bytes=kept_bytes,
-                stdin=stdin,
-            )
-        except OutsideError as error:
-            if error.code != PROCESS_TIMED_OUT:
-                raise
-            raise OutsideError(
-                GIT_UNREACHABLE, f"{self._shown} did not answer in {deadline_seconds:g} s", next=self._try
-            ) from error
-
-    def _unreachable(self, answer: Finished) -> UserError | OutsideError:
-        """What a failed exchange means: a path where nothing is, or a source that does not answer."""
-        if self._address.local and any(words in answer.error_text for words in _NO_REPOSITORY):
-            return repository_missing(self._address.url)
-        return OutsideError(
-            GIT_UNREACHABLE, f"{self._shown} cannot be read", why=answer.error_text, next=self._try
-        )
-
-    @property
-    def _try(self) -> str:
-        return f"git ls-remote {self._shown}"

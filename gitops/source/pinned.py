@@ -28,10 +28,10 @@ from events.kernel.errors import InternalError, OutsideError, UserError, error_c
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
 from gitops.remotes import RemoteRef, Server
 from gitops.source.address import slug
+from gitops.source.exchange import GIT_UNREACHABLE
 from gitops.source.git import REVISION_MISSING, Repository
 from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
 from gitops.source.gittree import GitTree
-from gitops.source.mirror import GIT_UNREACHABLE
 
 REMOTE_TOO_LARGE = error_code(
     "remote-too-large", "A commit of another repository, named by a Compose file, is too large to be fetched."
@@ -260,7 +260,7 @@ def _keep(aside: Path, path: Path, ref: PinnedCommit) -> None:
 
 def _environment(ref: PinnedCommit) -> dict[str, str]:
     """Variables for Git that let it reach one host by one scheme."""
-    environment = {**network_environment({**_SETTINGS, **ref.settings}), **ref.variables}
+    environment = {**network_environment((*_SETTINGS.items(), *ref.settings.items())), **ref.variables}
     environment["GIT_ALLOW_PROTOCOL"] = ref.scheme
     if ref.scheme == "ssh":
         environment["GIT_SSH_COMMAND"] += _SSH_OPTIONS

@@ -28,11 +28,12 @@ from events.kernel.process import run
 from events.kernel.redact import REDACT
 from gitops.remotes import Server, parse_prefix
 from gitops.source.address import Address, check_address, parse_address, shown_address
+from gitops.source.exchange import GIT_UNREACHABLE
 from gitops.source.gitcommand import READ_SECONDS, local_environment
-from gitops.source.mirror import GIT_UNREACHABLE
 from gitops.source.nested import NestedTree
 from gitops.source.paths import resolve, shown
 from gitops.source.pinned import PinnedCommit, PinnedCommits
+from gitops.source.ssh import AS_THE_USER, SshAccess
 from gitops.source.tree import Tree
 
 SUBMODULE_REFUSED = error_code(
@@ -52,6 +53,7 @@ class Superproject:
     """A watched repository whose submodules are read."""
 
     url: str = field(repr=False)  # as it is watched; may hold credentials
+    ssh: SshAccess = AS_THE_USER
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +125,7 @@ class Submodules:
                 commit=commit,
                 scheme=scheme,
                 settings=parent.settings(),
-                variables=parent.variables(),
+                variables={**parent.variables(), **self.parent.ssh.variables()},
             )
         if not any(prefix.begins(server) for prefix in self.allowed):
             raise _refused(path, url, "it is on another server than the repository, and no policy allows it")
