@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from controller.awaiting import ImagesMissingError, record_wait
 from controller.decide.deploy import decide_git
 from controller.deciding import append_decided
+from controller.heads import HISTORY_RULES
 from controller.permitting import barred, judged
 from controller.refreshing import refresh_due
 from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
-from controller.watching import HISTORY_REWRITTEN, overtaken
+from controller.watching import overtaken
 from events.catalog import Failure
 from events.catalog.environment import RenderFailed
 from events.kernel.errors import StagecraftError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from events.catalog import Event
     from events.recorder import Recorder
 
-_REFUSALS = RULES | {HISTORY_REWRITTEN}
+_REFUSALS = RULES | HISTORY_RULES
 """Rules by which a commit was not taken, whatever it leads to. It would not be seen if it still were."""
 
 
@@ -64,6 +65,7 @@ async def candidate_shown(
         config_path=sighting.config_path,
         project=sighting.project,
         environment=name,
+        submodules=sighting.rules.submodules,
     )
     refresh: RefreshCause | None = None if shown is None else "policy"
     try:

@@ -52,7 +52,7 @@ class Listener:
 
 
 async def follow_refs(
-    url: str, branch: str, *, clock: Clock, say: Callable[[str], None]
+    url: str, ref: str, *, clock: Clock, say: Callable[[str], None]
 ) -> AsyncGenerator[None]:
     """One item each time a push may have happened in a local repository; ends at once for one elsewhere.
 
@@ -63,7 +63,7 @@ async def follow_refs(
         folder = git_folder(url)
         if folder is not None:
             try:
-                async with aclosing(watch_refs(folder, branch)) as changes:
+                async with aclosing(watch_refs(folder, ref)) as changes:
                     async for _ in changes:
                         backoff.succeeded()
                         yield
