@@ -34,7 +34,10 @@ FROZEN = {
         "HoldCleared EnvironmentSuspended EnvironmentResumed DriftDetected DriftHealed "
         "JobCompleted JobFailed ReleaseSuperseded LockBroken"
     ),
-    "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded",
+    "release": (
+        "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded "
+        "ServiceStartedBeside ServiceWithdrawn"
+    ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
     "host": "HostReached HostRebound HostUnreachable",
 }
