@@ -11,6 +11,7 @@ Jobs are history, not state: whether one has to run is the log's knowledge, its 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import HostManifest, Service
+from events.rollout import rollout_of
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
@@ -38,6 +40,8 @@ ON_ROLLBACK = "on rollback"
 CONTAINER_NUMBER = "com.docker.compose.container-number"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
+OF_THE_IMAGE = "volume that the image declares, which a new container does not get"
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # how an engine names a volume that nobody named
 _RUNNING = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
 
@@ -85,9 +89,9 @@ def plan(content: HostManifest, containers: Iterable[Container], question: Quest
     ours = _by_service(found, question.owner)
     operations = [
         operation
-        for name, service in sorted(content.services.items())
+        for name in sorted(content.services)
         for operation in _for_service(
-            question, name, service=service, definition=definitions.get(name, {}), present=ours.get(name, [])
+            question, name, content=content, definition=definitions.get(name, {}), present=ours.get(name, [])
         )
     ]
     living = {name: group for name, group in ours.items() if _is_lasting(content, name)}
@@ -127,21 +131,23 @@ def _for_service(
     question: Question,
     name: str,
     *,
-    service: Service,
+    content: HostManifest,
     definition: Mapping[str, Any],
     present: list[Container],
 ) -> list[Operation]:
+    service = content.services[name]
     if service.job is not None:
         return [_for_job(question, name, service)]
     wanted = replicas(definition)
     host = question.host
     as_wanted = {service.hash, *([hash_as_it_is(service.hash)] if question.lets_be else [])}
-    right = [c for c in present if c.service_hash in as_wanted]
-    if len(right) < len(present):
-        return [_replacement(host, name, present, "changed")]
+    same = [c for c in present if c.service_hash in as_wanted]
     bound = question.bound.get(name)
-    if bound is not None and any(c.labels.get(labels.HOST_ENV) != bound for c in right):
-        return [_replacement(host, name, present, HOST_ENV_CHANGED)]
+    right = [c for c in same if bound is None or c.labels.get(labels.HOST_ENV) == bound]
+    if len(right) < len(present):
+        reason = "changed" if len(same) < len(present) else HOST_ENV_CHANGED
+        going = [c for c in present if c not in right]
+        return [_exchange(name, content, present=present, going=going, reason=reason, host=host)]
     if stuck := [c for c in right if c.state not in _RUNNING | _STARTABLE]:
         return [_replacement(host, name, stuck, stuck[0].state, removes_first=True)]
     # Running ones first, so that a surplus takes stopped ones away.
@@ -183,6 +189,44 @@ def _for_service(
     return operations
 
 
+def _exchange(  # one for each thing it depends on
+    name: str,
+    content: HostManifest,
+    *,
+    present: list[Container],
+    going: list[Container],
+    reason: str,
+    host: str,
+) -> Operation:
+    """The replacement of `going`, side by side where nothing forbids that and something answers meanwhile.
+
+    In its place Compose replaces the service as a whole.
+    """
+    definitions: Mapping[str, Mapping[str, Any]] = content.compose["services"]
+    asked = content.services[name].rollout
+    rollout = rollout_of(name, definitions, asked=asked)
+    because = rollout.because
+    if rollout.strategy == "start-first" and asked is None and any(map(_has_anonymous_volume, going)):
+        because = (OF_THE_IMAGE,)
+    if not any(c.state in _RUNNING for c in present):
+        return _replacement(host, name, present, reason)
+    if because or not replicas(definitions[name]):
+        return _replacement(host, name, present, reason, because=because)
+    return Operation(
+        kind="replace",
+        host=host,
+        service=name,
+        reason=reason,
+        containers=tuple(c.id for c in going),
+        removes_first=tuple(c.id for c in present if c.state not in _RUNNING),
+        strategy="start-first",
+    )
+
+
+def _has_anonymous_volume(container: Container) -> bool:
+    return any(_ANONYMOUS.fullmatch(name) for name in container.volumes)
+
+
 def _untold(question: Question, name: str, stay: Iterable[Container]) -> tuple[str, ...]:
     """Those that run and are to be told; one that is stopped reads its files when it is started."""
     if name not in question.untold:
@@ -202,7 +246,13 @@ def _for_job(question: Question, name: str, service: Service) -> Operation:
 
 
 def _replacement(
-    host: str, name: str, going: list[Container], reason: str, *, removes_first: bool = False
+    host: str,
+    name: str,
+    going: list[Container],
+    reason: str,
+    *,
+    removes_first: bool = False,
+    because: tuple[str, ...] = (),
 ) -> Operation:
     ids = tuple(container.id for container in going)
     return Operation(
@@ -212,6 +262,7 @@ def _replacement(
         reason=reason,
         containers=ids,
         removes_first=ids if removes_first else (),
+        because=because,
     )
 
 
@@ -233,7 +284,9 @@ def _with_sharers(
         name, provider = found
         waiting.discard(name)
         moving.add(name)
-        joined.append(_replacement(host, name, ours[name], f"{SHARES_WITH} {provider}"))
+        reason = f"{SHARES_WITH} {provider}"
+        because = rollout_of(name, definitions, asked=None).because
+        joined.append(_replacement(host, name, ours[name], reason, because=because))
     replaced = {operation.service for operation in joined}
     kept = [operation for operation in operations if operation.service not in replaced]
     return sorted([*kept, *joined], key=lambda o: (o.service, o.kind))

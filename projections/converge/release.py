@@ -132,7 +132,7 @@ class ReleaseRun:
 
     def _remember(self, history: ReleaseHistory) -> None:
         """Take over what the interrupted run did."""
-        for one in history.replaced:
+        for one in (*history.replaced, *history.beside):
             self.made.setdefault(one.host, set()).update(one.new_ids)
         for end in self._job_ends():
             if isinstance(end, JobCompleted):

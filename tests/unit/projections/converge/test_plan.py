@@ -115,7 +115,8 @@ def test_one_of_two_replicas_with_another_hash_is_replaced() -> None:
     content = host_manifest({"web": Spec(more={"scale": 2})})
     found = [right(content, "web"), container("web", number=2)]
     (operation,) = plan(content, found, QUESTION).operations
-    assert (operation.kind, operation.containers) == ("replace", ("id-web-1", "id-web-2"))
+    assert (operation.kind, operation.containers) == ("replace", ("id-web-2",))
+    assert (operation.beside, operation.because) == (True, ())
 
 
 def test_too_few_replicas_are_created_as_missing() -> None:
