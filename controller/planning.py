@@ -9,6 +9,7 @@ from controller.bootstrap import open_log
 from controller.decide.deploy import is_revert
 from controller.decide.folding import fold
 from controller.decide.state import EnvironmentState
+from controller.exchanged import last_exchanges
 from controller.host_names import host_names, host_references
 from controller.made_with import stale_services
 from controller.permitting import Permits
@@ -90,4 +91,7 @@ def _deployed(home: Home, made: Draft, *, state: EnvironmentState, pins: Mapping
             if log is None
             else stale_services(log, wanted, releases=state.releases, key=home.known_binding_key())
         )
-    return Baseline(manifest=manifest, jobs=state.jobs, stale=stale, differing=state.differing)
+        exchanged = None if log is None else last_exchanges(log, releases=state.releases)
+    return Baseline(
+        manifest=manifest, jobs=state.jobs, stale=stale, differing=state.differing, exchanged=exchanged
+    )

@@ -29,9 +29,10 @@ class ServiceReplaced(Event):
         ),
     )
     because: tuple[str, ...] = Field(
-        default=(), description="Of an exchange in place: what forbade to do it side by side."
+        default=(),
+        description="What forbids to exchange them side by side, as far as it forbade it or was seen on them.",
     )
-    seconds: float | None = Field(
+    milliseconds: int | None = Field(
         default=None,
         description=(
             "Of an exchange: how long it took, to the start of the new containers in place, to the end of "
@@ -53,10 +54,7 @@ class ServiceStartedBeside(Event):
 
 @recorded("release")
 class ServiceWithdrawn(Event):
-    """New containers of a service are taken away again; the old ones beside them were never touched.
-
-    It is recorded before they go, with what they leave.
-    """
+    """New containers go again, recorded before they do; the old ones beside them were never touched."""
 
     host: str = Field(description="The host.")
     service: str = Field(description="The service.")

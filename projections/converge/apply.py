@@ -24,7 +24,7 @@ from projections.converge.failures import FATAL, ServiceFailedError
 from projections.converge.gates import Watched, watch
 from projections.converge.jobs import JobRunner
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
-from projections.converge.plan import JobKey
+from projections.converge.plan import OF_THE_IMAGE, JobKey, has_anonymous_volume
 from projections.converge.presence import UP, Replicas, check_there, explained, replicas_there
 from projections.converge.reload import Reloader
 from projections.converge.sharing import with_providers
@@ -156,15 +156,21 @@ class Applier:
             gone, come = tuple(sorted(old - new)), tuple(sorted(new - old | woken))
             if gone or come:
                 exchanged = operation.kind == "replace"
+                arrived = [one for one in after.get(name, ()) if one.id in come]
                 self.exchange.record(
                     name,
                     old=gone,
                     new=come,
                     reason=operation.reason,
                     rollout="stop-first" if exchanged else None,
-                    because=operation.because,
+                    because=operation.because or self._forbidden_by(name, arrived),
                     seconds=seconds if exchanged else None,
                 )
+
+    def _forbidden_by(self, name: str, arrived: Iterable[Container]) -> tuple[str, ...]:
+        """What forbids to exchange new containers side by side and shows on them alone."""
+        word = self.content.services[name].rollout
+        return (OF_THE_IMAGE,) if word is None and any(map(has_anonymous_volume, arrived)) else ()
 
     async def _gate(self, names: Collection[str], *, only: Replicas) -> None:
         """Watch the containers of `names`, of a service in `only` those. Raises ServiceFailedError."""

@@ -18,6 +18,7 @@ from events.catalog.service import (
     ServiceStartedBeside,
     ServiceWithdrawn,
 )
+from events.kernel.errors import OutsideError
 from events.manifest import HostManifest, Reload
 from events.recorder import Recorder
 from events.rollout import Strategy
@@ -27,6 +28,7 @@ from projections.converge.names import plan_tidy
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.plan import plan_removal
 from projections.converge.site import Site
+from projections.engine.errors import ENGINE_REFUSED
 from projections.engine.port import Container
 from projections.engine.sweep import Remove, plan_sweep, sweep
 
@@ -64,7 +66,7 @@ class Exchange:
                 reason=self.reason or reason,
                 rollout=rollout,
                 because=because,
-                seconds=None if seconds is None else round(seconds, 3),
+                milliseconds=None if seconds is None else round(seconds * 1000),
             ),
         )
 
@@ -150,18 +152,23 @@ class Exchange:
     async def _named_right(
         self, containers: list[Container], definitions: Mapping[str, Mapping[str, Any]]
     ) -> list[Container]:
-        """The containers, after those that an exchange left under a number too high have their names."""
+        """The containers, after those that an exchange left under a number too high have their names.
+
+        A name that somebody has outside of the Compose project is told of and no reason to fail.
+        """
         site = self.site
-        ours = [
-            one
-            for one in containers
-            if site.owner.owns(one) and not one.one_off and one.id not in site.adopted
-        ]
-        steps = plan_tidy(ours, compose_project=site.compose_project, definitions=definitions)
+        ours = {one.id for one in containers if site.owner.owns(one)} - site.adopted.keys()
+        steps = plan_tidy(
+            containers, ours=ours, compose_project=site.compose_project, definitions=definitions
+        )
         for step in steps:
             site.tell(str(step))
-            with site.errors_here():
+            try:
                 await site.engine.rename(step.id, step.to)
+            except OutsideError as error:
+                if error.code != ENGINE_REFUSED:
+                    raise
+                site.tell(f"{step.name} keeps its name: {error.why}")
         return await look(site) if steps else containers
 
     async def _swept(self) -> list[Container]:

@@ -14,7 +14,7 @@ our own are renamed; a name that a person or `container_name` gave is not one of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from projections.converge.conflicts import replicas, reserved_names
@@ -45,25 +45,27 @@ def plan_exchange(
 def plan_tidy(
     containers: Iterable[Container],
     *,
+    ours: Collection[str],
     compose_project: str,
     definitions: Mapping[str, Mapping[str, Any]],
 ) -> list[Rename]:
     """The renames of what stands alone under a number that is too high.
 
-    `containers` are ours. A service that has more of them than it is to have is in the middle of an exchange.
+    `containers` are all of the Compose project, `ours` the ids of those that may be renamed. A service that
+    has more containers than it is to have is in the middle of an exchange.
     """
     found = list(containers)
     taken = {one.name for one in found}
     plan: list[Rename] = []
     for service, definition in sorted(definitions.items()):
-        mine = [one for one in found if one.service == service]
+        mine = [one for one in found if one.service == service and not one.one_off]
         numbered = re.compile(rf"{re.escape(compose_project)}-{re.escape(service)}-\d+")
         names = reserved_names(compose_project, {service: definition})
         if len(mine) > replicas(definition) or definition.get("container_name"):
             continue
         free = [name for name in _in_order(names) if name not in taken]
         for one in sorted(mine, key=lambda one: _order(one.name)):
-            if one.name not in names and numbered.fullmatch(one.name) and free:
+            if one.id in ours and one.name not in names and numbered.fullmatch(one.name) and free:
                 plan.append(Rename(id=one.id, name=one.name, to=free.pop(0)))
     return plan
 

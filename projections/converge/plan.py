@@ -206,7 +206,7 @@ def _exchange(  # one for each thing it depends on
     asked = content.services[name].rollout
     rollout = rollout_of(name, definitions, asked=asked)
     because = rollout.because
-    if rollout.strategy == "start-first" and asked is None and any(map(_has_anonymous_volume, going)):
+    if rollout.strategy == "start-first" and asked is None and any(map(has_anonymous_volume, going)):
         because = (OF_THE_IMAGE,)
     if not any(c.state in _RUNNING for c in present):
         return _replacement(host, name, present, reason)
@@ -223,7 +223,8 @@ def _exchange(  # one for each thing it depends on
     )
 
 
-def _has_anonymous_volume(container: Container) -> bool:
+def has_anonymous_volume(container: Container) -> bool:
+    """Whether it keeps something in a volume that nobody named."""
     return any(_ANONYMOUS.fullmatch(name) for name in container.volumes)
 
 

@@ -102,8 +102,8 @@ def test_what_was_begun_and_what_came_of_it_is_recorded(scene: Scene) -> None:
     assert isinstance(ended, ServiceReplaced)
     assert (ended.old_ids, ended.new_ids, ended.reason) == ((old,), (new,), "changed")
     assert (ended.rollout, ended.because) == ("start-first", ())
-    assert ended.seconds is not None
-    assert ended.seconds >= 2.0, "the settle time of the gate is in it"
+    assert ended.milliseconds is not None
+    assert ended.milliseconds >= 2000, "the settle time of the gate is in it"
 
 
 def test_in_place_the_log_says_what_forbade_it(scene: Scene) -> None:
@@ -114,7 +114,7 @@ def test_in_place_the_log_says_what_forbade_it(scene: Scene) -> None:
     assert changes(scene) == ["up web"]
     (ended,) = [e for e in scene.of_release(verdict.release) if isinstance(e, ServiceReplaced)]
     assert (ended.rollout, ended.because) == ("stop-first", ("volume data with one writer",))
-    assert ended.seconds is not None
+    assert ended.milliseconds is not None
 
 
 @pytest.mark.parametrize("life", [BAD, Life(start_error="exec: no such file"), Life(unhealthy_after=1.0)])
