@@ -56,7 +56,9 @@ class Outage:
     @property
     def length(self) -> str:
         """How long it may take, in words."""
-        known = "" if self.expected_seconds is None else f"about {self.expected_seconds:.1f} s as the last time, "
+        known = (
+            "" if self.expected_seconds is None else f"about {self.expected_seconds:.1f} s as the last time, "
+        )
         return f"{known}until its gate passes, at most {self.at_most_seconds:g} s"
 
     def as_json(self) -> dict[str, Any]:

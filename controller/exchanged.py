@@ -1,4 +1,4 @@
-"""What the log knows of a service's last exchange: how long it took in place, and what only an engine can say.
+"""What the log knows of a service's last exchange: how long it took in place, and what an engine alone sees.
 
 A plan asks no engine, so the length of an outage is told from the last one of the same service, and that its
 image declares a volume from what was seen when its containers came.

@@ -36,9 +36,7 @@ class Rollout:
     because: tuple[str, ...] = ()  # of stop-first: each reason in a few words, in a fixed order
 
 
-def rollout_of(
-    name: str, definitions: Mapping[str, Mapping[str, Any]], *, asked: Strategy | None
-) -> Rollout:
+def rollout_of(name: str, definitions: Mapping[str, Mapping[str, Any]], *, asked: Strategy | None) -> Rollout:
     """How `name` is replaced, of the services `definitions` of one host; `asked` is the project's word."""
     forced = (*forbidden(definitions[name]), *shared_by(name, definitions))
     if asked == "stop-first":

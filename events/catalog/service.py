@@ -30,7 +30,7 @@ class ServiceReplaced(Event):
     )
     because: tuple[str, ...] = Field(
         default=(),
-        description="What forbids to exchange them side by side, as far as it forbade it or was seen on them.",
+        description="What forbids to exchange them side by side: it forbade it, or was seen on the new ones.",
     )
     milliseconds: int | None = Field(
         default=None,

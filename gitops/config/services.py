@@ -42,7 +42,7 @@ class ModeSection(Section):
 
 
 class ServiceRolloutSection(Section):
-    """`services.<name>.rollout`: how this service is replaced; `start-first` and `stop-first` are short forms.
+    """`services.<name>.rollout`: how it is replaced; `start-first` and `stop-first` alone are short forms.
 
     The word goes over what is doubtful, such as a volume that both versions would write.
     """

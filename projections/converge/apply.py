@@ -93,9 +93,7 @@ class Applier:
 
         Without operations it is the gate alone.
         """
-        side = SideBySide(
-            exchange=self.exchange, content=self.content, app=self.app, operations=operations
-        )
+        side = SideBySide(exchange=self.exchange, content=self.content, app=self.app, operations=operations)
         try:
             for operation in operations:
                 await self._make_ready(operation)

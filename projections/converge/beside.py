@@ -1,14 +1,14 @@
-"""Start-first: the new containers of a wave's services run beside the old ones and take over when they are up.
+"""Start-first: new containers of a wave's services run beside the old ones and take over when they are up.
 
     begin      new ones are made by Compose beside the old ones, which it leaves alone; recorded
     (gate)     of the new ones only, by whoever calls: an old one that is sick does not keep its cure out
     take_over  the new ones get the old ones' names, then the requests
-    retire     the old ones are stopped with their own grace period, recorded, removed
+    retire     the old ones are stopped with their grace period, recorded, removed
 
 Until `retire` begins no old container that runs has been touched, so whatever fails before is undone by
-`withdraw`: what the new ones leave is recorded, then they go. All new ones of a service stand before the first
-old one goes, so a service needs its memory twice for a while; one after the other was dropped, because then
-two versions answer for as long as there are replicas and a failure half-way leaves both.
+`withdraw`: what the new ones leave is recorded, then they go. All new ones of a service stand before the
+first old one goes, so it needs its memory twice for a while. One after the other was dropped: two versions
+would answer for as long as there are replicas, and a failure half-way would leave both.
 
 A process may die anywhere in here. What runs by the Manifest then counts as new and everything else as old,
 so the next one begins where this one ended: it makes what is missing, gates again, retires what is left.
@@ -31,7 +31,7 @@ from projections.converge.exchange import Exchange
 from projections.converge.failures import FATAL, failure_of
 from projections.converge.names import plan_exchange
 from projections.converge.operations import Operation
-from projections.converge.presence import UP, Replicas, explained, not_there, replicas_there
+from projections.converge.presence import Replicas, explained, not_there, replicas_there
 from projections.engine.port import App, Container
 
 _MOST_STOPS = 8  # at once on one engine; each takes up to its own grace period
@@ -98,7 +98,9 @@ class SideBySide:
 
         No gateway is told of containers yet: inside the service's network both versions answer to its name.
         """
-        self.exchange.site.tell(f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name)
+        self.exchange.site.tell(
+            f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name
+        )
 
     async def retire(self) -> None:
         """Stop the old containers, all services at once; record each exchange, then remove them."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-
 from typing import Any
 
 from events.catalog import Failure, decode
@@ -70,9 +69,7 @@ class Exchange:
             ),
         )
 
-    def record_beside(
-        self, service: str, *, old: tuple[str, ...], new: tuple[str, ...], reason: str
-    ) -> None:
+    def record_beside(self, service: str, *, old: tuple[str, ...], new: tuple[str, ...], reason: str) -> None:
         """Append a `ServiceStartedBeside`."""
         self.made.update(new)
         self.recorder.append(
@@ -90,9 +87,7 @@ class Exchange:
         """Append a `ServiceWithdrawn`."""
         self.recorder.append(
             release_stream(self.release),
-            ServiceWithdrawn(
-                host=self.site.host, service=service, containers=containers, failure=failure
-            ),
+            ServiceWithdrawn(host=self.site.host, service=service, containers=containers, failure=failure),
         )
 
     def unproven(self, containers: Collection[str]) -> set[str]:

@@ -64,9 +64,13 @@ def plan_tidy(
         if len(mine) > replicas(definition) or definition.get("container_name"):
             continue
         free = [name for name in _in_order(names) if name not in taken]
-        for one in sorted(mine, key=lambda one: _order(one.name)):
-            if one.id in ours and one.name not in names and numbered.fullmatch(one.name) and free:
-                plan.append(Rename(id=one.id, name=one.name, to=free.pop(0)))
+        astray = [
+            one
+            for one in sorted(mine, key=lambda one: _order(one.name))
+            if one.id in ours and one.name not in names and numbered.fullmatch(one.name)
+        ]
+        pairs = zip(astray, free, strict=False)
+        plan += [Rename(id=one.id, name=one.name, to=name) for one, name in pairs]
     return plan
 
 

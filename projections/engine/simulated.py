@@ -270,7 +270,9 @@ class SimulatedEngine:
         """Bring each service to so many containers and replace none."""
         services = sorted(counts)
         compose.refuse_bad(app, services)
-        async with self._called("up_beside", " ".join(f"{name}={counts[name]}" for name in services)) as world:
+        async with self._called(
+            "up_beside", " ".join(f"{name}={counts[name]}" for name in services)
+        ) as world:
             if world.ignores_up:
                 return
             compose.refuse_fixed_names(app, counts)

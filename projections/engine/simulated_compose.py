@@ -112,7 +112,9 @@ def refuse_fixed_names(app: App, counts: Mapping[str, int]) -> None:
     for service, count in sorted(counts.items()):
         fixed = app.document["services"][service].get("container_name")
         if fixed and count > 1:
-            raise compose_failed(service, f'the "{service}" service is using the custom container name "{fixed}"')
+            raise compose_failed(
+                service, f'the "{service}" service is using the custom container name "{fixed}"'
+            )
 
 
 def plan_beside(world: World, app: App, counts: Mapping[str, int], *, now: float) -> list[UpStep]:
@@ -121,8 +123,8 @@ def plan_beside(world: World, app: App, counts: Mapping[str, int], *, now: float
     for service, count in sorted(counts.items()):
         mine = world.replicas(service, compose_project=app.compose_project)
         mine.sort(key=lambda one: int(one.labels.get(_NUMBER, "1")))
-        for one in reversed(mine[count:]):
-            steps.append(UpStep(kind="remove", service=service, name=one.name, container=one.id))
+        newest = reversed(mine[count:])
+        steps += [UpStep(kind="remove", service=service, name=one.name, container=one.id) for one in newest]
         for one in mine[:count]:
             state = world.moment(one, now).state
             if state == "paused":

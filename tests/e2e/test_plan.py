@@ -33,6 +33,7 @@ services:
     depends_on: {migrate: {condition: service_completed_successfully}}
   proxy: {image: "proxy:1", depends_on: [web], network_mode: "service:web"}
 """
+LENGTH = "until its gate passes, at most 120 s"
 ROLES = ("APP", "DATA", "EDGE")
 WEB = "registry.invalid/shop/web"
 EDITED = (
@@ -74,9 +75,8 @@ def test_a_plan_against_another_commit_names_each_change_with_its_reason(
         f"  ~ local/web: image {WEB}:1 -> {WEB}:2; environment ~TOKEN; file ~conf/web.conf",
         "  = 1 unchanged",
         "Outages, because the old container ends before the new one begins:",
-        "  local/proxy: lives in the container of web; until its gate passes, at most 120 s",
-        "  local/web: fixed host port 8080/tcp, proxy lives in its container; "
-        "until its gate passes, at most 120 s",
+        f"  local/proxy: lives in the container of web; {LENGTH}",
+        f"  local/web: fixed host port 8080/tcp, proxy lives in its container; {LENGTH}",
     ]
     assert "sesame" not in told
     assert told == planned(cli, shop, "--against", "HEAD~1")

@@ -103,7 +103,9 @@ def test_a_long_plan_fits_a_comment_and_says_what_is_left_out() -> None:
     many = replace(
         SHOWN,
         changes=tuple(replace(CHANGES[0], service=f"s{number}-{long}") for number in range(500)),
-        outages=tuple(Outage(host="local", service=long, causes=(long,), at_most_seconds=30) for _ in range(500)),
+        outages=tuple(
+            Outage(host="local", service=long, causes=(long,), at_most_seconds=30) for _ in range(500)
+        ),
         findings=(long,) * 500,
         refused=(long,) * 500,
         notes=(long,) * 500,

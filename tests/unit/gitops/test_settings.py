@@ -174,6 +174,9 @@ def test_services_of_project_and_environment_are_named_together(tmp_path: Path) 
     assert sorted(service_sections(configuration)) == ["tool", "web"]
 
 
+_SPELLED_OUT = "{web: {rollout: {traffic: {strategy: start-first}}}}"
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -181,8 +184,7 @@ def test_services_of_project_and_environment_are_named_together(tmp_path: Path) 
         ("services: {web: {rollout: start-first}}\nenvironments: {prod: }\n", "start-first"),
         ("services: {web: {rollout: stop-first}}\nenvironments: {prod: }\n", "stop-first"),
         (
-            "services: {web: {rollout: stop-first}}\n"
-            "environments: {prod: {services: {web: {rollout: {traffic: {strategy: start-first}}}}}}\n",
+            f"services: {{web: {{rollout: stop-first}}}}\nenvironments: {{prod: {{services: {_SPELLED_OUT}}}}}\n",
             "start-first",
         ),
         ("environments: {prod: {rollout: {traffic: {strategy: stop-first}}}}\n", "stop-first"),

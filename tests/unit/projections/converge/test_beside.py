@@ -56,11 +56,8 @@ def at(scene: Scene, moment: str, act: Callable[[], None]) -> None:
     scene.engine.before = before
 
 
-def lose(scene: Scene) -> Callable[[], None]:
-    def act() -> None:
-        raise engine_unreachable("simulated", "gone")
-
-    return act
+def lose() -> None:
+    raise engine_unreachable("simulated", "gone")
 
 
 def test_the_old_one_stops_only_after_the_new_one_has_passed_its_gate(scene: Scene) -> None:
@@ -200,7 +197,10 @@ def test_all_new_replicas_are_up_before_the_first_old_one_goes(scene: Scene) -> 
     assert scene.deploy(second, first).status == "completed"
     assert changes(scene)[0] == "up_beside web=4"
     assert images(scene) == [image_id("web:2")] * 2
-    assert [one.name for one in scene.engine.world.replicas("web")] == ["hello-prod-web-1", "hello-prod-web-2"]
+    assert [one.name for one in scene.engine.world.replicas("web")] == [
+        "hello-prod-web-1",
+        "hello-prod-web-2",
+    ]
 
 
 def test_names_stay_the_same_over_thirty_exchanges(scene: Scene) -> None:
@@ -219,7 +219,7 @@ def test_an_engine_lost_in_the_middle_loses_neither_version_and_the_next_run_end
 ) -> None:
     old = deployed(scene)
     work = scene.work(SECOND, FIRST)
-    at(scene, moment, lose(scene))
+    at(scene, moment, lose)
     with pytest.raises(OutsideError, match="engine-unreachable"):
         scene.run(work)
     assert scene.engine.world.containers[old].stopped in ({None, "exited"} if moment == "remove" else {None})
@@ -236,7 +236,7 @@ def test_a_new_one_that_fails_after_a_crash_goes_too(scene: Scene) -> None:
     old = deployed(scene)
     scene.engine.world.lives[image_id("web:2")] = Life(unhealthy_after=5.0)
     work = scene.work(SECOND, FIRST)
-    at(scene, "up_beside-done", lose(scene))
+    at(scene, "up_beside-done", lose)
     with pytest.raises(OutsideError, match="engine-unreachable"):
         scene.run(work)
     verdict = scene.run(scene.work(SECOND, FIRST, release=work.release, started=True))

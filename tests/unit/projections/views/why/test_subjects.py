@@ -99,7 +99,7 @@ def test_a_container_that_was_taken_away_again_says_for_what_it_came_and_why_it_
     failure = Failure(code="container-exited", message="it ended", cause="repository", exit_code=3)
     gone = ServiceWithdrawn(host="local", service="web", containers=(made,), failure=failure)
     days.recorder().append(stream, begun)
-    assert f"abcd00000000 of web came because" in days.why("abcd").sentence
+    assert "abcd00000000 of web came because" in days.why("abcd").sentence
     days.recorder().append(stream, gone)
     answer = days.why("abcd")
     assert f"it went with {deployed} again, before the old one was touched" in answer.sentence
