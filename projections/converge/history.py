@@ -39,13 +39,13 @@ class ReleaseHistory:
     def _places(self) -> set[tuple[str, str]]:
         """Host and service of all that was exchanged or told."""
         exchanged = {(one.host, one.service) for one in self.replaced}
-        others = (*self.reloaded, *self.beside)
-        return exchanged | {(one.host, one.service) for one in others}
+        begun = {(one.host, one.service) for one in self.beside}
+        return exchanged | begun | {(one.host, one.service) for one in self.reloaded}
 
     def made(self, host: str) -> set[str]:
         """The ids of the containers it brought on a host, those that are gone again too."""
-        events = (*self.replaced, *self.beside)
-        return {new for one in events if one.host == host for new in one.new_ids}
+        begun = {new for one in self.beside if one.host == host for new in one.new_ids}
+        return begun | {new for one in self.replaced if one.host == host for new in one.new_ids}
 
 
 def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:

@@ -132,8 +132,10 @@ class ReleaseRun:
 
     def _remember(self, history: ReleaseHistory) -> None:
         """Take over what the interrupted run did."""
-        for one in (*history.replaced, *history.beside):
+        for one in history.replaced:
             self.made.setdefault(one.host, set()).update(one.new_ids)
+        for begun in history.beside:
+            self.made.setdefault(begun.host, set()).update(begun.new_ids)
         for end in self._job_ends():
             if isinstance(end, JobCompleted):
                 self.jobs_done.add((end.host, end.service, end.service_hash))

@@ -40,12 +40,13 @@ def test_a_service_is_exchanged_side_by_side_again_and_again_and_compose_finds_n
         assert (exchange.old_ids, exchange.new_ids) == ((old.id,), (new.id,))
         assert (exchange.rollout, exchange.because) == ("start-first", ())
         before = after
+    (last,) = stage.project.containers()
+    started = _started(last)
     _compose(stage, "up", "--detach")
     (left,) = stage.project.containers()
-    assert left.id == new.id
-    assert _started(left) == _started(new)
+    assert (left.id, _started(left)) == (last.id, started)
     shown = [json.loads(line) for line in _compose(stage, "ps", "--format", "json").splitlines()]
-    assert [(one["Name"], one["State"]) for one in shown] == [(new.name, "running")]
+    assert [(one["Name"], one["State"]) for one in shown] == [(last.name, "running")]
     assert stage.heal(before) is False
 
 

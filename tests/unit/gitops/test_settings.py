@@ -174,7 +174,7 @@ def test_services_of_project_and_environment_are_named_together(tmp_path: Path) 
     assert sorted(service_sections(configuration)) == ["tool", "web"]
 
 
-_SPELLED_OUT = "{web: {rollout: {traffic: {strategy: start-first}}}}"
+_OVER = "prod: {services: {web: {rollout: {traffic: {strategy: start-first}}}}}"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ _SPELLED_OUT = "{web: {rollout: {traffic: {strategy: start-first}}}}"
         ("services: {web: {rollout: start-first}}\nenvironments: {prod: }\n", "start-first"),
         ("services: {web: {rollout: stop-first}}\nenvironments: {prod: }\n", "stop-first"),
         (
-            f"services: {{web: {{rollout: stop-first}}}}\nenvironments: {{prod: {{services: {_SPELLED_OUT}}}}}\n",
+            f"services: {{web: {{rollout: stop-first}}}}\nenvironments: {{{_OVER}}}\n",
             "start-first",
         ),
         ("environments: {prod: {rollout: {traffic: {strategy: stop-first}}}}\n", "stop-first"),

@@ -10,7 +10,7 @@ from events import labels
 from events.catalog.release import ReleaseRolledBack
 from events.catalog.service import ServiceReplaced, ServiceStartedBeside, ServiceWithdrawn
 from events.kernel.errors import OutsideError
-from events.manifest import Gate
+from events.manifest import Gate, WaitCondition
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import (
@@ -170,15 +170,17 @@ def test_a_wave_that_fails_takes_none_of_its_old_ones_along(scene: Scene) -> Non
 
 
 def test_a_later_wave_that_fails_brings_earlier_ones_back_side_by_side(scene: Scene) -> None:
-    needs = {"waits_for": {"db": "service_healthy"}}
+    needs: dict[str, WaitCondition] = {"db": "service_healthy"}
     scene.engine.world.lives[image_id("db:1")] = scene.engine.world.lives[image_id("db:2")] = Life(
         healthy_after=0.5
     )
-    first = manifest_of(web=Spec(**needs), db=Spec(image="db:1"))
+    first = manifest_of(web=Spec(waits_for=needs), db=Spec(image="db:1"))
     scene.deploy(first)
     scene.engine.world.lives[image_id("web:2")] = BAD
     scene.engine.calls.clear()
-    verdict = scene.deploy(manifest_of(web=Spec(image="web:2", **needs), db=Spec(image="db:2")), first)
+    verdict = scene.deploy(
+        manifest_of(web=Spec(image="web:2", waits_for=needs), db=Spec(image="db:2")), first
+    )
     assert verdict.status == "rolled_back"
     assert images(scene, "db") == [image_id("db:1")]
     assert scene.engine.count("up") == 0
