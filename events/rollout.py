@@ -25,6 +25,7 @@ Strategy = Literal["start-first", "stop-first"]
 
 ASKED_FOR = "the project asks for stop-first"
 _SHARED_NAMESPACES = ("network_mode", "ipc", "pid")
+_SOCKET = ".sock"  # what is asked through it has its own ways to serve many
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
 
 
@@ -61,6 +62,9 @@ def _forbidden(definition: Mapping[str, Any]) -> Iterable[str]:
     yield from _addresses(definition)
     for provider in lives_in(definition):
         yield f"lives in the container of {provider}"
+    deploy: Mapping[str, Any] = definition.get("deploy") or {}
+    if deploy.get("mode") == "global":
+        yield "deploy mode global, of which Compose makes one"
     if definition.get("pre_stop"):
         yield "pre_stop hooks, which only Compose runs"
 
@@ -109,7 +113,7 @@ def _doubtful(definition: Mapping[str, Any]) -> Iterable[str]:
             yield f"volume {mount['source']} with one writer"
         elif mount.get("type") == "volume":
             yield f"anonymous volume at {mount.get('target')}, which a new container does not get"
-        elif mount.get("type") == "bind":
-            yield f"folder {mount.get('source')} of the host with one writer"
+        elif mount.get("type") == "bind" and not str(mount.get("source")).endswith(_SOCKET):
+            yield f"path of the host at {mount.get('target')} with one writer"
     if definition.get("devices") or definition.get("gpus"):
         yield "devices of the host with one user"

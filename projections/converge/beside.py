@@ -34,7 +34,7 @@ from projections.converge.operations import Operation
 from projections.converge.presence import Replicas, explained, not_there, replicas_there
 from projections.engine.port import App, Container
 
-_MOST_STOPS = 8  # at once on one engine; each takes up to its own grace period
+_MOST_STOPS = 4  # at once on one engine; each takes up to its own grace period, and a thread
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,6 +23,7 @@ def of(definition: dict[str, Any], *, asked: Any = None, **others: dict[str, Any
         {"ports": [{"target": 80, "protocol": "tcp"}]},
         {"volumes": [{**DATA, "read_only": True}, {"type": "tmpfs", "target": "/cache"}]},
         {"volumes": [{"type": "bind", "source": "/etc/x", "target": "/x", "read_only": True}]},
+        {"volumes": [{"type": "bind", "source": "/var/run/docker.sock", "target": "/docker.sock"}]},
         {"networks": {"front": None, "back": {"aliases": ["api"]}}},
         {"network_mode": "none"},
         {"hostname": "web"},
@@ -46,6 +47,7 @@ def test_side_by_side_is_the_rule(definition: dict[str, Any]) -> None:
         ({"network_mode": "service:db"}, "lives in the container of db"),
         ({"pid": "container:abc"}, "lives in the container of abc"),
         ({"volumes_from": ["db:ro"]}, "lives in the container of db"),
+        ({"deploy": {"mode": "global"}}, "deploy mode global, of which Compose makes one"),
         ({"pre_stop": [{"command": ["sync"]}]}, "pre_stop hooks, which only Compose runs"),
     ],
 )
@@ -71,7 +73,7 @@ def test_a_service_that_others_live_in_ends_with_them() -> None:
         ),
         (
             {"volumes": [{"type": "bind", "source": "/srv/data", "target": "/data"}]},
-            "folder /srv/data of the host with one writer",
+            "path of the host at /data with one writer",
         ),
         (
             {"devices": [{"source": "/dev/ttyS0", "target": "/dev/ttyS0"}]},
