@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cli.console import one_line
 from cli.plan_text import outage_line, words_of
 from controller.preview import SIGNS, UNKNOWN_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from controller.changes import Change
     from controller.preview import Action, Preview
+
+Item = TypeVar("Item")
 
 MAX_CHARACTERS = 60_000  # hosts of Git take 65,536 and more
 _LONGEST_CELL = 500  # characters, before they are escaped
@@ -86,30 +89,34 @@ def _summary(shown: Preview) -> str:
 
 def _changes(shown: Preview) -> Iterable[str]:
     """One row for each container that is touched; nothing when none is."""
-    rows = [
-        f"| `{SIGNS[one.action]}` | {escaped(one.host)} | {escaped(one.service)} | {escaped(words_of(one))} |"
-        for one in shown.changes
-        if one.action != "keep"
-    ]
-    if rows:
-        kept, left = _within(rows, _SHARES["changes"])
+    changes = [one for one in shown.changes if one.action != "keep"]
+    if changes:
+        kept, left = _within(changes, _row, characters=_SHARES["changes"])
         more = [f"| | | | and {left} more |"] if left else []
         yield "\n".join(["| | Host | Service | Why |", "| --- | --- | --- | --- |", *kept, *more])
 
 
+def _row(change: Change) -> str:
+    cells = (escaped(one) for one in (change.host, change.service, words_of(change)))
+    return f"| `{SIGNS[change.action]}` | {' | '.join(cells)} |"
+
+
 def _list(title: str, items: Sequence[str]) -> Iterable[str]:
     if items:
-        kept, left = _within([f"- {escaped(item)}" for item in items], _SHARES["list"])
+        kept, left = _within(items, lambda item: f"- {escaped(item)}", characters=_SHARES["list"])
         more = [f"- and {left} more"] if left else []
         yield "\n".join([f"**{title}**", "", *kept, *more])
 
 
-def _within(lines: Sequence[str], characters: int) -> tuple[list[str], int]:
-    """The first lines that fit, and how many are left."""
+def _within(
+    items: Sequence[Item], line_of: Callable[[Item], str], *, characters: int
+) -> tuple[list[str], int]:
+    """The lines of the first items that fit, and how many items are left; no line is made in vain but one."""
     kept: list[str] = []
-    for line in lines:
+    for item in items:
+        line = line_of(item)
         characters -= len(line) + 1
         if characters < 0:
             break
         kept.append(line)
-    return kept, len(lines) - len(kept)
+    return kept, len(items) - len(kept)

@@ -13,18 +13,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from events.kernel.errors import UserError
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from events.rollout import Strategy
-from gitops.builds.spec import Build, Project, ignored_options, is_built, plan_build
+from gitops.builds.planned import awaited_refs, build_inputs, planned_builds
+from gitops.builds.spec import Build, ignored_options, is_built
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
 from gitops.compose.reload import arrange
 from gitops.compose.render import Rendered, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
 from gitops.compose.split import split
-from gitops.config.load import DEFAULT_CONFIG, Configuration
+from gitops.config.load import DEFAULT_CONFIG
 from gitops.findings import Finding, FindingCode
 from gitops.gateway import equip_gateway
 from gitops.grafting import with_remotes
@@ -32,7 +32,7 @@ from gitops.grafts import is_grafted
 from gitops.preparation import Prepared, prepare
 from gitops.providers import Providers
 from gitops.remotes import Remotes
-from gitops.renderkey import ROOT, inputs_of, render_key, renderer
+from gitops.renderkey import inputs_of, render_key, renderer
 from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
     ImagePolicy,
@@ -41,7 +41,6 @@ from gitops.settings import (
     image_policy,
     resolve_services,
 )
-from gitops.source.paths import resolve
 from gitops.source.tree import Tree
 
 
@@ -149,7 +148,7 @@ def _finish(
     outside = rendered.services & external_services(configuration)
     settings = resolve_services(configuration, rendered_services, outside=outside)
     collector = Collector(tree=tree, folder=configuration.folder, preview=preview)
-    builds = _builds(
+    builds = planned_builds(
         tree,
         configuration,
         rendered_services,
@@ -185,7 +184,7 @@ def _finish(
     paths = {
         *collector.looked_for,
         *prepared.looked_for,
-        *_build_inputs(configuration, rendered_services, settings, builds),
+        *build_inputs(configuration, rendered_services, settings, builds),
     }
     return Draft(
         project=configuration.project.project.name,
@@ -197,7 +196,7 @@ def _finish(
         pull_policies={name: rendered_services[name].get("pull_policy") for name in services},
         platforms={name: rendered_services[name].get("platform") for name in services},
         builds=builds,
-        awaited=_awaited(configuration, rendered_services, builds),
+        awaited=awaited_refs(configuration, rendered_services, builds),
         image_policy=image_policy(configuration),
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
@@ -271,78 +270,3 @@ def _host(
         files=dict(sorted({**collector.trees_of(sources), **live}.items())),
         env_file=host_file if host_file and any(map(names_of, services.values())) else None,
     )
-
-
-def _builds(
-    tree: Tree,
-    configuration: Configuration,
-    services: Mapping[str, Mapping[str, Any]],
-    settings: Mapping[str, ServiceSettings],
-    *,
-    not_deployable: set[Finding] | None,
-) -> dict[str, Build]:
-    """What is built for the services that have `build:` and no `image:`.
-
-    With `not_deployable` what cannot be built is noted there in place of an error.
-    """
-    project = Project(
-        tree=tree,
-        folder=configuration.folder,
-        name=configuration.project.project.name,
-        registry=configuration.project.project.registry,
-    )
-    builds: dict[str, Build] = {}
-    for name, service in sorted(services.items()):
-        if not is_built(service):
-            continue
-        try:
-            builds[name] = plan_build(project, name, service, paths=settings[name].paths)
-        except UserError as error:
-            if not_deployable is None:
-                raise
-            not_deployable.add(
-                Finding(code=FindingCode.NOT_DEPLOYABLE, message=error.message, key=f"services.{name}.build")
-            )
-    return builds
-
-
-def _awaited(
-    configuration: Configuration, services: Mapping[str, Mapping[str, Any]], builds: Mapping[str, Build]
-) -> frozenset[str]:
-    """The references of images that CI builds: with `build:` beside them, or in the project's registry."""
-    registry = configuration.project.project.registry
-    return frozenset(
-        str(service["image"])
-        for name, service in services.items()
-        if name not in builds
-        and service.get("image")
-        and ("build" in service or (registry is not None and _is_under(registry, str(service["image"]))))
-    )
-
-
-def _is_under(registry: str, ref: str) -> bool:
-    return ref.startswith((f"{registry}/", f"{registry}:"))
-
-
-def _build_inputs(
-    configuration: Configuration,
-    services: Mapping[str, Mapping[str, Any]],
-    settings: Mapping[str, ServiceSettings],
-    builds: Mapping[str, Build],
-) -> set[str]:
-    """What images that the project builds are made from.
-
-    Of an image that is built here that is known: what the builder is sent. Of one that CI builds it is not.
-    """
-    paths: set[str] = set()
-    for name, service in services.items():
-        if "build" not in service:
-            continue
-        declared = settings[name].paths
-        if name in builds:
-            paths |= builds[name].inputs
-        elif declared is None:
-            paths.add(ROOT)
-        else:
-            paths |= {resolve(configuration.folder, path) for path in declared}
-    return paths

@@ -36,10 +36,13 @@ class Story:
         self.clock = FakeClock()
         self.ids = CountingIds()
         self.stored: list[StoredEvent] = []
+        self._folded = EnvironmentState()
 
     @property
     def state(self) -> EnvironmentState:
-        return fold(self.stored)
+        """Folded as far as it was before, so that a long story is not folded from its beginning each time."""
+        self._folded = fold(self.stored[self._folded.version :], self._folded)
+        return self._folded
 
     @property
     def types(self) -> list[str]:

@@ -30,6 +30,8 @@ async def hold():
     folder, name = Path(sys.argv[1]), sys.argv[2]
     async with locked(folder, name, clock=SystemClock(), purpose="deploy", deadline_seconds=1):
         child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", "sleep", "60"])
+        while Path(f"/proc/{child.pid}/comm").read_text().strip() != "sleep":
+            await asyncio.sleep(0.01)  # from then on it ends with us
         print(child.pid, flush=True)
         await asyncio.sleep(60)
 
