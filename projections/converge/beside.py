@@ -107,6 +107,8 @@ class SideBySide:
         if not self.operations:
             return
         site = self.exchange.site
+        for name in self._names:
+            site.tell("stop the old one", service=name)
         await self._stop({name: self.old[name] for name in self._names})
         for operation in self.operations:
             name = operation.service
@@ -125,7 +127,8 @@ class SideBySide:
     async def withdraw(self, error: StagecraftError) -> None:
         """Take the new containers away again, unless `error` leaves open what runs, or whose it is.
 
-        Those that have passed a gate before stay, and so do new ones that no old one stands beside.
+        Those that have passed a gate before stay, and so do new ones that no old one stands beside. One that
+        does not go is left to whoever looks next, so that `error` stays the reason of the failure.
         """
         if error.code in FATAL:
             return
@@ -136,12 +139,21 @@ class SideBySide:
             if cleared := self.cleared.get(name):
                 self.exchange.record(name, old=cleared, new=(), reason=operation.reason)
             if self.old.get(name) and (ids := self.arriving.get(name)):
+                self.exchange.site.tell("take the new one away again", service=name)
                 self.exchange.record_withdrawal(name, ids, failure=_as_told(failure, name))
                 going[name] = tuple(one for one in self.new[name] if one.id in ids)
-        await self._stop(going)
-        for name, containers in going.items():
+        try:
+            await self._take_away(going)
+        except StagecraftError as second:
+            if second.code in FATAL:
+                raise
+            self.exchange.site.tell(f"a new container is left beside the old one: {second.message}")
+
+    async def _take_away(self, containers: Mapping[str, Sequence[Container]]) -> None:
+        await self._stop(containers)
+        for name, group in containers.items():
             with self.exchange.site.errors_here(name):
-                for container in containers:
+                for container in group:
                     await self.exchange.site.engine.remove(container.id)
 
     @property
@@ -154,10 +166,12 @@ class SideBySide:
     async def _clear(self) -> None:
         """Remove what has ended: Compose would start it again."""
         for operation in self.operations:
-            with self.exchange.site.errors_here(operation.service):
+            name = operation.service
+            self.cleared[name] = ()
+            with self.exchange.site.errors_here(name):
                 for container in operation.removes_first:
                     await self.exchange.site.engine.remove(container)
-            self.cleared[operation.service] = operation.removes_first
+                    self.cleared[name] += (container,)
 
     def _sort(self, found: Replicas) -> None:
         """Old is what the plan said has to go, new what is by the Manifest; what came since is neither."""

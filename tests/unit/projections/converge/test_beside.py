@@ -294,6 +294,37 @@ def test_a_name_that_cannot_be_given_takes_the_new_one_away_and_the_old_one_has_
     assert scene.engine.world.named(NAME).id == old
 
 
+def test_a_new_one_that_does_not_go_is_left_to_the_way_back_and_hides_no_reason(scene: Scene) -> None:
+    old = deployed(scene)
+    scene.engine.world.lives[image_id("web:2")] = BAD
+
+    def refuse() -> None:
+        raise engine_refused("remove", "it is busy")
+
+    at(scene, "remove", refuse)
+    verdict = scene.deploy(SECOND, FIRST)
+    assert verdict.failure is not None
+    assert verdict.failure.exit_code == 3
+    assert verdict.status == "rolled_back"
+    assert scene.engine.world.ids("web") == [old], "the way back took it away"
+
+
+def test_what_ended_and_went_is_recorded_although_no_new_one_came(scene: Scene) -> None:
+    scaled = {"deploy": {"replicas": 2}}
+    first = manifest_of(web=Spec(more=scaled))
+    scene.deploy(first)
+    ended, alive = scene.engine.world.replicas("web")
+    ended.stopped = "exited"
+    scene.engine.world.lives[image_id("web:2")] = Life(start_error="exec: no such file")
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2", more=scaled)), first)
+    assert verdict.status == "rolled_back"
+    went, came = [e for e in scene.of_release(verdict.release) if isinstance(e, ServiceReplaced)]
+    assert (went.old_ids, went.new_ids) == ((ended.id,), ())
+    assert came.reason == "restored"
+    assert alive.id in scene.engine.world.ids("web")
+    assert len(scene.engine.world.ids("web")) == 2
+
+
 def test_the_word_of_the_project_goes_over_a_volume(scene: Scene) -> None:
     first = manifest_of(web=Spec(more=IN_PLACE, rollout="start-first"))
     scene.deploy(first)
