@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from events.catalog import decode
 from events.catalog.service import ServiceReplaced
 from events.streams import release_stream
-from projections.converge.plan import OF_THE_IMAGE
+from projections.converge.strategy import OF_THE_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -24,11 +24,12 @@ from projections.converge.failures import FATAL, ServiceFailedError
 from projections.converge.gates import Watched, watch
 from projections.converge.jobs import JobRunner
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
-from projections.converge.plan import OF_THE_IMAGE, JobKey, has_anonymous_volume
+from projections.converge.plan import JobKey
 from projections.converge.presence import UP, Replicas, check_there, explained, replicas_there
 from projections.converge.reload import Reloader
 from projections.converge.sharing import with_providers
 from projections.converge.site import Site
+from projections.converge.strategy import OF_THE_IMAGE, has_anonymous_volume
 from projections.converge.waves import healthy_needs, waves
 from projections.engine.port import App, Container
 

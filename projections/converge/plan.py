@@ -11,7 +11,6 @@ Jobs are history, not state: whether one has to run is the log's knowledge, its 
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
 from projections.converge.sharing import SHARES_WITH, shared_with
+from projections.converge.strategy import exchange
 from projections.converge.untold import Untold
 from projections.engine.port import Container
 from projections.engine.ports import WantedPort, wanted_ports
@@ -40,8 +40,6 @@ ON_ROLLBACK = "on rollback"
 CONTAINER_NUMBER = "com.docker.compose.container-number"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
-OF_THE_IMAGE = "volume that the image declares, which a new container does not get"
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # how an engine names a volume that nobody named
 _RUNNING = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
 
@@ -147,7 +145,7 @@ def _for_service(
     if len(right) < len(present):
         reason = "changed" if len(same) < len(present) else HOST_ENV_CHANGED
         going = [c for c in present if c not in right]
-        return [_exchange(name, content, present=present, going=going, reason=reason, host=host)]
+        return [exchange(name, content, present=present, going=going, reason=reason, host=host)]
     if stuck := [c for c in right if c.state not in _RUNNING | _STARTABLE]:
         return [_replacement(host, name, stuck, stuck[0].state, removes_first=True)]
     # Running ones first, so that a surplus takes stopped ones away.
@@ -187,45 +185,6 @@ def _for_service(
             )
         )
     return operations
-
-
-def _exchange(  # one for each thing it depends on
-    name: str,
-    content: HostManifest,
-    *,
-    present: list[Container],
-    going: list[Container],
-    reason: str,
-    host: str,
-) -> Operation:
-    """The replacement of `going`, side by side where nothing forbids that and something answers meanwhile.
-
-    In its place Compose replaces the service as a whole.
-    """
-    definitions: Mapping[str, Mapping[str, Any]] = content.compose["services"]
-    asked = content.services[name].rollout
-    rollout = rollout_of(name, definitions, asked=asked)
-    because = rollout.because
-    if rollout.strategy == "start-first" and asked is None and any(map(has_anonymous_volume, going)):
-        because = (OF_THE_IMAGE,)
-    if not any(c.state in _RUNNING for c in present):
-        return _replacement(host, name, present, reason)
-    if because or not replicas(definitions[name]):
-        return _replacement(host, name, present, reason, because=because)
-    return Operation(
-        kind="replace",
-        host=host,
-        service=name,
-        reason=reason,
-        containers=tuple(c.id for c in going),
-        removes_first=tuple(c.id for c in present if c.state not in _RUNNING),
-        strategy="start-first",
-    )
-
-
-def has_anonymous_volume(container: Container) -> bool:
-    """Whether it keeps something in a volume that nobody named."""
-    return any(_ANONYMOUS.fullmatch(name) for name in container.volumes)
 
 
 def _untold(question: Question, name: str, stay: Iterable[Container]) -> tuple[str, ...]:

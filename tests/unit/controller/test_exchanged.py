@@ -7,7 +7,7 @@ from pathlib import Path
 from controller.changes import Outage
 from controller.exchanged import last_exchanges
 from projections.converge.foresight import Known, foretell
-from projections.converge.plan import OF_THE_IMAGE
+from projections.converge.strategy import OF_THE_IMAGE
 from tests.unit.projections.converge.scene import HOST, IN_PLACE, Scene, Spec, manifest_of
 
 

@@ -16,8 +16,9 @@ from events.kernel.errors import UserError
 from events.manifest import HostManifest, Job
 from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE
 from projections.converge.operations import HostPlan
-from projections.converge.plan import OF_THE_IMAGE, Question, plan, plan_removal
+from projections.converge.plan import Question, plan, plan_removal
 from projections.converge.sharing import shared_with
+from projections.converge.strategy import OF_THE_IMAGE
 from projections.engine.port import Container, ContainerState, PublishedPort
 from projections.engine.simulated_world import ONE_OFF
 from projections.engine.sweep import Owner
