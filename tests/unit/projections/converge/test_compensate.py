@@ -106,7 +106,7 @@ def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> No
     scene.engine.world.lives[image_id("web:2")] = BAD
 
     def stop_by_hand(name: str, _argument: str) -> None:
-        if name == "up":
+        if name == "up_beside":
             scene.engine.world.named("hello-prod-db-1").stopped = "exited"
 
     scene.engine.before = stop_by_hand
@@ -116,7 +116,7 @@ def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> No
 
 
 def test_the_way_back_asks_compose_nothing(scene: Scene) -> None:
-    first = manifest_of(web=Spec())
+    first = manifest_of(web=Spec(more=IN_PLACE))
     scene.deploy(first)
     scene.engine.world.lives[image_id("web:2")] = BAD
 
@@ -125,7 +125,8 @@ def test_the_way_back_asks_compose_nothing(scene: Scene) -> None:
             scene.engine.world.volume_question = "Recreate (data will be lost)?"
 
     scene.engine.before = ask
-    assert scene.deploy(manifest_of(web=Spec(image="web:2")), first).status == "rolled_back"
+    second = manifest_of(web=Spec(image="web:2", more=IN_PLACE))
+    assert scene.deploy(second, first).status == "rolled_back"
 
 
 def test_a_job_that_asks_for_rollbacks_runs_once_in_a_rollback_that_was_interrupted(scene: Scene) -> None:

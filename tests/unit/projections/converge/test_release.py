@@ -177,7 +177,7 @@ def test_release_that_touched_nothing_is_rolled_back_without_a_touch(scene: Scen
     assert verdict.failure is not None
     assert verdict.failure.code == "image-not-found"
     assert verdict.failure.cause == "outside"
-    assert scene.engine.count("up") == 0
+    assert scene.engine.count("up") == scene.engine.count("up_beside") == 0
     last = scene.events(STREAM)[-2]
     assert isinstance(last, ReleaseRolledBack)
     assert last.touched == ()
