@@ -9,7 +9,7 @@ from events.kernel.errors import UserError, Where, error_code
 
 if TYPE_CHECKING:
     from cli.settings import Settings
-    from gitops.source.git import Commit
+    from gitops.source.git import Commit, Repository
     from gitops.source.tree import Tree
 
 NO_REPOSITORY = error_code(
@@ -22,6 +22,7 @@ CONFIG_ELSEWHERE = error_code("config-outside-repository", "The project file is 
 class Enclosing:
     """A commit of the enclosing repository, or its work tree as it stands."""
 
+    repository: Repository
     tree: Tree
     commit: Commit
     config_path: str  # relative to the repository's root
@@ -51,6 +52,7 @@ def enclosing(settings: Settings, *, rev: str, worktree: bool = False) -> Enclos
         )
     commit = repository.resolve(rev)
     return Enclosing(
+        repository=repository,
         tree=repository.worktree() if worktree else repository.tree(commit.revision),
         commit=commit,
         config_path=config.relative_to(root).as_posix(),

@@ -160,7 +160,7 @@ async def previewed(
     `given` is allowed beside the operator's policy.
     """
     from cli.enclosing import environment_of
-    from controller.planning import Question, answer, state_of
+    from controller.planning import Question, answer, state_of, taken_back_by
     from controller.preview import UNKNOWN_VERSION
     from controller.providers.table import PROVIDERS
     from controller.remotes import pinned_remotes
@@ -193,6 +193,8 @@ async def previewed(
     state = state_of(settings.home, made)
     drafts = [made] if against is None else [made, against[0]]
     pins = await _live_pins(settings, drafts, operator=operator, known=state.pins) if live else state.pins
+    title = f"{project}/{environment}"
+    takes_back = () if worktree else taken_back_by(settings.home, found.repository, revision, title=title)
     question = Question(
         made=made,
         revision=revision,
@@ -202,6 +204,7 @@ async def previewed(
         given=given,
         filters=filters,
         against=against,
+        takes_back=takes_back,
     )
     return answer(settings.home, question)
 

@@ -45,6 +45,7 @@ def as_markdown(shown: Preview) -> str:
     blocks = [
         f"### Plan for {escaped(shown.project)}/{escaped(shown.environment)}",
         f"{_summary(shown)}. {_named(shown)}, compared with {escaped(shown.against)}.",
+        *([] if shown.reverts is None else [f"It is a {escaped(str(shown.reverts))}."]),
         *_list("Refused, until controller.yml allows it", shown.refused),
         *_changes(shown),
         *_list(

@@ -23,6 +23,8 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
         f"Revision: {shown.revision}",
         *_filter_lines(shown),
     ]
+    if shown.reverts is not None:
+        lines.append(f"Kind: {shown.reverts}")
     if shown.against != DEPLOYED:
         lines.append(f"Compared with: {shown.against}")
     lines.append("Phases:")

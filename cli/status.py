@@ -206,7 +206,9 @@ def _notes(known: Environment) -> Iterable[str]:
         yield f"            next: stagecraft resume --env {known}, or push a commit that mends it"
     if known.render_failure is not None:
         failure = known.render_failure
-        yield f"  render    {failure['revision'][:_SHORT_ID]} failed: {failure['code']}: {failure['message']}"
+        begins = "render    {} failed" if failure["rule"] is None else "refused   {}"
+        commit = begins.format(failure["revision"][:_SHORT_ID])
+        yield f"  {commit}: {failure['code']}: {failure['message']}"
 
 
 def _departures(known: Environment) -> Iterable[str]:

@@ -111,7 +111,7 @@ class Announcement:
     def _mark_failed(self, error: UserError) -> None:
         """Let the environments of the branch show that its newest commit is not taken, unless they do."""
         revision = self.commit.revision
-        failed = RenderFailed(revision=revision, failure=Failure.from_error(error))
+        failed = RenderFailed(revision=revision, failure=Failure.from_error(error), rule=error.code)
         for title in self._mine():
             project, _, name = title.partition("/")
             git = self.context.environment(project, name).git

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from controller.bootstrap import open_log
 from controller.branches import Branches, BranchState
 from controller.home import Home
-from controller.planning import Question, answer, state_of
+from controller.planning import Question, answer, state_of, taken_back_on
 from controller.providers.table import PROVIDERS
 from controller.remotes import pinned_remotes
 from controller.targets import choose_environments
@@ -23,8 +23,7 @@ from controller.trusting import check_trust, tags_for
 from controller.watching import Tip, Wishes, check_history
 from events.kernel.clock import SystemClock
 from gitops.config.load import list_environments
-from gitops.manifest import Draft, draft
-from gitops.source.mirror import Mirror
+from gitops.manifest import draft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +44,7 @@ async def preview_branch(
     """The plan of the branch's tip for each environment, sorted by name; raises as a look does."""
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
         aside = Home(Path(folder))
-        mirror = Mirror(place.watched.url, aside.mirrors / "watched.git")
+        mirror = place.watched.mirror.beside(aside.mirrors / "watched.git")
         revision = await mirror.fetch(place.branch)
         before = _before(home, place.key)
         tags = await tags_for(place, revision, before, mirror=mirror)
@@ -60,6 +59,7 @@ async def preview_branch(
             )
             await check_trust(tip, before, place.rules, now=SystemClock().now())
             check_history(tip, before, place.rules)
+            takes_back = _takes_back(home, tip, before)
             tree = repository.tree(revision)
             project, known = await asyncio.to_thread(list_environments, tree, config_path)
             shown: list[Preview] = []
@@ -75,7 +75,16 @@ async def preview_branch(
                         providers=PROVIDERS,
                         remotes=remotes,
                     )
-                shown.append(_limited(_compared(home, made, revision, policy), place.rules))
+                state = state_of(home, made)
+                question = Question(
+                    made=made,
+                    revision=revision,
+                    state=state,
+                    pins=state.pins,
+                    policy=policy,
+                    takes_back=takes_back,
+                )
+                shown.append(_limited(answer(home, question), place.rules))
             return shown
 
 
@@ -85,9 +94,12 @@ def _before(home: Home, key: BranchKey) -> BranchState:
         return BranchState() if log is None else Branches().of(log, key)
 
 
-def _compared(home: Home, made: Draft, revision: str, policy: Mapping[str, PolicySection]) -> Preview:
-    state = state_of(home, made)
-    return answer(home, Question(made=made, revision=revision, state=state, pins=state.pins, policy=policy))
+def _takes_back(home: Home, tip: Tip, before: BranchState) -> tuple[str, ...]:
+    """What a look at the tip would find taken back."""
+    with open_log(home) as log:
+        if log is None:
+            return ()
+        return taken_back_on(log, tip.key, before, repository=tip.repository, revision=tip.commit.revision)
 
 
 def _limited(preview: Preview, rules: BranchRules) -> Preview:

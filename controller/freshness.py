@@ -1,6 +1,7 @@
 """Whether the watched repository answers: said when that changes, shown by status, told when it is stale.
 
-A repository that does not answer is asked more and more slowly; what is deployed is kept meanwhile. When it
+A repository that does not answer is asked more and more slowly, and at the longest interval at once when its
+server says that it is asked too often; what is deployed is kept meanwhile. When it
 began stands in `observed.db`, so a daemon that is started anew goes on counting from there: it tells again
 what is still stale, and tells the end of what the run before it told.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from controller.backoff import Backoff
 from controller.notify import Notice
+from gitops.source.exchange import GIT_ASKED_TOO_OFTEN
 
 if TYPE_CHECKING:
     from controller.context import Context
@@ -70,7 +72,10 @@ class Freshness:
             self._failing_since = clock.monotonic()
         for title in self.source.titles():
             self.context.observed.note_source_failure(title, words, clock.now())
-        self.slow_down(self._backoff.failed())
+        rest = self._backoff.failed()
+        if error is not None and error.code == GIT_ASKED_TOO_OFTEN:
+            rest = self._backoff.limit_seconds
+        self.slow_down(rest)
         self._say(words)
         self.check()
 

@@ -16,6 +16,7 @@ from events.kernel.errors import UserError, Where, error_code
 from gitops.config.faults import dotted
 from gitops.config.repositories import REPOSITORIES
 from gitops.source.address import anchored, repository_name, slug
+from gitops.source.ssh import SshAccess
 from gitops.source.trust import Verification
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from controller.home import Home
     from gitops.config.controller import ControllerFile
-    from gitops.config.operator import RepositorySection, VerifySection
+    from gitops.config.operator import RepositorySection, RepositorySshSection, VerifySection
 
 REPOSITORIES_NONE = error_code("repositories-none", "No repository was named and none is listed.")
 
@@ -46,7 +47,7 @@ def listed_branches(home: Home, file: ControllerFile, *, path: Path) -> list[Wat
     for position, one in enumerate(file.repositories):
         url = anchored(one.url, path.parent)
         if url not in mirrors:
-            mirrors[url] = watched(home, url, cwd=path.parent)
+            mirrors[url] = watched(home, url, cwd=path.parent, ssh=_ssh(one.ssh, path.parent))
         found.append(
             WatchedBranch(
                 watched=mirrors[url],
@@ -61,14 +62,21 @@ def listed_branches(home: Home, file: ControllerFile, *, path: Path) -> list[Wat
 
 
 def named_branch(place: WatchedBranch, file: ControllerFile, *, folder: Path) -> WatchedBranch:
-    """A branch that a person names, with the rules of its entry in `file`, if it has one."""
+    """A branch that a person names, with the rules of its entry in `file`, if it has one.
+
+    How Git logs in is the same for all branches of a repository, so any entry of it says so.
+    """
     rivals = rivals_of(file, folder=folder)
-    rules = BranchRules(rivals=rivals)
-    name = repository_name(place.watched.url)
+    rules, repository = BranchRules(rivals=rivals), place.watched
+    name = repository_name(repository.url)
     for position, one in enumerate(file.repositories):
-        if (repository_name(anchored(one.url, folder)), one.ref) == (name, place.key.ref):
+        if repository_name(anchored(one.url, folder)) != name:
+            continue
+        mirror = place.watched.mirror.reached(_ssh(one.ssh, folder))
+        repository = replace(repository, mirror=mirror)
+        if one.ref == place.key.ref:
             rules = _rules(position, one, rivals, folder=folder)
-    return replace(place, rules=rules)
+    return replace(place, rules=rules, watched=repository)
 
 
 def rivals_of(file: ControllerFile, *, folder: Path) -> Rivals | None:
@@ -103,4 +111,11 @@ def _verification(verify: VerifySection, folder: Path) -> Verification:
         mode=verify.mode,
         signers=None if verify.signers is None else folder / verify.signers,
         keyring=None if verify.keyring is None else folder / verify.keyring,
+    )
+
+
+def _ssh(section: RepositorySshSection, folder: Path) -> SshAccess:
+    return SshAccess(
+        identity_file=None if section.identity_file is None else (folder / section.identity_file).absolute(),
+        known_hosts=None if section.known_hosts is None else (folder / section.known_hosts).absolute(),
     )

@@ -6,27 +6,33 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_log
-from controller.decide.deploy import is_revert
+from controller.branches import Branches
+from controller.decide.deploy import foretold_revert, is_revert
 from controller.decide.folding import fold
 from controller.decide.state import EnvironmentState
 from controller.exchanged import last_exchanges
 from controller.host_names import host_names, host_references
 from controller.made_with import stale_services
 from controller.permitting import Permits
-from controller.preview import Baseline, Preview, baseline_of, preview, stand_ins
+from controller.preview import Baseline, Preview, TakenBack, baseline_of, preview, stand_ins
 from controller.recorded import recorded_manifest
-from events.streams import environment_stream
+from controller.reverting import recorded_with, taken_back
+from events.streams import environment_stream, repository_stream
 from gitops.config.policy import allowed_by
 from gitops.manifest import complete, unpinned
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from controller.branches import BranchState
     from controller.home import Home
     from controller.plan_filters import Filters
+    from controller.repositories import BranchKey
+    from events.log import EventLog
     from events.manifest import ImagePin
     from gitops.config.policy import PolicySection
     from gitops.manifest import Draft
+    from gitops.source.git import Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,7 @@ class Question:
     given: Collection[str] = ()  # allowed beside policy
     filters: Filters | None = None
     against: tuple[Draft, str] | None = None  # another commit's draft and revision; None: what is deployed
+    takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, as messages say
 
 
 def state_of(home: Home, made: Draft) -> EnvironmentState:
@@ -62,7 +69,7 @@ def answer(home: Home, question: Question) -> Preview:
     if baseline.manifest is not None and wanted.digest != baseline.manifest.digest:
         goes_back = is_revert(state, wanted.digest, revision=question.revision)
         baseline = replace(baseline, going_back=goes_back)
-    return preview(
+    shown = preview(
         made,
         pins=pins,
         revision=question.revision,
@@ -77,6 +84,45 @@ def answer(home: Home, question: Question) -> Preview:
         host_variables=host_names(made),
         host_references=host_references(made),
     )
+    return replace(shown, reverts=_reverts(question, wanted.digest))
+
+
+def taken_back_by(home: Home, repository: Repository, revision: str, *, title: str) -> tuple[str, ...]:
+    """The commits that a look would find taken back, if the environment's branch showed this commit now.
+
+    Nothing where no branch is watched for the environment `title`: what a person deploys is no revert.
+    """
+    with open_log(home) as log:
+        if log is None:
+            return ()
+        branches = Branches()
+        for key, before in branches.known(log).items():
+            if title in before.claims and title not in branches.others(log, key, among=None):
+                return taken_back_on(log, key, before, repository=repository, revision=revision)
+    return ()
+
+
+def taken_back_on(
+    log: EventLog, key: BranchKey, before: BranchState, *, repository: Repository, revision: str
+) -> tuple[str, ...]:
+    """The same for one branch, of which the log says `before`."""
+    if before.revision == revision and before.announced is not None:
+        return recorded_with(before.announced)
+    stored = log.read_stream(repository_stream(key.slug))
+    return taken_back(repository, revision, ref=key.ref, since=before.taken, stored=stored)
+
+
+def _reverts(question: Question, digest: str) -> TakenBack | None:
+    """What a look at the commit would take back; a comparison with another commit foretells no look."""
+    if question.against is not None:
+        return None
+    state = question.state
+    found = foretold_revert(state, digest, revision=question.revision, takes_back=question.takes_back)
+    if found is None:
+        return None
+    release, by = found
+    known = state.releases.get(release)
+    return TakenBack(release=release, revision=None if known is None else known.revision, by=by)
 
 
 def _deployed(home: Home, made: Draft, *, state: EnvironmentState, pins: Mapping[str, ImagePin]) -> Baseline:

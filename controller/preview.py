@@ -9,7 +9,7 @@ and its service counts as changed. Everything is sorted; the same input gives th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from controller.bootstrap import LOCAL_HOST
 from controller.changes import SIGNS, Action, Change, Comparison, Outage
@@ -39,6 +39,7 @@ __all__ = [
     "Change",
     "PlanPhase",
     "Preview",
+    "TakenBack",
     "baseline_of",
     "preview",
     "stand_ins",
@@ -70,6 +71,24 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """What a commit takes back of what ran: a look at it leads to a Release of kind `revert`."""
+
+    release: str
+    revision: str | None  # of that Release
+    by: Literal["tree", "message"]  # what says so
+
+    def __str__(self) -> str:
+        commit = "a commit that is not known" if self.revision is None else self.revision
+        how = "it leads to what ran before" if self.by == "tree" else "its message says so"
+        return f"revert of {commit} ({self.release}), because {how}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The object under `reverts`."""
+        return {"release": self.release, "revision": self.revision, "by": self.by}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """All that `plan` prints."""
 
@@ -94,6 +113,7 @@ class Preview:
     """Names that env files of this machine supply, by path; None: the file cannot be used."""
     host_references: tuple[HostReferences, ...] = ()  # what services take of the environment's file
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed: a deploy would not begin
+    reverts: TakenBack | None = None  # what it takes back of what is deployed from the branch
 
     @property
     def has_changes(self) -> bool:
@@ -135,6 +155,8 @@ class Preview:
             "removals": [change.as_json() for change in self.removals],
             "notes": list(self.notes),
             "has_changes": self.has_changes,
+            "kind": "deploy" if self.reverts is None else "revert",
+            "reverts": None if self.reverts is None else self.reverts.as_json(),
         }
 
 

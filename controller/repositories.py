@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitops.settings import LOCAL_HOST
 from gitops.source.address import check_address, shown_address, slug
 from gitops.source.mirror import Mirror
+from gitops.source.ssh import AS_THE_USER, SshAccess
 from gitops.source.trust import Verification
 from gitops.source.webhook import HookKind
 
@@ -82,7 +83,7 @@ class WatchedBranch:
         return BranchKey(self.watched.slug, f"{HEADS}{self.branch.removeprefix(HEADS)}")
 
 
-def watched(home: Home, url: str, *, cwd: Path) -> Watched:
+def watched(home: Home, url: str, *, cwd: Path, ssh: SshAccess = AS_THE_USER) -> Watched:
     """The repository at `url`; a path is taken from the current folder, so it means the same from everywhere.
 
     Raises UserError `repository-url-refused`.
@@ -91,7 +92,8 @@ def watched(home: Home, url: str, *, cwd: Path) -> Watched:
     local = cwd / url
     address = str(local.resolve()) if _exists(local) else url
     name = slug(address)
-    return Watched(slug=name, mirror=Mirror(address, home.mirrors / f"{name}.git"), url=address)
+    mirror = Mirror(address, home.mirrors / f"{name}.git", ssh=ssh)
+    return Watched(slug=name, mirror=mirror, url=address)
 
 
 def means(wish: str, title: str) -> bool:

@@ -16,8 +16,8 @@ from gitops.compose.closure import Missing
 from gitops.compose.faults import COMPOSE_REMOTE_REFUSED
 from gitops.preparation import Prepared
 from gitops.remotes import Remotes
+from gitops.source.exchange import GIT_UNREACHABLE
 from gitops.source.grafted import GraftedTree
-from gitops.source.mirror import GIT_UNREACHABLE
 from gitops.source.tree import Tree
 
 MAX_REMOTE_DEPTH = 4  # of a chain of other repositories, the first counted

@@ -21,15 +21,16 @@ from starlette.routing import Route
 
 from controller.api.allowance import Allowance
 from controller.api.refusals import Refusals
+from controller.api.too_large import TooLarge
 from events.kernel.clock import Clock
 from events.kernel.redact import printable
 from gitops.source.webhook import HookKind, refusal
 
 MOST_BYTES = 1024 * 1024
-_MOST_DRAINED_BYTES = 64 * 1024 * 1024  # of a body that is too large: whoever still writes does not read
 _MOST_BODIES = 32  # at a time
 _BODY_SECONDS = 10.0
 _LOOKS_AT_ONCE, _LOOKS_PER_SECOND = 30.0, 1.0  # of one repository
+_TOO_LARGE = "too-large"
 _RETRY = {"Retry-After": "1"}
 _NOBODYS = (b"a secret that nobody has",)  # what a delivery to nobody is compared with
 _KINDS: dict[str, HookKind] = {name: name for name in get_args(HookKind)}
@@ -67,6 +68,8 @@ class Hooks:
         return [Route("/hooks/{kind}/{slug}", self._take, methods=["POST"])]
 
     async def _take(self, request: Request) -> Response:
+        if _declared(request) > MOST_BYTES:
+            return self._refuse(request, 413, _TOO_LARGE)
         if self._bodies >= _MOST_BODIES:
             return self._refuse(request, 503, "too-many-at-once")
         self._bodies += 1
@@ -80,7 +83,7 @@ class Hooks:
         finally:
             self._bodies -= 1
         if body is None:
-            return self._refuse(request, 413, "too-large")
+            return self._refuse(request, 413, _TOO_LARGE)
         return self._judge(request, body)
 
     def _judge(self, request: Request, body: bytes) -> Response:
@@ -107,18 +110,26 @@ class Hooks:
         source = "an unknown address" if request.client is None else request.client.host
         where = printable(request.url.path)[:100]
         self.refusals.refused(source, where=where, reason=reason)
+        content = {"status": "refused", "reason": reason}
+        if reason == _TOO_LARGE:
+            return TooLarge(content)
         headers = _RETRY if status in {429, 503} else None
-        return JSONResponse({"status": "refused", "reason": reason}, status_code=status, headers=headers)
+        return JSONResponse(content, status_code=status, headers=headers)
+
+
+def _declared(request: Request) -> int:
+    """How many bytes the body says it has; 0 when it does not say."""
+    given = request.headers.get("content-length", "")
+    return int(given) if given.isdecimal() else 0
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body, None when it is too large; raises ClientDisconnect."""
+    """The body, None as soon as it is too large; raises ClientDisconnect."""
     pieces: list[bytes] = []
     count = 0
     async for piece in request.stream():
         count += len(piece)
-        if count > _MOST_DRAINED_BYTES:
+        if count > MOST_BYTES:
             return None
-        if count <= MOST_BYTES:
-            pieces.append(piece)
-    return b"".join(pieces) if count <= MOST_BYTES else None
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from controller.decide.holds import judge
+from controller.decide.state import GitState
 from events.catalog.environment import (
     DeployDeferred,
     DeployRefused,
@@ -270,7 +271,7 @@ def _request(
             previous=state.deployed,
             reverts=state.deployed,
         )
-    if fresh and (reverted := _taken_back(state, candidate)) is not None:
+    if fresh and (reverted := _taken_back(state, candidate.takes_back)) is not None:
         return RevertDetected(
             release=release_id,
             digest=candidate.digest,
@@ -291,6 +292,21 @@ def _request(
     )
 
 
+def foretold_revert(
+    state: EnvironmentState, digest: str, *, revision: str, takes_back: Collection[str]
+) -> tuple[str, Literal["tree", "message"]] | None:
+    """The Release that a look at this commit would take back, and what says so; None: it is no revert.
+
+    What a person deploys is none, so neither is anything where no branch was ever looked at.
+    """
+    if digest == state.deployed_digest or state.git == GitState():
+        return None
+    if is_revert(state, digest, revision=revision):
+        return None if state.deployed is None else (state.deployed, "tree")
+    ran = _taken_back(state, takes_back) if _is_fresh(state, digest, revision=revision) else None
+    return None if ran is None else (ran, "message")
+
+
 def is_revert(state: EnvironmentState, digest: str, *, revision: str) -> bool:
     """Whether a commit that leads to `digest` goes back to what ran here before."""
     ran_before = any(one.digest == digest for one in state.completed())
@@ -302,12 +318,12 @@ def _is_fresh(state: EnvironmentState, digest: str, *, revision: str) -> bool:
     return revision != state.git.revision and not state.failed_attempts(digest)
 
 
-def _taken_back(state: EnvironmentState, candidate: Candidate) -> str | None:
-    """The newest Release that touched hosts for a commit that the candidate takes back."""
+def _taken_back(state: EnvironmentState, takes_back: Collection[str]) -> str | None:
+    """The newest Release that touched hosts for a commit that is taken back."""
     ran = [
         one.id
         for one in state.releases.values()
-        if one.revision in candidate.takes_back and one.status in ("completed", "failed", "rolled_back")
+        if one.revision in takes_back and one.status in ("completed", "failed", "rolled_back")
     ]
     return ran[-1] if ran else None
 

@@ -83,10 +83,14 @@ class ImageBuilt(Event):
 
 @recorded("environment")
 class RenderFailed(Event):
-    """A commit could not be rendered; nothing was touched."""
+    """A commit could not be rendered, or is not taken from the branch at all; nothing was touched."""
 
     revision: str = Field(description="The commit.")
     failure: Failure = Field(description="Why.")
+    rule: str | None = Field(
+        default=None,
+        description="The rule by which the branch's commit is not taken; null: it could not be rendered.",
+    )
 
 
 @recorded("environment")

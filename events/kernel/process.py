@@ -162,10 +162,10 @@ async def _beginnings(child: Process, kept_bytes: int) -> tuple[bytes, bytes]:
     """What both streams begin with, read to their ends: whoever may write without end fills no memory."""
 
     async def beginning(stream: asyncio.StreamReader | None) -> bytes:
-        kept = b""
+        kept = bytearray()
         while stream is not None and (chunk := await stream.read(_CHUNK_BYTES)):
             kept += chunk[: kept_bytes - len(kept)]
-        return kept
+        return bytes(kept)
 
     stdout, stderr = await asyncio.gather(beginning(child.stdout), beginning(child.stderr))
     await child.wait()

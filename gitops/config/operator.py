@@ -37,6 +37,19 @@ class WebhookSection(Section):
     secret_env: VariableName = Field(description="Variable with the secret that it signs with.")
 
 
+class RepositorySshSection(Section):
+    """`repositories[].ssh`: how Git logs in to the server of a repository."""
+
+    identity_file: Text | None = Field(
+        default=None,
+        description="File with the private key, and no other is offered; from beside this file.",
+    )
+    known_hosts: Text | None = Field(
+        default=None,
+        description="File with the keys of servers, and no other counts; from beside this file.",
+    )
+
+
 class RepositorySection(Section):
     """`repositories[]`: a branch that is watched."""
 
@@ -54,6 +67,10 @@ class RepositorySection(Section):
         default=["local"], description="Hosts that its projects may name, each a name or as in `app-*`."
     )
     verify: Emptied[VerifySection] = Field(default=VerifySection(), description="Which commits are trusted.")
+    ssh: Emptied[RepositorySshSection] = Field(
+        default=RepositorySshSection(),
+        description="How Git logs in; as the controller's user would unless given.",
+    )
     allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
     webhooks: dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection] = Field(
         default={}, description="Git hosts that may say when to look."

@@ -8,7 +8,7 @@ from pathlib import Path
 from events.kernel.errors import UserError
 from gitops.config.document import Document
 from gitops.config.faults import Fault
-from gitops.config.operator import RepositorySection
+from gitops.config.operator import RepositorySection, RepositorySshSection
 from gitops.source.address import anchored, parse_address, repository_name, shown_address
 
 REPOSITORIES = "repositories"
@@ -17,7 +17,7 @@ REPOSITORIES = "repositories"
 def repository_faults(
     document: Document, listed: Sequence[RepositorySection], *, folder: Path
 ) -> list[Fault]:
-    """A fault for each address that is refused, branch that is listed twice, and watch that cannot be.
+    """A fault for each address that is refused, branch that is listed twice, and watch or SSH that cannot be.
 
     Another spelling of an address makes no other branch: what two entries say of one could differ.
     Relative paths start in `folder`.
@@ -27,6 +27,7 @@ def repository_faults(
 
 def _faults(document: Document, listed: Sequence[RepositorySection], folder: Path) -> Iterator[Fault]:
     first: dict[tuple[str, str], int] = {}
+    logins: dict[str, int] = {}
     for position, one in enumerate(listed):
         key = (REPOSITORIES, position)
         try:
@@ -38,6 +39,12 @@ def _faults(document: Document, listed: Sequence[RepositorySection], folder: Pat
         if one.watch is True and not address.local:
             message = "only the files of a repository on this machine can be watched"
             yield document.fault((*key, "watch"), message)
+        alike = logins.setdefault(repository_name(url), position)
+        if listed[alike].ssh != one.ssh:
+            message = f"{REPOSITORIES}[{alike}] is of the same repository and has another `ssh`"
+            yield document.fault((*key, "ssh"), message)
+        if one.ssh != RepositorySshSection() and (address.local or address.origin):
+            yield document.fault((*key, "ssh"), "the address is not one of SSH")
         before = first.setdefault((repository_name(url), one.ref), position)
         if before != position:
             message = (

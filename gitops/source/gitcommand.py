@@ -1,4 +1,4 @@
-"""The surroundings in which Git runs: nothing of the caller's but the way to its SSH agent.
+"""The surroundings in which Git runs: nothing of the caller's but the way it uses SSH.
 
 A file of ours stands in for the global configuration instead of `-c` options, because Git hands options on
 the command line not to the process it starts for a repository on the same machine, and that process checks
@@ -9,10 +9,12 @@ line, which wins over it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from events.kernel.errors import OutsideError, error_code
+from gitops.source.ssh import ssh_command
 
 GIT_FAILED = error_code("git-failed", "Git could not do what was asked of a repository on this machine.")
 
@@ -27,7 +29,6 @@ _NO_PROGRAMS = (
     ("fetch.recurseSubmodules", "false"),
 )
 _SCHEMES = "file:ssh:https:http"
-_SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15"  # an unknown host key is an error, not a question
 
 
 def local_environment() -> dict[str, str]:
@@ -46,15 +47,18 @@ def local_environment() -> dict[str, str]:
     }
 
 
-def network_environment(settings: dict[str, str]) -> dict[str, str]:
-    """All variables for a command that speaks to another repository; `settings` are configuration keys."""
+def network_environment(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """All variables for a command that speaks to another repository; `settings` are configuration keys.
+
+    A key may come several times, as Git allows it.
+    """
     passed = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}
     return {
         **local_environment(),
         **passed,
-        **_configured((*_NO_PROGRAMS, *settings.items())),
+        **_configured((*_NO_PROGRAMS, *settings)),
         "GIT_ALLOW_PROTOCOL": _SCHEMES,
-        "GIT_SSH_COMMAND": _SSH,
+        "GIT_SSH_COMMAND": ssh_command(),
     }
 
 

@@ -15,26 +15,21 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from events.kernel.errors import OutsideError, UserError, error_code
-from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
+from events.kernel.errors import UserError, error_code
+from events.kernel.process import Finished, run
 from gitops.source.address import parse_address
-from gitops.source.git import REPOSITORY_EMPTY, Repository, repository_missing
-from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment, network_environment
+from gitops.source.exchange import PATIENCE, Exchange, Patience
+from gitops.source.git import REPOSITORY_EMPTY, Repository
+from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
+from gitops.source.leftovers import sweep
 from gitops.source.paths import shown
+from gitops.source.ssh import AS_THE_USER, SshAccess
 
-GIT_UNREACHABLE = error_code("git-unreachable", "A repository did not answer or refused.")
 BRANCH_MISSING = error_code("branch-missing", "The watched repository has no such branch.")
 
-LOOK_SECONDS = 45.0
-FETCH_SECONDS = 600.0
 FSCK_SECONDS = 300.0
 _MAX_NAMED = 20
 _MAX_BRANCH = 1024  # bytes; a file system takes less, a packed ref could have more
-_NO_REPOSITORY = (  # how Git says that a path of this machine leads to no repository
-    "does not appear to be a git repository",
-    "invalid gitfile format",
-    "File name too long",
-)
 _HEADS = "refs/heads/"
 _TAGS = "refs/tags/"
 _PEELED = "^{}"  # how a server names what an annotated tag points at
@@ -52,11 +47,35 @@ class TagRef:
 class Mirror:
     """The copy of the repository at `url` in `folder`, which is made when it is first needed."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        ssh: SshAccess = AS_THE_USER,
+        patience: Patience = PATIENCE,
+    ) -> None:
         """Raises UserError `repository-url-refused`."""
-        self._address = parse_address(url)
+        self._url = url  # may hold credentials
+        self._exchange = Exchange(address=parse_address(url), ssh=ssh, patience=patience)
         self._folder = folder
         self._lock = asyncio.Lock()
+
+    @property
+    def ssh(self) -> SshAccess:
+        """How it is reached over SSH."""
+        return self._exchange.ssh
+
+    def beside(self, folder: Path) -> Mirror:
+        """Another copy of the same repository, reached in the same way."""
+        return self._like(folder, self.ssh)
+
+    def reached(self, ssh: SshAccess) -> Mirror:
+        """This copy, reached in another way."""
+        return self._like(self._folder, ssh)
+
+    def _like(self, folder: Path, ssh: SshAccess) -> Mirror:
+        return Mirror(self._url, folder, ssh=ssh, patience=self._exchange.patience)
 
     async def remote_head(self, branch: str) -> str:
         """The revision that the branch points at now, at the source.
@@ -87,7 +106,7 @@ class Mirror:
             if await self.heal():
                 fetched = await self._fetch(ref)
         if fetched.code != 0:
-            raise self._unreachable(fetched)
+            raise self._exchange.failed(fetched)
         with self.repository() as repository:
             return repository.resolve(ref).revision
 
@@ -116,7 +135,7 @@ class Mirror:
         """Whether Git finds every commit, tree and blob that the branches here have."""
         checked = await run(
             ["git", f"--git-dir={self._folder}", "fsck", "--connectivity-only", "--no-dangling"],
-            env={**local_environment(), "PATH": os.environ.get("PATH", os.defpath)},
+            env=_local(),
             deadline_seconds=FSCK_SECONDS,
         )
         return checked.code == 0
@@ -124,11 +143,18 @@ class Mirror:
     async def _fetch(self, ref: str) -> Finished:
         async with self._lock:
             await self._create()
-            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            return await self._git(
-                [f"--git-dir={self._folder}", *arguments, self._address.url, f"+{ref}:{ref}"],
-                deadline_seconds=FETCH_SECONDS,
-            )
+            try:
+                await asyncio.to_thread(sweep, self._folder)
+            except OSError as error:
+                raise git_failed(f"the mirror in {self._folder} cannot be swept", str(error)) from error
+            return await self._bring(f"+{ref}:{ref}")
+
+    async def _bring(self, *refs: str) -> Finished:
+        """Fetch, with the lock held."""
+        arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
+        return await self._exchange.fetch(
+            [f"--git-dir={self._folder}", *arguments, self._exchange.address.url, *refs]
+        )
 
     async def annotated_tags(self, revision: str) -> tuple[TagRef, ...]:
         """The annotated tags that point at a commit now, at the source; by name, at most `MOST_TAGS`.
@@ -146,15 +172,10 @@ class Mirror:
         with self.repository() as repository:
             missing = [one for one in found if not repository.has(one.object_id)]
         if missing:
-            arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-            refs = [f"{_TAGS}{one.name}" for one in missing]
             async with self._lock:
-                fetched = await self._git(
-                    [f"--git-dir={self._folder}", *arguments, self._address.url, *refs],
-                    deadline_seconds=FETCH_SECONDS,
-                )
+                fetched = await self._bring(*(f"{_TAGS}{one.name}" for one in missing))
             if fetched.code != 0:
-                raise self._unreachable(fetched)
+                raise self._exchange.failed(fetched)
         with self.repository() as repository:
             return tuple(one for one in found if repository.has(one.object_id))
 
@@ -173,18 +194,17 @@ class Mirror:
 
     @property
     def _shown(self) -> str:
-        return shown(self._address.url)
+        return self._exchange.shown
 
     async def _heads(self, ref: str | None = None) -> dict[str, str]:
         """`{ref: revision}` of all branches, or of those whose name ends in `ref`."""
         return await self._refs("--heads", *([] if ref is None else [ref]))
 
     async def _refs(self, kind: str, *patterns: str) -> dict[str, str]:
-        answer = await self._git(
-            ["ls-remote", "--quiet", kind, "--", self._address.url, *patterns], deadline_seconds=LOOK_SECONDS
-        )
+        url = self._exchange.address.url
+        answer = await self._exchange.ask(["ls-remote", "--quiet", kind, "--", url, *patterns])
         if answer.code != 0:
-            raise self._unreachable(answer)
+            raise self._exchange.failed(answer)
         rows = (line.split("\t", 1) for line in answer.stdout.decode(errors="replace").splitlines())
         return {name: revision for revision, name in rows}
 
@@ -193,35 +213,18 @@ class Mirror:
         if self.made:
             return
         await asyncio.to_thread(self._folder.parent.mkdir, parents=True, exist_ok=True)
-        made = await self._git(
-            ["init", "--quiet", "--bare", "--template=", "--", str(self._folder)],
+        made = await run(
+            ["git", "init", "--quiet", "--bare", "--template=", "--", str(self._folder)],
+            env=_local(),
             deadline_seconds=READ_SECONDS,
         )
         if made.code != 0:
             raise git_failed(f"no mirror can be made in {self._folder}", made.error_text)
 
-    async def _git(self, arguments: list[str], *, deadline_seconds: float) -> Finished:
-        environment = {**network_environment(self._address.settings()), **self._address.variables()}
-        try:
-            return await run(["git", *arguments], env=environment, deadline_seconds=deadline_seconds)
-        except OutsideError as error:
-            if error.code != PROCESS_TIMED_OUT:
-                raise
-            raise OutsideError(
-                GIT_UNREACHABLE, f"{self._shown} did not answer in {deadline_seconds:g} s", next=self._try
-            ) from error
 
-    def _unreachable(self, answer: Finished) -> UserError | OutsideError:
-        """What a failed exchange means: a path where nothing is, or a source that does not answer."""
-        if self._address.local and any(words in answer.error_text for words in _NO_REPOSITORY):
-            return repository_missing(self._address.url)
-        return OutsideError(
-            GIT_UNREACHABLE, f"{self._shown} cannot be read", why=answer.error_text, next=self._try
-        )
-
-    @property
-    def _try(self) -> str:
-        return f"git ls-remote {self._shown}"
+def _local() -> dict[str, str]:
+    """Variables for Git on this machine."""
+    return {**local_environment(), "PATH": os.environ.get("PATH", os.defpath)}
 
 
 def _ref(branch: str) -> str:

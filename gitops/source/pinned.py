@@ -26,10 +26,10 @@ from events.kernel.errors import InternalError, OutsideError, UserError, error_c
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
 from gitops.grafts import split_graft
 from gitops.remotes import RemoteRef, Server
+from gitops.source.exchange import GIT_UNREACHABLE
 from gitops.source.git import REVISION_MISSING, Repository
 from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
 from gitops.source.gittree import GitTree
-from gitops.source.mirror import GIT_UNREACHABLE
 
 REMOTE_TOO_LARGE = error_code(
     "remote-too-large", "A commit of another repository, named by a Compose file, is too large to be fetched."
@@ -207,7 +207,7 @@ def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:
 
 def _environment(ref: RemoteRef) -> dict[str, str]:
     """Variables for Git that let it reach one host by one scheme."""
-    environment = network_environment(_SETTINGS)
+    environment = network_environment(_SETTINGS.items())
     scheme = "ssh" if ref.server.scheme == "scp" else ref.server.scheme
     environment["GIT_ALLOW_PROTOCOL"] = scheme
     if scheme == "ssh":

@@ -19,7 +19,7 @@ Refusal = Literal["signature-missing", "signature-wrong"]
 _PREFIX = "sha256="
 
 _SIGNATURES: dict[HookKind, tuple[str, ...]] = {
-    "generic": ("x-signature-256", "x-signature", "x-hub-signature-256"),
+    "generic": ("x-signature-256", "x-signature", "x-hub-signature-256", "x-stagecraft-signature"),
     "gitea": ("x-gitea-signature", "x-forgejo-signature", "x-gogs-signature", "x-hub-signature-256"),
     "github": ("x-hub-signature-256",),
     "gitlab": (),

@@ -139,7 +139,8 @@ def _rendered(told: _Told) -> None:
 def _render_failed(told: _Told) -> None:
     revision = told.data["revision"]
     told.sees(revision)
-    told.set(failed_revision=revision, render_failure=json.dumps(told.data["failure"]), awaiting=None)
+    failure = {**told.data["failure"], "rule": told.data.get("rule")}
+    told.set(failed_revision=revision, render_failure=json.dumps(failure), awaiting=None)
 
 
 def _awaited(told: _Told) -> None:
@@ -331,7 +332,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=3,
+    version=4,
     tables=_TABLES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),
     apply=_apply,

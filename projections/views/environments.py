@@ -41,7 +41,7 @@ class Environment:
     revision_at: str | None  # when the log last spoke of a commit, RFC 3339
     desired: Placed
     deployed: Placed
-    render_failure: dict[str, Any] | None  # of the newest commit, with its `revision`; None: it renders
+    render_failure: dict[str, Any] | None  # of the newest commit, with `revision`, `rule`; None: it renders
     awaiting: dict[str, Any] | None  # revision, images, until, why; None: no image is waited for
     hold: dict[str, Any] | None  # target, bad, clears, reason, until, since, actor
     suspended: dict[str, Any] | None  # reason, until, since, actor

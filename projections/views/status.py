@@ -101,6 +101,7 @@ class Status:
                 "digest": known.deployed.digest,
                 "revision": known.deployed.revision,
             },
+            "refused": _refused_json(known),
             "hold": known.hold,
             "suspended": known.suspended,
             "breaker": known.breaker,
@@ -252,6 +253,14 @@ def _oldest_age(
     ages = [_age(moment, now) for moment in moments]
     known = [age for age in ages if age is not None]
     return max(known) if known and len(known) == len(ages) else None
+
+
+def _refused_json(environment: Environment) -> dict[str, Any] | None:
+    """Why the newest commit of the branch is not what is desired; None: it is, or its turn comes."""
+    failure = environment.render_failure
+    if failure is None:
+        return None
+    return {key: failure[key] for key in ("revision", "rule", "code", "message", "where", "why", "next")}
 
 
 def _host_json(host: HostStatus) -> dict[str, Any]:

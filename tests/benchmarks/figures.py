@@ -52,3 +52,14 @@ def seconds(value: float) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2f}"  # two digits say enough then
+
+
+def p95(what: str, took: Sequence[float], *, target: float, samples: str) -> Figure:
+    """How long something takes, in seconds; `samples` says what was counted."""
+    return Figure(
+        what=f"{what}: p95",
+        value=percentile(took, 95),
+        target=target,
+        unit=" s",
+        detail=f"{len(took)} {samples}; median {seconds(median(took))}",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.benchmarks import commands, lookups, many, memory, noop, push, render, resting, watching
+from tests.benchmarks import commands, hooks, lookups, many, memory, noop, push, render, resting, watching
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Stage
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "many": many.measure,
     "lookups": lookups.measure,
     "watching": watching.measure,
+    "hooks": hooks.measure,
 }
 
 

@@ -1,7 +1,7 @@
-"""From Git to the log: a push that is noticed, a webhook, what a branch at rest asks, and a long history.
+"""From Git to the log: a push that is noticed, what a branch at rest asks, and a long history.
 
-Pushes here change nothing of any environment, so what is measured is the watching. The daemons of the first
-two are the installed command; the others run in this process with an engine that is simulated, because no
+Pushes here change nothing of any environment, so what is measured is the watching. The daemon of the
+first is the installed command; the others run in this process with an engine that is simulated, because no
 machine that measures runs two hundred environments.
 """
 
@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-
-import httpx
 
 from controller.daemon import Daemon
 from controller.home import Home
@@ -33,22 +28,18 @@ from events.catalog.revision import RevisionObserved
 from events.kernel.clock import SystemClock
 from events.sqlite import SqliteEventLog
 from gitops.config.controller import load_controller_file
-from projections.observed import ObservedStore
-from tests.benchmarks.figures import Figure, median, percentile, seconds
+from tests.benchmarks.figures import Figure, p95
 from tests.benchmarks.stage import Place, Stage
 from tests.support.controllers import SimulatedController
-from tests.support.daemons import Daemon as Running
 from tests.support.daemons import running_daemon
 
 PUSH_TARGET = 0.5  # seconds
-HOOK_TARGET = 0.2  # seconds
 QUESTIONS_TARGET = 1.0  # processes of Git for one poll
 HISTORY_TARGET = 30.0  # seconds
 ENVIRONMENTS = 200
 COMMITS = 10_000
 _LOOK_SECONDS = 0.002
 _DEADLINE_SECONDS = 60.0
-_SECRET = "between the two of us"  # noqa: S105  # of a server that lives for this measurement
 _SETTINGS = """\
 listen: 127.0.0.1:0
 poll: {{interval: {interval}, jitter: 10ms}}
@@ -58,11 +49,9 @@ repositories:
 
 
 def measure(stage: Stage) -> list[Figure]:
-    """The four, one after the other."""
+    """The three, one after the other."""
     with stage.place("noticed") as place:
         figures = [_pushes(stage, place)]
-    with stage.place("hooks") as place:
-        figures.append(_hooks(stage, place))
     with stage.place("rest") as place:
         figures.append(_questions(stage, place))
     with stage.place("history") as place:
@@ -73,51 +62,19 @@ def measure(stage: Stage) -> list[Figure]:
 def _pushes(stage: Stage, place: Place) -> Figure:
     """A push to a repository on this machine until its commit stands in the log."""
     took: list[float] = []
-    file = _settings(place, interval="1h", watch="auto")
+    file = settings_file(place, interval="1h", watch="auto")
     place.repository.commit({"stagecraft.yml": "project: {name: shop}\nenvironments: {}\n"})
     with running_daemon(place.cli, "--controller", str(file)) as daemon:
-        with contextlib.closing(SqliteEventLog(_home(place).events_db)) as log:
-            _until(partial(_seen, log, place.repository.head()))
+        with contextlib.closing(SqliteEventLog(home_of(place).events_db)) as log:
+            until(partial(_seen, log, place.repository.head()))
             for number in range(stage.count(full=40, quick=2)):
                 revision = place.repository.commit({"NOTES": str(number)})
                 began = time.perf_counter()
-                _until(partial(_seen, log, revision))
+                until(partial(_seen, log, revision))
                 took.append(time.perf_counter() - began)
         assert daemon.end() == 0
-    return Figure(
-        what="Push to a repository on this machine until its commit is in the log: p95",
-        value=percentile(took, 95),
-        target=PUSH_TARGET,
-        unit=" s",
-        detail=f"{len(took)} pushes; median {seconds(median(took))}",
-    )
-
-
-def _hooks(stage: Stage, place: Place) -> Figure:
-    """A signed delivery until the branch has answered the look that it asks for."""
-    took: list[float] = []
-    more = ", webhooks: {generic: {secret_env: BENCH_HOOK}}"
-    file = _settings(place, interval="1h", watch="false", more=more)
-    place.repository.commit({"stagecraft.yml": "project: {name: shop}\nenvironments: {}\n"})
-    knowing = replace(place.cli, environment={**place.cli.environment, "BENCH_HOOK": _SECRET})
-    observed = ObservedStore(_home(place).observed_db)
-    with running_daemon(knowing, "--controller", str(file)) as daemon:
-        url = _address(daemon)
-        with httpx.Client(trust_env=False, timeout=30) as client:
-            for _ in range(stage.count(full=40, quick=2)):
-                began = datetime.now(UTC)
-                _deliver(client, url)
-                _until(partial(_answered_since, observed, began))
-                took.append((_answered(observed) - began).total_seconds())
-                time.sleep(1.0)  # as many as are allowed for good
-        assert daemon.end() == 0
-    return Figure(
-        what="Webhook until the branch has answered: p95",
-        value=percentile(took, 95),
-        target=HOOK_TARGET,
-        unit=" s",
-        detail=f"{len(took)} deliveries; median {seconds(median(took))}",
-    )
+    what = "Push to a repository on this machine until its commit is in the log"
+    return p95(what, took, target=PUSH_TARGET, samples="pushes")
 
 
 def _questions(stage: Stage, place: Place) -> Figure:
@@ -127,7 +84,7 @@ def _questions(stage: Stage, place: Place) -> Figure:
     controller.context = replace(controller.context, clock=SystemClock())
     names = "".join(f"  env{number:03}: {{}}\n" for number in range(environments))
     controller.merge(project=f"project: {{name: shop}}\nenvironments:\n{names}", web="app:1")
-    file = _settings(place, interval="500ms", watch="false")
+    file = settings_file(place, interval="500ms", watch="false")
     polls: list[str] = []
     settings = load_controller_file(file, required=True)
     daemon = Daemon(
@@ -210,14 +167,14 @@ def _import(work: Path, commits: int) -> None:
     subprocess.run(["git", "reset", "--quiet", "--hard", "main"], cwd=work, check=True, timeout=60)
 
 
-def _settings(place: Place, *, interval: str, watch: str, more: str = "") -> Path:
+def settings_file(place: Place, *, interval: str, watch: str, more: str = "") -> Path:
     file = place.folder / "controller.yml"
     text = _SETTINGS.format(interval=interval, url=place.repository.origin, watch=watch, more=more)
     file.write_text(text)
     return file
 
 
-def _home(place: Place) -> Home:
+def home_of(place: Place) -> Home:
     return Home(place.folder / "home")
 
 
@@ -226,29 +183,6 @@ def _seen(log: SqliteEventLog, revision: str) -> bool:
     return any(
         isinstance(event := decode(one), RevisionObserved) and event.revision == revision for one in found
     )
-
-
-def _address(daemon: Running) -> str:
-    daemon.says("/hooks/generic/")
-    line = next(line for line in daemon.said.splitlines() if "/hooks/" in line)
-    return line.rpartition(" ")[2]
-
-
-def _deliver(client: httpx.Client, url: str) -> None:
-    body = b"{}"
-    signature = hmac.new(_SECRET.encode(), body, hashlib.sha256).hexdigest()
-    answer = client.post(url, content=body, headers={"X-Signature-256": f"sha256={signature}"})
-    assert answer.status_code == 202, answer.text
-
-
-def _answered(observed: ObservedStore) -> datetime:
-    """When the one branch last answered."""
-    times = [one.at for one in observed.answers().values()]
-    return max(times, default=datetime.min.replace(tzinfo=UTC))
-
-
-def _answered_since(observed: ObservedStore, moment: datetime) -> bool:
-    return _answered(observed) > moment
 
 
 @contextlib.contextmanager
@@ -267,7 +201,7 @@ def _counted_git(folder: Path) -> Generator[Callable[[], list[str]]]:
         os.environ["PATH"] = path
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], bool]) -> None:
     deadline = time.perf_counter() + _DEADLINE_SECONDS
     while not holds():
         assert time.perf_counter() < deadline, "it did not come about"

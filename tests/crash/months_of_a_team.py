@@ -181,3 +181,12 @@ class Team(World):
     def push_unsigned(self, contents: Contents) -> None:
         self.stage.push(contents, signed=False)
         self.looked()
+
+    @rule(contents=VARIANTS, mode=sampled_from(["head", "every"]))
+    def push_unsigned_where_commits_are_verified(self, contents: Contents, mode: Mode) -> None:
+        """Both at once, which chance brings together too seldom; the stage sees what is taken."""
+        rules = self.stage.rules
+        self.the_operator_wants_commits_verified(mode)
+        self.push_unsigned(contents)
+        self.stage.rules = rules
+        self.looked()

@@ -117,11 +117,11 @@ def test_a_repository_that_is_rewritten_is_recorded_and_followed_where_that_is_a
     assert (rewritten["previous"], rewritten["revision"]) == (second, first)
     assert team.answer() == "web v2"
     shown = team.cli.ok("status", "--env", "prod").stdout
-    assert f"render    {first[:12]} failed: history-rewritten" in shown
+    assert f"refused   {first[:12]}: history-rewritten: " in shown
     team.lists("allow_rewrite: true")
     team.look().expect(0)
     assert team.answer() == "web v1"
-    assert "failed" not in team.cli.ok("status", "--env", "prod").stdout
+    assert "refused" not in team.cli.ok("status", "--env", "prod").stdout
 
 
 def test_an_engine_that_is_gone_is_named_with_a_way_out(team: Team) -> None:

@@ -20,8 +20,9 @@ from controller.rendering import Subject
 from controller.repositories import BranchRules, WatchedBranch, watched
 from controller.targets import Target
 from events.actors import MemoryActorDirectory
-from events.blobs import MemoryBlobStore
+from events.blobs import BlobStore, MemoryBlobStore
 from events.envelope import Actor
+from events.log import EventLog
 from events.memory import MemoryEventLog
 from gitops.config.policy import PolicySection
 from gitops.source.git import Repository as OpenRepository
@@ -45,7 +46,8 @@ class SimulatedController:
     repository: Repository
     folder: Path
     clock: FakeClock = field(default_factory=FakeClock)
-    log: MemoryEventLog = field(default_factory=MemoryEventLog)
+    log: EventLog = field(default_factory=MemoryEventLog)
+    blobs: BlobStore = field(default_factory=MemoryBlobStore)
     said: list[str] = field(default_factory=list[str])
     verification: Verification = field(default_factory=Verification)
     engine: SimulatedEngine = field(init=False)
@@ -55,7 +57,7 @@ class SimulatedController:
         self.engine = SimulatedEngine(clock=self.clock)
         home = Home(self.folder)
         home.create()
-        blobs, observed = MemoryBlobStore(), ObservedStore(home.observed_db)
+        blobs, observed = self.blobs, ObservedStore(home.observed_db)
         converger = Converger(
             log=self.log,
             blobs=blobs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from gitops.config.controller import ControllerFile
 from projections.engine.port import EngineEvent
 from tests.support.controllers import SimulatedController
 from tests.support.repos import Repository
+from tests.support.stories import tell, until
 
 _TOLD = ControllerFile.model_validate({"notify": {"command": ["true"]}})
 _ENVIRONMENTS = "project: {name: shop}\nenvironments: {prod: {}, staging: {}}\n"
@@ -72,22 +73,6 @@ def scene(repository: Repository, tmp_path: Path) -> _Scene:
     return _Scene(SimulatedController(repository=repository, folder=tmp_path / "home"))
 
 
-def _run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(30):
-            await story()
-
-    asyncio.run(bounded())
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    """Return when it holds; the story's own deadline bounds the wait."""
-    while True:
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-
-
 def test_a_look_wakes_every_environment_of_a_new_commit_and_none_afterwards(scene: _Scene) -> None:
     scene.controller.merge(project=_ENVIRONMENTS, web="web:1")
 
@@ -102,7 +87,7 @@ def test_a_look_wakes_every_environment_of_a_new_commit_and_none_afterwards(scen
         await scene.looked(daemon)
         assert len([line for line in scene.whispered if "considered" in line]) == 2
 
-    _run(story)
+    tell(story)
     assert scene.controller.types.count("ReleaseCompleted") == 2
 
 
@@ -116,7 +101,7 @@ def test_only_the_environments_that_were_asked_for_are_kept(scene: _Scene) -> No
         daemon.keeper.hear(EngineEvent(environment="other/prod", service="web", action="die"))
         await daemon.keeper.queues.finished()
 
-    _run(story)
+    tell(story)
     assert scene.controller.types.count("ReleaseCompleted") == 1
     assert not any("shop/prod" in line for line in scene.whispered)
 
@@ -127,7 +112,7 @@ def test_what_is_deployed_is_healed_although_git_does_not_answer(scene: _Scene) 
     controller.look()
     controller.engine.world.containers.clear()
     controller.repository.origin.rename(controller.repository.origin.with_name("away.git"))
-    _run(lambda: scene.looked(scene.daemon()))
+    tell(lambda: scene.looked(scene.daemon()))
     assert controller.engine.world.named("shop-prod-web-1").stopped is None
     failure = controller.context.observed.source_failure("shop/prod")
     assert failure is not None
@@ -146,16 +131,16 @@ def test_a_source_that_answers_again_is_said_and_no_longer_shown(scene: _Scene) 
         running = asyncio.create_task(daemon.run(stopping))
         origin.rename(away)
         daemon.want_look("test")
-        await _until(lambda: controller.context.observed.source_failure("shop/prod") is not None)
+        await until(lambda: controller.context.observed.source_failure("shop/prod") is not None)
         away.rename(origin)
         daemon.want_look("test")
-        await _until(lambda: controller.context.observed.source_failure("shop/prod") is None)
+        await until(lambda: controller.context.observed.source_failure("shop/prod") is None)
         stopping.set()
         await running
 
     # The heartbeat sleeps on this clock, so it must be one that really waits.
     object.__setattr__(controller.context, "clock", SystemClock())
-    _run(story)
+    tell(story)
     assert "the repository answers again" in scene.said
     assert scene.said[-1] == "ended"
 
@@ -171,14 +156,14 @@ def test_an_event_of_the_engine_heals(scene: _Scene) -> None:
         daemon = scene.daemon()
         stopping = asyncio.Event()
         running = asyncio.create_task(daemon.run(stopping))
-        await _until(lambda: "ReleaseCompleted" in controller.types)
+        await until(lambda: "ReleaseCompleted" in controller.types)
         controller.engine.world.containers.clear()
         script.events.put_nowait(EngineEvent(environment="shop/prod", service="web", action="die"))
-        await _until(lambda: "DriftHealed" in controller.types)
+        await until(lambda: "DriftHealed" in controller.types)
         stopping.set()
         await running
 
-    _run(story)
+    tell(story)
     assert controller.engine.world.named("shop-prod-web-1").stopped is None
 
 
@@ -196,7 +181,7 @@ def test_healing_that_does_not_last_opens_the_breaker(scene: _Scene) -> None:
             await daemon.keeper.queues.finished()
         await daemon.keeper.queues.cancel()
 
-    _run(story)
+    tell(story)
     assert controller.types.count("DriftHealed") == 5
     assert controller.types.count("BreakerOpened") == 1
     assert any("healing rests for 300 s" in line for line in scene.said)
@@ -225,7 +210,7 @@ def test_a_container_that_ends_every_quarter_of_a_minute_opens_the_breaker(scene
         assert "BreakerOpened" in controller.types
         await daemon.keeper.queues.cancel()
 
-    _run(story)
+    tell(story)
     assert any("10 heals in 10 minutes" in line and "stagecraft resume" in line for line in scene.said)
 
 
@@ -259,7 +244,7 @@ def test_a_recovery_is_told_although_the_daemon_was_started_anew(scene: _Scene) 
         await scene.looked(third)
         assert scene.notices(third) == []
 
-    _run(story)
+    tell(story)
 
 
 def test_the_end_of_a_staleness_is_told_although_the_daemon_was_started_anew(scene: _Scene) -> None:
@@ -280,7 +265,7 @@ def test_the_end_of_a_staleness_is_told_although_the_daemon_was_started_anew(sce
         await scene.looked(again)
         assert [notice.event for notice in scene.notices(again)] == ["recovered"]
 
-    _run(story)
+    tell(story)
 
 
 def test_an_open_breaker_rests_until_its_time_is_over(scene: _Scene) -> None:
@@ -329,7 +314,7 @@ def test_a_commit_that_cannot_be_used_is_said_once_and_is_no_silence_of_git(scen
         await scene.looked(daemon)
         await scene.looked(daemon)
 
-    _run(story)
+    tell(story)
     assert len([line for line in scene.said if "config-invalid" in line]) == 1
     assert controller.context.observed.source_failure("shop/prod") is None
     assert controller.types.count("RevisionRejected") == 1

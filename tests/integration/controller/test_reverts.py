@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from cli.main import run
+from controller.home import Home
+from events.blobs import FileBlobStore
+from events.sqlite import SqliteEventLog
 from projections.views.why.reading import why
 from projections.views.why.traces import TRACES
 from tests.support.controllers import SimulatedController
@@ -128,3 +134,68 @@ def test_what_nobody_deployed_cannot_be_taken_back(controller: SimulatedControll
     controller.look()
     assert decided(controller)[-1][0] == "DeployRequested"
     assert first == controller.state.renders[0].revision
+
+
+@pytest.fixture
+def recorded(repository: Repository, tmp_path: Path) -> Iterator[SimulatedController]:
+    """A controller whose home the command can read."""
+    home = Home(tmp_path / "home")
+    home.create()
+    with closing(SqliteEventLog(home.events_db)) as log:
+        yield SimulatedController(
+            repository=repository, folder=home.root, log=log, blobs=FileBlobStore(home.blobs)
+        )
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_plan_foretells_the_kind_of_release_that_a_look_then_makes(
+    recorded: SimulatedController,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    dry_run: bool,
+) -> None:
+    monkeypatch.chdir(recorded.repository.work)
+    monkeypatch.setenv("STAGECRAFT_HOME", str(recorded.folder))
+
+    def kind() -> str:
+        """The line of the plan for the commit that is checked out and pushed, and what it comes to."""
+        watch = ("controller", "run", "--repo", str(recorded.repository.origin), "--dry-run")
+        assert run(watch if dry_run else ("plan", "--env", "prod")) == 0
+        lines = capsys.readouterr().out.splitlines()
+        recorded.look()
+        return next((line for line in lines if line.startswith("Kind: ")), "")
+
+    good = recorded.merge(web="web:v1")
+    assert kind() == ""
+    bad = recorded.merge(web="web:v2")
+    assert kind() == ""
+    release = recorded.state.deployed
+    reverts(recorded, bad, web="web:v1.1")
+    assert kind() == f"Kind: revert of {bad} ({release}), because its message says so"
+    assert decided(recorded)[-1] == ("RevertDetected", "message", release)
+    last, release = recorded.repository.head(), recorded.state.deployed
+    git("checkout", "--quiet", good, "--", ".", cwd=recorded.repository.work)
+    recorded.repository.commit({}, "as it was")
+    assert kind() == f"Kind: revert of {last} ({release}), because it leads to what ran before"
+    assert decided(recorded)[-1] == ("RevertDetected", "tree", release)
+    recorded.merge(web="web:v3")
+    assert kind() == ""
+    if not dry_run:
+        assert run(("plan", "--env", "prod", "--format", "json", "--rev", last)) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["kind"], shown["reverts"]["by"]) == ("revert", "tree")
+
+
+def test_where_no_branch_is_watched_nothing_is_foretold(
+    recorded: SimulatedController, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(recorded.repository.work)
+    monkeypatch.setenv("STAGECRAFT_HOME", str(recorded.folder))
+    for image in ("web:v1", "web:v2"):
+        recorded.merge(web=image)
+        recorded.deploy()
+    recorded.repository.revert()
+    assert run(("plan", "--env", "prod", "--format", "json")) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["kind"], shown["reverts"]) == ("deploy", None)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from gitops.config.controller import load_controller_file
 from tests.support.controllers import SimulatedController
 from tests.support.git_calls import counted_git
 from tests.support.repos import Repository, git
+from tests.support.stories import tell, tell_beside, until
 
 BOTH = "project: {name: shop}\nenvironments: {prod: {}, staging: {}}\n"
 POLL = "poll: {interval: 200ms, jitter: 10ms, longest: 400ms, stale_after: 10m}\n"
@@ -85,33 +86,6 @@ def git_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], l
     return counted_git(tmp_path, monkeypatch)
 
 
-def _run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await story()
-
-    asyncio.run(bounded())
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    """Return when it holds; the story's own deadline bounds the wait."""
-    while True:
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-
-
-async def _running(daemon: Daemon, story: Callable[[], Awaitable[None]]) -> None:
-    """Do `story` while the daemon runs, and end it."""
-    stopping = asyncio.Event()
-    running = asyncio.create_task(daemon.run(stopping))
-    try:
-        await asyncio.wait_for(story(), 50)
-    finally:
-        stopping.set()
-        await running
-
-
 def test_each_branch_deploys_its_own_environments(scene: _Scene) -> None:
     daemon = scene.daemon(
         f"{scene.url}, environments: [prod]", f"{scene.url}, branch: next, environments: [staging]"
@@ -121,7 +95,7 @@ def test_each_branch_deploys_its_own_environments(scene: _Scene) -> None:
         await daemon.look()
         await daemon.keeper.queues.finished()
 
-    _run(story)
+    tell(story)
     assert scene.runs("prod", "web:main")
     assert scene.runs("staging", "web:next")
     assert sorted(daemon.keeper.titles()) == ["shop/prod", "shop/staging"]
@@ -138,7 +112,7 @@ def test_an_environment_that_both_declare_is_worked_on_for_one_of_them(scene: _S
         await daemon.look()
         await daemon.keeper.queues.finished()
 
-    _run(story)
+    tell(story)
     assert scene.runs("prod", "web:main")
     assert daemon.keeper.titles() == ["shop/prod", "shop/staging"]
     assert scene.controller.types.count("EnvironmentLeftOut") == 2
@@ -152,13 +126,13 @@ def test_a_repository_that_hangs_delays_no_other(scene: _Scene, tmp_path: Path) 
     daemon = scene.daemon(f"url: {silent}", f"{scene.url}, environments: [prod]", settings=POLL)
 
     async def story() -> None:
-        await _until(lambda: scene.runs("prod", "web:main"))
+        await until(lambda: scene.runs("prod", "web:main"))
         scene.controller.repository.switch("main")
         scene.controller.merge(project=BOTH, web="web:2")
-        await _until(lambda: scene.runs("prod", "web:2"))
+        await until(lambda: scene.runs("prod", "web:2"))
         assert not daemon.sources[0].looked
 
-    _run(lambda: _running(daemon, story))
+    tell_beside(daemon, story)
 
 
 def test_one_that_fails_is_asked_less_often_and_the_others_as_before(scene: _Scene, tmp_path: Path) -> None:
@@ -167,11 +141,11 @@ def test_one_that_fails_is_asked_less_often_and_the_others_as_before(scene: _Sce
 
     async def story() -> None:
         good = polls[str(daemon.watches[1].key)]
-        await _until(lambda: scene.whispered.count(good) >= 6)
+        await until(lambda: scene.whispered.count(good) >= 6)
         bad = polls[str(daemon.watches[0].key)]
         assert scene.whispered.count(bad) < scene.whispered.count(good)
 
-    _run(lambda: _running(daemon, story))
+    tell_beside(daemon, story)
     failures = [line for line in scene.said if "no Git repository at" in line]
     assert len(failures) == 1
     assert failures[0].startswith("main of ")
@@ -199,7 +173,7 @@ def test_a_branch_that_has_not_moved_costs_one_git_process_with_two_hundred_envi
         assert scene.controller.log.head() == before
         assert scene.controller.context.observed.answers()
 
-    _run(story)
+    tell(story)
 
 
 def test_a_pass_sees_that_the_mirror_lost_the_commit(
@@ -217,7 +191,7 @@ def test_a_pass_sees_that_the_mirror_lost_the_commit(
         await source.look(thorough=True)
         assert any("fetch" in one for one in git_calls())
 
-    _run(story)
+    tell(story)
 
 
 def test_a_refused_commit_leaves_the_reason_standing_through_passes(scene: _Scene) -> None:
@@ -250,7 +224,7 @@ def test_a_refused_commit_leaves_the_reason_standing_through_passes(scene: _Scen
         await daemon.keeper.queues.finished()
         assert scene.controller.state.git.failure is None
 
-    _run(story)
+    tell(story)
 
 
 def test_two_daemons_share_no_repository(scene: _Scene) -> None:
@@ -258,11 +232,12 @@ def test_two_daemons_share_no_repository(scene: _Scene) -> None:
     second = scene.daemon(f"{scene.url}, branch: next, environments: [staging]")
 
     async def story() -> None:
+        await until(lambda: any("start" in line for line in scene.whispered))
         with pytest.raises(OutsideError) as refused:
             await second.run(asyncio.Event())
         assert refused.value.code == CONTROLLER_RUNNING
 
-    _run(lambda: _running(first, story))
+    tell_beside(first, story)
 
 
 def test_the_interval_of_an_entry_is_its_own(scene: _Scene) -> None:
@@ -283,7 +258,7 @@ def test_many_branches_of_one_repository_are_all_seen_at_the_first_look(scene: _
         for found in await asyncio.gather(*(source.look() for source in daemon.sources)):
             assert (found.status, found.changed) == ("seen", True)
 
-    _run(story)
+    tell(story)
     assert scene.controller.types.count("RevisionObserved") == len(names)
     assert daemon.keeper.titles() == ["shop/prod"]
 
@@ -292,12 +267,12 @@ def test_a_repository_that_is_not_to_be_followed_is_polled_alone(scene: _Scene) 
     daemon = scene.daemon(f"{scene.url}, watch: false", settings=POLL)
 
     async def story() -> None:
-        await _until(lambda: scene.runs("prod", "web:main"))
+        await until(lambda: scene.runs("prod", "web:main"))
         scene.controller.repository.switch("main")
         scene.controller.merge(project=BOTH, web="web:2")
-        await _until(lambda: scene.runs("prod", "web:2"))
+        await until(lambda: scene.runs("prod", "web:2"))
 
-    _run(lambda: _running(daemon, story))
+    tell_beside(daemon, story)
     assert not any("refs changed" in line for line in scene.whispered)
 
 
@@ -310,19 +285,19 @@ def test_a_signed_webhook_has_its_branches_looked_at_and_no_other(scene: _Scene)
     (slug,) = secrets
 
     async def story() -> None:
-        await _until(lambda: scene.runs("prod", "web:main"))
+        await until(lambda: scene.runs("prod", "web:main"))
         pushed = await asyncio.to_thread(_pushed, scene, "web:pushed")
         refused = await asyncio.to_thread(_delivered, scene.said, b"another")
         looked = len(scene.whispered)
         assert await asyncio.to_thread(_delivered, scene.said, b"between us") == 202
-        await _until(lambda: scene.runs("prod", "web:pushed"))
+        await until(lambda: scene.runs("prod", "web:pushed"))
         assert refused == 401
         assert any("github webhook" in line for line in scene.whispered[looked:])
         assert scene.controller.state.git.revision == pushed
 
     with listen("127.0.0.1:0") as listening:
         daemon.door = Door(listening=listening, secrets=secrets)
-        _run(lambda: _running(daemon, story))
+        tell_beside(daemon, story)
     assert any(f"/hooks/github/{slug}" in line for line in scene.said)
 
 

@@ -11,16 +11,12 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import OutsideError, StagecraftError, UserError
-from gitops.source import mirror as module
 from gitops.source.address import REPOSITORY_URL_REFUSED
+from gitops.source.exchange import GIT_UNREACHABLE, Patience
 from gitops.source.git import REPOSITORY_EMPTY, REPOSITORY_MISSING
 from gitops.source.gitcommand import GIT_FAILED
-from gitops.source.mirror import BRANCH_MISSING, GIT_UNREACHABLE, Mirror
-from tests.integration.gitops.githost import GitHost, serving
+from gitops.source.mirror import BRANCH_MISSING, Mirror
 from tests.support.repos import Repository, git
-
-GIT = shutil.which("git")
-WORD = "s3cret-t0ken-of-somebody"
 
 
 def look(mirror: Mirror, branch: str = "main") -> str:
@@ -221,9 +217,7 @@ def test_an_unknown_ssh_host_is_refused_without_a_question(tmp_path: Path) -> No
     assert error.code == GIT_UNREACHABLE
 
 
-def test_a_silent_server_is_given_up_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.5)
-
+def test_a_silent_server_is_given_up_at_the_deadline(tmp_path: Path) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -232,7 +226,10 @@ def test_a_silent_server_is_given_up_at_the_deadline(tmp_path: Path, monkeypatch
     async def ask() -> None:
         async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            await Mirror(f"http://127.0.0.1:{port}/repo", tmp_path / "m").remote_head("main")
+            mirror = Mirror(
+                f"http://127.0.0.1:{port}/repo", tmp_path / "m", patience=Patience(look_seconds=0.5)
+            )
+            await mirror.remote_head("main")
 
     with pytest.raises(OutsideError) as caught:
         asyncio.run(ask())
@@ -262,56 +259,3 @@ def test_configuration_of_the_user_does_not_reach_a_fetch(
     with (isolated_home / ".gitconfig").open("a") as file:
         file.write(f'[url "{tmp_path}/elsewhere"]\n    insteadOf = {repository.origin}\n')
     assert fetch(Mirror(str(repository.origin), tmp_path / "m")) == revision
-
-
-@pytest.fixture
-def host(repository: Repository) -> GitHost:
-    repository.commit({"a": "1"})
-    return GitHost(root=repository.origin.parent, user="robot", word=WORD)
-
-
-def test_credentials_of_an_address_are_used(host: GitHost, repository: Repository, tmp_path: Path) -> None:
-    with serving(host) as port:
-        mirror = Mirror(f"http://robot:{WORD}@127.0.0.1:{port}/origin.git", tmp_path / "m")
-        assert fetch(mirror) == look(mirror) == repository.head()
-    stored = b"".join(path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file())
-    assert WORD.encode() not in stored
-
-
-@pytest.mark.parametrize("credentials", ["", "robot:wrong-word-entirely@", f"stranger:{WORD}@"])
-def test_credentials_are_in_no_error(host: GitHost, tmp_path: Path, credentials: str) -> None:
-    with serving(host) as port:
-        error = refusal(Mirror(f"http://{credentials}127.0.0.1:{port}/origin.git", tmp_path / "m"))
-    assert error.code == GIT_UNREACHABLE
-    for text in (str(error), repr(error), error.why, error.next, repr(error.__cause__)):
-        assert "wrong-word" not in text
-        assert WORD not in text
-
-
-def test_credentials_are_in_no_argument_list(
-    host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noted = tmp_path / "noted"
-    shim = tmp_path / "bin/git"
-    shim.parent.mkdir()
-    shim.write_text(
-        f'#!/bin/sh\necho "$@" >> {noted}\n'
-        '(sleep 0.05; cat /proc/[0-9]*/cmdline | tr "\\0" " ") 2>/dev/null '
-        f'>> {noted} &\nexec {GIT} "$@"\n'
-    )
-    shim.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
-    with serving(host) as port:
-        fetch(Mirror(f"http://robot:{WORD}@127.0.0.1:{port}/origin.git", tmp_path / "m"))
-    assert "fetch" in noted.read_text(errors="replace")
-    assert WORD not in noted.read_text(errors="replace")
-
-
-def test_credentials_are_not_sent_to_where_a_server_redirects(host: GitHost, tmp_path: Path) -> None:
-    other = GitHost(root=host.root, user="robot", word=WORD)
-    with serving(other) as port:
-        first = GitHost(root=host.root, user="robot", word=WORD, redirect=f"http://localhost:{port}")
-        with serving(first) as redirecting:
-            mirror = Mirror(f"http://robot:{WORD}@127.0.0.1:{redirecting}/origin.git", tmp_path / "m")
-            assert refusal(mirror).code == GIT_UNREACHABLE
-    assert other.authorizations == {""}

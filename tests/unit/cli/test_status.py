@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from cli.status import status_lines
+from events.catalog import Failure
+from events.catalog.environment import RenderFailed
 from events.kernel.clock import parse_utc
+from events.kernel.errors import UserError
+from gitops.source.signers import COMMIT_UNSIGNED
 from projections.observed import HostObservation, ObservedContainer, ObservedService, ObservedStore
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import find_environment
@@ -55,6 +59,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "git": {"revision": "c1"},
         "desired": {"release": release, "digest": digest("a")},
         "deployed": {"release": release, "digest": digest("a"), "revision": "c1"},
+        "refused": None,
         "hold": None,
         "suspended": None,
         "breaker": None,
@@ -197,6 +202,27 @@ def test_the_text_says_what_is_out_of_the_ordinary(history: History, home: Path,
         "        drift: no container",
         "  hosts last answered (never)",
     ]
+
+
+def test_a_commit_that_is_not_taken_has_a_line_and_a_key_of_its_own(
+    call: Call, history: History, tmp_path: Path
+) -> None:
+    history.deployed("a", revision="c1")
+    error = UserError(COMMIT_UNSIGNED, "c2 is not signed", next="sign it")
+    failed = RenderFailed(revision="c2", failure=Failure.from_error(error), rule=error.code)
+    history.append("environment", failed)
+    assert text(history, tmp_path)[4] == "  refused   c2: commit-unsigned: c2 is not signed"
+    assert json.loads(call("status", "--env", "prod", "--json").out)["refused"] == {
+        "revision": "c2",
+        "rule": "commit-unsigned",
+        "code": "commit-unsigned",
+        "message": "c2 is not signed",
+        "where": "",
+        "why": "",
+        "next": "sign it",
+    }
+    history.rendered("b", revision="c3")
+    assert json.loads(call("status", "--env", "prod", "--json").out)["refused"] is None
 
 
 def test_a_desired_manifest_without_a_release_says_so(history: History, tmp_path: Path) -> None:

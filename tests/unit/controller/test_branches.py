@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from typing_extensions import override
-
 from controller.branches import Branches, BranchState, Signature
 from controller.repositories import BranchKey, Rivals
 from events.catalog import Event
 from events.catalog.revision import EnvironmentLeftOut, RevisionObserved, RevisionRejected
-from events.envelope import CONTROLLER, StoredEvent
-from events.memory import MemoryEventLog
+from events.envelope import CONTROLLER
 from events.recorder import Recorder
-from events.streams import StreamName, repository_stream
+from events.streams import repository_stream
 from gitops.source.trust import Verification
+from tests.support.logs import ReadLog
 from tests.support.time import CountingIds, FakeClock
 
 MAIN = BranchKey("shop", "refs/heads/main")
@@ -25,36 +23,9 @@ PROD, STAGING = "shop/prod", "shop/staging"
 WANTED = Verification(mode="head")
 
 
-class CountingLog(MemoryEventLog):
-    """Counts the events that it hands out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handed_out = 0
-
-    @override
-    def read(
-        self,
-        *,
-        after: int = 0,
-        limit: int | None = None,
-        stream: StreamName | None = None,
-        type_name: str | None = None,
-    ) -> list[StoredEvent]:
-        found = super().read(after=after, limit=limit, stream=stream, type_name=type_name)
-        self.handed_out += len(found)
-        return found
-
-    @override
-    def read_stream(self, stream: StreamName, *, after_version: int = 0) -> list[StoredEvent]:
-        found = super().read_stream(stream, after_version=after_version)
-        self.handed_out += len(found)
-        return found
-
-
 @dataclass(slots=True)
 class _Scene:
-    log: CountingLog = field(default_factory=CountingLog)
+    log: ReadLog = field(default_factory=ReadLog)
     branches: Branches = field(default_factory=Branches)
     recorder: Recorder = field(init=False)
     seen: int = 0
@@ -227,14 +198,14 @@ def test_only_what_is_new_is_read_however_long_the_log_is() -> None:
     for _ in range(50):
         scene.show(MAIN, PROD)
     scene.of(MAIN)
-    before = scene.log.handed_out
+    before = sum(scene.log.given)
     for _ in range(10):
         scene.of(MAIN)
         scene.owners()
-    assert scene.log.handed_out == before
+    assert sum(scene.log.given) == before
     scene.show(MAIN, PROD)
     scene.of(MAIN)
-    assert scene.log.handed_out == before + 2
+    assert sum(scene.log.given) == before + 2
 
 
 def test_a_commit_that_nobody_vouches_for_is_not_seen_until_the_next_one_is() -> None:

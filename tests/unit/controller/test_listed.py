@@ -11,12 +11,14 @@ from controller.listed import listed_branches, named_branch
 from controller.repositories import BranchKey, BranchRules, WatchedBranch, watched
 from events.kernel.errors import UserError
 from gitops.config.controller import ControllerFile, load_controller_file
+from gitops.source.ssh import AS_THE_USER, SshAccess
 
 LISTED = """\
 repositories:
   - {url: "https://ada:s3cret-token@git.example.org/shop.git", environments: [prod], hosts: [local, "app-*"]}
   - {url: "https://ada:s3cret-token@git.example.org/shop.git", branch: next, interval_seconds: 7}
   - {url: ./blog.git, watch: false, allow_rewrite: true}
+  - {url: "git@git.example.org:docs.git", ssh: {identity_file: keys/docs, known_hosts: /etc/known}}
 """
 
 
@@ -39,7 +41,7 @@ def _named(folder: Path, url: str, branch: str = "main") -> BranchRules:
 
 
 def test_each_entry_is_a_branch_with_its_own_rules(tmp_path: Path) -> None:
-    main, ahead, blog = _listed(tmp_path)
+    main, ahead, blog, _docs = _listed(tmp_path)
     assert (main.branch, main.environments, main.rules.hosts) == ("main", ("prod",), ("local", "app-*"))
     assert (ahead.branch, ahead.interval_seconds, ahead.rules.hosts) == ("next", 7, ("local",))
     assert (main.follow, blog.follow) == (True, False)
@@ -48,7 +50,7 @@ def test_each_entry_is_a_branch_with_its_own_rules(tmp_path: Path) -> None:
 
 
 def test_branches_of_one_address_share_its_mirror(tmp_path: Path) -> None:
-    main, ahead, blog = _listed(tmp_path)
+    main, ahead, blog, _docs = _listed(tmp_path)
     assert main.watched is ahead.watched
     assert blog.watched is not main.watched
 
@@ -87,6 +89,15 @@ def test_a_branch_that_is_not_listed_may_do_the_least(tmp_path: Path) -> None:
     assert (rules.hosts, rules.allow_rewrite, rules.entry) == (("local",), False, "")
     assert rules.rivals is not None
     assert BranchKey("x", "y") not in rules.rivals
+
+
+def test_the_login_of_an_entry_counts_for_every_branch_of_its_repository(tmp_path: Path) -> None:
+    wanted = SshAccess(identity_file=tmp_path / "etc/keys/docs", known_hosts=Path("/etc/known"))
+    assert _listed(tmp_path)[3].watched.mirror.ssh == wanted
+    file, path = _load(tmp_path)
+    for url, found in (("ssh://git@git.example.org/docs.git", wanted), ("git@other:docs.git", AS_THE_USER)):
+        place = WatchedBranch(watched=watched(Home(tmp_path / "home"), url, cwd=tmp_path), branch="draft")
+        assert named_branch(place, file, folder=path.parent).watched.mirror.ssh == found
 
 
 @pytest.mark.parametrize(

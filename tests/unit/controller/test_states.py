@@ -6,27 +6,15 @@ from controller.decide.folding import fold
 from controller.states import States
 from events.catalog import Event
 from events.catalog.environment import EnvironmentResumed, EnvironmentSuspended
-from events.envelope import CONTROLLER, StoredEvent
+from events.envelope import CONTROLLER
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import StreamName, environment_stream
+from tests.support.logs import ReadLog
 from tests.support.time import CountingIds, FakeClock
 
 IDS = CountingIds()
 FIRST, SECOND = environment_stream("shop", "prod"), environment_stream("shop", "test")
-
-
-class CountedLog(MemoryEventLog):
-    """Tells how many events each read gave."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.given: list[int] = []
-
-    def read_stream(self, stream: StreamName, *, after_version: int = 0) -> list[StoredEvent]:
-        found = super().read_stream(stream, after_version=after_version)
-        self.given.append(len(found))
-        return found
 
 
 def say(log: MemoryEventLog, stream: StreamName, *events: Event) -> None:
@@ -35,7 +23,7 @@ def say(log: MemoryEventLog, stream: StreamName, *events: Event) -> None:
 
 
 def test_only_newer_events_are_read_again() -> None:
-    log, states = CountedLog(), States()
+    log, states = ReadLog(), States()
     say(log, FIRST, EnvironmentSuspended(reason="calm"))
     assert states.of(log, FIRST).suspended
     assert states.of(log, FIRST).suspended
@@ -46,7 +34,7 @@ def test_only_newer_events_are_read_again() -> None:
 
 
 def test_what_was_asked_for_longest_ago_is_read_from_its_beginning() -> None:
-    log, states = CountedLog(), States(most_events=3)
+    log, states = ReadLog(), States(most_events=3)
     for stream in (FIRST, SECOND):
         say(log, stream, EnvironmentSuspended(reason="calm"), EnvironmentResumed())
         states.of(log, stream)

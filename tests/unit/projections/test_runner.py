@@ -18,12 +18,12 @@ from typing_extensions import override
 from events.envelope import StoredEvent
 from events.kernel.errors import InternalError, OutsideError
 from events.memory import MemoryEventLog
-from events.streams import StreamName
 from projections import view_store
 from projections.runner import View, catch_up, read_views
 from projections.view_store import ViewsDamagedError, ViewStore, mend
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.releases import RELEASES
+from tests.support.logs import ReadLog
 from tests.unit.projections.views.history import History, digest, rows
 from tests.unit.projections.views.player import OPERATIONS, STEPS, Player, Step
 
@@ -108,13 +108,12 @@ def test_every_page_size_gives_the_same_rows(history: History, path: Path, page:
     store.close()
 
 
-class RacedLog(MemoryEventLog):
+class RacedLog(ReadLog):
     """A log during whose next call something else happens; it is a real log in all else."""
 
     def __init__(self) -> None:
         super().__init__()
         self.during_head: list[Callable[[], object]] = []
-        self.during_read: list[Callable[[], object]] = []
 
     @override
     def head(self) -> int:
@@ -122,20 +121,6 @@ class RacedLog(MemoryEventLog):
         while self.during_head:
             self.during_head.pop()()
         return head
-
-    @override
-    def read(
-        self,
-        *,
-        after: int = 0,
-        limit: int | None = None,
-        stream: StreamName | None = None,
-        type_name: str | None = None,
-    ) -> list[StoredEvent]:
-        page = super().read(after=after, limit=limit, stream=stream, type_name=type_name)
-        while self.during_read:
-            self.during_read.pop()()
-        return page
 
 
 def test_a_page_that_another_process_applied_meanwhile_is_not_applied_twice(path: Path) -> None:

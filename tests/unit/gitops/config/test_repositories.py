@@ -57,3 +57,18 @@ def test_only_a_repository_on_this_machine_can_be_watched(tmp_path: Path) -> Non
     assert key == "repositories[0].watch"
     assert "on this machine" in message
     assert _faults(tmp_path, "url: 'https://h.example.org/a', watch: false", "url: /srv/a, watch: true") == []
+
+
+def test_a_login_over_ssh_is_for_an_address_of_ssh(tmp_path: Path) -> None:
+    login = "ssh: {identity_file: key}"
+    for url in ("https://h.example.org/a", "/srv/a"):
+        ((key, _, message),) = _faults(tmp_path, f"url: '{url}', {login}")
+        assert (key, message) == ("repositories[0].ssh", "the address is not one of SSH")
+    assert _faults(tmp_path, f"url: 'git@h.example.org:a', {login}", f"url: 'ssh://h/a', {login}") == []
+
+
+def test_all_branches_of_a_repository_log_in_the_same_way(tmp_path: Path) -> None:
+    url = "url: 'git@h.example.org:a'"
+    ((key, _, message),) = _faults(tmp_path, f"{url}, ssh: {{known_hosts: known}}", f"{url}, branch: next")
+    assert key == "repositories[1].ssh"
+    assert "repositories[0] is of the same repository" in message

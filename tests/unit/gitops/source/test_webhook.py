@@ -27,6 +27,7 @@ TAKEN: list[tuple[HookKind, str, str]] = [
     ("generic", "x-signature-256", f"sha256={signature()}"),
     ("generic", "x-signature", signature().upper()),
     ("generic", "x-hub-signature-256", f"sha256={signature()}"),
+    ("generic", "x-stagecraft-signature", f"sha256={signature()}"),
 ]
 
 

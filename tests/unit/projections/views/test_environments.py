@@ -255,7 +255,7 @@ def test_a_failed_render_is_told_until_a_commit_renders(history: History, views:
     history.deployed("a", revision="c1")
     history.render_failed("c2")
     found = known(history, views)
-    assert found.render_failure == {"revision": "c2", **FAILURE.model_dump(mode="json")}
+    assert found.render_failure == {"revision": "c2", "rule": None, **FAILURE.model_dump(mode="json")}
     assert found.revision == "c2"
     assert found.desired.digest == digest("a")
     history.rendered("b", revision="c3")

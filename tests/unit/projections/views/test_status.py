@@ -70,6 +70,7 @@ def test_the_json_has_exactly_the_published_keys() -> None:
         "git": {"revision": "c1"},
         "desired": {"release": "rel-1", "digest": digest("a")},
         "deployed": {"release": "rel-1", "digest": digest("a"), "revision": "c1"},
+        "refused": None,
         "hold": None,
         "suspended": None,
         "breaker": None,

@@ -1,0 +1,1 @@
+"""A controller that trusts signed commits alone."""
