@@ -70,11 +70,65 @@ class Job(Record):
     on_rollback: bool = False  # run again on rollback and revert although this hash has succeeded
 
 
+class HttpProbe(Record):
+    """A GET that a container has to answer with one of some statuses; redirects are not followed."""
+
+    port: int  # in the container
+    path: str
+    first_status: int
+    last_status: int  # inclusive
+    host: str | None = None  # the name it asks for; None: `localhost`
+
+
+class TcpProbe(Record):
+    """A port on which somebody has to listen."""
+
+    port: int  # in the container
+
+
+class CommandProbe(Record):
+    """A program that is run in the container, without a shell, and has to end with exit code 0."""
+
+    command: tuple[str, ...]
+
+
+Probe = HttpProbe | TcpProbe | CommandProbe
+
+
+class Probes(Record):
+    """What a container is asked before its service counts as up; at least one, and all have to pass."""
+
+    http: HttpProbe | None = None
+    tcp: TcpProbe | None = None
+    command: CommandProbe | None = None
+    timeout_seconds: float  # of one question
+
+    @property
+    def each(self) -> tuple[Probe, ...]:
+        """Those that there are, the cheapest first."""
+        return tuple(one for one in (self.tcp, self.http, self.command) if one is not None)
+
+
+class Watch(Record):
+    """How long a container is still judged after it counted as up."""
+
+    seconds: float
+    silent_of: tuple[str, ...] = ()  # texts that no line of its log may have meanwhile
+
+
 class Gate(Record):
     """When a service counts as up."""
 
-    settle_seconds: float  # without a health check: how long it must stay up
-    deadline_seconds: float  # the longest wait for a verdict
+    settle_seconds: float  # without a health check and probes: how long it must stay up
+    deadline_seconds: float  # the longest wait until it counts as up
+    probes: Probes | None = None  # None: its health check or the settle time decide; then it is left out
+    watch: Watch | None = None  # None: it is not judged any further; then it is left out
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not said: Manifests from before it could be keep their digests."""
+        found: dict[str, Any] = handler(self)
+        return {key: value for key, value in found.items() if value is not None}
 
 
 class FileEntry(Record):

@@ -20,6 +20,7 @@ from gitops.builds.planned import awaited_refs, build_inputs, planned_builds
 from gitops.builds.spec import Build, ignored_options, is_built
 from gitops.compose.files import Collector
 from gitops.compose.needs import needs_of
+from gitops.compose.ports import refuse_port_conflicts
 from gitops.compose.reload import arrange
 from gitops.compose.render import Rendered, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
@@ -171,6 +172,7 @@ def _finish(
         addresses=prepared.names.addresses,
     )
     refuse_left_paths(placed.documents)
+    refuse_port_conflicts(placed.documents, jobs)
     hosts = {
         host: _host(
             document,

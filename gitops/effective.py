@@ -19,7 +19,8 @@ from gitops.config.load import Configuration
 from gitops.config.plain import is_list, is_mapping
 from gitops.config.services import ServiceSection
 from gitops.durations import format_duration
-from gitops.settings import DEFAULT_ROLE, LOCAL_HOST, SETTLE_SECONDS, service_sections
+from gitops.gates import SETTLE_SECONDS
+from gitops.settings import DEFAULT_ROLE, LOCAL_HOST, service_sections
 
 DEFAULT = "default"
 _HIDDEN = re.compile(

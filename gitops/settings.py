@@ -21,9 +21,9 @@ from gitops.config.load import Configuration
 from gitops.config.models import EnvironmentSection
 from gitops.config.rollout import RolloutSection
 from gitops.config.section import keys_of
-from gitops.config.services import GateSection, JobSection, ServiceSection
-from gitops.durations import parse_duration
+from gitops.config.services import JobSection, ServiceSection
 from gitops.findings import FindingCode
+from gitops.gates import gate_faults, gate_of, gate_over
 from gitops.source.paths import resolve
 
 SERVICES_NONE = error_code(
@@ -32,13 +32,8 @@ SERVICES_NONE = error_code(
 
 LOCAL_HOST = "local"
 DEFAULT_ROLE = "app"
-SETTLE_SECONDS = 2.0
-DEADLINE_SECONDS = 120.0
 IMAGE_WAIT_SECONDS = 900.0
-_CHECK_MARGIN_SECONDS = 10.0
 _COMPLETED = "service_completed_successfully"
-# The engine's own defaults for a health check that says nothing.
-_INTERVAL_SECONDS, _TIMEOUT_SECONDS, _RETRIES = 30.0, 30.0, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +129,8 @@ def resolve_services(
         role = section.role or DEFAULT_ROLE
         faults += _unused_mounts(configuration, name, section, service)
         faults += _impossible_rollout(configuration, name, section, services)
+        job = _job(section.job, awaited=name in jobs)
+        faults += gate_faults(configuration, name, section.gate, service, is_job=job is not None)
         hosts = _hosts_of(configuration, role)
         if hosts is None:
             faults.append(_role_fault(configuration, name, role))
@@ -141,8 +138,8 @@ def resolve_services(
         resolved[name] = ServiceSettings(
             role=role,
             hosts=tuple(sorted(set(hosts))),
-            job=_job(section.job, awaited=name in jobs),
-            gate=_gate(configuration.environment.gate, section.gate, service.get("healthcheck")),
+            job=job,
+            gate=gate_of(configuration.environment.gate, section.gate, service.get("healthcheck")),
             paths=None if section.paths is None else tuple(section.paths),
             state=frozenset(resolve(configuration.folder, path) for path in section.mounts),
             rollout=_rollout(configuration.environment.rollout, section),
@@ -156,39 +153,14 @@ def _over(base: ServiceSection, over: ServiceSection) -> ServiceSection:
     """`base` with what `over` says; a gate and mounts that both speak of are joined key by key."""
     said = {name: getattr(over, name) for name in over.model_fields_set}
     chosen = {name: value for name, value in said.items() if value is not None}
-    joined = {"gate": _gate_over(base.gate, over.gate), "mounts": {**base.mounts, **over.mounts}}
+    joined = {"gate": gate_over(base.gate, over.gate), "mounts": {**base.mounts, **over.mounts}}
     return base.model_copy(update={**chosen, **joined})
-
-
-def _gate_over(base: GateSection, over: GateSection) -> GateSection:
-    chosen = {**base.model_dump(exclude_none=True), **over.model_dump(exclude_none=True)}
-    return GateSection.model_construct(**{"settle": None, "deadline": None, **chosen})
 
 
 def _job(section: JobSection | None, *, awaited: bool) -> Job | None:
     if section is not None:
         return Job(on_rollback=section.on_rollback)
     return Job() if awaited else None
-
-
-def _gate(environment: GateSection, section: GateSection, check: Mapping[str, Any] | None) -> Gate:
-    """What is said, or a deadline that lets the service's own health check come to its end."""
-    said = _gate_over(environment, section)
-    default = max(DEADLINE_SECONDS, _check_seconds(check or {}) + _CHECK_MARGIN_SECONDS)
-    return Gate(settle_seconds=said.settle or SETTLE_SECONDS, deadline_seconds=said.deadline or default)
-
-
-def _check_seconds(check: Mapping[str, Any]) -> float:
-    """How long the engine may take until it calls the service unhealthy."""
-    if not check or check.get("disable"):
-        return 0.0
-    times = {
-        key: parse_duration(str(check[key]))
-        for key in ("start_period", "interval", "timeout")
-        if key in check
-    }
-    once = times.get("interval", _INTERVAL_SECONDS) + times.get("timeout", _TIMEOUT_SECONDS)
-    return times.get("start_period", 0.0) + int(check.get("retries") or _RETRIES) * once
 
 
 def _awaited_jobs(services: Mapping[str, Mapping[str, Any]]) -> set[str]:

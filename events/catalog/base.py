@@ -54,7 +54,10 @@ class Failure(BaseModel):
     host: str | None = Field(default=None, description="The host it happened on.")
     service: str | None = Field(default=None, description="The service it happened to.")
     where: str = Field(default="", description="File, line and dotted key, when the input is at fault.")
-    why: str = Field(default="", description="The words of the engine, Compose, Git or the registry.")
+    why: str = Field(
+        default="",
+        description="The words of the engine, Compose, Git or the registry; of a probe, its last answer.",
+    )
     next: str = Field(default="", description="A command or an action that helps.")
     exit_code: int | None = Field(default=None, description="Exit code of the container, when it ended.")
     health_output: str = Field(default="", description="Output of the last health check.")

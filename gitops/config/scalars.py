@@ -116,6 +116,24 @@ def _with_a_port(text: str) -> str:
     return text
 
 
+def _status_text(value: object) -> object:
+    """A single status may be written as the number that it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _ascending(text: str) -> str:
+    first, last = status_range(text)
+    if first > last:
+        raise ValueError("a range of statuses starts with the lower one")
+    return text
+
+
+def status_range(text: str) -> tuple[int, int]:
+    """The first and the last status of a `StatusRange`."""
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
+
+
 _NAME_SCHEMA = {"type": "string", "pattern": f"^{_NAME.pattern}$", "maxLength": MAX_NAME}
 
 Name = Annotated[str, AfterValidator(checked_name), WithJsonSchema(_NAME_SCHEMA)]
@@ -182,6 +200,36 @@ ListenAddress = Annotated[
         "an address to listen on is HOST:PORT, as in 127.0.0.1:8700",
     ),
     AfterValidator(_with_a_port),
+]
+RequestPath = Annotated[
+    str,
+    Matching(
+        r"/[!-\"$-~]*", 2048, "it must be a path such as /health: it starts with '/', without spaces and '#'"
+    ),
+]
+AskedHost = Annotated[
+    str,
+    Matching(
+        r"[A-Za-z0-9._-]+(?::\d{1,5})?",
+        255,
+        "it is the name of a host, with a port or without, and no scheme",
+    ),
+]
+StatusRange = Annotated[
+    str,
+    BeforeValidator(_status_text),
+    Matching(
+        r"[1-5]\d\d(?:-[1-5]\d\d)?", 7, "it is a status such as 204, or a range of them such as 200-399"
+    ),
+    AfterValidator(_ascending),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[1-5]\d\d(-[1-5]\d\d)?$", "examples": ["200-399", "204"]},
+                {"type": "integer", "minimum": 100, "maximum": 599},
+            ]
+        }
+    ),
 ]
 WebAddress = Annotated[
     str, AfterValidator(_web_address), WithJsonSchema({"type": "string", "pattern": "^https?://"})

@@ -11,7 +11,16 @@ from pydantic_core import CoreSchema, core_schema
 from events.rollout import Strategy
 from gitops.config.faults import allowed, meant
 from gitops.config.rollout import ProbeSection, TrafficSection
-from gitops.config.scalars import Duration, Name, ServiceAddress, Text
+from gitops.config.scalars import (
+    AskedHost,
+    Duration,
+    Name,
+    Port,
+    RequestPath,
+    ServiceAddress,
+    StatusRange,
+    Text,
+)
 from gitops.config.section import UNUSED, Emptied, Section
 
 
@@ -25,9 +34,59 @@ class GateSection(Section):
     """`gate`: when a service counts as up."""
 
     settle: Duration | None = Field(
-        default=None, description="Without a health check: how long it must stay up, as in `2s`."
+        default=None,
+        description="Without a health check and probes: how long it must stay up, as in `2s`.",
     )
-    deadline: Duration | None = Field(default=None, description="The longest wait for a verdict, as in `2m`.")
+    deadline: Duration | None = Field(
+        default=None, description="The longest wait until it counts as up, as in `2m`."
+    )
+    watch: Duration | None = Field(
+        default=None,
+        description="How long it is still judged after that: restarts, health, probes and log. None unless "
+        "given; `10s` with `logs`.",
+    )
+
+
+class HttpProbeSection(Section):
+    """`services.<name>.gate.http`: a GET that each of its containers has to answer."""
+
+    port: Port = Field(description="The port inside the container.")
+    path: RequestPath = Field(default="/", description="What is asked for.")
+    status: StatusRange = Field(
+        default="200-399", description="The statuses that count; a redirect is not followed."
+    )
+    host: AskedHost | None = Field(
+        default=None, description="The `Host` that is asked for; `localhost` and the port unless given."
+    )
+
+
+class TcpProbeSection(Section):
+    """`services.<name>.gate.tcp`: a port on which each of its containers has to take connections."""
+
+    port: Port = Field(description="The port inside the container.")
+
+
+class LogSection(Section):
+    """`services.<name>.gate.logs`: what its log may not say while it is watched."""
+
+    silent_of: Annotated[list[Text], Field(min_length=1)] = Field(
+        description="Texts, not patterns; a line with one of them, written during `watch`, is a failure."
+    )
+
+
+class ServiceGateSection(GateSection):
+    """`services.<name>.gate`: when a service counts as up."""
+
+    http: HttpProbeSection | None = Field(default=None, description="It answers a request.")
+    tcp: TcpProbeSection | None = Field(default=None, description="It takes connections.")
+    command: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        default=None,
+        description="A program with its arguments, run in the container without a shell, ends with 0.",
+    )
+    timeout: Duration | None = Field(
+        default=None, description="The longest wait for the answer to one probe; `5s` unless given."
+    )
+    logs: LogSection | None = Field(default=None, description="Its log is silent of some texts.")
 
 
 class ModeSection(Section):
@@ -80,7 +139,9 @@ class ServiceSection(Section):
 
     role: Name | None = Field(default=None, description="The hosts it runs on; `app` unless given.")
     job: Emptied[JobSection | None] = Field(default=None, description="It is a one-shot.")
-    gate: Emptied[GateSection] = Field(default=GateSection(), description="When it counts as up.")
+    gate: Emptied[ServiceGateSection] = Field(
+        default=ServiceGateSection(), description="When it counts as up."
+    )
     paths: list[str] | None = Field(
         default=None, description="What its image is built from; everything unless given."
     )

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from events.kernel.errors import StagecraftError
-from events.manifest import HostManifest
+from events.manifest import Gate, HostManifest
 from projections.converge.beside import SideBySide
 from projections.converge.exchange import Exchange
 from projections.converge.failures import FATAL, ServiceFailedError
@@ -181,7 +181,7 @@ class Applier:
                 host=self.site.host,
                 service=name,
                 containers=tuple(container.id for container in found.get(name, ())),
-                gate=self.content.services[name].gate,
+                gate=self._gate_of(name, found.get(name, ())),
                 restarts=await self._excused(found.get(name, ())),
                 told=frozenset(self.told),
             )
@@ -191,6 +191,12 @@ class Applier:
         verdict = await watch(self.site.engine, watched, clock=self.site.clock)
         if verdict.failure is not None:
             raise ServiceFailedError(verdict.failure)
+
+    def _gate_of(self, name: str, containers: Iterable[Container]) -> Gate:
+        """What this Release brought is watched on; what stayed, or came back, had its watch before."""
+        gate, ours = self.content.services[name].gate, self.exchange.made | self.told.keys()
+        brought = self.exchange.reason is None and any(one.id in ours for one in containers)
+        return gate if brought else gate.model_copy(update={"watch": None})
 
     async def _excused(self, containers: Iterable[Container]) -> dict[str, int]:
         """Restarts from before this Release, or before its signal: those of containers it did not make."""

@@ -27,7 +27,13 @@ CONTAINER_UNHEALTHY = error_code(
 )
 CONTAINER_NOT_HEALTHY = error_code(
     "container-not-healthy-in-time",
-    "A container did not turn healthy, or did not stay up, before its deadline.",
+    "A container did not turn healthy, pass its probes or stay up before its deadline.",
+)
+PROBES_FAILED = error_code(
+    "probes-failed", "A container that had passed the probes of its gate failed them while it was watched."
+)
+LOG_NOT_SILENT = error_code(
+    "log-not-silent", "A container that was watched wrote a line to its log that its gate does not allow."
 )
 CONTAINER_OUT_OF_MEMORY = error_code(
     "container-out-of-memory", "The kernel ended a container that used more memory than it may."
@@ -49,6 +55,10 @@ HOST_IS_ANOTHER_MACHINE = error_code(
 LOG_LINES = 20
 _LINE_LIMIT = 500  # characters of one log line
 _HEALTH_LIMIT = 1000  # characters of a health check's output
+_ENDED_WELL_NEXT = (
+    "if it is meant to end, say so in stagecraft.yml: `services.{service}.job: {{}}`; "
+    "if not, mend its command and push"
+)
 _EVIDENCE_NEXT = "mend it in the repository and push; the container's last lines stand above"
 
 HOST_UNKNOWN = frozenset({ENGINE_UNREACHABLE, HOST_IS_ANOTHER_MACHINE})
@@ -97,17 +107,22 @@ def failed_container(
     service: str,
     detail: ContainerDetail | None,
     log_tail: tuple[str, ...] = (),
+    why: str = "",
 ) -> Failure:
-    """The record of a container that failed, with all that an inspection told."""
+    """The record of a container that failed, with all that an inspection told.
+
+    `why` stands in for the engine's own words, which it has none of in that case.
+    """
     ended = detail is not None and detail.container.state in {"exited", "dead", "restarting"}
+    ended_well = code == CONTAINER_EXITED and detail is not None and detail.exit_code == 0
     return Failure(
         code=code,
         message=message,
         cause="repository",
         host=host,
         service=service,
-        why=shown(detail.error) if detail is not None else "",
-        next=_EVIDENCE_NEXT,
+        why=shown(why or ("" if detail is None else detail.error)),
+        next=_ENDED_WELL_NEXT.format(service=service) if ended_well else _EVIDENCE_NEXT,
         exit_code=detail.exit_code if detail is not None and ended else None,
         health_output=shown(detail.health_output, limit=_HEALTH_LIMIT) if detail is not None else "",
         log_tail=log_tail,

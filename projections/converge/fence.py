@@ -30,10 +30,20 @@ from typing import Any
 from events import labels
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import write_atomically
+from events.manifest import Probe
 from events.tokens import Tenure, Token
 from projections.converge.conflicts import CONTAINER_NOT_OURS, environment_path, owner_text
 from projections.engine.makeup import ImageDefaults, Makeup
-from projections.engine.port import App, Container, ContainerDetail, Engine, EngineIdentity, Image, Prediction
+from projections.engine.port import (
+    App,
+    Container,
+    ContainerDetail,
+    Engine,
+    EngineIdentity,
+    Image,
+    Prediction,
+    ProbeAnswer,
+)
 from projections.engine.sweep import Owner
 
 FENCED_OFF = error_code(
@@ -195,9 +205,13 @@ class FencedEngine:
         """The digest that the registry gives the tag now."""
         return await self.engine.registry_digest(ref)
 
-    async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
+    async def logs(self, container_id: str, *, tail: int, since: float | None = None) -> tuple[str, ...]:
         """The last lines of both streams."""
-        return await self.engine.logs(container_id, tail=tail)
+        return await self.engine.logs(container_id, tail=tail, since=since)
+
+    async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
+        """Ask a container whether it does what `probe` wants."""
+        return await self.engine.probe(container_id, probe, deadline_seconds=deadline_seconds)
 
     async def wait(self, container_id: str, *, deadline_seconds: float) -> int:
         """The exit code, as soon as the container has ended."""

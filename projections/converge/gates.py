@@ -1,11 +1,20 @@
 """When does a service count as up: looked at through the engine, never believed from an exit code.
 
-A declared health check decides when the container turns healthy. Without one it must be seen running in at
-least three samples over the settle time. Restarting, a grown restart count, unhealthy and ended are
-terminal at once, whatever the exit code: what ends by itself with success is a job and is not watched here.
-A container that was told of changed files by a signal has to stay up over the settle time with a health check
-too, because what the check said may be from before the signal. The deadline is the gate's own, and never
-shorter than what the check itself may take before the engine gives up, plus a margin.
+Probes decide when there are any: all have to pass, and the first verdict of a declared health check, which
+comes a whole interval after the start, is not waited for. Without probes the health check decides when the
+container turns healthy. Without both it must be seen running in at least three samples over the settle time.
+Restarting, a grown restart count, unhealthy and ended are terminal at once in every case, whatever the exit
+code: what ends by itself with success is a job and is not watched here. A container that was told of changed
+files by a signal has to stay up over the settle time with a health check or probes too, because what the
+check said may be from before the signal.
+
+The deadline is the gate's own. Without probes it is never shorter than what the check itself may take before
+the engine gives up, or the settle time, plus a margin.
+
+A gate may go on watching for a while what has passed: then the same things are terminal, three rounds of
+probes in a row that fail are, and so is a line of its log that must not be there. The next wave goes on after
+that. Nothing is watched on unless a gate says so: each wave would take longer, and what ends later is found
+by healing anyway.
 
 One loop watches all containers of a wave with one sleep for each round. A task for each container was
 dropped: it watches no faster, and the first failure would have to cancel the others.
@@ -15,10 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from events.catalog import Failure
 from events.kernel.clock import Clock
 from events.manifest import Gate
+from projections.converge.asking import FAILURES, Asking
 from projections.converge.failures import (
     CONTAINER_EXITED,
     CONTAINER_GONE,
@@ -27,9 +38,12 @@ from projections.converge.failures import (
     CONTAINER_OUT_OF_MEMORY,
     CONTAINER_RESTARTING,
     CONTAINER_UNHEALTHY,
+    LOG_NOT_SILENT,
+    PROBES_FAILED,
     failed_container,
     last_lines,
 )
+from projections.converge.silence import Silence
 from projections.engine.port import ContainerDetail, Engine
 
 SAMPLE_SECONDS = 0.1
@@ -63,40 +77,72 @@ class GateVerdict:
         return self.failure is None
 
 
+class _Found(NamedTuple):
+    """An end of the watch that is a failure."""
+
+    code: str
+    message: str
+    why: str = ""  # the last answer, the line
+
+
 @dataclass(slots=True, kw_only=True)
 class _Look:
     """What is known of one container so far."""
 
     watched: Watched
     container: str
-    passed: bool = False
+    asking: Asking | None  # None: its gate has no probes
+    passed_at: float | None = None  # monotonic seconds
+    over: bool = False  # it has passed, and nothing more has to be seen of it
+    silence: Silence | None = None  # from when it passed, if its gate watches on
     running_since: float | None = None  # monotonic seconds
     samples: int = 0
+
+    @property
+    def was_told(self) -> bool:
+        """Whether it got a signal."""
+        return self.container in self.watched.told
 
 
 async def watch(engine: Engine, watched: Iterable[Watched], *, clock: Clock) -> GateVerdict:
     """Look every `SAMPLE_SECONDS` until all containers passed, one failed, or a deadline is over.
 
     A container that has passed goes on being looked at while others are waited for. Raises the errors of
-    `Engine.inspect`.
+    `Engine.inspect`, `Engine.probe` and `Engine.logs`.
     """
-    looks = [_Look(watched=one, container=container) for one in watched for container in one.containers]
+    looks = [
+        _Look(watched=one, container=container, asking=_asking(engine, one.gate, container, clock))
+        for one in watched
+        for container in one.containers
+    ]
     start = clock.monotonic()
-    while True:
+    try:
+        while True:
+            for look in looks:
+                detail = await engine.inspect(look.container)
+                found = _terminal(detail, look) or _progress(detail, look, now=clock.monotonic(), start=start)
+                found = found or await _watched_on(engine, look, clock=clock)
+                if found is not None:
+                    return GateVerdict(failure=await _evidence(engine, look, detail=detail, found=found))
+            if all(look.over for look in looks):
+                return GateVerdict()
+            await clock.sleep(SAMPLE_SECONDS)
+    finally:
         for look in looks:
-            detail = await engine.inspect(look.container)
-            found = _terminal(detail, look) or _progress(detail, look, now=clock.monotonic(), start=start)
-            if found is not None:
-                return GateVerdict(failure=await _evidence(engine, look, detail=detail, found=found))
-        if all(look.passed for look in looks):
-            return GateVerdict()
-        await clock.sleep(SAMPLE_SECONDS)
+            if look.asking is not None:
+                await look.asking.close()
 
 
-def _terminal(detail: ContainerDetail | None, look: _Look) -> tuple[str, str] | None:
+def _asking(engine: Engine, gate: Gate, container: str, clock: Clock) -> Asking | None:
+    if gate.probes is None:
+        return None
+    return Asking(engine=engine, container=container, probes=gate.probes, clock=clock)
+
+
+def _terminal(detail: ContainerDetail | None, look: _Look) -> _Found | None:
     """The code and the sentence of an end that no further waiting changes; the first that applies."""
     if detail is None:
-        return CONTAINER_GONE, "the container was removed while it was waited for"
+        return _Found(CONTAINER_GONE, "the container was removed while it was waited for")
     state, code = detail.container.state, detail.exit_code
     restarts = detail.restart_count - look.watched.restarts.get(look.container, 0)
     ended, restarted = state in _ENDED, state == "restarting" or restarts > 0
@@ -104,57 +150,102 @@ def _terminal(detail: ContainerDetail | None, look: _Look) -> tuple[str, str] | 
     ends = (
         (
             detail.oom_killed and (ended or restarted),
-            (CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"),
+            _Found(CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"),
         ),
         (
             bool(detail.error) and (ended or state == "created"),
-            (CONTAINER_NOT_STARTED, "the engine could not start the container"),
+            _Found(CONTAINER_NOT_STARTED, "the engine could not start the container"),
         ),
-        (ended, (CONTAINER_EXITED, f"the container ended with exit code {code}")),
-        (restarted, (CONTAINER_RESTARTING, f"the container ended with exit code {code} and was restarted")),
-        (sick, (CONTAINER_UNHEALTHY, "the health check failed until the engine gave up")),
+        (ended, _Found(CONTAINER_EXITED, f"the container ended with exit code {code}")),
+        (
+            restarted,
+            _Found(CONTAINER_RESTARTING, f"the container ended with exit code {code} and was restarted"),
+        ),
+        (sick, _Found(CONTAINER_UNHEALTHY, "the health check failed until the engine gave up")),
     )
     return next((found for applies, found in ends if applies), None)
 
 
-def _progress(
-    detail: ContainerDetail | None, look: _Look, *, now: float, start: float
-) -> tuple[str, str] | None:
+def _progress(detail: ContainerDetail | None, look: _Look, *, now: float, start: float) -> _Found | None:
     """Note a look that was not terminal; the code and the sentence when its deadline is over."""
-    if detail is None or look.passed:
+    if detail is None or look.over:
         return None
-    gate = look.watched.gate
-    if detail.container.state != "running":
+    running = detail.container.state == "running"
+    if not running:
         look.running_since, look.samples = None, 0
     else:
         look.running_since = now if look.running_since is None else look.running_since
         look.samples += 1
-        settled = now - look.running_since >= gate.settle_seconds and look.samples >= SAMPLES
-        healthy = detail.container.health == "healthy"
-        if detail.health_check and look.container not in look.watched.told:
-            look.passed = healthy
-        else:
-            look.passed = settled and (healthy or not detail.health_check)
-    allowed = deadline_seconds(gate, detail)
-    if not look.passed and now - start >= allowed:
-        state = detail.container.health if detail.health_check else detail.container.state
-        return CONTAINER_NOT_HEALTHY, f"the container was still {state} after {allowed:g} s"
-    return None
+        if look.asking is not None:
+            look.asking.look()
+    if look.passed_at is not None:
+        return None
+    if running and _is_up(detail, look, now=now):
+        look.passed_at = now
+        return None
+    allowed = deadline_seconds(look.watched.gate, detail, was_told=look.was_told)
+    return _too_late(detail, look, allowed) if now - start >= allowed else None
 
 
-def deadline_seconds(gate: Gate, detail: ContainerDetail) -> float:
+def _is_up(detail: ContainerDetail, look: _Look, *, now: float) -> bool:
+    """Whether a container that runs has passed."""
+    since = now if look.running_since is None else look.running_since
+    settled = now - since >= look.watched.gate.settle_seconds and look.samples >= SAMPLES
+    if look.asking is not None:
+        return look.asking.answers and (settled or not look.was_told)
+    if not detail.health_check:
+        return settled
+    return detail.container.health == "healthy" and (settled or not look.was_told)
+
+
+def _too_late(detail: ContainerDetail, look: _Look, seconds: float) -> _Found:
+    state: str = detail.container.state
+    if state == "running" and look.asking is not None and not look.asking.answers:
+        message = f"the container had not passed its probes after {seconds:g} s"
+        return _Found(CONTAINER_NOT_HEALTHY, message, look.asking.said)
+    if state == "running" and detail.health_check:
+        if not detail.health_checked:
+            message = f"the health check had not run once after {seconds:g} s"
+            return _Found(CONTAINER_NOT_HEALTHY, message)
+        state = detail.container.health
+    return _Found(CONTAINER_NOT_HEALTHY, f"the container was still {state} after {seconds:g} s")
+
+
+def deadline_seconds(gate: Gate, detail: ContainerDetail, *, was_told: bool = False) -> float:
     """The longest wait: the gate's, or what the check itself or the settle time needs and a margin."""
-    needed = detail.health_budget_seconds if detail.health_check else gate.settle_seconds
+    if gate.probes is not None and not was_told:
+        return gate.deadline_seconds
+    checked = detail.health_check and gate.probes is None
+    needed = detail.health_budget_seconds if checked else gate.settle_seconds
     return max(gate.deadline_seconds, needed + MARGIN_SECONDS)
 
 
-async def _evidence(
-    engine: Engine, look: _Look, *, detail: ContainerDetail | None, found: tuple[str, str]
-) -> Failure:
-    code, message = found
+async def _watched_on(engine: Engine, look: _Look, *, clock: Clock) -> _Found | None:
+    """Judge one that has passed as long as its gate says, and note when that is over."""
+    if look.passed_at is None or look.over:
+        return None
+    on = look.watched.gate.watch
+    if on is None:
+        look.over = True
+        return None
+    if look.silence is None:
+        look.silence = Silence(engine=engine, container=look.container, texts=on.silent_of, clock=clock)
+    if look.asking is not None and look.asking.failures >= FAILURES:
+        message = f"the container had passed its probes, and then failed {FAILURES} times in a row"
+        return _Found(PROBES_FAILED, message, look.asking.said)
+    over = clock.monotonic() - look.passed_at >= on.seconds
+    line = await look.silence.broken(at_once=over)
+    if line:
+        return _Found(LOG_NOT_SILENT, "its log says what the gate does not allow", line)
+    look.over = over
+    return None
+
+
+async def _evidence(engine: Engine, look: _Look, *, detail: ContainerDetail | None, found: _Found) -> Failure:
     return failed_container(
-        code,
-        message,
+        found.code,
+        found.message,
+        why=found.why,
         host=look.watched.host,
         service=look.watched.service,
         detail=detail,

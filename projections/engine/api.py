@@ -22,6 +22,14 @@ class EventAnswers(Protocol):
         ...
 
 
+class ExecStream(Protocol):
+    """What a program in a container writes, in frames: one byte for the stream, three zeros, the length."""
+
+    def read(self, count: int, /) -> bytes | None:
+        """At most `count` bytes; nothing at the end. Raises TimeoutError when it keeps silent."""
+        ...
+
+
 class DockerApi(Protocol):
     """`docker.APIClient`, as far as it is called."""
 
@@ -49,8 +57,22 @@ class DockerApi(Protocol):
         """`GET /containers/<id>/json`."""
         ...
 
-    def logs(self, container: str, *, stdout: bool, stderr: bool, tail: int) -> bytes:
+    def logs(
+        self, container: str, *, stdout: bool, stderr: bool, tail: int, since: float | None = None
+    ) -> bytes:
         """`GET /containers/<id>/logs`, the frames of both streams put together in their order."""
+        ...
+
+    def exec_create(self, container: str, cmd: Sequence[str]) -> Answer:
+        """`POST /containers/<id>/exec`; both streams are attached."""
+        ...
+
+    def exec_start(self, exec_id: str, *, socket: bool) -> ExecStream:
+        """`POST /exec/<id>/start`, answered by the connection itself."""
+        ...
+
+    def exec_inspect(self, exec_id: str) -> Answer:
+        """`GET /exec/<id>/json`."""
         ...
 
     def start(self, container: str) -> None:

@@ -17,10 +17,12 @@ from docker.errors import APIError
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
+from events.manifest import Probe
 from projections.engine.api import DockerApi
 from projections.engine.compose import ComposeClient
 from projections.engine.docker_connection import Deadlines, DockerConnection, words_of
 from projections.engine.docker_images import DockerImages
+from projections.engine.docker_probes import DockerProbes
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, lines_of
@@ -39,6 +41,7 @@ from projections.engine.port import (
     EngineIdentity,
     Image,
     Prediction,
+    ProbeAnswer,
 )
 from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
 from projections.engine.waiting import until
@@ -64,6 +67,7 @@ class DockerEngine:
         """
         self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines)
         self.images = DockerImages(self._connection)
+        self._probes = DockerProbes(self._connection)
         self._compose = ComposeClient(
             engine=self._connection.address.variables,
             run_folder=run_folder,
@@ -145,7 +149,11 @@ class DockerEngine:
         )
         return makeup_of(answer) if answer is not None else None
 
-    async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
+    async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
+        """Ask a container whether it does what `probe` wants; see `DockerProbes`."""
+        return await self._probes.probe(container_id, probe, deadline_seconds=deadline_seconds)
+
+    async def logs(self, container_id: str, *, tail: int, since: float | None = None) -> tuple[str, ...]:
         """The last lines of both streams, printable, credentials masked, at most 500 characters each.
 
         Empty when the container is gone; the engine's own words when its log driver keeps nothing to read.
@@ -153,7 +161,7 @@ class DockerEngine:
 
         def read(api: DockerApi) -> bytes:
             try:
-                return api.logs(container_id, stdout=True, stderr=True, tail=tail)
+                return api.logs(container_id, stdout=True, stderr=True, tail=tail, since=since)
             except APIError as error:
                 if "does not support reading" in words_of(error):
                     return words_of(error).encode()

@@ -80,6 +80,7 @@ def container_from_inspection(answer: Answer) -> ContainerDetail:
         oom_killed=bool(state.get("OOMKilled")),
         error=shown(str(state.get("Error") or "")),
         health_check=_is_check(declared),
+        health_checked=bool(checks),
         health_output=shown(str(checks[-1].get("Output") or "")) if checks else "",
         health_failing_streak=int(health.get("FailingStreak") or 0),
         health_budget_seconds=health_budget_seconds(declared),

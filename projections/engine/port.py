@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from events.manifest import Probe
     from projections.engine.makeup import ImageDefaults, Makeup
 
 ContainerState = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
@@ -85,11 +86,20 @@ class ContainerDetail:
     oom_killed: bool
     error: str  # the engine's own words when it could not start
     health_check: bool  # a health check is declared and not disabled
+    health_checked: bool  # a check has run since the container was started
     health_output: str  # output of the newest check
     health_failing_streak: int
     health_budget_seconds: (
         float  # start period and all retries together: when the engine itself would give up
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAnswer:
+    """What came of one probe."""
+
+    passed: bool
+    said: str  # for people, one line: what was asked and what came back; printable, masked, bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +184,19 @@ class Engine(Protocol):
         """Give an image a further `repository:tag` name."""
         ...
 
-    async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
-        """The last lines of both streams, printable; empty when the container is gone."""
+    async def logs(self, container_id: str, *, tail: int, since: float | None = None) -> tuple[str, ...]:
+        """The last lines of both streams, printable; empty when the container is gone.
+
+        With `since`, seconds of the epoch, only what was written from then on.
+        """
+        ...
+
+    async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
+        """Ask a container whether it does what `probe` wants; whatever hinders it is an answer.
+
+        Raises UserError `probe-impossible` when no container of this engine can be reached from here, and
+        OutsideError `engine-unreachable`.
+        """
         ...
 
     async def start(self, container_id: str) -> None:

@@ -26,8 +26,11 @@ from typing import Any
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
+from events.manifest import Probe
+from projections.engine import probe_words
 from projections.engine import simulated_answers as answers
 from projections.engine import simulated_compose as compose
+from projections.engine import simulated_probes as probes
 from projections.engine.api import Answer
 from projections.engine.errors import engine_refused, engine_unreachable, shown
 from projections.engine.makeup import ImageDefaults, Makeup, image_defaults, makeup_of
@@ -40,6 +43,7 @@ from projections.engine.port import (
     EngineIdentity,
     Image,
     Prediction,
+    ProbeAnswer,
 )
 from projections.engine.registry import image_unavailable, no_answer, pull_name
 from projections.engine.simulated_stock import SimulatedStock
@@ -174,12 +178,23 @@ class SimulatedEngine:
                 raise engine_refused(f"tag {image_id} as {name}", f"No such image: {image_id}")
             world.images[name] = known
 
-    async def logs(self, container_id: str, *, tail: int) -> tuple[str, ...]:
+    async def logs(self, container_id: str, *, tail: int, since: float | None = None) -> tuple[str, ...]:
         """The last lines; empty when the container is gone."""
         async with self._called("logs", container_id) as world:
             one = world.containers.get(container_id)
-            lines = () if one is None or tail <= 0 else one.lines[-tail:]
+            now = self._clock.monotonic()
+            begin = None if since is None else now - (self._clock.now().timestamp() - since)
+            lines = () if one is None or tail <= 0 else one.lines(now, since=begin)[-tail:]
         return tuple(shown(line) for line in lines)
+
+    async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
+        """Ask a container; one that hangs takes all of the time."""
+        async with self._called("probe", container_id) as world:
+            answer = probes.answer(world, container_id, probe, now=self._clock.monotonic())
+        if answer is None:
+            await self._clock.sleep(deadline_seconds)
+            return probe_words.too_late(probe, deadline_seconds)
+        return answer
 
     async def start(self, container_id: str) -> None:
         """Start a stopped container; nothing happens when it runs."""

@@ -47,10 +47,19 @@ class Life:
     oom_killed: bool = False
     healthy_after: float | None = None  # with either of these two it has a health check
     unhealthy_after: float | None = None
+    check_runs: bool = True  # False: the engine never gets to it
     health_output: str = ""
     health_budget_seconds: float = 3.0  # until the check's own retries are used up
     start_error: str = ""  # the engine's words; it stays `created`
     log: tuple[str, ...] = ()
+    says_after: tuple[tuple[float, str], ...] = ()  # lines that it prints later
+    listens_after: Mapping[int, float] = field(default_factory=dict[int, float])  # by port; no other is open
+    deaf_after: float | None = None  # from then on nothing answers any more, and it runs on
+    pages: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    """Status and body by path, of whatever port listens; 404 for another."""
+    programs: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    """Exit code and output by command line; one that is not there cannot be run."""
+    hangs: tuple[str, ...] = ()  # paths and command lines without an answer
     says_on: Mapping[str, str] = field(default_factory=dict[str, str])  # a line for each signal of that name
     ends_on: tuple[str, ...] = ()  # signals that end it, with `exit_code`
 
@@ -84,11 +93,14 @@ class SimulatedContainer:
     stopped_code: int = 0
     signals: list[str] = field(default_factory=list[str])  # all it was ever sent
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What it has printed."""
+    def lines(self, now: float, *, since: float | None = None) -> tuple[str, ...]:
+        """What it has printed until `now`; with `since` from then on, and whatever it said on a signal."""
+        start = now if self.started_at is None else self.started_at
+        later = [(start + after, line) for after, line in self.life.says_after]
+        timed = [*((start, line) for line in self.life.log), *((at, line) for at, line in later if at <= now)]
         said = (self.life.says_on.get(name) for name in self.signals)
-        return (*self.life.log, *(line for line in said if line is not None))
+        chosen = (line for at, line in timed if since is None or at >= since)
+        return (*chosen, *(line for line in said if line is not None))
 
     @property
     def one_off(self) -> bool:
@@ -222,6 +234,8 @@ _WORLD = TypeAdapter(World)
 def _health(life: Life, seconds: float) -> Health:
     if not life.has_check:
         return "none"
+    if not life.check_runs:
+        return "starting"
     if life.unhealthy_after is not None and seconds >= life.unhealthy_after:
         return "unhealthy"
     return "healthy" if life.healthy_after is not None and seconds >= life.healthy_after else "starting"

@@ -7,6 +7,7 @@ here and asks through the port alone; an adapter is done when it passes what the
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from tests.support.time import FakeClock
 GONE = "0" * 64
 WAIT_SECONDS = 15.0
 TRAPPING = ["sh", "-c", "trap 'echo told' HUP; trap 'exit 7' USR1; echo up; while :; do sleep 1 & wait; done"]
+NO_DATABASE = ("sh", "-c", "echo no database >&2; echo none at all; exit 3")
+NO_DATABASE_LINE = shlex.join(NO_DATABASE)
 Document = dict[str, Any]
 
 
@@ -151,6 +154,15 @@ def simulated(path: Path | None) -> Adapter:
 
 # What the real images and commands do, said in words.
 _LIVES = {
+    "test/steady:v1": Life(
+        listens_after={8080: 0.1},
+        pages={"/": (200, "web v1\n"), "/none": (404, "<HTML>no such page</HTML>")},
+        programs={
+            "true": (0, ""),
+            NO_DATABASE_LINE: (3, "no database\nnone at all\n"),
+        },
+        hangs=("sleep 600",),
+    ),
     "test/healthy:v1": Life(healthy_after=0.2),
     "test/sick:v1": Life(
         unhealthy_after=0.6, health_output="the database does not answer\n", health_budget_seconds=6.6

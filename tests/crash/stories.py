@@ -83,11 +83,10 @@ def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "chan
     _commit(stage, text, message)
 
 
-def _commit(stage: Stage, services: str, message: str) -> None:
+def _commit(stage: Stage, services: str, message: str, *, gates: str = "") -> None:
     compose = f"services:\n{services}volumes: {{data: {{}}}}\n"
-    stage.repository.commit(
-        {"stagecraft.yml": _PROJECT.format(name=stage.project), "compose.yaml": compose}, message
-    )
+    project = _PROJECT.format(name=stage.project) + gates
+    stage.repository.commit({"stagecraft.yml": project, "compose.yaml": compose}, message)
 
 
 def first(stage: Stage) -> None:
@@ -173,10 +172,11 @@ def merged_small(stage: Stage) -> None:
 
 
 def first_told(stage: Stage) -> None:
-    """A web that is told of its file by a signal is deployed."""
+    """A web that is told of its file by a signal, and asked whether it is up, is deployed."""
     stage.repository.commit({"app.conf": "one"}, "a file")
     web = "image: 'web:1', labels: {stagecraft.reload: HUP}, volumes: ['./app.conf:/etc/app.conf']"
-    _commit(stage, f"  web: {{{web}}}\n  worker: {{image: 'worker:1', volumes: ['data:/data']}}\n", "one")
+    services = f"  web: {{{web}}}\n  worker: {{image: 'worker:1', volumes: ['data:/data']}}\n"
+    _commit(stage, services, "one", gates="services: {web: {gate: {tcp: {port: 80}}}}\n")
     play(stage, act_look).expect()
 
 
@@ -243,6 +243,7 @@ def prepared(folder: Path, story: Story) -> Stage:
             world.registry[text] = image_id(PULLED)
         for name in ("job:1", "job:2"):
             world.lives[image_id(name)] = ENDS_WELL
+        world.lives[image_id("web:1")] = Life(listens_after={80: 0.0})
         world.lives[image_id("bad:1")] = Life(exits_after=0.2, exit_code=3, log=("no database",))
     for step in story.before:
         step(stage)

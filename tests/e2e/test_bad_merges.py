@@ -9,6 +9,8 @@ import pytest
 from tests.e2e.team import Team
 from tests.support.images import TestImages
 
+SCREEN_LINES = 24
+
 
 @pytest.fixture
 def running(team: Team) -> Team:
@@ -53,6 +55,23 @@ def test_a_container_that_never_turns_healthy_is_taken_back(running: Team, image
     assert running.answer() == "web v1"
     assert "the database does not answer" in outcome.stderr
     assert running.releases()[0]["status"] == "rolled_back"
+
+
+def test_a_service_that_does_not_answer_is_taken_back_with_its_answer_on_one_screen(
+    team: Team, images: TestImages
+) -> None:
+    gate = "services: {{web: {{gate: {{deadline: {}, http: {{port: 8080, path: {}}}}}}}}}\n"
+    team.extra = gate.format("1m", "/")
+    team.deploys("first")
+    team.extra = gate.format("2s", "/alive")
+    team.merge("bad", web=images.web("v2"))
+    outcome = team.look().expect(1)
+    assert team.answer() == "web v1"
+    shown = outcome.stderr[outcome.stderr.index("error: ") :].splitlines()
+    assert "  why: GET http://localhost:8080/alive answered 404 Not Found" in "\n".join(shown)
+    assert any(line.startswith("  next: ") for line in shown)
+    assert len(shown) <= SCREEN_LINES
+    assert team.releases()[0]["status"] == "rolled_back"
 
 
 def test_a_failed_merge_is_not_tried_again_and_a_revert_ends_its_hold(

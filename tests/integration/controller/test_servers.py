@@ -172,7 +172,7 @@ def test_what_runs_is_kept_and_healed_while_a_server_is_in_trouble_and_the_news_
         daemon = scene.daemon(f"url: 'http://127.0.0.1:{port}/origin.git'")
 
         async def story() -> None:
-            await until(lambda: scene.runs("web:1"))
+            await until(lambda: scene.runs("web:1") and "ReleaseCompleted" in controller.types)
             host.trouble = trouble
             if trouble.lie is None:
                 controller.merge(web="web:2")

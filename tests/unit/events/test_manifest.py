@@ -221,3 +221,43 @@ def test_a_path_that_leads_out_of_the_tree_is_refused(path: str) -> None:
 def test_a_path_stands_once_in_a_tree() -> None:
     with pytest.raises(ValidationError, match="twice"):
         FileTree(entries=(entry("a"), entry("b"), entry("a", executable=True)))
+
+
+GATE: dict[str, Json] = {
+    "settle_seconds": 2.0,
+    "deadline_seconds": 120.0,
+    "probes": {
+        "http": {"port": 80, "path": "/up", "first_status": 200, "last_status": 399, "host": None},
+        "tcp": {"port": 81},
+        "command": {"command": ["ready", "-q"]},
+        "timeout_seconds": 5.0,
+    },
+    "watch": {"seconds": 10.0, "silent_of": ["FATAL"]},
+}
+
+
+def gated(**gate: Json) -> Manifest:
+    document: Any = copy.deepcopy(DOCUMENT)
+    document["hosts"]["local"]["services"]["web"]["gate"] = {**GATE, **gate}
+    return manifest(document)
+
+
+def test_probes_and_watch_stand_in_the_encoding_and_come_back() -> None:
+    one = gated()
+    encoded = json.loads(one.encode())
+    assert encoded["hosts"]["local"]["services"]["web"]["gate"] == GATE
+    assert encoded["hosts"]["local"]["services"]["db"]["gate"].keys() == {
+        "settle_seconds",
+        "deadline_seconds",
+    }
+    assert Manifest.decode(one.encode()) == one
+
+
+def test_a_gate_that_says_no_more_than_before_has_the_digest_from_before() -> None:
+    assert gated(probes=None, watch=None).digest == manifest().digest
+
+
+def test_another_gate_is_another_manifest_and_the_same_service() -> None:
+    one, other = gated(), gated(watch=None)
+    assert one.digest != other.digest
+    assert one.service_hashes() == other.service_hashes() == manifest().service_hashes()

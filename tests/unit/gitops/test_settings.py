@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events.kernel.errors import UserError
-from events.manifest import Gate, Job
+from events.manifest import CommandProbe, Gate, HttpProbe, Job, Probes, TcpProbe, Watch
 from gitops.config.faults import CONFIG_INVALID
 from gitops.config.load import load
 from gitops.settings import SERVICES_NONE, ServiceSettings, resolve_services, service_sections
@@ -214,3 +214,70 @@ def test_start_first_for_what_cannot_be_twice_is_refused_where_it_is_asked_for(t
 def test_an_unknown_word_for_a_rollout_is_told_with_those_that_are_known(tmp_path: Path) -> None:
     error = refusal(tmp_path, "services: {web: {rollout: start-frist}}\nenvironments: {prod: }\n", WEB)
     assert "start-first" in error.message
+
+
+def test_what_a_gate_asks_and_watches_is_resolved_with_its_defaults(tmp_path: Path) -> None:
+    body = (
+        "services:\n"
+        "  web: {gate: {http: {port: 8080}, logs: {silent_of: [FATAL]}}}\n"
+        "  db: {gate: {tcp: {port: 5432}, command: [ready, -q], timeout: 2s, watch: 1m}}\n"
+        "  api: {gate: {http: {port: 80, path: /up, status: 204, host: a.example.org}}}\n"
+        "environments:\n"
+        "  prod:\n"
+    )
+    made = resolved(tmp_path, body, {"web": {}, "db": {}, "api": {}})
+    root = HttpProbe(port=8080, path="/", first_status=200, last_status=399)
+    up = HttpProbe(port=80, path="/up", first_status=204, last_status=204, host="a.example.org")
+    command = CommandProbe(command=("ready", "-q"))
+    assert made["web"].gate.probes == Probes(http=root, timeout_seconds=5.0)
+    assert made["web"].gate.watch == Watch(seconds=10.0, silent_of=("FATAL",))
+    assert made["db"].gate.probes == Probes(tcp=TcpProbe(port=5432), command=command, timeout_seconds=2.0)
+    assert made["db"].gate.watch == Watch(seconds=60.0)
+    assert (made["api"].gate.probes, made["api"].gate.watch) == (Probes(http=up, timeout_seconds=5.0), None)
+
+
+def test_the_watch_of_an_environment_counts_for_services_that_say_nothing(tmp_path: Path) -> None:
+    body = (
+        "services:\n"
+        "  web: {gate: {logs: {silent_of: [FATAL]}}}\n"
+        "  own: {gate: {watch: 5s, http: {port: 80}}}\n"
+        "environments:\n"
+        "  prod:\n"
+        "    gate: {watch: 30s}\n"
+        "    services: {own: {gate: {http: {port: 81, path: /up}}}}\n"
+    )
+    made = resolved(tmp_path, body, {"web": {}, "own": {}, "plain": {}})
+    assert made["web"].gate.watch == Watch(seconds=30.0, silent_of=("FATAL",))
+    assert made["plain"].gate.watch == Watch(seconds=30.0)
+    own = made["own"].gate
+    assert own.watch == Watch(seconds=5.0)
+    assert own.probes is not None
+    assert own.probes.http == HttpProbe(port=81, path="/up", first_status=200, last_status=399)
+
+
+@pytest.mark.parametrize(
+    ("gate", "service", "key", "message"),
+    [
+        ("http: {port: 80}", {"network_mode": "none"}, "http", "use `command`"),
+        ("tcp: {port: 80}", {"network_mode": "none"}, "tcp", "use `command`"),
+        ("logs: {silent_of: [a]}", {"logging": {"driver": "none"}}, "logs", "log driver"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_service_is_refused_where_it_stands(
+    tmp_path: Path, gate: str, service: dict[str, Any], key: str, message: str
+) -> None:
+    body = f"services: {{web: {{gate: {{{gate}}}}}}}\nenvironments: {{prod: }}\n"
+    error = refusal(tmp_path, body, {"web": service})
+    assert (error.code, error.where.key) == ("config-invalid", f"services.web.gate.{key}")
+    assert message in error.message
+    assert resolved(tmp_path, body, {"web": {"network_mode": "host"}})["web"].gate != Gate(
+        settle_seconds=2.0, deadline_seconds=120.0
+    )
+
+
+@pytest.mark.parametrize("gate", ["http: {port: 80}", "command: [a]", "watch: 1s"])
+def test_a_job_has_no_gate_to_pass(tmp_path: Path, gate: str) -> None:
+    body = f"environments: {{prod: {{services: {{load: {{job: {{}}, gate: {{{gate}}}}}}}}}}}\n"
+    error = refusal(tmp_path, body, {"load": {}})
+    assert error.where.key == f"environments.prod.services.load.gate.{gate.partition(':')[0]}"
+    assert "a job" in error.message

@@ -96,7 +96,7 @@ def test_empty_sections_stand_for_their_defaults() -> None:
         ("settle: 500ms", "settle: 500", "services.web.gate.settle", 8, "a length of time is text"),
         ("settle: 500ms", "settle: soon", "services.web.gate.settle", 8, "is not a length of time"),
         ("settle: 500ms", "settle: 0s", "services.web.gate.settle", 8, "more than nothing"),
-        ("settle: 500ms", "setle: 2s", "services.web.gate.setle", 8, "allowed: deadline, settle"),
+        ("settle: 500ms", "setle: 2s", "services.web.gate.setle", 8, "allowed: command, deadline"),
         ("paths: [src]", "paths: src", "services.web.paths", 8, "it must be a list"),
         ("on_rollback: true", "on_rollback: 'yes'", "services.migrate.job.on_rollback", 10, "boolean"),
         ("on_rollback: true", "always: true", "services.migrate.job.always", 10, "allowed: on_rollback"),
@@ -140,3 +140,54 @@ def test_a_descriptor_has_the_same_rules() -> None:
         parse(document, EnvironmentSection)
     assert "did you mean 'hosts'?" in caught.value.message
     assert (caught.value.where.file, caught.value.where.line) == ("environments/prod.yml", 2)
+
+
+GATED = """
+project: {name: shop}
+services:
+  web:
+    gate:
+      http: {port: 8080, path: /health, status: 200-299, host: shop.example.org}
+      tcp: {port: 5432}
+      command: [pg_isready, -q]
+      timeout: 3s
+      watch: 10s
+      logs: {silent_of: ["FATAL"]}
+environments: {prod: {gate: {watch: 30s}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "message"),
+    [
+        ("port: 8080, ", "", "http.port", "is missing"),
+        ("port: 8080", "port: web", "http.port", "it must be a whole number"),
+        ("port: 8080", "port: 0", "http.port", "greater than or equal to 1"),
+        ("port: 8080", "port: 70000", "http.port", "less than or equal to 65535"),
+        ("path: /health", "path: health", "http.path", "it starts with '/'"),
+        ("path: /health", "path: http://h/health", "http.path", "it starts with '/'"),
+        ("path: /health", 'path: "/a\\r\\nX: y"', "http.path", "it starts with '/'"),
+        ("path: /health", "pth: /health", "http.pth", "did you mean 'path'?"),
+        ("status: 200-299", "status: 2xx", "http.status", "a status such as 204"),
+        ("status: 200-299", "status: 399-200", "http.status", "the lower one"),
+        ("status: 200-299", "status: 99", "http.status", "a status such as 204"),
+        ("host: shop.example.org", "host: http://shop", "http.host", "no scheme"),
+        ("tcp: {port: 5432}", "tcp: 5432", "tcp", "it must hold keys and values"),
+        ("[pg_isready, -q]", "pg_isready -q", "command", "it must be a list"),
+        ("[pg_isready, -q]", "[]", "command", "must not be empty"),
+        ('["FATAL"]', "FATAL", "logs.silent_of", "it must be a list"),
+        ('logs: {silent_of: ["FATAL"]}', "logs: {}", "logs.silent_of", "is missing"),
+        ("timeout: 3s", "timeout: 3", "timeout", "a length of time is text"),
+    ],
+)
+def test_a_broken_rule_of_a_probe_is_named(old: str, new: str, key: str, message: str) -> None:
+    assert GATED.count(old) == 1
+    error = refusal(GATED.replace(old, new))
+    assert error.where.key == f"services.web.gate.{key}"
+    assert message in error.message
+
+
+def test_an_environment_has_no_probe_for_all_its_services() -> None:
+    error = refusal(GATED.replace("{watch: 30s}", "{http: {port: 80}}"))
+    assert error.where.key == "environments.prod.gate.http"
+    assert "allowed: deadline, settle, watch" in error.message

@@ -32,6 +32,7 @@ def detail(state: ContainerState = "exited", *, health_output: str = "", error: 
         oom_killed=False,
         error=error,
         health_check=False,
+        health_checked=False,
         health_output=health_output,
         health_failing_streak=0,
         health_budget_seconds=0.0,

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from events.catalog import Failure
-from events.manifest import Gate
+from events.kernel.errors import OutsideError
+from events.manifest import CommandProbe, Gate, HttpProbe, Probes, TcpProbe, Watch
 from projections.converge.gates import MARGIN_SECONDS, SAMPLE_SECONDS, Watched, watch
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life
 from tests.support.time import FakeClock
 
 GATE = Gate(settle_seconds=2.0, deadline_seconds=30.0)
+ALIVE = HttpProbe(port=8080, path="/alive", first_status=200, last_status=399)
+ANSWERS = Life(listens_after={8080: 0.0}, pages={"/alive": (200, "yes")})
+
+
+def asking(*, deadline_seconds: float = 30.0, watch: Watch | None = None, **probes: object) -> Gate:
+    """A gate that asks for `/alive` unless it is told of other probes."""
+    chosen = probes or {"http": ALIVE}
+    return Gate(
+        settle_seconds=2.0,
+        deadline_seconds=deadline_seconds,
+        probes=Probes.model_validate({"timeout_seconds": 1.0, **chosen}),
+        watch=watch,
+    )
 
 
 class Stage:
@@ -25,10 +40,19 @@ class Stage:
         return self.engine.add(name, image="web", life=life, started=started)
 
     def watch(
-        self, *containers: str, gate: Gate = GATE, restarts: dict[str, int] | None = None
+        self,
+        *containers: str,
+        gate: Gate = GATE,
+        restarts: dict[str, int] | None = None,
+        told: frozenset[str] = frozenset(),
     ) -> Failure | None:
         watched = Watched(
-            host="local", service="web", containers=containers, gate=gate, restarts=restarts or {}
+            host="local",
+            service="web",
+            containers=containers,
+            gate=gate,
+            restarts=restarts or {},
+            told=told,
         )
         verdict = asyncio.run(watch(self.engine, [watched], clock=self.clock))
         assert verdict.passed is (verdict.failure is None)
@@ -196,3 +220,196 @@ def test_only_the_last_twenty_lines_are_kept(stage: Stage) -> None:
 
 def test_nothing_to_watch_passes(stage: Stage) -> None:
     assert stage.watch() is None
+
+
+def test_a_health_check_that_never_ran_is_said_so_at_the_deadline(stage: Stage) -> None:
+    failure = stage.watch(stage.add("web", Life(healthy_after=0.0, check_runs=False)))
+    assert failure is not None
+    assert failure.code == "container-not-healthy-in-time"
+    assert failure.message == "the health check had not run once after 30 s"
+
+
+def test_checks_that_fail_in_the_start_period_do_not_count(stage: Stage) -> None:
+    life = Life(healthy_after=25.0, unhealthy_after=1000.0, health_output="not yet")
+    assert stage.watch(stage.add("web", life)) is None
+    assert stage.clock.monotonic() == pytest.approx(25.0, abs=0.2)
+
+
+def test_one_that_ends_well_is_told_how_to_be_a_job(stage: Stage) -> None:
+    failure = stage.watch(stage.add("web", Life(exits_after=0.5, exit_code=0)))
+    assert failure is not None
+    assert "`services.web.job: {}`" in failure.next
+    other = stage.watch(stage.add("other", Life(exits_after=0.5, exit_code=1)))
+    assert other is not None
+    assert "job" not in other.next
+
+
+def test_a_probe_that_passes_is_enough_and_is_not_late(stage: Stage) -> None:
+    assert stage.watch(stage.add("web", ANSWERS), gate=asking()) is None
+    assert stage.clock.monotonic() < 0.3
+
+
+def test_a_probe_does_not_wait_for_the_health_check(stage: Stage) -> None:
+    life = replace(ANSWERS, healthy_after=20.0)
+    assert stage.watch(stage.add("web", life), gate=asking()) is None
+    assert stage.clock.monotonic() < 0.3
+
+
+def test_unhealthy_is_the_end_although_probes_decide(stage: Stage) -> None:
+    life = Life(unhealthy_after=1.0, health_output="no database")
+    failure = stage.watch(stage.add("web", life), gate=asking())
+    assert failure is not None
+    assert (failure.code, failure.health_output) == ("container-unhealthy", "no database")
+
+
+def test_a_slow_start_is_waited_for_and_not_flooded(stage: Stage) -> None:
+    life = replace(ANSWERS, listens_after={8080: 25.0})
+    assert stage.watch(stage.add("web", life), gate=asking()) is None
+    assert 25.0 <= stage.clock.monotonic() < 26.5
+    assert stage.engine.count("probe") < 35
+
+
+def test_a_probe_that_never_passes_fails_with_its_last_answer(stage: Stage) -> None:
+    life = replace(ANSWERS, pages={"/alive": (503, "\nwaiting for the database\nfor ever")}, log=("up",))
+    failure = stage.watch(stage.add("web", life), gate=asking(deadline_seconds=5.0))
+    assert failure is not None
+    assert failure.code == "container-not-healthy-in-time"
+    assert failure.message == "the container had not passed its probes after 5 s"
+    asked = "GET http://localhost:8080/alive answered 503 Service Unavailable"
+    assert failure.why == f"{asked}: waiting for the database"
+    assert failure.log_tail == ("up",)
+    assert stage.clock.monotonic() == pytest.approx(5.0, abs=0.2)
+
+
+def test_a_secret_in_an_answer_is_masked(stage: Stage) -> None:
+    life = replace(ANSWERS, pages={"/alive": (500, "cannot open postgres://shop:hunter22@db/shop")})
+    failure = stage.watch(stage.add("web", life), gate=asking(deadline_seconds=2.0))
+    assert failure is not None
+    assert "hunter22" not in failure.why
+    assert "postgres://***@db/shop" in failure.why
+
+
+def test_all_probes_have_to_pass(stage: Stage) -> None:
+    ready, command = "ready --now", CommandProbe(command=("ready", "--now"))
+    both = asking(http=ALIVE, tcp=TcpProbe(port=8080), command=command, deadline_seconds=3.0)
+    good = replace(ANSWERS, programs={ready: (0, "")})
+    assert stage.watch(stage.add("good", good), gate=both) is None
+    failure = stage.watch(stage.add("bad", replace(ANSWERS, programs={ready: (2, "not yet")})), gate=both)
+    assert failure is not None
+    assert failure.why == "ready --now ended with exit code 2: not yet"
+
+
+def test_one_that_hangs_keeps_no_other_from_being_seen_to_end(stage: Stage) -> None:
+    hanging = stage.add("hanging", replace(ANSWERS, hangs=("/alive",)))
+    ending = stage.add("ending", Life(exits_after=0.5, exit_code=3))
+    gate = asking(deadline_seconds=20.0)
+    failure = stage.watch(hanging, ending, gate=gate)
+    assert failure is not None
+    assert (failure.code, failure.exit_code) == ("container-exited", 3)
+
+
+def test_a_container_that_was_told_has_to_stay_up_although_its_probes_pass(stage: Stage) -> None:
+    one = stage.add("web", ANSWERS)
+    assert stage.watch(one, gate=asking(), told=frozenset({one})) is None
+    assert stage.clock.monotonic() == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_container_that_was_told_and_answers_no_more_has_not_passed(stage: Stage) -> None:
+    one = stage.add("web", replace(ANSWERS, deaf_after=0.9))
+    failure = stage.watch(one, gate=asking(tcp=TcpProbe(port=8080)), told=frozenset({one}))
+    assert failure is not None
+    assert failure.message == "the container had not passed its probes after 30 s"
+
+
+def test_a_first_answer_that_is_still_out_at_the_deadline_is_said_so(stage: Stage) -> None:
+    one = stage.add("web", replace(ANSWERS, hangs=("/alive",)))
+    failure = stage.watch(one, gate=asking(http=ALIVE, timeout_seconds=60.0, deadline_seconds=3.0))
+    assert failure is not None
+    assert failure.why == "no probe was answered so far"
+
+
+def test_an_engine_that_is_lost_while_it_is_asked_is_raised(stage: Stage) -> None:
+    one = stage.add("web", ANSWERS)
+
+    def lose(call: str, _argument: str) -> None:
+        if call == "probe":
+            stage.engine.world.reachable = False
+
+    stage.engine.before = lose
+    with pytest.raises(OutsideError, match="engine-unreachable"):
+        stage.watch(one, gate=asking())
+
+
+def test_exits_after_eight_seconds_is_caught_by_the_watch_and_by_nothing_else(stage: Stage) -> None:
+    life = Life(exits_after=8.0, exit_code=1)
+    assert stage.watch(stage.add("quiet", life)) is None
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=10.0))
+    failure = stage.watch(stage.add("watched", life), gate=watching)
+    assert failure is not None
+    assert failure.code == "container-exited"
+
+
+def test_the_watch_is_over_in_time(stage: Stage) -> None:
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=10.0))
+    assert stage.watch(stage.add("web", Life()), gate=watching) is None
+    assert stage.clock.monotonic() == pytest.approx(12.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("life", "code"),
+    [
+        (Life(healthy_after=0.2, unhealthy_after=5.0), "container-unhealthy"),
+        (Life(exits_after=5.0, restarts=True), "container-restarting"),
+        (Life(exits_after=5.0, exit_code=137, oom_killed=True, restarts=True), "container-out-of-memory"),
+    ],
+)
+def test_good_at_first_and_bad_in_the_watch_is_a_failure(stage: Stage, life: Life, code: str) -> None:
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=10.0))
+    failure = stage.watch(stage.add("web", life), gate=watching)
+    assert failure is not None
+    assert failure.code == code
+
+
+def test_probes_that_fail_three_times_in_a_row_in_the_watch_are_a_failure(stage: Stage) -> None:
+    life = replace(ANSWERS, deaf_after=4.0)
+    failure = stage.watch(stage.add("web", life), gate=asking(watch=Watch(seconds=30.0)))
+    assert failure is not None
+    assert failure.code == "probes-failed"
+    assert failure.why == "GET http://localhost:8080/alive: no answer in 1 s"
+
+
+def test_one_probe_that_fails_in_the_watch_is_forgiven(stage: Stage) -> None:
+    one = stage.add("web", ANSWERS)
+
+    def stumble(call: str, _argument: str) -> None:
+        if call == "probe":
+            bad = 4.0 <= stage.clock.monotonic() < 5.5
+            page = (500, "again later") if bad else (200, "yes")
+            stage.engine.world.containers[one].life = replace(ANSWERS, pages={"/alive": page})
+
+    stage.engine.before = stumble
+    assert stage.watch(one, gate=asking(watch=Watch(seconds=10.0))) is None
+
+
+SILENT = Gate(
+    settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=10.0, silent_of=("panic:", "FATAL"))
+)
+
+
+@pytest.mark.parametrize("after", [2.2, 6.0, 11.95])
+def test_a_line_that_must_not_be_there_is_a_failure_and_shown(stage: Stage, after: float) -> None:
+    life = Life(log=("up",), says_after=((3.0, "all is well"), (after, "worker 3: panic: out of cheese")))
+    failure = stage.watch(stage.add("web", life), gate=SILENT)
+    assert failure is not None
+    assert failure.code == "log-not-silent"
+    assert failure.why == "worker 3: panic: out of cheese"
+
+
+def test_what_it_said_before_it_was_up_or_says_later_does_not_count(stage: Stage) -> None:
+    life = Life(log=("FATAL: no database yet",), says_after=((0.5, "panic: again"), (60.0, "panic: late")))
+    assert stage.watch(stage.add("web", life), gate=SILENT) is None
+
+
+def test_the_log_is_read_about_once_a_second(stage: Stage) -> None:
+    assert stage.watch(stage.add("web", Life()), gate=SILENT) is None
+    assert 9 <= stage.engine.count("logs") <= 12

@@ -24,7 +24,7 @@ from events.catalog.service import JobCompleted, ServiceReplaced, ServiceWithdra
 from events.envelope import CONTROLLER, ProposedEvent, StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import EventLog, StreamAppend
-from events.manifest import Job, WaitCondition
+from events.manifest import Gate, HttpProbe, Job, Probes, WaitCondition, Watch
 from events.memory import MemoryEventLog
 from projections.engine.simulated_world import ENDS_WELL, Life
 from tests.unit.projections.converge.scene import (
@@ -421,3 +421,77 @@ def test_compose_file_says_what_runs(scene: Scene) -> None:
     path = scene.root / "local/apps/hello/prod/compose.yml"
     assert image_id("web:1") in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+PROBED = Gate(
+    settle_seconds=2.0,
+    deadline_seconds=5.0,
+    probes=Probes(
+        http=HttpProbe(port=80, path="/up", first_status=200, last_status=399), timeout_seconds=1.0
+    ),
+)
+
+
+def test_a_gate_alone_that_changes_touches_no_container(scene: Scene) -> None:
+    first = manifest_of(web=Spec())
+    scene.deploy(first)
+    before = scene.engine.world.ids("web")
+    second = manifest_of(web=Spec(gate=PROBED))
+    assert second.digest != first.digest
+    assert scene.deploy(second, first).status == "completed"
+    assert scene.engine.world.ids("web") == before
+    assert scene.engine.count("up") == 1
+
+
+def test_a_service_that_does_not_answer_is_rolled_back_with_its_last_answer(scene: Scene) -> None:
+    listening = {80: 0.0}
+    scene.engine.world.lives[image_id("web:1")] = Life(listens_after=listening, pages={"/up": (200, "")})
+    scene.engine.world.lives[image_id("web:2")] = Life(listens_after=listening, pages={"/up": (500, "no db")})
+    first = manifest_of(web=Spec(gate=PROBED))
+    assert scene.deploy(first).status == "completed"
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2", gate=PROBED)), first)
+    assert verdict.status == "rolled_back"
+    assert verdict.failure is not None
+    assert verdict.failure.code == "container-not-healthy-in-time"
+    assert verdict.failure.why.endswith("/up answered 500 Internal Server Error: no db")
+    (web,) = scene.engine.world.replicas("web")
+    assert web.image == image_id("web:1")
+
+
+def test_a_job_that_others_wait_for_is_not_asked_whether_it_is_up(scene: Scene) -> None:
+    scene.engine.world.lives[image_id("job:1")] = ENDS_WELL
+    waits: Mapping[str, WaitCondition] = {"migrate": "service_completed_successfully"}
+    made = manifest_of(migrate=JOB, web=Spec(waits_for=waits))
+    assert scene.deploy(made).status == "completed"
+
+
+def test_a_service_that_ends_well_at_once_is_told_how_to_be_a_job(scene: Scene) -> None:
+    scene.engine.world.lives[image_id("web:1")] = ENDS_WELL
+    verdict = scene.deploy(manifest_of(load=Spec(more={"restart": "no"})))
+    assert verdict.failure is not None
+    assert verdict.failure.code == "container-exited"
+    assert "`services.load.job: {}`" in verdict.failure.next
+
+
+def test_what_comes_back_is_not_watched_on(scene: Scene) -> None:
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=600.0))
+    scene.engine.world.lives[image_id("web:2")] = CRASHES
+    first = manifest_of(web=Spec(gate=watching))
+    assert scene.deploy(first).status == "completed"
+    began = scene.clock.monotonic()
+    assert began > 600.0
+    assert scene.deploy(manifest_of(web=Spec(image="web:2", gate=watching)), first).status == "rolled_back"
+    scene.engine.world.containers.clear()
+    assert scene.heal(first) is True
+    assert scene.clock.monotonic() - began < 60.0
+
+
+def test_what_others_need_and_did_not_change_is_not_watched_again(scene: Scene) -> None:
+    watching = Gate(settle_seconds=2.0, deadline_seconds=30.0, watch=Watch(seconds=600.0))
+    waits: Mapping[str, WaitCondition] = {"db": "service_healthy"}
+    first = manifest_of(db=Spec(image="db:1", gate=watching), web=Spec(waits_for=waits))
+    scene.deploy(first)
+    began = scene.clock.monotonic()
+    second = manifest_of(db=Spec(image="db:1", gate=watching), web=Spec(image="web:2", waits_for=waits))
+    assert scene.deploy(second, first).status == "completed"
+    assert scene.clock.monotonic() - began < 60.0
