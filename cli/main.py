@@ -78,10 +78,29 @@ CONTENTS = (
         "resume", "cli.hold", "resume", "End a hold or a suspend, and the rest of healing that did not last."
     ),
     Entry(
+        "stop",
+        "cli.steering",
+        "stop",
+        "Stop a service and keep it stopped: no heal starts it, until `start` or a deploy that changes it.",
+    ),
+    Entry("start", "cli.steering", "start", "Start a service that was stopped, and wait until it is up."),
+    Entry(
+        "restart",
+        "cli.steering",
+        "restart",
+        "Restart the containers of a service, one after the other, and wait until it is up.",
+    ),
+    Entry(
         "status",
         "cli.status",
         "status",
         "Show whether an environment runs what it should: desired, deployed, running, hold.",
+    ),
+    Entry(
+        "drift",
+        "cli.drift",
+        "drift",
+        "Show what differs now between what is deployed and what runs, field by field.",
     ),
     Entry(
         "why",

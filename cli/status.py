@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +129,22 @@ def _print_one(settings: Settings, shown: Status, *, json: bool) -> None:
     if json:
         settings.console.json(shown.as_json())
     else:
-        settings.console.line("\n".join(status_lines(shown)))
+        settings.console.line("\n".join(_named_lines(settings, shown)))
+
+
+def _named_lines(settings: Settings, shown: Status) -> list[str]:
+    """The lines with the names of who stopped a service, which nobody is asked for when nobody did."""
+    if all(service.stopped is None for host in shown.hosts for service in host.services):
+        return status_lines(shown)
+    from controller.bootstrap import open_names
+    from events.kernel.errors import OutsideError
+
+    try:
+        with open_names(settings.home) as names:
+            return status_lines(shown, names)
+    except OutsideError as error:
+        settings.console.warning(f"names are not shown: {error.message}")
+        return status_lines(shown)
 
 
 def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
@@ -159,7 +174,11 @@ def _note(known: Environment) -> str:
     return "healing rests" if known.breaker is not None else ""
 
 
-def status_lines(shown: Status) -> list[str]:
+def _nobody(_actor_id: str) -> None:
+    """No name is known."""
+
+
+def status_lines(shown: Status, names: Callable[[str], str | None] = _nobody) -> list[str]:
     """The status for people: what is normal takes a line, what is not says why."""
     known = shown.environment
     return [
@@ -169,7 +188,7 @@ def status_lines(shown: Status) -> list[str]:
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
         *_notes(known),
-        *(line for host in shown.hosts for line in _host_lines(host)),
+        *(line for host in shown.hosts for line in _host_lines(host, names)),
         *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
     ]
 
@@ -238,13 +257,17 @@ def _said(told: dict[str, object]) -> str:
     return f"{told['reason'] or 'no reason given'} (since {told['since']})"
 
 
-def _host_lines(host: HostStatus) -> Iterable[str]:
+def _host_lines(host: HostStatus, names: Callable[[str], str | None]) -> Iterable[str]:
     reachable = {True: "reachable", False: "not reachable", None: "unknown"}[host.reachable]
     yield f"  {host.name}: {reachable}{': ' if host.reason else ''}{host.reason}"
     width = max((len(service.name) for service in host.services), default=0)
     for service in host.services:
         yield f"    {service.name.ljust(width)}  {_service_text(service)}".rstrip()
         yield from (f"    {' ' * width}  drift: {words}" for words in service.drift)
+        if service.stopped is not None:
+            actor = service.stopped["actor"]
+            by = f"stopped by {names(actor['id']) or actor['id']}"
+            yield f"    {' ' * width}  {by}: {_said(service.stopped)}"
 
 
 def _service_text(service: ServiceStatus) -> str:

@@ -52,6 +52,7 @@ class Announcement:
     before: BranchState
     author: Actor  # as whom it is told
     rules: BranchRules
+    tag: str | None = None  # that names the version, where tags are watched
     signature: Signature = field(default_factory=Signature)  # who vouches for it since this look
 
     @property
@@ -66,7 +67,7 @@ class Announcement:
     @property
     def _fresh(self) -> bool:
         vouched = self.signature.key is not None and self.signature != self.before.signature
-        return vouched or not self._again
+        return vouched or not self._again or self.tag != self.before.tag
 
     def observe(self, declared: Sequence[str], *, wanted: Sequence[str], changed: Iterable[str]) -> None:
         """That the commit was seen and taken, and what of it belongs to other branches.
@@ -103,7 +104,11 @@ class Announcement:
 
     def _rejected(self, error: UserError, *before: Event) -> None:
         rejected = RevisionRejected(
-            ref=self.key.ref, revision=self.commit.revision, rule=error.code, detail=str(error)
+            ref=self.key.ref,
+            revision=self.commit.revision,
+            rule=error.code,
+            detail=str(error),
+            tag=self.tag,
         )
         stream = repository_stream(self.key.slug)
         self._recorder().append(stream, *before, rejected, expected=self.before.version)
@@ -141,10 +146,25 @@ class Announcement:
             signer=signature.signer,
             signing_key=signature.key,
             takes_back=self._takes_back(),
+            tag=self.tag,
         )
-        if previous is None or self.repository.is_ancestor(previous, commit.revision):
+        rewritten = self._rewritten()
+        if rewritten is None:
             return [observed]
-        return [HistoryRewritten(ref=ref, previous=previous, revision=commit.revision), observed]
+        return [
+            HistoryRewritten(ref=ref, previous=rewritten, revision=commit.revision, tag=self.tag),
+            observed,
+        ]
+
+    def _rewritten(self) -> str | None:
+        """What the branch or the tag, by its name, pointed at and was taken away from; None: nothing was."""
+        previous = self.before.revision
+        if self._again or previous is None:
+            return None
+        if self.tag is not None:
+            moved = self.before.tags.get(self.tag)
+            return None if moved == self.commit.revision else moved
+        return None if self.repository.is_ancestor(previous, self.commit.revision) else previous
 
     def _takes_back(self) -> tuple[str, ...]:
         """What the commit takes back, which is found out when it is first seen."""

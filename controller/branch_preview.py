@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_log
 from controller.branches import Branches, BranchState
+from controller.heads import ask_head, check_history, fetch_head, own_tags
 from controller.home import Home
 from controller.planning import Question, answer, state_of, taken_back_on
 from controller.providers.table import PROVIDERS
-from controller.remotes import pinned_remotes
+from controller.remotes import pinned_remotes, submodules_of
 from controller.targets import choose_environments
 from controller.trusting import check_trust, tags_for
-from controller.watching import Tip, Wishes, check_history
+from controller.watching import Tip, Wishes
 from events.kernel.clock import SystemClock
 from gitops.config.load import list_environments
 from gitops.manifest import draft
@@ -45,9 +46,10 @@ async def preview_branch(
     with tempfile.TemporaryDirectory(prefix="stagecraft-") as folder:
         aside = Home(Path(folder))
         mirror = place.watched.mirror.beside(aside.mirrors / "watched.git")
-        revision = await mirror.fetch(place.branch)
+        head = await fetch_head(mirror, place, await ask_head(mirror, place))
+        revision = head.revision
         before = _before(home, place.key)
-        tags = await tags_for(place, revision, before, mirror=mirror)
+        tags = own_tags(head) if head.tag else await tags_for(place, revision, before, mirror=mirror)
         wishes = Wishes(environments=place.environments, only=only)
         with mirror.repository() as repository:
             tip = Tip(
@@ -55,6 +57,7 @@ async def preview_branch(
                 ref=place.key.ref,
                 commit=repository.resolve(revision),
                 repository=repository,
+                tag=head.tag,
                 tags=tags,
             )
             await check_trust(tip, before, place.rules, now=SystemClock().now())
@@ -66,9 +69,12 @@ async def preview_branch(
             for name in choose_environments(known, place.environments, project=project):
                 if not wishes.wanted(f"{project}/{name}"):
                     continue
-                with pinned_remotes(aside, policy, project=project, environment=name) as remotes:
+                with (
+                    pinned_remotes(aside, policy, project=project, environment=name) as remotes,
+                    submodules_of(aside, place.rules.submodules, allowed=remotes.allowed) as submodules,
+                ):
                     made = await draft(
-                        tree,
+                        tree if submodules is None else await submodules.into(tree),
                         config_path=config_path,
                         environment=name,
                         version=revision,

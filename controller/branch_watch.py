@@ -89,7 +89,7 @@ class BranchWatch:
         place = self.source.place
         if not place.follow:
             return
-        async for _ in follow_refs(place.watched.url, place.branch, clock=self.context.clock, say=self.say):
+        async for _ in follow_refs(place.watched.url, place.key.ref, clock=self.context.clock, say=self.say):
             self.want_look("refs changed")
 
     async def look(self, *, thorough: bool = False) -> None:
@@ -107,8 +107,10 @@ class BranchWatch:
         if found.status == "unusable" and found.error is not None:
             for title in self.source.titles():
                 self.unusable(title, found.error)
-        if found.status == "seen" and found.changed and self.source.latest is not None:
-            self.say(f"{self.source.place.branch} is at {self.source.latest.revision[:12]}")
+        latest = self.source.latest
+        if found.status == "seen" and found.changed and latest is not None:
+            commit = latest.revision[:12] if latest.tag is None else f"{latest.tag} ({latest.revision[:12]})"
+            self.say(f"{self.key.shown} is at {commit}")
             self._wake_all("new commit")
         elif first:
             self._wake_all("start")

@@ -53,10 +53,13 @@ class BranchState:
 
     version: int = 0
     revision: str | None = None  # the newest that was seen
+    tag: str | None = None  # under which it was seen, where tags are watched
     rejected: str | None = None  # the rule that refused it; None: it was taken
     refused: tuple[str, str] | None = None  # a commit that nobody vouches for, seen since, and the rule
     signature: Signature = field(default_factory=Signature)  # who vouches for `revision`
     taken: str | None = None
+    taken_tag: str | None = None  # of `taken`
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])  # see `Branches.of`
     listed: bool = False  # `revision` could be used when it was seen, whatever became of it
     announced: StoredEvent | None = None  # the RevisionObserved of `revision`
     environments: frozenset[str] = frozenset()  # all that it ever led to
@@ -65,9 +68,10 @@ class BranchState:
     left_out: frozenset[tuple[str, BranchKey]] = frozenset()  # what was told: an environment and whose it is
     before: BranchState | None = None  # without the commit that was seen last, in case it is refused
 
-    def accepted(self, revision: str, verification: Verification) -> bool:
-        """Whether nobody has to vouch for a commit, or somebody did when it was seen."""
-        return not verification.wanted or (self.signature.key is not None and self.revision == revision)
+    def accepted(self, revision: str, verification: Verification, *, tag: str | None = None) -> bool:
+        """Whether nobody has to vouch for a commit, or somebody did when it was seen under this tag."""
+        seen = (self.revision, self.tag) == (revision, tag)
+        return not verification.wanted or (self.signature.key is not None and seen)
 
     def refuses(self, revision: str, rule: str) -> bool:
         """Whether it was told already that a rule refuses a commit."""
@@ -86,6 +90,7 @@ def apply_event(state: BranchState, event: Event, stored: StoredEvent) -> Branch
                 state,
                 rejected=event.rule,
                 taken=kept.taken,
+                taken_tag=kept.taken_tag,
                 declared=claiming.declared,
                 claims=claiming.claims,
             )
@@ -108,10 +113,12 @@ def _observed(state: BranchState, event: RevisionObserved, stored: StoredEvent) 
     return replace(
         state,
         revision=event.revision,
+        tag=event.tag,
         rejected=None,
         refused=None,
         signature=Signature(event.signer, event.signing_key),
         taken=event.revision,
+        taken_tag=event.tag,
         listed=event.wanted is not None or bool(event.declared) or (again and state.listed),
         announced=stored,
         environments=state.environments | set(event.affected),
@@ -150,11 +157,17 @@ class Branches:
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, log: EventLog, key: BranchKey) -> BranchState:
-        """The branch after all events that the log has now."""
+        """The branch after all events that the log has now.
+
+        With what the tags were taken for that are, or were, the newest ones of any range of the repository.
+        """
         with self._alone:
             self._refresh(log)
             known = self._repositories.get(repository_stream(key.slug), _Repository())
-            return replace(known.branches.get(key.ref, BranchState()), version=known.version)
+            own = known.branches.get(key.ref, BranchState())
+            every = (*known.branches.values(), own)  # what it took itself counts before what others did
+            tags = {one.taken_tag: one.taken for one in every if one.taken_tag and one.taken}
+            return replace(own, version=known.version, tags=tags)
 
     def known(self, log: EventLog) -> dict[BranchKey, BranchState]:
         """All branches that the log knows, sorted."""

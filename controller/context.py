@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.branches import Branches
+from controller.closer import CloserLooks
 from controller.lookups import Lookups
 from controller.states import States
 from events.envelope import CONTROLLER
@@ -54,6 +55,7 @@ class Context:
     lookups: Lookups = field(default_factory=Lookups)
     states: States = field(default_factory=States)
     branches: Branches = field(default_factory=Branches)
+    closer: CloserLooks = field(default_factory=CloserLooks)
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""

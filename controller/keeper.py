@@ -10,11 +10,12 @@ A bug in the work of one environment is said and tried again later; it stops no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.adopted_hints import adopted_event
 from controller.afterwards import Afterwards
 from controller.breaker import Attempts
+from controller.closer import TELLING
 from controller.context import Context
 from controller.expiring import seconds_to_expiry
 from controller.look import Outcome, consider, consider_gone, keep
@@ -22,8 +23,11 @@ from controller.neighbours import Neighbours
 from controller.notify import Notice
 from controller.queues import WorkQueues
 from controller.source import Source
+from controller.state_changes import ENDS, StateChanges
 from events.catalog import Failure
-from events.kernel.errors import InternalError, StagecraftError, error_code
+from events.kernel.errors import InternalError, OutsideError, StagecraftError, error_code
+from events.streams import environment_stream
+from projections.engine.events import NETWORK_ACTIONS
 from projections.engine.port import EngineEvent
 
 WORK_BROKE = error_code("work-broke", "A bug of Stagecraft ended the work on one environment.")
@@ -45,6 +49,7 @@ class Keeper:
     queues: WorkQueues = field(init=False)
     afterwards: Afterwards = field(init=False)
     neighbours: Neighbours = field(init=False)
+    changes: StateChanges = field(default_factory=StateChanges)
     _attempts: Attempts = field(default_factory=Attempts)
     _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
@@ -78,7 +83,9 @@ class Keeper:
         known = [title for source in self.sources if source.looked for title in source.titles()]
         if not known:
             return
-        if event.container:
+        if event.action in NETWORK_ACTIONS:
+            event = self._networked(event)
+        elif event.container:
             event = adopted_event(self.context.log, event, known)
         if event.environment is None:
             for title in known:
@@ -87,9 +94,34 @@ class Keeper:
             wait = self._wait_seconds(event.environment)
             reason = f"{event.service} {event.action}"
             self.whisper(f"{event.environment}: {reason}")
+            self._note(event, event.environment)
             if event.action in _ENDS:
                 self._settling[event.environment] = list(_SETTLING_SECONDS)
             self.queues.wake_later(event.environment, reason, seconds=max(wait, _SETTLING_SECONDS[0]))
+
+    def _networked(self, event: EngineEvent) -> EngineEvent:
+        """A container came to a network or left it; nothing when it is none that was ever seen here."""
+        try:
+            seen = self.context.observed.seen_in(event.container)
+        except OutsideError as error:
+            self.whisper(f"{event.action} of a network is not looked into: {error.message}")
+            return event
+        return event if seen is None else replace(event, environment=seen, container="")
+
+    def _note(self, event: EngineEvent, title: str) -> None:
+        """Have it looked at closely, or counted, as the hint says."""
+        if event.action in TELLING:
+            self.context.closer.ask(title, event.service)
+        if event.action in ENDS and title not in self.queues.working:
+            place = (title, event.host, event.service)
+            self.changes.note(place, event.action, at=self.context.clock.now())
+
+    def _tell_changes(self, title: str) -> None:
+        """Record what containers did by themselves, as far as a minute is over."""
+        told = self.changes.due(title, now=self.context.clock.monotonic())
+        if told:
+            project, _, name = title.partition("/")
+            self.context.recorder().append(environment_stream(project, name), *told)
 
     def _wait_seconds(self, title: str) -> float:
         """How long a hint should rest: heals that fail or do not last come more and more slowly."""
@@ -101,6 +133,7 @@ class Keeper:
         started = self.context.clock.monotonic()
         try:
             self.afterwards.remember(title)
+            self._tell_changes(title)
             outcome = await self._consider(title)
             self.afterwards.see_to(outcome, started=started)
             self._wake_at_expiry(title)

@@ -17,6 +17,7 @@ from gitops.config.faults import dotted
 from gitops.config.repositories import REPOSITORIES
 from gitops.source.address import anchored, repository_name, slug
 from gitops.source.ssh import SshAccess
+from gitops.source.submodules import Superproject
 from gitops.source.trust import Verification
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def listed_branches(home: Home, file: ControllerFile, *, path: Path) -> list[Wat
         found.append(
             WatchedBranch(
                 watched=mirrors[url],
-                branch=one.branch,
+                branch="" if one.versions else one.branch,
+                tags=one.versions,
                 environments=tuple(one.environments),
                 interval_seconds=one.interval_seconds,
                 follow=one.watch is not False,
@@ -100,6 +102,7 @@ def _rules(position: int, one: RepositorySection, rivals: Rivals | None, *, fold
         allow_rewrite=one.allow_rewrite,
         verification=_verification(one.verify, folder),
         webhooks=tuple((kind, section.secret_env) for kind, section in sorted(one.webhooks.items())),
+        submodules=_superproject(one, folder) if one.submodules else None,
         rivals=rivals,
     )
 
@@ -119,3 +122,7 @@ def _ssh(section: RepositorySshSection, folder: Path) -> SshAccess:
         identity_file=None if section.identity_file is None else (folder / section.identity_file).absolute(),
         known_hosts=None if section.known_hosts is None else (folder / section.known_hosts).absolute(),
     )
+
+
+def _superproject(one: RepositorySection, folder: Path) -> Superproject:
+    return Superproject(url=anchored(one.url, folder), ssh=_ssh(one.ssh, folder))

@@ -20,6 +20,7 @@ def refresh_observed(home: Home, target: Target, *, progress: Callable[[str], No
     A host that does not answer is noted as unknown. Nothing is asked when nothing is deployed.
     """
     with open_context(home, progress=progress) as context:
-        deployed = context.environment(target.project, target.name).deployed_digest
-        if deployed is not None:
-            asyncio.run(context.converger.observe(context.manifest(deployed)))
+        state = context.environment(target.project, target.name)
+        if state.deployed_digest is not None:
+            manifest = context.manifest(state.deployed_digest)
+            asyncio.run(context.converger.observe(manifest, stopped=state.stopped_hashes))

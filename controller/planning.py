@@ -139,5 +139,10 @@ def _deployed(home: Home, made: Draft, *, state: EnvironmentState, pins: Mapping
         )
         exchanged = None if log is None else last_exchanges(log, releases=state.releases)
     return Baseline(
-        manifest=manifest, jobs=state.jobs, stale=stale, differing=state.differing, exchanged=exchanged
+        manifest=manifest,
+        jobs=state.jobs,
+        stale=stale,
+        differing=state.differing,
+        stopped=state.stopped_hashes,
+        exchanged=exchanged,
     )

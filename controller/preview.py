@@ -68,6 +68,8 @@ class Baseline:
     """`{(host, service): fields}` in which what was taken over is not as its Manifest says."""
     going_back: bool = False  # the plan leads to what ran before: a revert
     exchanged: Exchanged | None = None  # what the log knows of the last exchanges; None: nothing
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """`{(host, service): hash}` of what a person stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,7 @@ def preview(
         differing=frozenset(baseline.differing),
         going_back=baseline.going_back,
         image_volumes=frozenset() if exchanged is None else exchanged.image_volumes,
+        stopped=baseline.stopped,
     )
     comparison = Comparison(
         wanted=wanted,

@@ -19,7 +19,7 @@ from controller.building import pin_of_build
 from controller.decide.deploy import Candidate
 from controller.deciding import append_decided
 from controller.providers.table import PROVIDERS
-from controller.remotes import pinned_remotes
+from controller.remotes import pinned_remotes, submodules_of
 from events.catalog.environment import ImageBuilt, ImagesRefreshed, ManifestRendered, MovedImage
 from gitops.config.images import ON_DEPLOY
 from gitops.manifest import complete, draft, unpinned
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gitops.manifest import Draft
     from gitops.pins import Resolution
     from gitops.remotes import Remotes
+    from gitops.source.submodules import Superproject
     from gitops.source.tree import Tree
 
 _GIVEN_VERSION = ".git/version"
@@ -55,6 +56,7 @@ class Subject:
     project: str
     environment: str
     version: str | None = None  # None: what the descriptor says, else the revision
+    submodules: Superproject | None = None  # None: they are not read
 
 
 def shown_unchanged(state: EnvironmentState, tree: Tree) -> Render | None:
@@ -124,16 +126,19 @@ class _Rendering:
     async def run(self) -> Candidate:
         """Render, pin, store and record, unless the outcome is known."""
         subject = self.subject
-        with pinned_remotes(
-            self.context.home, self.context.policy, project=subject.project, environment=subject.environment
-        ) as remotes:
-            return await self._run(remotes)
+        home, policy = self.context.home, self.context.policy
+        with (
+            pinned_remotes(home, policy, project=subject.project, environment=subject.environment) as remotes,
+            submodules_of(home, subject.submodules, allowed=remotes.allowed) as submodules,
+        ):
+            whole = subject.tree if submodules is None else await submodules.into(subject.tree)
+            return await self._run(whole, remotes)
 
-    async def _run(self, remotes: Remotes) -> Candidate:
+    async def _run(self, tree: Tree, remotes: Remotes) -> Candidate:
         subject = self.subject
         self.context.progress(f"{self._title}: rendering {subject.revision[:12]}")
         made = await draft(
-            subject.tree,
+            tree,
             config_path=subject.config_path,
             environment=subject.environment,
             version=subject.revision,
@@ -206,6 +211,7 @@ class _Rendering:
             findings=tuple(str(finding) for finding in made.findings),
             unset_variables=made.unset_variables,
             refresh=made.image_policy.refresh,
+            drift=made.drift,
         )
 
     def _moved(self, rendered: ManifestRendered) -> tuple[ImagesRefreshed, ...]:

@@ -1,4 +1,8 @@
-"""A repository that the operator watches: its name in streams and its mirror, and a branch of it."""
+"""A repository that the operator watches: its name in streams and its mirror, and what is watched of it.
+
+That is a branch, or the tags in a range of versions, which are followed like one: `Branch` in names stands
+for both.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from events.refs import branch_ref, shown_ref, tags_ref
 from gitops.settings import LOCAL_HOST
 from gitops.source.address import check_address, shown_address, slug
 from gitops.source.mirror import Mirror
@@ -18,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from controller.home import Home
-
-HEADS = "refs/heads/"
+    from gitops.source.submodules import Superproject
+    from gitops.source.versions import VersionRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +45,15 @@ class BranchKey(NamedTuple):
     """Which branch of which repository, as the log names both."""
 
     slug: str
-    ref: str  # fully qualified
+    ref: str  # as in `events.refs`
+
+    @property
+    def shown(self) -> str:
+        """The branch or the range of versions, as people call it."""
+        return shown_ref(self.ref)
 
     def __str__(self) -> str:
-        return f"{self.ref.removeprefix(HEADS)} of {self.slug}"
+        return f"{self.shown} of {self.slug}"
 
 
 Rivals = Mapping[BranchKey, tuple[str, ...]]
@@ -59,6 +69,7 @@ class BranchRules:
     allow_rewrite: bool = False
     webhooks: tuple[tuple[HookKind, str], ...] = ()  # each with the variable that has its secret
     verification: Verification = field(default_factory=Verification)  # which commits are trusted
+    submodules: Superproject | None = None  # whose submodules are read; None: they are not
     rivals: Rivals | None = None  # None: none is listed, so all that the log knows may own an environment
 
     def bars(self, host: str) -> bool:
@@ -71,7 +82,8 @@ class WatchedBranch:
     """One watched branch; branches of one repository share its mirror."""
 
     watched: Watched
-    branch: str
+    branch: str = ""  # which may be fully qualified
+    tags: VersionRange | None = None  # watched in place of a branch
     environments: tuple[str, ...] = ()  # as asked for; empty: all
     interval_seconds: float | None = None  # between two questions; None: as the settings say
     follow: bool = True  # the files of a repository on this machine
@@ -80,7 +92,8 @@ class WatchedBranch:
     @property
     def key(self) -> BranchKey:
         """Its name in the log."""
-        return BranchKey(self.watched.slug, f"{HEADS}{self.branch.removeprefix(HEADS)}")
+        ref = branch_ref(self.branch) if self.tags is None else tags_ref(self.tags.text)
+        return BranchKey(self.watched.slug, ref)
 
 
 def watched(home: Home, url: str, *, cwd: Path, ssh: SshAccess = AS_THE_USER) -> Watched:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from controller.branches import Branches, BranchState
 from controller.listed import keys_of, rivals_of
-from controller.repositories import HEADS, BranchKey, means
+from controller.repositories import BranchKey, means
+from events.refs import range_of
 from gitops.source.address import anchored, shown_address
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ class BranchRow:
 
     slug: str
     url: str  # without credentials
-    branch: str
+    branch: str  # as people call it, also where tags are watched
+    tags: str | None  # the range of versions; None: a branch is watched
     environments: tuple[str, ...]  # `<project>/<name>`, those that are deployed from it
     last_seen_revision: str | None
     freshness_seconds: float | None  # since it last answered; None: it never did
 
     def as_json(self) -> dict[str, Any]:
-        """One object of `repositories list --json`; its keys are a published contract."""
-        return {
+        """One object of `repositories list --json`; its keys are a published contract, `tags` last if any."""
+        row = {
             "slug": self.slug,
             "url": self.url,
             "branch": self.branch,
@@ -46,6 +48,7 @@ class BranchRow:
             "last_seen_revision": self.last_seen_revision,
             "freshness_seconds": self.freshness_seconds,
         }
+        return row if self.tags is None else {**row, "tags": self.tags}
 
 
 def branch_rows(
@@ -73,7 +76,8 @@ def branch_rows(
             BranchRow(
                 slug=key.slug,
                 url=url,
-                branch=key.ref.removeprefix(HEADS),
+                branch=key.shown,
+                tags=range_of(key.ref),
                 environments=_deployed_from(key, state, rivals, others),
                 last_seen_revision=state.revision,
                 freshness_seconds=None if age is None else round(age, 3),

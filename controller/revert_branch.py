@@ -13,6 +13,7 @@ from controller.decide.folding import fold
 from events.catalog import decode
 from events.catalog.revision import RevisionObserved
 from events.kernel.errors import UserError
+from events.refs import branch_ref, range_of, shown_ref
 from events.streams import environment_stream
 from gitops.source.revert_branch import REVERT_NOT_POSSIBLE, RevertPlan
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from events.log import EventLog
 
 PREFIX = "stagecraft/revert-"
-_HEADS = "refs/heads/"
 
 
 def plan_revert(log: EventLog, target: Target, *, reason: str) -> RevertPlan:
@@ -41,17 +41,23 @@ def plan_revert(log: EventLog, target: Target, *, reason: str) -> RevertPlan:
     refs = _refs(log)
     branch = refs.get(bad.revision)
     name = f"{PREFIX}{bad.id}"
-    if branch is None or f"{_HEADS}{name}" in refs.values():
+    if branch is None or branch_ref(name) in refs.values():
         raise UserError(
             REVERT_NOT_POSSIBLE,
             f"no watched branch showed {bad.revision[:12]}, so there is nothing to revert",
             next=f"stagecraft why {bad.revision[:12]}",
         )
+    if range_of(branch) is not None:
+        raise UserError(
+            REVERT_NOT_POSSIBLE,
+            f"{bad.revision[:12]} came by a tag ({shown_ref(branch)}), which says no branch to revert it on",
+            next=f"git revert {bad.revision[:12]} on its branch, and tag a newer version",
+        )
     words = f"{target} was rolled back from {bad.id} to what {good.id} runs"
     return RevertPlan(
         bad=bad.revision,
         good=good.revision,
-        branch=branch.removeprefix(_HEADS),
+        branch=shown_ref(branch),
         name=name,
         words=f"{words}: {reason}" if reason else f"{words}.",
     )
@@ -72,11 +78,13 @@ def _bad(state: EnvironmentState) -> Release | None:
 
 
 def _refs(log: EventLog) -> dict[str, str]:
-    """The ref that showed each commit last."""
+    """The branch that showed each commit last; tags where no branch did."""
     found: dict[str, str] = {}
     for stream in log.streams("repository/"):
         for stored in log.read(stream=stream, type_name=RevisionObserved.__name__):
             event = decode(stored)
-            if isinstance(event, RevisionObserved):
+            if not isinstance(event, RevisionObserved):
+                continue
+            if range_of(event.ref) is None or event.revision not in found:
                 found[event.revision] = event.ref
     return found

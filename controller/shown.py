@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, record_wait
 from controller.deciding import append_decided
+from controller.heads import HISTORY_RULES
 from controller.refreshing import refresh_due
 from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
-from controller.watching import HISTORY_REWRITTEN
 from events.catalog import Failure
 from events.catalog.environment import RenderFailed
 from events.kernel.errors import StagecraftError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controller.watching import Sighting
     from events.recorder import Recorder
 
-_REFUSALS = RULES | {HISTORY_REWRITTEN}
+_REFUSALS = RULES | HISTORY_RULES
 """Rules by which a commit was not taken, whatever it leads to. It would not be seen if it still were."""
 
 
@@ -53,6 +53,7 @@ async def candidate_shown(
         config_path=sighting.config_path,
         project=sighting.project,
         environment=name,
+        submodules=sighting.rules.submodules,
     )
     refresh: RefreshCause | None = None if shown is None else "policy"
     try:

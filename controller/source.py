@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from controller.context import Context
+from controller.heads import Head
 from controller.look import note_looks
 from controller.repositories import WatchedBranch
 from controller.watching import (
@@ -106,14 +107,15 @@ class Source:
     def _wishes(self) -> Wishes:
         return Wishes(environments=self.place.environments, only=self.only)
 
-    def _stands(self, head: str) -> bool:
+    def _stands(self, head: Head) -> bool:
         """Whether the last sighting is of this very commit, which the log too has as the branch's newest."""
         latest, place = self.latest, self.place
-        if latest is None or self._unusable or latest.revision != head or not place.watched.mirror.made:
+        now = (head.revision, head.name)
+        if latest is None or self._unusable or not place.watched.mirror.made:
             return False
         known = self.context.branches.of(self.context.log, place.key)
-        taken = known.revision == head and known.rejected is None
-        return taken and known.accepted(head, place.rules.verification)
+        taken = (latest.revision, latest.tag) == (known.revision, known.tag) == now and known.rejected is None
+        return taken and known.accepted(head.revision, place.rules.verification, tag=head.name)
 
     def _again(self) -> SourceLook:
         """The last sighting, with the environments that are the branch's now."""

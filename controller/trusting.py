@@ -36,7 +36,7 @@ def unverified_words(place: WatchedBranch, file: ControllerFile, *, name: str) -
     """A line for a branch that no entry of the file `name` is of, though entries want commits verified."""
     if place.rules.entry or all(one.verify.mode == "none" for one in file.repositories):
         return None
-    return f"commits of {place.branch} are not verified: no entry of {name} is of this branch"
+    return f"commits of {place.key.shown} are not verified: no entry of {name} is of this branch"
 
 
 async def tags_for(
@@ -52,7 +52,8 @@ async def tags_for(
 async def check_trust(tip: Tip, before: BranchState, rules: BranchRules, *, now: datetime) -> Signer | None:
     """Who vouches for the tip; None when nobody has to or somebody did before. Raises as `verify`."""
     revision = tip.commit.revision
-    if before.accepted(revision, rules.verification):
+    tag = None if tip.tag is None else tip.tag.name
+    if before.accepted(revision, rules.verification, tag=tag):
         return None
     question = TipQuestion(revision=revision, known=before.taken, tags=tip.tags, now=now)
     return await verify(tip.repository, question, rules.verification)

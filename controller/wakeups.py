@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.backoff import Backoff
 from events.kernel.clock import Clock
@@ -44,7 +44,7 @@ class Listener:
                         if self.backoff.failures:
                             self.say(f"{self.host}: the engine answers again")
                         self.backoff.succeeded()
-                        self.hear(event)
+                        self.hear(replace(event, host=self.host))
             except StagecraftError as error:
                 if not self.backoff.failures:
                     self.say(f"{self.host}: no events of the engine: {error.message}")
@@ -52,7 +52,7 @@ class Listener:
 
 
 async def follow_refs(
-    url: str, branch: str, *, clock: Clock, say: Callable[[str], None]
+    url: str, ref: str, *, clock: Clock, say: Callable[[str], None]
 ) -> AsyncGenerator[None]:
     """One item each time a push may have happened in a local repository; ends at once for one elsewhere.
 
@@ -63,7 +63,7 @@ async def follow_refs(
         folder = git_folder(url)
         if folder is not None:
             try:
-                async with aclosing(watch_refs(folder, branch)) as changes:
+                async with aclosing(watch_refs(folder, ref)) as changes:
                     async for _ in changes:
                         backoff.succeeded()
                         yield

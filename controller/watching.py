@@ -20,14 +20,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.announcing import Announcement
+from controller.heads import Head, ask_head, check_history, fetch_head, own_tags
 from controller.locks import locked
 from controller.rendering import shown_unchanged
-from controller.repositories import HEADS, BranchKey, BranchRules, means
+from controller.repositories import BranchKey, BranchRules, means
 from controller.reverting import recorded_with
 from controller.targets import choose_environments
 from controller.trusting import check_trust, pseudonymous, tags_for
 from events.envelope import CONTROLLER
-from events.kernel.errors import StagecraftError, UserError, error_code
+from events.kernel.errors import StagecraftError, UserError
+from events.refs import shown_ref
 from gitops.config.load import list_environments
 from gitops.source.gitcommand import GIT_FAILED
 from gitops.source.trust import RULES
@@ -36,20 +38,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
-    from controller.branches import BranchState
     from controller.context import Context
     from controller.repositories import WatchedBranch
     from events.envelope import Actor
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef
+    from gitops.source.tags import VersionTag
     from gitops.source.tree import Tree
 
-HISTORY_REWRITTEN = error_code(
-    "history-rewritten", "The branch does not descend from the commit that was taken from it before."
-)
 _FETCH_DEADLINE_SECONDS = 300.0
-_SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +80,7 @@ class Sighting:
     correlation: UUID  # the undertaking that the RevisionObserved of this commit began
     causation: UUID  # that event
     ref: str = ""  # fully qualified
+    tag: str | None = None  # that names the version, where tags are watched
     gone: tuple[str, ...] = ()  # `<project>/<name>` of all that it led to before and does not declare
     gone_here: tuple[str, ...] = ()  # those of them to consider
     left_out: tuple[tuple[str, BranchKey], ...] = ()  # `<project>/<name>` and the branch that has it
@@ -95,9 +94,9 @@ class Sighting:
 
     def left_out_words(self) -> list[str]:
         """A line for each environment that another branch has."""
-        branch = self.ref.removeprefix(HEADS)
+        name = shown_ref(self.ref)
         return [
-            f"{title} is left out of {branch}: {owner} declared it first and has it; `repositories` in "
+            f"{title} is left out of {name}: {owner} declared it first and has it; `repositories` in "
             "controller.yml can give it to another branch"
             for title, owner in self.left_out
         ]
@@ -111,6 +110,7 @@ class Tip:
     ref: str  # fully qualified
     commit: Commit
     repository: Repository
+    tag: VersionTag | None = None  # that names the version, where tags are watched
     tags: tuple[TagRef, ...] = ()  # those that could vouch for it
 
     @property
@@ -119,12 +119,13 @@ class Tip:
         return BranchKey(self.slug, self.ref)
 
 
-async def head_of(place: WatchedBranch) -> str:
+async def head_of(place: WatchedBranch) -> Head:
     """Where the branch points now, by one question.
 
-    Raises OutsideError when the repository cannot be reached and UserError when the branch is missing.
+    Raises OutsideError when the repository cannot be reached and UserError when the branch is missing, or no
+    tag is in the range.
     """
-    return await place.watched.mirror.remote_head(place.branch)
+    return await ask_head(place.watched.mirror, place)
 
 
 def note_answer(context: Context, place: WatchedBranch) -> None:
@@ -132,31 +133,31 @@ def note_answer(context: Context, place: WatchedBranch) -> None:
     context.observed.note_answer(*place.key, url=place.watched.shown, at=context.clock.now())
 
 
-async def fetch_tip(context: Context, place: WatchedBranch, head: str) -> Tip:
+async def fetch_tip(context: Context, place: WatchedBranch, head: Head) -> Tip:
     """The commit that `head_of` answered, which is fetched unless the mirror has it.
 
     So are the tags that point at it, when one of them has to vouch for it. A branch that moved on meanwhile
     gives the newer commit. Raises as `head_of`.
     """
-    watched, branch = place.watched, place.branch
+    watched, name = place.watched, place.key.shown
     repository = watched.mirror.existing()
-    if repository is None or not repository.has(head):
+    if repository is None or not (_here(repository, head) and await watched.mirror.has_files(head.revision)):
         if repository is not None:
             repository.close()
         async with locked(
             context.home.run,
             f"mirror/{watched.slug}",
             clock=context.clock,
-            purpose=f"fetching {branch}",
+            purpose=f"fetching {name}",
             deadline_seconds=_FETCH_DEADLINE_SECONDS,
         ):
-            context.progress(f"fetching {branch} at {head[:12]}")
-            head = await watched.mirror.fetch(branch)
+            context.progress(f"fetching {name} at {head.shown}")
+            head = await fetch_head(watched.mirror, place, head)
         repository = watched.mirror.repository()
     try:
-        commit = await asyncio.to_thread(repository.resolve, head)
+        commit = await asyncio.to_thread(repository.resolve, head.revision)
         before = context.branches.of(context.log, place.key)
-        tags = await tags_for(place, commit.revision, before)
+        tags = own_tags(head) if head.tag else await tags_for(place, commit.revision, before)
     except StagecraftError as error:
         repository.close()
         if await healed(context, place, error):
@@ -165,7 +166,19 @@ async def fetch_tip(context: Context, place: WatchedBranch, head: str) -> Tip:
     except BaseException:
         repository.close()
         raise
-    return Tip(slug=place.key.slug, ref=place.key.ref, commit=commit, repository=repository, tags=tags)
+    return Tip(
+        slug=place.key.slug,
+        ref=place.key.ref,
+        commit=commit,
+        repository=repository,
+        tag=head.tag,
+        tags=tags,
+    )
+
+
+def _here(repository: Repository, head: Head) -> bool:
+    """Whether the mirror has the commit, and the tag that names it."""
+    return repository.has(head.revision) and (head.tag is None or repository.has(head.tag.object_id))
 
 
 async def healed(context: Context, place: WatchedBranch, error: StagecraftError) -> bool:
@@ -204,6 +217,7 @@ async def see(
         before=before,
         author=CONTROLLER,
         rules=rules,
+        tag=None if seen.tag is None else seen.tag.name,
     )
     try:
         signer = await check_trust(seen, before, rules, now=context.clock.now())
@@ -235,6 +249,7 @@ async def see(
         declared=tuple(names),
         environments=(),
         ref=seen.ref,
+        tag=told.tag,
         revision=commit.revision,
         tree=tree,
         config_path=config_path,
@@ -267,23 +282,6 @@ def shared_out(context: Context, key: BranchKey, sighting: Sighting, wishes: Wis
         left_out=tuple((title, others[title]) for name in mine if (title := f"{project}/{name}") in others),
         gone=gone,
         gone_here=tuple(title for title in gone if wishes.wanted(title)),
-    )
-
-
-def check_history(tip: Tip, before: BranchState, rules: BranchRules) -> None:
-    """Raise UserError `history-rewritten` unless the commit follows what was taken, or need not."""
-    revision, taken = tip.commit.revision, before.taken
-    if taken is None or taken == revision or rules.allow_rewrite:
-        return
-    if tip.repository.is_ancestor(taken, revision):
-        return
-    key = f"{rules.entry}.allow_rewrite" if rules.entry else "allow_rewrite in an entry of the branch"
-    raise UserError(
-        HISTORY_REWRITTEN,
-        f"the history of {tip.ref} was rewritten: {revision[:_SHOWN_DIGITS]} does not follow "
-        f"{taken[:_SHOWN_DIGITS]}",
-        why="what is deployed stays, because a rewritten history is taken only where controller.yml says so",
-        next=f"push a commit that follows {taken[:_SHOWN_DIGITS]}, or set {key} to true in controller.yml",
     )
 
 

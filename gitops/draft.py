@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from events.catalog.environment import DriftPolicy
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from events.rollout import Strategy
@@ -42,6 +43,7 @@ from gitops.settings import (
     image_policy,
     resolve_services,
 )
+from gitops.source.nested import NestedTree
 from gitops.source.tree import Tree
 
 
@@ -82,6 +84,7 @@ class Draft:
     builds: dict[str, Build]  # {service: what is built for it}, by services without image:
     awaited: frozenset[str]  # references that the project's CI pushes
     image_policy: ImagePolicy
+    drift: DriftPolicy  # what the descriptor wants done with drift
     blobs: dict[str, bytes]  # mounted files by digest
     origins: dict[str, dict[str, str]]  # {service: {path in the container: path in the repository}}
     inputs: dict[str, str | None]
@@ -115,7 +118,8 @@ async def draft(
 ) -> Draft:
     """Render `environment` from `tree`; `providers` know what hosts are called.
 
-    `remotes` bring what the Compose files name in other repositories; without them that is refused.
+    `remotes` bring what the Compose files name in other repositories; without them that is refused. What
+    gitlinks pin is in the tree where it is to be read (`gitops.source.submodules`).
 
     A `preview` may lack what only running it needs, and finds so.
 
@@ -137,11 +141,27 @@ async def draft(
 
     grafted, prepared = await with_remotes(tree, read, remotes)
     rendered = await render(replace(prepared.request(grafted), preview=preview))
-    return await asyncio.to_thread(_finish, grafted, prepared, rendered, providers=providers, preview=preview)
+    return await asyncio.to_thread(
+        _finish, grafted, prepared, rendered, committed=tree, providers=providers, preview=preview
+    )
+
+
+def _inputs(committed: Tree, paths: Iterable[str]) -> dict[str, str | None]:
+    """What the commit itself says of them: of a file in a submodule, which commit that is pinned at."""
+    own = {path for path in paths if not is_grafted(path)}
+    if isinstance(committed, NestedTree):
+        return inputs_of(committed.base, {committed.pinned_at(path) for path in own})
+    return inputs_of(committed, own)
 
 
 def _finish(
-    tree: Tree, prepared: Prepared, rendered: Rendered, *, providers: Providers | None, preview: bool
+    tree: Tree,
+    prepared: Prepared,
+    rendered: Rendered,
+    *,
+    committed: Tree,
+    providers: Providers | None,
+    preview: bool,
 ) -> Draft:
     configuration = prepared.configuration
     rendered = replace(rendered, document=without_empty_ports(rendered.document, prepared.rules))
@@ -200,9 +220,10 @@ def _finish(
         builds=builds,
         awaited=awaited_refs(configuration, rendered_services, builds),
         image_policy=image_policy(configuration),
+        drift=configuration.environment.drift or "heal",
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
-        inputs=inputs_of(tree, (path for path in paths if not is_grafted(path))),
+        inputs=_inputs(committed, paths),
         renderer=renderer(),
         unset_variables=rendered.unset_variables,
         findings=(

@@ -188,6 +188,33 @@ class ObservedStore:
 
         return self._file.work(read)
 
+    def note_inspected(self, environment: str, at: datetime) -> None:
+        """Every container of the environment was inspected."""
+        row = (environment, format_utc(at))
+        self._file.write(lambda db: db.execute("INSERT OR REPLACE INTO inspected VALUES (?, ?)", row))
+
+    def inspected_at(self, environment: str) -> datetime | None:
+        """When all its containers were inspected last, None for never.
+
+        Raises OutsideError `observed-unavailable`.
+        """
+
+        def read(db: sqlite3.Connection) -> datetime | None:
+            row = db.execute("SELECT at FROM inspected WHERE environment = ?", (environment,)).fetchone()
+            return None if row is None else parse_utc(row[0])
+
+        return self._file.work(read)
+
+    def seen_in(self, container: str) -> str | None:
+        """The environment in which a container was last seen, by its id. Raises as above."""
+
+        def read(db: sqlite3.Connection) -> str | None:
+            query = "SELECT environment FROM host WHERE instr(services, ?) ORDER BY environment"
+            row = db.execute(query, (f'"{container}"',)).fetchone()
+            return None if row is None else str(row[0])
+
+        return self._file.work(read)
+
 
 def _services(text: str) -> tuple[ObservedService, ...]:
     """Services as `save` wrote them. Raises KeyError, TypeError or ValueError for anything else."""

@@ -21,11 +21,13 @@ from controller.decide.state import (
     Orphaned,
     Release,
     Render,
+    StoppedService,
 )
 from events.catalog import adoption as adopt
 from events.catalog import decode, removal
 from events.catalog import environment as env
 from events.catalog import release as rel
+from events.catalog import running as run
 from events.catalog import service as svc
 from events.catalog.base import Event
 
@@ -62,6 +64,7 @@ def _(event: env.ManifestRendered, state: EnvironmentState, time: datetime) -> E
         unset_variables=event.unset_variables,
         refresh=event.refresh,
         at=time,
+        drift=event.drift,
     )
     pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
     over = state.awaited is not None and state.awaited.revision == event.revision
@@ -243,7 +246,31 @@ def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> En
 def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> EnvironmentState:
     ended = _update(state, event.release, status="completed", ended=time)
     adopted = ended.releases[event.release].kind == "adoption"
-    return replace(ended, deployed=event.release, differing=ended.differing if adopted else {})
+    render = state.render_of(event.digest)
+    known = render.services if render is not None else dict[str, dict[str, str]]()
+    stopped = {
+        (host, service): one
+        for (host, service), one in state.stopped.items()
+        if known.get(host, {}).get(service) == one.hash
+    }
+    return replace(
+        ended, deployed=event.release, differing=ended.differing if adopted else {}, stopped=stopped
+    )
+
+
+@_apply.register
+def _(event: run.ServiceStopped, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    stopped = {
+        (host, event.service): StoppedService(hash=found, reason=event.reason, since=time)
+        for host, found in event.hashes.items()
+    }
+    return replace(state, stopped={**state.stopped, **stopped})
+
+
+@_apply.register
+def _(event: run.ServiceStarted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    stopped = {place: one for place, one in state.stopped.items() if place[1] != event.service}
+    return replace(state, stopped=stopped)
 
 
 @_apply.register
@@ -301,6 +328,7 @@ def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: dateti
         deployed=None,
         hold=None,
         differing={},
+        stopped={},
         breaker_since=None,
         breaker_until=None,
         breaker_openings=0,

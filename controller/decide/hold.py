@@ -57,6 +57,13 @@ def decide_hold(
     return (held,)
 
 
+def decide_drift_hold(state: EnvironmentState, *, reason: str) -> tuple[Event, ...]:
+    """Deploy nothing until a person has looked at a drift; nothing where a person's hold stands already."""
+    if state.deployed_digest is None or (state.hold is not None and state.hold.clears == "manual"):
+        return ()
+    return decide_hold(state, reason=reason)
+
+
 def decide_suspend(
     _state: EnvironmentState, *, reason: str, until: datetime | None = None
 ) -> tuple[Event, ...]:

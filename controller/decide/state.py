@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from events.catalog import Failure
+    from events.catalog.environment import DriftPolicy
     from events.catalog.removal import DestroyRequested
     from events.manifest import ImagePin
 
@@ -35,6 +36,7 @@ class Render:
     unset_variables: tuple[str, ...] = ()  # rendered blank
     refresh: float | Literal["never", "on-deploy"] = "never"  # a number: every so many seconds
     at: datetime | None = None  # when it was recorded
+    drift: DriftPolicy = "heal"  # what the descriptor wants done with drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,15 @@ class Destroyed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedService:
+    """A service on one host that a person stopped."""
+
+    hash: str  # of the service then: with another one it is not stopped any more
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentState:
     """One environment after some number of its events; `version` is that number."""
 
@@ -127,6 +138,10 @@ class EnvironmentState:
     breaker_since: datetime | None = None  # set together with `breaker_until`
     breaker_until: datetime | None = None  # healing rests until then
     breaker_openings: int = 0  # since the newest Release was asked for, or a person resumed
+    stopped: Mapping[tuple[str, str], StoppedService] = field(
+        default_factory=dict[tuple[str, str], StoppedService]
+    )
+    """By host and service: what a person stopped and what has not changed since."""
     heals: tuple[datetime, ...] = ()  # the newest drifts that ended since then or since the breaker closed
 
     orphaned: Orphaned | None = None  # gone from Git
@@ -169,6 +184,11 @@ class EnvironmentState:
         """The Manifest that is deployed."""
         release = self.deployed_release
         return None if release is None else release.digest
+
+    @property
+    def stopped_hashes(self) -> dict[tuple[str, str], str]:
+        """By host and service, the hash that a person stopped."""
+        return {place: one.hash for place, one in self.stopped.items()}
 
     def render_of(self, digest: str) -> Render | None:
         """The newest render of a Manifest."""

@@ -4,12 +4,13 @@ revision.py      what a watched repository showed
 environment.py   what was decided about an environment, holds and suspends
 release.py       the life of a Release
 service.py       what became of services and jobs
+running.py       what people ask of services that run, and what containers do by themselves
 host.py          what became of hosts
 removal.py       environments that are gone from Git, and what is taken away
 adoption.py      projects that ran before and are taken over
 """
 
-from events.catalog import adoption, environment, host, release, removal, revision, service
+from events.catalog import adoption, environment, host, release, removal, revision, running, service
 from events.catalog.base import Event, Failure, FailureCause, Unrecognised, decode, event_classes, propose
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "release",
     "removal",
     "revision",
+    "running",
     "service",
 ]

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from events.catalog.base import Event, Failure, recorded
 from events.manifest import ImagePin
 
+DriftPolicy = Literal["heal", "report", "hold"]
+
 
 @recorded("environment")
 class ManifestRendered(Event):
@@ -31,6 +33,9 @@ class ManifestRendered(Event):
     )
     refresh: float | Literal["never", "on-deploy"] = Field(
         default="never", description="When its tags are looked up again; a number: every so many seconds."
+    )
+    drift: DriftPolicy = Field(
+        default="heal", description="What the descriptor wants done with drift, at least."
     )
 
 
@@ -240,6 +245,23 @@ class DriftDetected(Event):
 
     host: str = Field(description="The host.")
     services: dict[str, str] = Field(description="`{service: what differs}`.")
+    policy: DriftPolicy = Field(
+        default="heal",
+        description=(
+            "What becomes of it: `heal`: it is mended; `report`: it is left as it is; `hold`: so it is, and "
+            "nothing is deployed either until a person has looked."
+        ),
+    )
+
+
+class LeftAsMade(BaseModel):
+    """Fields in which what was just made anew differs as before: this engine makes the service so."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    service: str = Field(description="The service.")
+    service_hash: str = Field(description="Its hash; with another one the fields are compared again.")
+    fields: tuple[str, ...] = Field(description="The fields, sorted; they are no drift from now on.")
 
 
 @recorded("environment")
@@ -248,6 +270,9 @@ class DriftHealed(Event):
 
     host: str = Field(description="The host.")
     services: tuple[str, ...] = Field(description="The services that were mended, sorted.")
+    left: tuple[LeftAsMade, ...] = Field(
+        default=(), description="What a replacement did not change, so that it is not replaced for it again."
+    )
 
 
 @recorded("environment")

@@ -11,7 +11,10 @@ from events.catalog.base import Event, recorded
 class RevisionObserved(Event):
     """The watched branch points at a commit that was not seen, or not verified, there before."""
 
-    ref: str = Field(description="Fully qualified ref, as in `refs/heads/main`.")
+    ref: str = Field(
+        description="Fully qualified ref, as in `refs/heads/main`; where tags are watched `refs/tags/` and "
+        "the range of versions."
+    )
     revision: str = Field(description="The commit, 40 or 64 hex digits.")
     previous: str | None = Field(
         description="The commit seen before, the same one if it is taken or verified now; null at first."
@@ -43,6 +46,9 @@ class RevisionObserved(Event):
         default=(),
         description="Commits shown before that messages since then say are reverted, sorted.",
     )
+    tag: str | None = Field(
+        default=None, description="The tag that names the version; null where a branch is watched."
+    )
 
 
 @recorded("repository")
@@ -53,15 +59,19 @@ class RevisionRejected(Event):
     revision: str = Field(description="The commit.")
     rule: str = Field(description="The rule that refused it.")
     detail: str = Field(default="", description="What the rule saw.")
+    tag: str | None = Field(
+        default=None, description="The tag that names the version; null where a branch is watched."
+    )
 
 
 @recorded("repository")
 class HistoryRewritten(Event):
-    """The branch points at a commit that does not descend from the one seen before."""
+    """The branch points at a commit that does not descend from the one seen before, or a tag was moved."""
 
     ref: str = Field(description="Fully qualified ref.")
     previous: str = Field(description="The commit seen before.")
     revision: str = Field(description="The commit seen now.")
+    tag: str | None = Field(default=None, description="The tag that was moved; null for a branch.")
 
 
 @recorded("repository")

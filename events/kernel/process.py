@@ -74,7 +74,7 @@ async def run(  # noqa: PLR0913  # what a child is given, one word each
     stopped before the cancellation goes on. `grace_seconds` pass between SIGTERM and SIGKILL.
     `dies_with_parent` False is for a child that changes nothing: its start executes no second program.
     `limits`, `{resource.RLIMIT_…: value}`, bound the child from outside. `passed` are open files that the
-    child gets under the same numbers. `kept_bytes` is for a child without `stdin`.
+    child gets under the same numbers.
     """
     guard = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV and dies_with_parent else []
     started = _child(
@@ -87,7 +87,7 @@ async def run(  # noqa: PLR0913  # what a child is given, one word each
                 if kept_bytes is None:
                     stdout, stderr = await child.communicate(stdin)
                 else:
-                    stdout, stderr = await _beginnings(child, kept_bytes)
+                    stdout, stderr = await _beginnings(child, kept_bytes, stdin)
         except TimeoutError as error:
             await _stop(child, grace_seconds)
             raise OutsideError(
@@ -158,7 +158,7 @@ async def _child(
         transport.close()
 
 
-async def _beginnings(child: Process, kept_bytes: int) -> tuple[bytes, bytes]:
+async def _beginnings(child: Process, kept_bytes: int, stdin: bytes | None) -> tuple[bytes, bytes]:
     """What both streams begin with, read to their ends: whoever may write without end fills no memory."""
 
     async def beginning(stream: asyncio.StreamReader | None) -> bytes:
@@ -167,7 +167,14 @@ async def _beginnings(child: Process, kept_bytes: int) -> tuple[bytes, bytes]:
             kept += chunk[: kept_bytes - len(kept)]
         return bytes(kept)
 
-    stdout, stderr = await asyncio.gather(beginning(child.stdout), beginning(child.stderr))
+    async def feed() -> None:
+        if child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it reads no more
+                child.stdin.write(stdin or b"")
+                await child.stdin.drain()
+            child.stdin.close()
+
+    stdout, stderr, _ = await asyncio.gather(beginning(child.stdout), beginning(child.stderr), feed())
     await child.wait()
     return stdout, stderr
 

@@ -187,6 +187,8 @@ def _refuse_unknown(options: Mapping[str, Any], *, key: str, service: str) -> No
 def _context_files(tree: Tree, context: str, *, key: str) -> list[ContextFile]:
     """All files below `context` but those that its `.dockerignore` leaves out."""
     entry = tree.entry(context)
+    if entry is not None and entry.kind in {"link", "submodule"}:
+        raise refused(context, entry)
     if entry is None or entry.kind != "folder":
         raise UserError(
             PATH_MISSING,

@@ -123,8 +123,10 @@ class EnvironmentSection(StagedSection, Gathering):
     probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
         default=None, description="Requests of our own during a switch."
     )
-    drift: Annotated[Literal["heal", "hold", "report"] | None, UNUSED] = Field(
-        default=None, description="What is done about changes made by hand."
+    drift: Literal["heal", "hold", "report"] | None = Field(
+        default=None,
+        description="What is done about changes made by hand: `report` and `hold` touch nothing, and with "
+        "`hold` nothing is deployed either until a person has looked. It only adds to the operator's.",
     )
     profile: Annotated[Name | None, UNUSED] = Field(default=None, description="The profile that is deployed.")
     driver: Annotated[Text | None, UNUSED] = Field(

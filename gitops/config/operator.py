@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from events.refs import branch_ref, tags_ref
 from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
 from gitops.config.section import Emptied, Section
+from gitops.source.versions import VersionRange, parse_range
 
-HEADS = "refs/heads/"
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?\[\]!._-]+$", max_length=253)]
 
 
@@ -51,10 +52,15 @@ class RepositorySshSection(Section):
 
 
 class RepositorySection(Section):
-    """`repositories[]`: a branch that is watched."""
+    """`repositories[]`: a branch that is watched, or tags."""
 
     url: Text = Field(description="Address, or a path from the folder of this file.")
-    branch: Text = Field(default="main", description="The branch.")
+    branch: Text = Field(default="main", description="The branch; its name may be fully qualified.")
+    tags: Text | None = Field(
+        default=None,
+        description="In place of a branch: the tag with the highest version in a range, as `>=1.2 <2` or "
+        "`^1.4`; pre-releases where the range names one.",
+    )
     environments: list[Name] = Field(default=[], description="What it deploys; all unless given.")
     interval_seconds: Count | None = Field(
         default=None, description="Between two questions; `poll.interval` unless given."
@@ -72,14 +78,23 @@ class RepositorySection(Section):
         description="How Git logs in; as the controller's user would unless given.",
     )
     allow_rewrite: bool = Field(default=False, description="Take a history that was rewritten.")
+    submodules: bool = Field(
+        default=False,
+        description="Read submodules: those on its own server, and what `remotes` of a policy allow.",
+    )
     webhooks: dict[Literal["generic", "gitea", "github", "gitlab"], WebhookSection] = Field(
         default={}, description="Git hosts that may say when to look."
     )
 
     @property
     def ref(self) -> str:
-        """The branch, fully qualified."""
-        return f"{HEADS}{self.branch.removeprefix(HEADS)}"
+        """What is watched, as the log names it."""
+        return branch_ref(self.branch) if self.tags is None else tags_ref(self.tags)
+
+    @property
+    def versions(self) -> VersionRange | None:
+        """The range of versions, where tags are watched. Raises ValueError for one that cannot be read."""
+        return None if self.tags is None else parse_range(self.tags)
 
 
 class SshSection(Section):

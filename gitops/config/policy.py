@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from events.catalog.environment import DriftPolicy
 from gitops.config.scalars import MAX_NAME, Count, Duration, Text, checked_name
 from gitops.config.section import UNUSED, Emptied, Section
 from gitops.permissions import Permission, checked_allowance
@@ -79,6 +80,11 @@ class PolicySection(Section):
     removal: Emptied[RemovalSection | None] = Field(
         default=None, description="What may be taken away; an environment's own entry stands for all of it."
     )
+    drift: Literal["heal", "hold", "report"] | None = Field(
+        default=None,
+        description="What is done about changes made by hand, at least; `heal` unless given. An "
+        "environment's own entry stands for its project's.",
+    )
     windows: Annotated[list[Text], UNUSED] = Field(
         default=[], description="When deploys may start, as in `mon-fri 09:00-17:00`."
     )
@@ -100,6 +106,25 @@ def remotes_allowed_by(
     entries = (policy.get(project), policy.get(f"{project}/{environment}"))
     texts = {text for entry in entries if entry is not None for text in entry.remotes}
     return tuple(parse_prefix(text) for text in sorted(texts))
+
+
+_LAXEST_FIRST: tuple[DriftPolicy, ...] = ("heal", "report", "hold")
+
+
+def drift_of(
+    policy: Mapping[str, PolicySection], *, project: str, environment: str, asked: DriftPolicy
+) -> DriftPolicy:
+    """What becomes of drift: what `policy` says, or what the descriptor `asked` for where that is stricter.
+
+    Of `policy` the environment's own entry counts, else its project's, else `heal`.
+    """
+    given: DriftPolicy = "heal"
+    for path in (f"{project}/{environment}", project):
+        entry = policy.get(path)
+        if entry is not None and entry.drift is not None:
+            given = entry.drift
+            break
+    return given if _LAXEST_FIRST.index(given) >= _LAXEST_FIRST.index(asked) else asked
 
 
 def removal_of(policy: Mapping[str, PolicySection], *, project: str, environment: str) -> RemovalSection:

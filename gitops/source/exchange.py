@@ -85,9 +85,13 @@ class Exchange:
             raise self.unanswered(f"{self.shown} answers with more than {_MOST_BYTES} bytes of refs")
         return answer
 
-    async def fetch(self, arguments: Sequence[str]) -> Finished:
+    async def fetch(
+        self, arguments: Sequence[str], *, settings: Settings = (), stdin: bytes | None = None
+    ) -> Finished:
         """Have something brought. Raises OutsideError `git-unreachable` at the deadline."""
-        return await self._git(arguments, deadline_seconds=self.patience.fetch_seconds)
+        return await self._git(
+            arguments, deadline_seconds=self.patience.fetch_seconds, settings=settings, stdin=stdin
+        )
 
     def failed(self, answer: Finished) -> UserError | OutsideError:
         """What a failed exchange means: a path where nothing is, or a source that does not answer."""
@@ -120,11 +124,19 @@ class Exchange:
         """The address as people may see it."""
         return shown(self.address.url)
 
-    async def _git(self, arguments: Sequence[str], *, deadline_seconds: float) -> Finished:
+    async def _git(
+        self,
+        arguments: Sequence[str],
+        *,
+        deadline_seconds: float,
+        settings: Settings = (),
+        stdin: bytes | None = None,
+    ) -> Finished:
         try:
             return await run(
                 ["git", *arguments],
-                env=await self._environment(),
+                env=await self._environment(settings),
+                stdin=stdin,
                 deadline_seconds=deadline_seconds,
                 kept_bytes=_MOST_BYTES,
             )
@@ -137,8 +149,9 @@ class Exchange:
         """The error for a server that says nothing one can use."""
         return OutsideError(GIT_UNREACHABLE, what, next=self._try)
 
-    async def _environment(self) -> dict[str, str]:
+    async def _environment(self, more: Settings) -> dict[str, str]:
         settings = [
+            *more,
             *await self._logins(),
             ("http.followRedirects", "initial"),
             ("http.lowSpeedLimit", "1"),

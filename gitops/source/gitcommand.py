@@ -31,8 +31,11 @@ _NO_PROGRAMS = (
 _SCHEMES = "file:ssh:https:http"
 
 
-def local_environment() -> dict[str, str]:
-    """Variables for a command on a repository of this machine; no transport works in it."""
+def local_environment(settings: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """Variables for a command on a repository of this machine; no transport works in it.
+
+    `settings` are configuration keys; one may come several times, as Git allows it.
+    """
     return {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(_CONFIG),
@@ -43,7 +46,7 @@ def local_environment() -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
         "LC_ALL": "C",
-        **_configured(_NO_PROGRAMS),
+        **_configured((*_NO_PROGRAMS, *settings)),
     }
 
 
@@ -54,9 +57,8 @@ def network_environment(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
     """
     passed = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}
     return {
-        **local_environment(),
+        **local_environment(settings),
         **passed,
-        **_configured((*_NO_PROGRAMS, *settings)),
         "GIT_ALLOW_PROTOCOL": _SCHEMES,
         "GIT_SSH_COMMAND": ssh_command(),
     }

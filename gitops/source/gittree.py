@@ -10,6 +10,7 @@ import os
 from typing import Final, Protocol
 
 from events.kernel.errors import UserError
+from gitops.source.lfs import refuse_pointer
 from gitops.source.paths import PATH_ESCAPES, join, shown
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable, refused, too_many
 
@@ -80,7 +81,7 @@ class GitTree:
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """The content of a file; see `Tree.read`."""
         entry = readable(path, self.entry(path), max_bytes=max_bytes)
-        return self._objects.content_of(entry.object_id)
+        return refuse_pointer(path, self._objects.content_of(entry.object_id))
 
     def walk(self, path: str, *, max_entries: int = MAX_WALKED) -> list[tuple[str, Entry]]:
         """All below `path` but folders; see `Tree.walk`."""

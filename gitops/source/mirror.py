@@ -1,39 +1,44 @@
-"""A bare copy of a watched repository, kept up to date one branch at a time.
+"""A bare copy of a watched repository, kept up to date one branch or tag at a time.
 
 The source is asked by `ls-remote` first, so an idle look fetches nothing. Refs are fully qualified, so a tag
-never stands in for a branch. A rewritten branch is taken as it is: whoever asks compares the revisions
-(`Repository.is_ancestor`) and says so in the log; the commits it left behind stay, because nothing is ever
-collected here. Processes run through the kernel: with variables of ours alone, a deadline, and an end with
-the controller. GitPython's transports give none of the three.
+never stands in for a branch. Of tags the one is fetched that is the newest version. A rewritten branch is
+taken as it is: whoever asks compares the revisions (`Repository.is_ancestor`) and says so in the log; the
+commits it left behind stay, because nothing is ever collected here.
+
+Processes run through the kernel: with
+variables of ours alone, a deadline, and an end with the controller. GitPython's transports give none of the
+three.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from events.kernel.errors import UserError, error_code
-from events.kernel.process import Finished, run
+from events.refs import HEADS, TAGS
 from gitops.source.address import parse_address
+from gitops.source.bare import BareCopy
+from gitops.source.branchname import branch_missing, full_name, is_branch_name
 from gitops.source.exchange import PATIENCE, Exchange, Patience
+from gitops.source.fetcher import Fetcher
 from gitops.source.git import REPOSITORY_EMPTY, Repository
-from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
-from gitops.source.leftovers import sweep
-from gitops.source.paths import shown
 from gitops.source.ssh import AS_THE_USER, SshAccess
+from gitops.source.tags import PEELED, newest_version
 
-BRANCH_MISSING = error_code("branch-missing", "The watched repository has no such branch.")
+if TYPE_CHECKING:
+    from events.kernel.process import Finished
+    from gitops.source.tags import VersionTag
+    from gitops.source.versions import VersionRange
 
-FSCK_SECONDS = 300.0
-_MAX_NAMED = 20
-_MAX_BRANCH = 1024  # bytes; a file system takes less, a packed ref could have more
-_HEADS = "refs/heads/"
-_TAGS = "refs/tags/"
-_PEELED = "^{}"  # how a server names what an annotated tag points at
+TOO_MANY_TAGS = error_code("too-many-tags", "A repository has more tags than are looked through.")
+
 MOST_TAGS = 20  # of one commit
+MOST_REFS = 100_000  # lines of an answer; an annotated tag takes two
+_TRIES = 3
+_MOST_REMEMBERED = 1000  # commits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,9 @@ class Mirror:
         """Raises UserError `repository-url-refused`."""
         self._url = url  # may hold credentials
         self._exchange = Exchange(address=parse_address(url), ssh=ssh, patience=patience)
-        self._folder = folder
+        self._copy = BareCopy(folder)
+        self._fetcher = Fetcher(copy=self._copy, exchange=self._exchange)
+        self._complete: set[str] = set()  # commits all of whose files are here
         self._lock = asyncio.Lock()
 
     @property
@@ -72,7 +79,7 @@ class Mirror:
 
     def reached(self, ssh: SshAccess) -> Mirror:
         """This copy, reached in another way."""
-        return self._like(self._folder, ssh)
+        return self._like(self._copy.folder, ssh)
 
     def _like(self, folder: Path, ssh: SshAccess) -> Mirror:
         return Mirror(self._url, folder, ssh=ssh, patience=self._exchange.patience)
@@ -83,7 +90,7 @@ class Mirror:
         Raises UserError `repository-missing` for a path without a repository, `repository-empty`,
         `branch-missing` with the branches there are, and OutsideError `git-unreachable`.
         """
-        ref = _ref(branch)
+        ref = full_name(branch)
         heads = await self._heads(ref)
         if ref in heads:
             return heads[ref]
@@ -92,14 +99,14 @@ class Mirror:
             raise UserError(
                 REPOSITORY_EMPTY, f"{self._shown} has no branch", next=f"git push origin {branch}"
             )
-        raise _branch_missing(self._shown, branch, [name.removeprefix(_HEADS) for name in known])
+        raise branch_missing(self._shown, branch, [name.removeprefix(HEADS) for name in known])
 
     async def fetch(self, branch: str) -> str:
         """Bring the branch and its history here and answer the revision it has now.
 
         Raises as `remote_head`, and OutsideError `git-failed` when the copy itself does not work.
         """
-        ref = _ref(branch)
+        ref = full_name(branch)
         fetched = await self._fetch(ref)
         if fetched.code != 0:
             await self.remote_head(branch)  # says better what is wrong, when the source is at fault
@@ -110,6 +117,35 @@ class Mirror:
         with self.repository() as repository:
             return repository.resolve(ref).revision
 
+    async def newest_tag(self, wanted: VersionRange) -> VersionTag:
+        """The tag with the highest version in the range now, at the source, by one question.
+
+        Raises UserError `version-missing`, `version-ambiguous`, `too-many-tags` and `repository-missing`,
+        and OutsideError `git-unreachable`.
+        """
+        return newest_version(self._shown, await self._refs("--tags"), wanted)
+
+    async def fetch_tag(self, wanted: VersionRange, tag: VersionTag) -> VersionTag:
+        """Bring `tag`, which `newest_tag` answered, and its history here, or the newest one there is by now.
+
+        Raises as `newest_tag`, and OutsideError `git-failed` when the copy itself does not work.
+        """
+        for _ in range(_TRIES):
+            fetched = await self._fetch(f"{TAGS}{tag.name}")
+            if fetched.code == 0 and await asyncio.to_thread(self._has, tag.object_id, tag.revision):
+                return tag
+            now = await self.newest_tag(wanted)  # says better what is wrong, when the source is at fault
+            if now == tag and fetched.code != 0 and not await self.heal():
+                break
+            tag = now
+        else:
+            raise self._exchange.unanswered(f"tag {tag.name} of {self._shown} moves while it is read")
+        raise self._exchange.failed(fetched)
+
+    def _has(self, *object_ids: str) -> bool:
+        with self.repository() as repository:
+            return all(repository.has(one) for one in object_ids)
+
     async def heal(self) -> bool:
         """Take the copy away if it is damaged, so that the next fetch makes it anew; whether it was.
 
@@ -118,43 +154,31 @@ class Mirror:
         `git-failed` when the damaged copy cannot be taken away.
         """
         async with self._lock:
-            if not self.made or await self._is_whole():
+            self._complete.clear()
+            if not self.made or await self._copy.is_whole():
                 return False
-            aside = self._folder.with_name(f".{self._folder.name}.broken")
-            try:
-                await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
-                await asyncio.to_thread(self._folder.rename, aside)
-            except OSError as error:
-                raise git_failed(
-                    f"the damaged mirror in {self._folder} cannot be moved", str(error)
-                ) from error
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            await self._copy.drop()
         return True
 
-    async def _is_whole(self) -> bool:
-        """Whether Git finds every commit, tree and blob that the branches here have."""
-        checked = await run(
-            ["git", f"--git-dir={self._folder}", "fsck", "--connectivity-only", "--no-dangling"],
-            env=_local(),
-            deadline_seconds=FSCK_SECONDS,
-        )
-        return checked.code == 0
+    async def has_files(self, revision: str) -> bool:
+        """Whether all files of a commit are here, which is; they may be missing after a crash in a fetch.
+
+        Or when it came as a part of another branch's history.
+        """
+        if revision in self._complete or not await asyncio.to_thread(lambda: self._copy.partial):
+            return True
+        listed = await self._copy.missing(revision)
+        if listed.code != 0 or listed.stdout:
+            return False
+        if len(self._complete) >= _MOST_REMEMBERED:
+            self._complete.clear()
+        self._complete.add(revision)
+        return True
 
     async def _fetch(self, ref: str) -> Finished:
+        """Bring `ref` with its history and the files that it has now."""
         async with self._lock:
-            await self._create()
-            try:
-                await asyncio.to_thread(sweep, self._folder)
-            except OSError as error:
-                raise git_failed(f"the mirror in {self._folder} cannot be swept", str(error)) from error
-            return await self._bring(f"+{ref}:{ref}")
-
-    async def _bring(self, *refs: str) -> Finished:
-        """Fetch, with the lock held."""
-        arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]
-        return await self._exchange.fetch(
-            [f"--git-dir={self._folder}", *arguments, self._exchange.address.url, *refs]
-        )
+            return await self._fetcher.bring(ref)
 
     async def annotated_tags(self, revision: str) -> tuple[TagRef, ...]:
         """The annotated tags that point at a commit now, at the source; by name, at most `MOST_TAGS`.
@@ -164,16 +188,16 @@ class Mirror:
         """
         listed = await self._refs("--tags")
         named = (
-            TagRef(name=ref.removeprefix(_TAGS), object_id=listed[ref])
+            TagRef(name=ref.removeprefix(TAGS), object_id=listed[ref])
             for ref in sorted(listed)
-            if listed.get(f"{ref}{_PEELED}") == revision
+            if listed.get(f"{ref}{PEELED}") == revision
         )
-        found = [one for one in named if _is_branch_name(one.name)][:MOST_TAGS]
+        found = [one for one in named if is_branch_name(one.name)][:MOST_TAGS]
         with self.repository() as repository:
             missing = [one for one in found if not repository.has(one.object_id)]
         if missing:
             async with self._lock:
-                fetched = await self._bring(*(f"{_TAGS}{one.name}" for one in missing))
+                fetched = await self._fetcher.fetch(*(f"{TAGS}{one.name}" for one in missing))
             if fetched.code != 0:
                 raise self._exchange.failed(fetched)
         with self.repository() as repository:
@@ -181,12 +205,12 @@ class Mirror:
 
     def repository(self) -> Repository:
         """The copy. Raises UserError `repository-missing` before the first fetch."""
-        return Repository(self._folder)
+        return Repository(self._copy.folder)
 
     @property
     def made(self) -> bool:
         """Whether the copy is there, by one look at the file system."""
-        return (self._folder / "HEAD").is_file()
+        return self._copy.made
 
     def existing(self) -> Repository | None:
         """The copy, None before the first fetch."""
@@ -201,61 +225,17 @@ class Mirror:
         return await self._refs("--heads", *([] if ref is None else [ref]))
 
     async def _refs(self, kind: str, *patterns: str) -> dict[str, str]:
+        """Object ids by full names. Raises UserError `too-many-tags` besides."""
         url = self._exchange.address.url
         answer = await self._exchange.ask(["ls-remote", "--quiet", kind, "--", url, *patterns])
         if answer.code != 0:
             raise self._exchange.failed(answer)
-        rows = (line.split("\t", 1) for line in answer.stdout.decode(errors="replace").splitlines())
+        lines = answer.stdout.decode(errors="replace").splitlines()
+        if kind == "--tags" and len(lines) > MOST_REFS:
+            raise UserError(
+                TOO_MANY_TAGS,
+                f"{self._shown} has too many tags: they are {len(lines)} lines, and {MOST_REFS} are read",
+                next="take old tags away at the Git host, or watch a branch",
+            )
+        rows = (line.split("\t", 1) for line in lines if "\t" in line)
         return {name: revision for revision, name in rows}
-
-    async def _create(self) -> None:
-        """Make the empty copy; nothing changes when it is there."""
-        if self.made:
-            return
-        await asyncio.to_thread(self._folder.parent.mkdir, parents=True, exist_ok=True)
-        made = await run(
-            ["git", "init", "--quiet", "--bare", "--template=", "--", str(self._folder)],
-            env=_local(),
-            deadline_seconds=READ_SECONDS,
-        )
-        if made.code != 0:
-            raise git_failed(f"no mirror can be made in {self._folder}", made.error_text)
-
-
-def _local() -> dict[str, str]:
-    """Variables for Git on this machine."""
-    return {**local_environment(), "PATH": os.environ.get("PATH", os.defpath)}
-
-
-def _ref(branch: str) -> str:
-    """The branch's full name. Raises UserError `branch-missing` for what cannot be one."""
-    name = branch.removeprefix(_HEADS)
-    if not _is_branch_name(name):
-        raise UserError(
-            BRANCH_MISSING, f"{shown(branch)!r} cannot be the name of a branch", next="git branch --all"
-        )
-    return f"{_HEADS}{name}"
-
-
-def _is_branch_name(name: str) -> bool:
-    """Whether Git takes it as the name of a branch, by the rules of `git check-ref-format --branch`."""
-    parts = name.split("/")
-    return (
-        len(name.encode()) <= _MAX_BRANCH
-        and not name.startswith("-")
-        and all(mark.isprintable() and mark not in " ~^:?*[\\" for mark in name)
-        and all(part and not part.startswith(".") and not part.endswith(".lock") for part in parts)
-        and not any(forbidden in name for forbidden in ("..", "@{"))
-        and not name.endswith(".")
-        and name != "@"
-    )
-
-
-def _branch_missing(repository: str, branch: str, known: list[str]) -> UserError:
-    named = ", ".join(shown(name) for name in sorted(known)[:_MAX_NAMED])
-    more = f" and {len(known) - _MAX_NAMED} more" if len(known) > _MAX_NAMED else ""
-    return UserError(
-        BRANCH_MISSING,
-        f"{repository} has no branch {shown(branch)!r}; it has {named}{more}",
-        next=f"git push origin {shown(branch)}",
-    )

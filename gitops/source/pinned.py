@@ -1,4 +1,4 @@
-"""Commits of other repositories that Compose files name, kept on this machine.
+"""Commits of other repositories that a commit names, kept on this machine.
 
 One folder holds one commit and nothing that leads to it. It is fetched aside, checked, and then given its
 name, so whatever has the name is whole, is never written again and needs no network. A mirror of branches was
@@ -6,9 +6,10 @@ tried in its place: a shallow fetch changes what the mirror of a watched reposit
 fetch that was killed leaves locks behind.
 
 The server is known to the operator and may still be hostile. A fetch speaks one scheme to one host, follows
-no redirect, and has bounds on time, processor, memory and the bytes it may write. No credential goes with it:
-over HTTP Git gets an empty home, so that no file with passwords is found, and no helper; over SSH it has the
-keys of whoever runs this, without the agent being passed on.
+no redirect, and has bounds on time, processor, memory and the bytes it may write. No credential goes with it
+but those that whoever asks gives for that server: over HTTP Git gets an empty home, so that no file with
+passwords is found, and no helper of others; over SSH it has the keys of whoever runs this, without the agent
+being passed on.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import errno
 import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from events.kernel.errors import InternalError, OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
-from gitops.grafts import split_graft
 from gitops.remotes import RemoteRef, Server
+from gitops.source.address import slug
 from gitops.source.exchange import GIT_UNREACHABLE
 from gitops.source.git import REVISION_MISSING, Repository
 from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
@@ -62,21 +64,35 @@ _NO_HOME = "/nonexistent"
 _SSH_OPTIONS = " -o ForwardAgent=no -o ForwardX11=no -o PermitLocalCommand=no"
 
 
-class PinnedRemotes:
-    """The pinned commits below `folder` that one project may name; a context manager, or close it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedCommit:
+    """A commit of another repository, and how it is reached."""
+
+    url: str  # as Git takes it, without a password
+    commit: str  # 40 hex digits
+    scheme: str  # ssh, https, http or file: the only one that is spoken
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # of Git, to use credentials
+    variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # credentials
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        return f"{slug(self.url)}@{self.commit}"
+
+
+class PinnedCommits:
+    """Pinned commits in a folder; a context manager, or close it. Whoever asks may have them."""
 
     def __init__(
         self,
         folder: Path,
-        allowed: Iterable[Server],
         *,
         ready: Callable[[], None] = lambda: None,
         deadline_seconds: float = FETCH_SECONDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         """`ready` is called before anything is written."""
-        self.allowed = tuple(allowed)
-        self._folder = folder / _FOLDER
+        self._folder = folder
         self._ready = ready
         self._deadline_seconds = deadline_seconds
         self._max_bytes = max_bytes
@@ -93,22 +109,20 @@ class PinnedRemotes:
         while self._open:
             self._open.popitem()[1].close()
 
-    async def tree(self, ref: RemoteRef) -> GitTree:
+    async def tree(self, ref: PinnedCommit) -> GitTree:
         """The files of the commit, fetched unless they are here.
 
         Raises UserError `revision-missing` or `remote-too-large`, OutsideError `git-unreachable` or
-        `git-failed`, and InternalError `remote-not-allowed` for one that should never have been asked for.
+        `git-failed`.
         """
-        if not any(prefix.begins(ref.server) for prefix in self.allowed):
-            raise InternalError(REMOTE_NOT_ALLOWED, f"{ref.url} was asked for and is not allowed")
-        path = self._folder / f"{split_graft(ref.graft)[0].rpartition('/')[2]}.git"
+        path = self._folder / f"{ref.name}.git"
         if not await asyncio.to_thread(path.is_dir):
             await self._fetch(ref, path)
         if path not in self._open:
             self._open[path] = await asyncio.to_thread(Repository, path)
         return await asyncio.to_thread(self._open[path].tree, ref.commit)
 
-    async def _fetch(self, ref: RemoteRef, path: Path) -> None:
+    async def _fetch(self, ref: PinnedCommit, path: Path) -> None:
         try:
             aside = Path(await asyncio.to_thread(self._room))
         except OSError as error:
@@ -150,7 +164,7 @@ class PinnedRemotes:
         return mine
 
     async def _git(
-        self, ref: RemoteRef, arguments: list[str], environment: dict[str, str], deadline_seconds: float
+        self, ref: PinnedCommit, arguments: list[str], environment: dict[str, str], deadline_seconds: float
     ) -> Finished:
         try:
             return await run(
@@ -173,7 +187,7 @@ class PinnedRemotes:
                 next=_try(ref),
             ) from error
 
-    def _failure(self, ref: RemoteRef, answer: Finished, *, full: bool) -> UserError | OutsideError:
+    def _failure(self, ref: PinnedCommit, answer: Finished, *, full: bool) -> UserError | OutsideError:
         """What a fetch that failed means; it was `full` when it wrote as much as it may."""
         words = answer.error_text[:_MAX_SHOWN]
         if any(sign in words for sign in _UNKNOWN):
@@ -188,12 +202,51 @@ class PinnedRemotes:
         return OutsideError(GIT_UNREACHABLE, f"{ref.url} cannot be read", why=words, next=_try(ref))
 
 
+class PinnedRemotes:
+    """The pinned commits that Compose files of one project may name; a context manager, or close it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        allowed: Iterable[Server],
+        *,
+        ready: Callable[[], None] = lambda: None,
+        deadline_seconds: float = FETCH_SECONDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        """They are kept below `folder`; the rest as for `PinnedCommits`."""
+        self.allowed = tuple(allowed)
+        self._commits = PinnedCommits(
+            folder / _FOLDER, ready=ready, deadline_seconds=deadline_seconds, max_bytes=max_bytes
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that read the commits."""
+        self._commits.close()
+
+    async def tree(self, ref: RemoteRef) -> GitTree:
+        """The files of a commit; raises as `PinnedCommits.tree`.
+
+        And InternalError `remote-not-allowed` for one that should never have been asked for.
+        """
+        if not any(prefix.begins(ref.server) for prefix in self.allowed):
+            raise InternalError(REMOTE_NOT_ALLOWED, f"{ref.url} was asked for and is not allowed")
+        scheme = "ssh" if ref.server.scheme == "scp" else ref.server.scheme
+        return await self._commits.tree(PinnedCommit(url=ref.url, commit=ref.commit, scheme=scheme))
+
+
 def _holds_file_of(folder: Path, size_bytes: int) -> bool:
     """Whether some file there is as large; Git does not say so itself when its helper is stopped for it."""
     return any(path.is_file() and path.stat().st_size >= size_bytes for path in folder.rglob("*"))
 
 
-def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:
+def _keep(aside: Path, path: Path, ref: PinnedCommit) -> None:
     """Give what was fetched its name; somebody else may have done it first. Raises UserError."""
     with Repository(aside) as repository:
         if repository.resolve(_REF).revision != ref.commit:
@@ -205,12 +258,11 @@ def _keep(aside: Path, path: Path, ref: RemoteRef) -> None:
             raise git_failed(f"{path} cannot be made", str(error)) from error
 
 
-def _environment(ref: RemoteRef) -> dict[str, str]:
+def _environment(ref: PinnedCommit) -> dict[str, str]:
     """Variables for Git that let it reach one host by one scheme."""
-    environment = network_environment(_SETTINGS.items())
-    scheme = "ssh" if ref.server.scheme == "scp" else ref.server.scheme
-    environment["GIT_ALLOW_PROTOCOL"] = scheme
-    if scheme == "ssh":
+    environment = {**network_environment((*_SETTINGS.items(), *ref.settings.items())), **ref.variables}
+    environment["GIT_ALLOW_PROTOCOL"] = ref.scheme
+    if ref.scheme == "ssh":
         environment["GIT_SSH_COMMAND"] += _SSH_OPTIONS
     else:
         environment["HOME"] = _NO_HOME
@@ -218,7 +270,7 @@ def _environment(ref: RemoteRef) -> dict[str, str]:
     return environment
 
 
-def _missing(ref: RemoteRef, why: str) -> UserError:
+def _missing(ref: PinnedCommit, why: str) -> UserError:
     return UserError(
         REVISION_MISSING,
         f"{ref.url} does not give a commit {ref.commit}",
@@ -227,5 +279,5 @@ def _missing(ref: RemoteRef, why: str) -> UserError:
     )
 
 
-def _try(ref: RemoteRef) -> str:
+def _try(ref: PinnedCommit) -> str:
     return f"git ls-remote {ref.url}"

@@ -2,17 +2,17 @@
 
 Rule: nothing is ever read through a symbolic link, neither the last part of a path nor a folder on the way,
 because a link in a hostile repository names a file of the controller. A link is an error that names it, also
-when it would lead nowhere. A submodule is not looked into.
+when it would lead nowhere. A submodule is not looked into (but see `gitops.source.nested`).
 
 `object_id` is what a render key is made of, so it answers for absent paths too and never raises.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from events.kernel.errors import UserError, Where, error_code
+from events.kernel.errors import StagecraftError, UserError, Where, error_code
 from gitops.source.paths import shown
 
 PATH_IS_LINK = error_code(
@@ -37,6 +37,8 @@ class Entry:
     kind: EntryKind
     object_id: str  # Git's name of the content, 40 hex digits; of a submodule the commit
     size_bytes: int  # 0 for folders and submodules
+    problem: StagecraftError | None = field(default=None, compare=False)
+    """Of a submodule whose files were to be here: why they are not."""
 
 
 class Tree(Protocol):
@@ -58,8 +60,8 @@ class Tree(Protocol):
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """The content of a file.
 
-        Raises UserError `path-missing`, `path-is-link`, `path-is-submodule`, `path-not-file` or
-        `file-too-large`; a file is measured before it is read.
+        Raises UserError `path-missing`, `path-is-link`, `path-is-submodule`, `path-not-file`,
+        `file-too-large` or `lfs-pointer`; a file is measured before it is read.
         """
         ...
 
@@ -94,14 +96,18 @@ def readable(path: str, entry: Entry | None, *, max_bytes: int) -> Entry:
     return entry
 
 
-def refused(path: str, entry: Entry) -> UserError:
+def refused(path: str, entry: Entry) -> StagecraftError:
     """The error for a link or a submodule at `path`."""
+    if entry.problem is not None:
+        return entry.problem
     if entry.kind == "submodule":
         return UserError(
             PATH_IS_SUBMODULE,
-            f"{shown(path)} is a submodule; submodules are not read",
+            f"{shown(path)} is a submodule, and it is not read",
             where=Where(file=shown(path)),
-            next="commit the files themselves",
+            why="controller.yml allows none for this repository, or .gitmodules does not list it",
+            next="set `submodules: true` in the repository's entry in controller.yml, or commit the files "
+            "themselves",
         )
     return UserError(
         PATH_IS_LINK,

@@ -1,6 +1,6 @@
 """Watching the refs of a repository on this machine, so that a push is noticed at once.
 
-A hint only: whoever is woken asks the repository. Watched are the folder of the branch's ref and those above
+A hint only: whoever is woken asks the repository. Watched are the folder of the ref and those above
 it, `packed-refs` and `HEAD`; never the objects, which a push writes by the thousand. A folder that comes or
 goes moves the watch. A folder that cannot be watched at all raises, and polling goes on without it.
 
@@ -46,12 +46,14 @@ def git_folder(url: str) -> Path | None:
     return folder if (folder / "refs").is_dir() else None
 
 
-async def watch_refs(folder: Path, branch: str) -> AsyncGenerator[None]:
-    """One item each time the refs of `branch` may have changed; ends when the repository is gone.
+async def watch_refs(folder: Path, ref: str) -> AsyncGenerator[None]:
+    """One item each time `ref`, which is fully qualified, may have changed; ends when the repository is gone.
+
+    Tags that are watched by a range have their folder watched.
 
     Raises OutsideError `repository-not-watched`.
     """
-    while folders := _folders(folder, branch):
+    while folders := _folders(folder, ref):
         try:
             async for changes in _awatch(
                 *folders,
@@ -64,17 +66,17 @@ async def watch_refs(folder: Path, branch: str) -> AsyncGenerator[None]:
             ):
                 if any(_matters(Path(path), folder) for _, path in changes):
                     yield
-                if _folders(folder, branch) != folders:
+                if _folders(folder, ref) != folders:
                     break
         except (OSError, RuntimeError) as error:
             raise OutsideError(REPOSITORY_NOT_WATCHED, f"cannot watch {folder}", why=str(error)) from error
         yield
 
 
-def _folders(folder: Path, branch: str) -> list[Path]:
-    """What exists of the folders that hold the branch's ref, from the top."""
+def _folders(folder: Path, ref: str) -> list[Path]:
+    """What exists of the folders that hold the ref, from the top."""
     found = [folder]
-    for part in ("refs", "heads", *branch.removeprefix("refs/heads/").split("/")[:-1]):
+    for part in ref.split("/")[:-1]:
         found.append(found[-1] / part)
     return [one for one in found if one.is_dir()] if (folder / "refs").is_dir() else []
 

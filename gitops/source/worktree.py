@@ -14,6 +14,7 @@ import stat
 from collections.abc import Generator
 from pathlib import Path
 
+from gitops.source.lfs import refuse_pointer
 from gitops.source.paths import join, parent
 from gitops.source.tree import MAX_WALKED, Entry, EntryKind, readable, refused, too_many
 
@@ -62,7 +63,7 @@ class WorkTree:
             content = os.read(file, max_bytes + 1)
             while len(content) <= max_bytes and (more := os.read(file, max_bytes + 1 - len(content))):
                 content += more
-        return content
+        return refuse_pointer(path, content)
 
     def walk(self, path: str, *, max_entries: int = MAX_WALKED) -> list[tuple[str, Entry]]:
         """All below `path` but folders; see `Tree.walk`."""

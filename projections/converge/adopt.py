@@ -9,22 +9,16 @@ A one-shot service that ended well has run for this Manifest, so the next Releas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from events import labels
-from events.hostenv import HostEnvFile, host_env_files, values_of
 from events.manifest import HostManifest, Manifest, Service
-from events.references import filled, mapped_texts, passed_on, references, texts_of
+from projections.converge.comparing import Comparer, comparer
 from projections.converge.conflicts import COMPOSE_SERVICE, refuse_conflicts, replicas
-from projections.converge.hostenv import Bound, bind, environment_values, read_local
+from projections.converge.hostenv import Bound, bind
 from projections.converge.hosts import look
-from projections.converge.materialise import app_for
-from projections.converge.sameness import Difference, differences
+from projections.converge.sameness import Difference
 from projections.converge.site import Site
-from projections.converge.wish import Wish
-from projections.engine.makeup import ImageDefaults
 from projections.engine.port import Container
 
 _RUNNING = frozenset({"running", "restarting"})
@@ -57,14 +51,13 @@ async def compare(site: Site, manifest: Manifest) -> tuple[Compared, ...]:
     """
     content = manifest.hosts[site.host]
     bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
-    app = app_for(manifest, site.host, root=site.root, lineage=site.owner.log)
+    present = [one for one in await look(site) if not one.one_off or site.owner.owns(one)]
     comparison = _Comparison(
         site=site,
         content=content,
-        document=app.document,
+        comparer=await comparer(site, manifest, present),
         bound=bound,
-        values=await asyncio.to_thread(_values, content),
-        present=[one for one in await look(site) if not one.one_off or site.owner.owns(one)],
+        present=present,
     )
     return await comparison.run()
 
@@ -73,9 +66,8 @@ async def compare(site: Site, manifest: Manifest) -> tuple[Compared, ...]:
 class _Comparison:
     site: Site
     content: HostManifest
-    document: Mapping[str, Any]
+    comparer: Comparer
     bound: Bound
-    values: Mapping[str, str]  # of the environment's file on the host
     present: list[Container]
 
     async def run(self) -> tuple[Compared, ...]:
@@ -85,7 +77,7 @@ class _Comparison:
             owner=self.site.owner,
             host=self.site.host,
             compose_project=self.site.compose_project,
-            services=self.document["services"],
+            services=self.comparer.document["services"],
         )
         return tuple(
             [await self._service(name, service) for name, service in sorted(self.content.services.items())]
@@ -114,7 +106,7 @@ class _Comparison:
         )
 
     def _number(self, name: str, service: Service, found: list[Container]) -> list[Difference]:
-        wanted = 1 if service.job is not None else replicas(self.document["services"][name])
+        wanted = 1 if service.job is not None else replicas(self.comparer.document["services"][name])
         if len(found) == wanted or (service.job is not None and found):
             return []
         return [Difference(field="containers", wanted=str(wanted), found=str(len(found)))]
@@ -130,55 +122,9 @@ class _Comparison:
         made, detail = await engine.makeup(one.id), await engine.inspect(one.id)
         if made is None or detail is None:
             return [Difference(field="containers", wanted="a container", found="one that has just gone")]
-        written: Mapping[str, Any] = self.document["services"][name]
-        definition = written if self.content.env_file is None else _filled_in(written, self.values)
-        text = str(definition.get("image") or service.image.pinned_text)
-        image = await engine.image_defaults(text) or ImageDefaults(id=f"{text}, which is not here")
-        wish = Wish(
-            definition=definition,
-            document=self.document,
-            image=image,
-            host_variables=await asyncio.to_thread(_host_variables, definition),
-            services={each.id: each.labels.get(COMPOSE_SERVICE, "") for each in self.present},
-            hidden=frozenset() if self.content.env_file is None else _referring(written),
-        )
-        told = list(differences(wish, made))
+        told = list(await self.comparer.whole(name, made))
         if service.job is not None and detail.exit_code != 0:
             told.append(Difference(field="exit code", wanted="0", found=str(detail.exit_code)))
         if name in self.bound.faults:
             told.append(Difference(field="env_file", wanted="a file that can be read", found="none"))
         return told
-
-
-def _values(content: HostManifest) -> dict[str, str]:
-    """What the environment's file on the host says; blocking. One that cannot be used has nothing."""
-    if content.env_file is None:
-        return {}
-    return environment_values(HostEnvFile(path=content.env_file)) or {}
-
-
-def _filled_in(definition: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """A definition as Compose would fill it in, `$` doubled again."""
-    found: dict[str, Any] = mapped_texts(
-        dict(definition), lambda text: filled(text, values).replace("$", "$$")
-    )
-    for name in set(passed_on(definition)) & values.keys():
-        found["environment"][name] = values[name].replace("$", "$$")
-    return found
-
-
-def _referring(definition: Mapping[str, Any]) -> frozenset[str]:
-    """The keys of a definition with a reference below them."""
-    return frozenset(
-        key for key, value in definition.items() if any(references(text) for text in texts_of(value))
-    )
-
-
-def _host_variables(definition: Mapping[str, Any]) -> dict[str, str]:
-    """What the host's env files say; blocking. A file that cannot be used is told by `Bound.faults`."""
-    values: dict[str, str] = {}
-    for file in host_env_files(definition):
-        content = read_local(file.path)
-        if content is not None:
-            values |= values_of(content, file)
-    return values

@@ -56,10 +56,11 @@ class Applier:
         ServiceFailedError for a container that failed, OutsideError or UserError for what did not start.
         """
         await self.exchange.remove(o for o in plan.of("remove") if o.clears_way)
+        await self.exchange.stop(plan.of("stop"))
         due = {o.service: o for o in plan.of("run_job", "create", "replace", "start")}
         reloads = {o.service: o for o in plan.of("reload")}
         services = self.content.services
-        names = {*due, *reloads, *also_gate, *healthy_needs(services, due)}
+        names = {*due, *reloads, *also_gate, *healthy_needs(services, due)} - plan.resting
         for wave in waves(services, names):
             for name in wave:
                 if name in due and due[name].kind == "run_job":
@@ -71,6 +72,10 @@ class Applier:
             await self._bring_up([operation for operation in rising if not operation.beside])
             lasting = [name for name in wave if services[name].job is None]
             await self._exchange_beside([operation for operation in rising if operation.beside], lasting)
+
+    async def gate(self, names: Collection[str]) -> None:
+        """Watch services that this plan did not touch. Raises ServiceFailedError."""
+        await self._gate(names, only={})
 
     async def _run_job(self, name: str) -> None:
         exchange = self.exchange
@@ -140,6 +145,8 @@ class Applier:
                 for container in operation.containers:
                     await self.site.engine.start(container)
             for container in () if operation.beside else operation.removes_first:
+                if operation.stops_first:
+                    await self.site.engine.stop(container)
                 await self.site.engine.remove(container)
 
     def _record_all(

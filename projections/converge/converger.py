@@ -19,10 +19,13 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from projections.converge.adopt import Compared, compare
 from projections.converge.destroy import Found, destroy, survey
-from projections.converge.heal import heal, observe
+from projections.converge.drift import HostDrift, drift_of
+from projections.converge.heal import Terms, heal
 from projections.converge.hosts import note_unknown, reach
+from projections.converge.observe import observe
 from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
 from projections.converge.site import Equipment, Progress, no_progress
+from projections.converge.steering import Steering, steer
 from projections.engine.port import Engine, Stock
 from projections.observed import HostObservation, ObservedStore
 
@@ -69,14 +72,25 @@ class Converger:
         """
         return await ReleaseRun(self._equipped(recorder), work, _as_controller(recorder)).run()
 
-    async def heal(self, manifest: Manifest, *, release: str, recorder: Recorder) -> bool:
-        """Make what runs agree with what is deployed; True when something had to be mended.
+    async def heal(
+        self, manifest: Manifest, *, release: str, recorder: Recorder, terms: Terms | None = None
+    ) -> bool:
+        """Make what runs agree with what is deployed, on these terms; True when something was mended.
 
         `release` is the deployed Release. Appends nothing and starts no Compose when all is as it should
         be. Raises what went wrong on the first host that could not be mended, after all were tried.
         """
         equipment = self._equipped(recorder)
-        return await heal(equipment, manifest, release=release, recorder=_as_controller(recorder))
+        return await heal(
+            equipment, manifest, release=release, recorder=_as_controller(recorder), terms=terms
+        )
+
+    async def steer(self, steering: Steering, *, recorder: Recorder) -> None:
+        """Stop, start or restart one service of what is deployed, as a person asked; others are left alone.
+
+        Raises ServiceFailedError when it does not come up, and what a heal raises.
+        """
+        await steer(self._equipped(recorder), steering, recorder=_as_controller(recorder))
 
     def _equipped(self, recorder: Recorder) -> Equipment:
         """The equipment behind the fence of the lock that the recorder appends under."""
@@ -121,9 +135,21 @@ class Converger:
                 raise
         return left
 
-    async def observe(self, manifest: Manifest) -> tuple[HostObservation, ...]:
-        """Ask every host now, change nothing and record nothing but `observed.db`."""
-        return await observe(self._equipment, manifest)
+    async def drift(
+        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]
+    ) -> tuple[HostDrift, ...]:
+        """What differs on each host now, field by field; nothing is changed and nothing recorded."""
+        sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
+        return tuple([await drift_of(site, manifest, stopped=stopped) for site in sites])
+
+    async def observe(
+        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str] | None = None
+    ) -> tuple[HostObservation, ...]:
+        """Ask every host now, change nothing and record nothing but `observed.db`.
+
+        `stopped` has, by host and service, the hash that a person stopped.
+        """
+        return await observe(self._equipment, manifest, stopped=stopped)
 
 
 def _as_controller(recorder: Recorder) -> Recorder:

@@ -137,6 +137,14 @@ class Exchange:
                     await self.site.engine.remove(container)
             self.record(operation.service, old=operation.containers, new=(), reason=operation.reason)
 
+    async def stop(self, operations: Iterable[Operation]) -> None:
+        """Stop the containers of `stop` operations, each with its grace period; they are kept."""
+        for operation in operations:
+            self.site.tell(f"stop ({operation.reason})", service=operation.service)
+            with self.site.errors_here(operation.service):
+                for container in operation.containers:
+                    await self.site.engine.stop(container)
+
     async def look_tidied(self, definitions: Mapping[str, Mapping[str, Any]]) -> list[Container]:
         """The containers, after what a killed process left half-made was put right and recorded.
 

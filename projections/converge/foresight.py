@@ -38,6 +38,8 @@ class Known:
     going_back: bool = False  # to what ran before, so jobs with `on_rollback` run again
     image_volumes: frozenset[tuple[str, str]] = frozenset()
     """`(host, service)` of containers that keep something in a volume which their image declares."""
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """By host and service, the hash that a person stopped."""
 
 
 def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = None) -> dict[str, HostPlan]:
@@ -56,6 +58,8 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
         found = [_as_it_came(one) if one.service in other else one for one in found]
         keeping = {name for place, name in given.image_volumes if place == host}
         found = [replace(one, volumes=(_OF_THE_IMAGE,)) if one.service in keeping else one for one in found]
+        resting = {name for (place, name) in given.stopped if place == host}
+        found = [replace(one, state="exited") if one.service in resting else one for one in found]
         content = wanted.hosts.get(host)
         if content is None:
             plans[host] = plan_removal(found, host=host, owner=owner)
@@ -70,6 +74,7 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
             known_services=frozenset() if there is None else frozenset(there.services),
             bound={name: _NOW if name in stale else _THEN for name in content.services},
             untold=_with_other_files(content, there),
+            stopped=given.stopped,
         )
         plans[host] = plan(content, found, question)
     return plans

@@ -6,56 +6,74 @@ job that did not succeed is a Release's business.
 
 A drift is reported when it is first seen and when it is another one, not at every look in between: an open
 `DriftDetected` with the same content is not repeated. A drift that is gone, by whoever's hand, is closed.
+Where the terms do not say `heal` it is reported and left as it is.
+
+A container is inspected only where the terms say so and while a drift of its service is open: an idle look is
+one listing. What a replacement did not change is no drift: it is recorded, and not replaced for again.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from events.catalog import decode
-from events.catalog.environment import DriftDetected, DriftHealed
+from events.catalog import Event
+from events.catalog.environment import DriftDetected, DriftHealed, DriftPolicy, LeftAsMade
 from events.kernel.errors import OutsideError, StagecraftError, UserError
-from events.manifest import HostManifest, Manifest
+from events.manifest import Manifest
 from events.recorder import Recorder
+from projections.converge.altered import Alteration, Closely, alterations
 from projections.converge.conflicts import CONTAINER_NOT_OURS
+from projections.converge.drift_log import open_drift
 from projections.converge.failures import FATAL, HOST_UNKNOWN
-from projections.converge.hostenv import bind
-from projections.converge.hosts import (
-    is_known_reachable,
-    look,
-    note_unknown,
-    observation,
-    reach,
-    show,
-)
+from projections.converge.hosts import is_known_reachable, look, note_unknown, reach, show
 from projections.converge.operations import HostPlan
-from projections.converge.plan import JobKey, Question, plan
+from projections.converge.plan import JobKey
 from projections.converge.site import Equipment, Site
 from projections.converge.undertaking import Planned, Undertaking
-from projections.converge.untold import untold
-from projections.observed import HostObservation
 
 
-async def heal(equipment: Equipment, manifest: Manifest, *, release: str, recorder: Recorder) -> bool:
-    """Mend every host; True when something had to be mended.
+def _nothing_more(_drift: DriftDetected) -> tuple[Event, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On which terms what is deployed is kept."""
+
+    policy: DriftPolicy = "heal"
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """By host and service, the hash that a person stopped."""
+    closely: Closely = ()
+    """The services whose containers are inspected, beside those of a drift that is open; None: all."""
+    consequence: Callable[[DriftDetected], tuple[Event, ...]] = field(default=_nothing_more)
+    """What is recorded with a drift that was not there before, in the environment's stream."""
+
+
+async def heal(
+    equipment: Equipment, manifest: Manifest, *, release: str, recorder: Recorder, terms: Terms | None = None
+) -> bool:
+    """Mend every host as the terms say; True when something was mended.
 
     Appends DriftDetected, ServiceReplaced (in the stream of `release`) and DriftHealed, HostReached and
     HostUnreachable. Raises the first host's error after all hosts were tried; the log's errors at once.
     """
+    given = terms or Terms()
     undertaking = Undertaking(
         equipment=equipment,
         manifest=manifest,
         recorder=recorder,
         release=release,
-        succeeded_jobs=_all_jobs(manifest),
+        succeeded_jobs=all_jobs(manifest),
         known=manifest,
         lets_be=True,
+        stopped=given.stopped,
         reason="drift",
     )
     mended, first = False, None
     for host in sorted(manifest.hosts):
         try:
-            mended = await _heal_host(undertaking, host) or mended
+            mended = await _HostHeal(undertaking=undertaking, host=host, terms=given).run() or mended
         except StagecraftError as error:
             if error.code in FATAL - HOST_UNKNOWN:
                 raise
@@ -65,37 +83,105 @@ async def heal(equipment: Equipment, manifest: Manifest, *, release: str, record
     return mended
 
 
-async def _heal_host(undertaking: Undertaking, host: str) -> bool:
-    site = undertaking.site(host)
-    try:
-        if not is_known_reachable(site):
-            await reach(site, undertaking.recorder)
-        planned = await _observed(undertaking, host)
-        drift = _drift(planned.plan)
-        if not drift:
-            _close(site, undertaking.recorder)
-            return False
-        await reach(site, undertaking.recorder)  # who answers, before anything is changed
-        _open(site, undertaking.recorder, drift)
-        await _mend(undertaking, planned)
-    except OutsideError as error:
-        note_unknown(site, undertaking.recorder, error)
-        raise
-    _close(site, undertaking.recorder)
-    return True
+@dataclass(slots=True, kw_only=True)
+class _HostHeal:
+    """One look at one host, and what follows."""
 
+    undertaking: Undertaking
+    host: str
+    terms: Terms
 
-async def _observed(undertaking: Undertaking, host: str) -> Planned:
-    """Look, plan and show; a container of somebody else in our place is a drift that a person must mend."""
-    try:
-        planned = await undertaking.observe(host)
-    except UserError as error:
-        if error.code == CONTAINER_NOT_OURS:
-            site = undertaking.site(host)
-            _open(site, undertaking.recorder, {error.where.service or "": error.message})
-        raise
-    show(planned.site, planned.content, containers=planned.containers, plan=planned.plan)
-    return planned
+    @property
+    def _site(self) -> Site:
+        return self.undertaking.site(self.host)
+
+    async def run(self) -> bool:
+        site, recorder = self._site, self.undertaking.recorder
+        try:
+            if not is_known_reachable(site):
+                await reach(site, recorder)
+            reported = open_drift(site)
+            planned = await self._observed(reported)
+            found = await self._altered(planned, reported)
+            if found:
+                self.undertaking.altered |= {one.container: str(one) for one in found}
+                planned = await self._observed(reported)
+            drift = _drift(planned.plan)
+            if not drift:
+                self._close(reported)
+                return False
+            if self.terms.policy != "heal":
+                self._open(reported, drift)
+                return False
+            await reach(site, recorder)  # who answers, before anything is changed
+            reported = self._open(reported, drift)
+            await _mend(self.undertaking, planned)
+            self._close(reported, left=await self._left(found))
+        except OutsideError as error:
+            note_unknown(site, recorder, error)
+            raise
+        return True
+
+    async def _observed(self, reported: DriftDetected | None) -> Planned:
+        """Look, plan and show; a container of somebody else in our place is a drift for a person."""
+        try:
+            planned = await self.undertaking.observe(self.host)
+        except UserError as error:
+            if error.code == CONTAINER_NOT_OURS:
+                self._open(reported, {error.where.service or "": error.message})
+            raise
+        show(planned.site, planned.content, containers=planned.containers, plan=planned.plan)
+        return planned
+
+    async def _altered(self, planned: Planned, reported: DriftDetected | None) -> tuple[Alteration, ...]:
+        """What was changed on containers that say they are right, but for what the engine makes so.
+
+        A drift that is open is looked at closely each time, so that its end is seen and not assumed.
+        """
+        closely = self.terms.closely
+        if closely is not None and reported is not None:
+            closely = {*closely, *reported.services}
+        return await alterations(
+            planned.site,
+            self.undertaking.manifest,
+            planned.containers,
+            closely=closely,
+            resting=planned.plan.resting,
+        )
+
+    async def _left(self, found: tuple[Alteration, ...]) -> tuple[LeftAsMade, ...]:
+        """The fields in which services that were just made anew differ all the same."""
+        if not found:
+            return ()
+        again = await alterations(
+            self._site,
+            self.undertaking.manifest,
+            await look(self._site),
+            closely={one.service for one in found},
+        )
+        services = self.undertaking.manifest.hosts[self.host].services
+        fields: dict[str, set[str]] = {}
+        for one in again:
+            fields.setdefault(one.service, set()).update(each.field for each in one.differences)
+        return tuple(
+            LeftAsMade(service=name, service_hash=services[name].hash, fields=tuple(sorted(names)))
+            for name, names in sorted(fields.items())
+        )
+
+    def _open(self, reported: DriftDetected | None, drift: dict[str, str]) -> DriftDetected:
+        """Report a drift unless the same one is open."""
+        detected = DriftDetected(host=self.host, services=drift, policy=self.terms.policy)
+        if reported is None or reported != detected:
+            events = (detected, *self.terms.consequence(detected))
+            self.undertaking.recorder.append(self._site.stream, *events)
+        return detected
+
+    def _close(self, reported: DriftDetected | None, *, left: tuple[LeftAsMade, ...] = ()) -> None:
+        """Report the end of an open drift; nothing when none is open."""
+        if reported is not None:
+            services = tuple(sorted(reported.services))
+            healed = DriftHealed(host=self.host, services=services, left=left)
+            self.undertaking.recorder.append(self._site.stream, healed)
 
 
 async def _mend(undertaking: Undertaking, planned: Planned) -> None:
@@ -113,80 +199,11 @@ def _drift(plan: HostPlan) -> dict[str, str]:
     return {operation.service: operation.reason for operation in plan.repairs}
 
 
-def _open(site: Site, recorder: Recorder, drift: dict[str, str]) -> None:
-    """Report a drift unless the same one is open."""
-    found = _open_drift(site)
-    if found is None or found.services != drift:
-        recorder.append(site.stream, DriftDetected(host=site.host, services=drift))
-
-
-def _close(site: Site, recorder: Recorder) -> None:
-    """Report the end of an open drift; nothing when none is open."""
-    found = _open_drift(site)
-    if found is not None:
-        services = tuple(sorted(found.services))
-        recorder.append(site.stream, DriftHealed(host=site.host, services=services))
-
-
-def _open_drift(site: Site) -> DriftDetected | None:
-    """The newest drift of this host that no `DriftHealed` followed."""
-    log = site.equipment.log
-    events = [
-        stored
-        for name in (DriftDetected.__name__, DriftHealed.__name__)
-        for stored in log.read(stream=site.stream, type_name=name)
-    ]
-    for stored in sorted(events, key=lambda one: one.version, reverse=True):
-        event = decode(stored)
-        if isinstance(event, DriftDetected | DriftHealed) and event.host == site.host:
-            return event if isinstance(event, DriftDetected) else None
-    return None
-
-
-def _all_jobs(manifest: Manifest) -> frozenset[JobKey]:
+def all_jobs(manifest: Manifest) -> frozenset[JobKey]:
+    """All jobs of a Manifest, which count as done where only what runs matters."""
     return frozenset(
         (host, name, service.hash)
         for host, content in manifest.hosts.items()
         for name, service in content.services.items()
         if service.job is not None
     )
-
-
-async def observe(equipment: Equipment, manifest: Manifest) -> tuple[HostObservation, ...]:
-    """Ask every host now and write `observed.db`; nothing else is changed or recorded.
-
-    A host that does not answer is shown as unreachable, not raised. Raises UserError `host-not-supported`.
-    """
-    return tuple(
-        [
-            await _asked(equipment.site(manifest, host), content)
-            for host, content in sorted(manifest.hosts.items())
-        ]
-    )
-
-
-async def _asked(site: Site, content: HostManifest) -> HostObservation:
-    store = site.equipment.observed
-    try:
-        containers = await look(site)
-    except OutsideError as error:
-        if error.code not in HOST_UNKNOWN:
-            raise
-        store.mark(site.environment, site.host, reachable=False, reason=error.message)
-        return next(one for one in store.load(site.environment) if one.host == site.host)
-    bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
-    question = Question(
-        host=site.host,
-        owner=site.owner,
-        compose_project=site.compose_project,
-        bound=bound.services,
-        untold=await asyncio.to_thread(untold, content, site.folder),
-        lets_be=True,
-    )
-    try:
-        due = plan(content, containers, question)
-    except UserError:
-        due = HostPlan(host=site.host, operations=())
-    seen = observation(site, content, containers=containers, plan=due)
-    store.save(seen)
-    return seen

@@ -36,7 +36,7 @@ async def reach(site: Site, recorder: Recorder) -> None:
     """
     try:
         identity = await site.engine.identity()
-        _check_binding(site.equipment, site.host, identity)
+        check_binding(site.equipment, site.host, identity)
     except OutsideError as error:
         note_unknown(site, recorder, error)
         raise
@@ -88,7 +88,8 @@ def binding(stored: Iterable[StoredEvent]) -> HostReached | HostRebound | None:
     return bound
 
 
-def _check_binding(equipment: Equipment, host: str, identity: EngineIdentity) -> None:
+def check_binding(equipment: Equipment, host: str, identity: EngineIdentity) -> None:
+    """Raise OutsideError `host-is-another-machine` when the host's name means another one."""
     bound = binding(equipment.log.read_stream(host_stream(host)))
     if bound is None or (bound.machine, bound.engine) == (identity.machine, identity.engine):
         return

@@ -10,14 +10,18 @@ from typing import Literal
 
 from events.rollout import Strategy
 
-OperationKind = Literal["run_job", "create", "replace", "start", "reload", "keep", "remove"]
+OperationKind = Literal["run_job", "create", "replace", "start", "stop", "reload", "keep", "remove"]
 
 UP_KINDS: frozenset[OperationKind] = frozenset({"create", "replace"})
+AT_REST = "stopped on purpose"
+"""The reason of a `keep` or a `stop` of a service that a person stopped: nobody waits for it."""
+
 _VERBS: dict[OperationKind, str] = {
     "run_job": "run the job",
     "create": "create",
     "replace": "replace",
     "start": "start",
+    "stop": "stop",
     "reload": "reload",
     "keep": "keep",
     "remove": "remove",
@@ -30,7 +34,8 @@ class Operation:
     """One thing to do with one service on one host.
 
     `containers` are the ids it concerns: those that go for `replace` and `remove`, those that stay for
-    `keep`, those to start for `start`, those to be told for `reload`; none for `create` and `run_job`.
+    `keep`, those to start for `start`, those to stop for `stop`, those to be told for `reload`; none for
+    `create` and `run_job`.
     `reload` may stand beside another operation of the same service, which comes after it.
     """
 
@@ -41,6 +46,7 @@ class Operation:
     containers: tuple[str, ...] = ()
     clears_way: bool = False  # `remove` only: holds a port or a name that another operation needs
     removes_first: tuple[str, ...] = ()  # `replace` only: containers that go before Compose is called
+    stops_first: bool = False  # `replace` only: what is removed first runs, and gets its grace period
     strategy: Strategy = "stop-first"  # `replace` only
     because: tuple[str, ...] = ()  # of stop-first: what forbids more; none where nothing answers anyway
 
@@ -75,6 +81,11 @@ class HostPlan:
     def of(self, *kinds: OperationKind) -> tuple[Operation, ...]:
         """The operations of some kinds."""
         return tuple(operation for operation in self.operations if operation.kind in kinds)
+
+    @property
+    def resting(self) -> frozenset[str]:
+        """The services that a person stopped."""
+        return frozenset(operation.service for operation in self.operations if operation.reason == AT_REST)
 
     def only(self, services: frozenset[str]) -> HostPlan:
         """The same plan without the operations of other services."""

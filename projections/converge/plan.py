@@ -22,7 +22,7 @@ from events.manifest import HostManifest, Service
 from events.rollout import rollout_of
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
-from projections.converge.operations import UP_KINDS, HostPlan, Operation
+from projections.converge.operations import AT_REST, UP_KINDS, HostPlan, Operation
 from projections.converge.sharing import SHARES_WITH, shared_with
 from projections.converge.strategy import exchange
 from projections.converge.untold import Untold
@@ -42,6 +42,7 @@ JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
+_UP = _RUNNING | {"paused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,14 @@ class Question:
     untold: Untold = field(default_factory=dict[str, "frozenset[str] | None"])
     """Containers, by service, that are to be told of changed files; None: all of them."""
     lets_be: bool = False  # what was adopted although it differs stays: nobody asked for a Release
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """By host and service, the hash that a person stopped; with another hash it runs."""
+    altered: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By id, what somebody changed on a container since it was made; see `altered.py`."""
+
+    def rests(self, name: str, service: Service) -> bool:
+        """Whether a person stopped the service as it is wanted."""
+        return self.stopped.get((self.host, name)) == service.hash
 
 
 def plan(content: HostManifest, containers: Iterable[Container], question: Question) -> HostPlan:
@@ -92,7 +101,10 @@ def plan(content: HostManifest, containers: Iterable[Container], question: Quest
             question, name, content=content, definition=definitions.get(name, {}), present=ours.get(name, [])
         )
     ]
-    living = {name: group for name, group in ours.items() if _is_lasting(content, name)}
+    resting = {operation.service for operation in operations if operation.reason == AT_REST}
+    living = {
+        name: group for name, group in ours.items() if _is_lasting(content, name) and name not in resting
+    }
     operations = _with_sharers(operations, definitions, living)
     operations += _orphans(content, operations, ours=ours, question=question)
     return HostPlan(host=question.host, operations=tuple(operations))
@@ -136,8 +148,8 @@ def _for_service(
     service = content.services[name]
     if service.job is not None:
         return [_for_job(question, name, service)]
-    wanted = replicas(definition)
-    host = question.host
+    if question.rests(name, service):
+        return [_at_rest(question.host, name, present)]
     as_wanted = {service.hash, *([hash_as_it_is(service.hash)] if question.lets_be else [])}
     same = [c for c in present if c.service_hash in as_wanted]
     bound = question.bound.get(name)
@@ -145,9 +157,26 @@ def _for_service(
     if len(right) < len(present):
         reason = "changed" if len(same) < len(present) else HOST_ENV_CHANGED
         going = [c for c in present if c not in right]
-        return [exchange(name, content, present=present, going=going, reason=reason, host=host)]
+        return [exchange(name, content, present=present, going=going, reason=reason, host=question.host)]
+    if (wrong := _wrong(question, name, right)) is not None:
+        return [wrong]
+    return _as_many(question, name, right, wanted=replicas(definition))
+
+
+def _wrong(question: Question, name: str, right: list[Container]) -> Operation | None:
+    """The replacement of containers that have the wanted hash and are not as they should be all the same."""
+    host = question.host
     if stuck := [c for c in right if c.state not in _RUNNING | _STARTABLE]:
-        return [_replacement(host, name, stuck, stuck[0].state, removes_first=True)]
+        return _replacement(host, name, stuck, stuck[0].state, removes_first=True)
+    if altered := [c for c in right if c.id in question.altered]:
+        reason = "; ".join(sorted({question.altered[c.id] for c in altered}))
+        return _replacement(host, name, altered, reason, removes_first=True, stops_first=True)
+    return None
+
+
+def _as_many(question: Question, name: str, right: list[Container], *, wanted: int) -> list[Operation]:
+    """As many of the right ones as wanted, running, and told of their files."""
+    host = question.host
     # Running ones first, so that a surplus takes stopped ones away.
     ordered = sorted(right, key=lambda c: c.state not in _RUNNING)
     stay, surplus = ordered[:wanted], ordered[wanted:]
@@ -187,6 +216,18 @@ def _for_service(
     return operations
 
 
+def _at_rest(host: str, name: str, present: Iterable[Container]) -> Operation:
+    """A service that a person stopped is down; one that somebody started meanwhile is stopped again."""
+    up = tuple(c.id for c in present if c.state in _UP)
+    return Operation(
+        kind="stop" if up else "keep",
+        host=host,
+        service=name,
+        reason=AT_REST,
+        containers=up or tuple(c.id for c in present),
+    )
+
+
 def _untold(question: Question, name: str, stay: Iterable[Container]) -> tuple[str, ...]:
     """Those that run and are to be told; one that is stopped reads its files when it is started."""
     if name not in question.untold:
@@ -213,6 +254,7 @@ def _replacement(
     *,
     removes_first: bool = False,
     because: tuple[str, ...] = (),
+    stops_first: bool = False,
 ) -> Operation:
     ids = tuple(container.id for container in going)
     return Operation(
@@ -223,6 +265,7 @@ def _replacement(
         containers=ids,
         removes_first=ids if removes_first else (),
         because=because,
+        stops_first=stops_first,
     )
 
 

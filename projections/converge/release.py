@@ -10,6 +10,7 @@ The caller holds the environment's lock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,6 +54,8 @@ class ReleaseWork:
     started: bool = False  # a run before this one began it and did not end it
     succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
     held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """By host and service, the hash that a person stopped."""
     held_by_person: bool = False  # a person holds the environment, and not at this Manifest
 
 
@@ -158,6 +161,7 @@ class ReleaseRun:
             made=self.made,
             going_back=work.kind in {"rollback", "revert"} and not work.brings_new,
             known=work.previous,
+            stopped=work.stopped,
         )
 
     def _backward(self, previous: Manifest) -> Undertaking:
@@ -178,6 +182,7 @@ class ReleaseRun:
             made=self.made,
             going_back=True,
             known=previous,
+            stopped=self.work.stopped,
             reason="restored",
         )
 

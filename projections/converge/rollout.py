@@ -125,6 +125,7 @@ _DONE = {
     "create": "created",
     "replace": "replaced",
     "start": "started",
+    "stop": "stopped",
     "reload": "reloaded",
     "run_job": "ran",
     "remove": "removed",

@@ -19,6 +19,7 @@ from events.manifest import Manifest
 from events.streams import StreamName, environment_stream
 from events.tokens import Tenure
 from projections.converge.adopted import Adopted, adopted_by_log, dressed
+from projections.converge.births import Births
 from projections.converge.fence import Fence, FencedEngine
 from projections.engine.port import Container, Engine, Stock
 from projections.engine.sweep import Owner
@@ -53,6 +54,7 @@ class Equipment:
     binding_key: bytes = b""  # of this home, 32 bytes; empty where no service takes an env file of its host
     hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
+    births: Births = field(default_factory=Births)
     stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
 
     def site(self, manifest: Manifest, host: str) -> Site:

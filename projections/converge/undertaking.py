@@ -8,7 +8,7 @@ which part of a plan they take, and in what follows from a failure; not in how a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from events.kernel.errors import OutsideError, Where, error_code
@@ -77,6 +77,8 @@ class Undertaking:
     going_back: bool = False
     known: Manifest | None = None  # what ran before: tells `missing` from `new`
     lets_be: bool = False  # what was adopted although it differs stays
+    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    altered: dict[str, str] = field(default_factory=dict[str, str])  # by id; see `plan.Question`
     reason: str | None = None  # recorded in place of each operation's own
 
     def site(self, host: str) -> Site:
@@ -118,6 +120,8 @@ class Undertaking:
             bound=bound.services,
             untold=await asyncio.to_thread(untold, content, site.folder),
             lets_be=self.lets_be,
+            stopped=self.stopped,
+            altered=self.altered,
         )
         return Planned(
             site=site,

@@ -40,7 +40,7 @@ def wanted_fields(wish: Wish) -> Fields:
     """Each field that the definition, or the image under it, decides."""
     definition = cast("Mapping[str, Any]", plain(dict(wish.definition)))
     document = cast(
-        "Mapping[str, Any]", plain({key: wish.document.get(key) for key in ("networks", "volumes")})
+        "Mapping[str, Any]", plain({key: wish.document.get(key) for key in ("name", "networks", "volumes")})
     )
     fields = {
         **_process(definition, wish),
@@ -179,7 +179,7 @@ def _surroundings(definition: Mapping[str, Any], document: Mapping[str, Any], wi
         "tmpfs": {
             str(one).partition(":")[0]: str(one).partition(":")[2] for one in _words(definition.get("tmpfs"))
         },
-        "networks": _networks(definition, _at(document, "networks")),
+        "networks": _networks(definition, document),
         "dns": _words(definition.get("dns")),
         "dns_search": _words(definition.get("dns_search")),
         "dns_opt": _words(definition.get("dns_opt")),
@@ -233,7 +233,9 @@ def _volumes(
     return tuple(sorted(found))
 
 
-def _networks(definition: Mapping[str, Any], declared: Mapping[str, Any]) -> Fields:
+def _networks(definition: Mapping[str, Any], document: Mapping[str, Any]) -> Fields:
+    """By the names that Compose gives them: its project's, unless the document names them."""
+    declared, project = _at(document, "networks"), document.get("name")
     mode = network_mode(definition)
     if mode:
         return {mode: {"aliases": (), "addresses": ()}}
@@ -242,7 +244,8 @@ def _networks(definition: Mapping[str, Any], declared: Mapping[str, Any]) -> Fie
     for key, one in asked.items():
         options = one or {}
         addresses = (options.get(name) for name in ("ipv4_address", "ipv6_address"))
-        found[str(_at(declared, key).get("name") or key)] = {
+        usual = f"{project}_{key}" if project else key
+        found[str(_at(declared, key).get("name") or usual)] = {
             "aliases": tuple(sorted(str(alias) for alias in options.get("aliases") or ())),
             "addresses": tuple(sorted(str(address) for address in addresses if address)),
         }

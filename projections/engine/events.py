@@ -23,8 +23,9 @@ from projections.engine.port import EngineEvent
 from projections.engine.stock import COMPOSE_PROJECT_LABEL
 
 ACTIONS = (
-    "start", "die", "stop", "destroy", "pause", "unpause", "rename", "oom", "health_status",
+    "start", "die", "stop", "destroy", "pause", "unpause", "rename", "oom", "health_status", "update",
 )  # fmt: skip
+NETWORK_ACTIONS = ("connect", "disconnect")
 _MAX_WAITING = 1000
 _PAUSE_SECONDS = 1.0  # before a broken stream is asked for again
 _OVERLAP = timedelta(seconds=1)
@@ -71,7 +72,7 @@ class _Inbox:
 
     def read(self, api: DockerApi) -> None:
         """Read until the stream ends; runs in a thread."""
-        filters = {"type": ["container"], "label": [COMPOSE_PROJECT_LABEL], "event": list(ACTIONS)}
+        filters = {"type": ["container", "network"], "event": [*ACTIONS, *NETWORK_ACTIONS]}
         stream = api.events(since=f"{self._since:.3f}", filters=filters, decode=True)
         with self._lock:
             self._stream = stream
@@ -83,7 +84,8 @@ class _Inbox:
             self._put(EngineEvent())
         try:
             for answer in stream:
-                self._put(event_of(answer))
+                if _may_concern(answer):
+                    self._put(event_of(answer))
         except urllib3.exceptions.TimeoutError:
             self.silent = True
         finally:
@@ -120,10 +122,25 @@ class _Inbox:
                 self._loop.call_soon_threadsafe(self.news.set)
 
 
+def _may_concern(answer: Answer) -> bool:
+    """Whether it is about a container of Compose's, or about a network.
+
+    The engine's own filter by label would keep what it says of networks back, which names no label.
+    """
+    actor: Answer = answer.get("Actor") or {}
+    return answer.get("Type") == "network" or COMPOSE_PROJECT_LABEL in (actor.get("Attributes") or {})
+
+
 def event_of(answer: Answer) -> EngineEvent:
-    """What one object of the stream says; labels stand among the actor's attributes."""
+    """What one object of the stream says; labels stand among the actor's attributes.
+
+    Of a container that came to a network or left it the engine says the id alone.
+    """
     actor: Answer = answer.get("Actor") or {}
     found: Answer = actor.get("Attributes") or {}
+    if answer.get("Type") == "network":
+        action, container = str(answer.get("Action") or ""), str(found.get("container") or "")
+        return EngineEvent(environment="", action=action, container=container)
     project, name = found.get(labels.PROJECT), found.get(labels.ENVIRONMENT)
     known = isinstance(project, str) and isinstance(name, str)
     container = str(actor.get("ID") or answer.get("id") or "")

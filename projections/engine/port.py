@@ -283,6 +283,7 @@ class EngineEvent:
     service: str = ""
     action: str = ""  # the engine's word: die, stop, destroy, …
     container: str = ""  # the id of one without our labels, which may be ours by the log; else empty
+    host: str = ""  # whose engine said it, by whoever listens
 
 
 class EngineWatch(Protocol):

@@ -96,13 +96,22 @@ class SimulatedEngine:
         life: Life | None = None,
         started: bool = True,
     ) -> str:
-        """A person starts a container by hand, with the labels `found`; answers its id."""
+        """A person starts a container by hand, with the labels `found`; answers its id.
+
+        With the labels of a Compose project it is on that project's network.
+        """
         with self.turn() as world:
             made = world.make(name, image=image, labels=found or {}, created_at=self._clock.now().timestamp())
-            made.networks = ("bridge",)
+            project = made.labels.get(COMPOSE_PROJECT)
+            made.networks = (f"{project}_default" if project else "bridge",)
             made.started_at = self._clock.monotonic() if started else None
             made.life = life or made.life
             return made.id
+
+    def update(self, name: str, **changes: object) -> None:
+        """A person changes limits of a container, as `docker update` does: `Memory=…`, `NanoCpus=…`."""
+        with self.turn() as world:
+            world.named(name).made["HostConfig"].update(changes)
 
     def count(self, call: str) -> int:
         """How often a call was made."""
@@ -140,7 +149,7 @@ class SimulatedEngine:
             one = world.containers.get(container_id)
             if one is None:
                 return None
-            return makeup_of(json.loads(answers.inspection(world, one, self._clock.monotonic())))
+            return makeup_of(answers.makeup(world, one, self._clock.monotonic()))
 
     async def image_defaults(self, ref: str) -> ImageDefaults | None:
         """What an image gives its containers; None when the engine has none of that name."""

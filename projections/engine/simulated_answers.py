@@ -88,6 +88,16 @@ def inspection(world: World, one: SimulatedContainer, now: float) -> bytes:
     )
 
 
+def makeup(world: World, one: SimulatedContainer, now: float) -> dict[str, Any]:
+    """An inspection with what the container was made with, and what was changed on it since."""
+    answer: dict[str, Any] = json.loads(inspection(world, one, now))
+    if one.made:
+        answer["Config"] = {**answer["Config"], **one.made["Config"], "Healthcheck": None}
+        answer["HostConfig"] = {**answer["HostConfig"], **one.made["HostConfig"]}
+        answer["Mounts"] = one.made["Mounts"]
+    return answer
+
+
 def image_inspection(world: World, image_id: str) -> bytes:
     """`GET /images/<name>/json`."""
     tags = sorted(text for text, found in world.images.items() if found == image_id and text != image_id)
@@ -116,6 +126,13 @@ def event(action: str, one: SimulatedContainer) -> bytes:
             "scope": "local",
         }
     )
+
+
+def network_event(action: str, network: str, one: SimulatedContainer) -> bytes:
+    """One object of `GET /events` about a container that came to a network or left it."""
+    attributes = {"container": one.id, "name": network, "type": "bridge"}
+    actor = {"ID": network.encode().hex(), "Attributes": attributes}
+    return _bytes({"Type": "network", "Action": action, "Actor": actor, "scope": "local"})
 
 
 def _listed(world: World, one: SimulatedContainer, moment: Moment) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from events.references import filled, mapped_texts
 from projections.engine.errors import COMPOSE_FAILED, COMPOSE_REFUSED, shown
 from projections.engine.port import App, Prediction, PublishedPort
 from projections.engine.ports import wanted_ports
+from projections.engine.simulated_made import made_with
 from projections.engine.simulated_world import (
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
@@ -254,6 +255,7 @@ def _make(
         command=_command(definition),
     )
     made.networks, made.volumes = _networks(app, service), _volumes(app, service)
+    made.made = made_with(_filled_in(app, service), _volume_names(app))
     world.networks.update(dict.fromkeys(_own_networks(app, service), app.compose_project))
     world.volumes.update({name: app.compose_project for name in made.volumes if name not in world.volumes})
     return made
@@ -381,11 +383,18 @@ def _own_networks(app: App, service: str) -> tuple[str, ...]:
 
 def _volumes(app: App, service: str) -> tuple[str, ...]:
     """Names of the named volumes that a service mounts."""
-    declared: Mapping[str, Mapping[str, Any] | None] = app.document.get("volumes") or {}
+    known = _volume_names(app)
     mounts: Iterable[Mapping[str, Any]] = app.document["services"][service].get("volumes") or ()
     keys = {str(one["source"]) for one in mounts if one.get("type") == "volume" and one.get("source")}
-    names = {str((declared.get(key) or {}).get("name") or f"{app.compose_project}_{key}") for key in keys}
-    return tuple(sorted(names))
+    return tuple(sorted({known.get(key, f"{app.compose_project}_{key}") for key in keys}))
+
+
+def _volume_names(app: App) -> dict[str, str]:
+    """The full name of each declared volume."""
+    declared: Mapping[str, Mapping[str, Any] | None] = app.document.get("volumes") or {}
+    return {
+        key: str((one or {}).get("name") or f"{app.compose_project}_{key}") for key, one in declared.items()
+    }
 
 
 def _refused(words: str, *, service: str | None = None) -> UserError:

@@ -19,13 +19,14 @@ from projections.engine.simulated_world import COMPOSE_PROJECT, SimulatedContain
 _PAUSE_SECONDS = 0.2  # between two looks
 _WORDS = {"running": "start", "exited": "die", "restarting": "die", "paused": "pause"}
 
-States = Mapping[str, tuple[str, SimulatedContainer]]  # state and container by id
+States = Mapping[str, tuple[str, SimulatedContainer, tuple[str, ...]]]
+"""State, container and names of its networks, by id."""
 
 
 def states(world: World, now: float) -> States:
     """Of the containers that the filter by label, which the product sets, lets through."""
     return {
-        key: (world.moment(one, now).state, one)
+        key: (world.moment(one, now).state, one, one.networks)
         for key, one in world.containers.items()
         if COMPOSE_PROJECT in one.labels
     }
@@ -39,9 +40,14 @@ async def changes(look: Callable[[], States], *, clock: Clock) -> AsyncGenerator
         await clock.sleep(_PAUSE_SECONDS)
         now = look()
         for key in sorted({*before, *now}):
-            was, one = before.get(key, ("", None))
-            becomes, one = now.get(key, ("", one))
+            was, one, left = before.get(key, ("", None, ()))
+            becomes, one, joined = now.get(key, ("", one, left))
             action = "" if was == becomes else _WORDS.get(becomes, "") if becomes else "destroy"
             if action and one is not None:
                 yield event_of(json.loads(answers.event(action, one)))
+            if one is None or not was:
+                continue
+            for network in sorted({*left} ^ {*joined}):
+                word = "connect" if network in joined else "disconnect"
+                yield event_of(json.loads(answers.network_event(word, network, one)))
         before = now

@@ -20,6 +20,7 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -92,6 +93,7 @@ class SimulatedContainer:
     stopped: ContainerState | None = None  # set by stop, pause and the like
     stopped_code: int = 0
     signals: list[str] = field(default_factory=list[str])  # all it was ever sent
+    made: dict[str, Any] = field(default_factory=dict[str, Any])  # see `simulated_made.py`
 
     def lines(self, now: float, *, since: float | None = None) -> tuple[str, ...]:
         """What it has printed until `now`; with `since` from then on, and whatever it said on a signal."""

@@ -67,6 +67,13 @@ _TABLES = {
             PRIMARY KEY (project, name, host, service, hash)
         ) WITHOUT ROWID
     """,
+    "environment_stopped": """
+        CREATE TABLE environment_stopped (
+            project TEXT NOT NULL, name TEXT NOT NULL,
+            host TEXT NOT NULL, service TEXT NOT NULL, hash TEXT NOT NULL, said TEXT NOT NULL,
+            PRIMARY KEY (project, name, host, service)
+        ) WITHOUT ROWID
+    """,
 }
 
 
@@ -191,6 +198,7 @@ def _completed(told: _Told) -> None:
     told.release_becomes("completed")
     told.set(deployed_release=told.data["release"])
     _no_longer_active(told)
+    _wake_changed(told)
 
 
 def _ended(told: _Told) -> None:
@@ -272,8 +280,41 @@ def _destroyed(told: _Told) -> None:
         hold=None,
         breaker=None,
     )
+    told.tables.execute("DELETE FROM environment_stopped WHERE project = ? AND name = ?", told.place)
     if any(volumes.values()):
         told.tables.execute("DELETE FROM environment_jobs WHERE project = ? AND name = ?", told.place)
+
+
+def _service_stopped(told: _Told) -> None:
+    said = json.dumps({"reason": told.data["reason"], **told.said()})
+    told.tables.executemany(
+        "INSERT OR REPLACE INTO environment_stopped VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (*told.place, host, told.data["service"], found, said)
+            for host, found in told.data["hashes"].items()
+        ],
+    )
+
+
+def _service_started(told: _Told) -> None:
+    told.tables.execute(
+        "DELETE FROM environment_stopped WHERE project = ? AND name = ? AND service = ?",
+        (*told.place, told.data["service"]),
+    )
+
+
+def _wake_changed(told: _Told) -> None:
+    """What a Release brought in another version is not stopped any more."""
+    query = "SELECT services FROM environment_services WHERE project = ? AND name = ? AND digest = ?"
+    found = told.tables.execute(query, (*told.place, told.data["digest"])).fetchone()
+    services: dict[str, dict[str, str]] = {} if found is None else json.loads(found["services"])
+    query = "SELECT host, service, hash FROM environment_stopped WHERE project = ? AND name = ?"
+    for row in told.tables.execute(query, told.place).fetchall():
+        if services.get(row["host"], {}).get(row["service"]) != row["hash"]:
+            told.tables.execute(
+                "DELETE FROM environment_stopped WHERE project = ? AND name = ? AND host = ? AND service = ?",
+                (*told.place, row["host"], row["service"]),
+            )
 
 
 def _job_completed(told: _Told) -> None:
@@ -312,6 +353,8 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
     "BreakerOpened": _breaker_opened,
     "BreakerClosed": _breaker_closed,
     "JobCompleted": _job_completed,
+    "ServiceStopped": _service_stopped,
+    "ServiceStarted": _service_started,
 }
 _OBSERVED = "RevisionObserved"
 

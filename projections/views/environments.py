@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -52,6 +52,10 @@ class Environment:
     active: ActiveRelease | None
     services: dict[str, dict[str, str]]  # {host: {service: hash}} of what is deployed, or else desired
     finished_jobs: frozenset[tuple[str, str]]  # (host, service) of these that ran and have no container
+    stopped: dict[tuple[str, str], dict[str, Any]] = field(
+        default_factory=dict[tuple[str, str], dict[str, Any]]
+    )
+    """By host and service, what a person stopped: reason, since, actor."""
 
     def __str__(self) -> str:
         return f"{self.project}/{self.name}"
@@ -118,6 +122,7 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         active=_active(tables, row["active_release"], place=(project, name)),
         services=services,
         finished_jobs=_finished_jobs(tables, services, place=(project, name)),
+        stopped=_stopped(tables, place=(project, name)),
     )
 
 
@@ -170,6 +175,11 @@ def _services(tables: sqlite3.Connection, digest: str | None, *, place: Place) -
         (*place, digest),
     ).fetchone()
     return {} if found is None else json.loads(found["services"])
+
+
+def _stopped(tables: sqlite3.Connection, *, place: Place) -> dict[tuple[str, str], dict[str, Any]]:
+    query = "SELECT host, service, said FROM environment_stopped WHERE project = ? AND name = ?"
+    return {(row["host"], row["service"]): json.loads(row["said"]) for row in tables.execute(query, place)}
 
 
 def _finished_jobs(

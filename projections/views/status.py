@@ -35,6 +35,7 @@ _BY_STATE: dict[str, Health] = {
     "exited": "degraded",
     "dead": "degraded",
 }
+_DOWN = frozenset({"created", "exited", "dead"})
 _RUNNING_BY_HEALTH: dict[str, Health] = {
     "none": "healthy",
     "healthy": "healthy",
@@ -61,6 +62,7 @@ class ServiceStatus:
     containers: tuple[Container, ...]
     drift: tuple[str, ...]  # in words how it differs from the Manifest
     health: Health
+    stopped: dict[str, Any] | None = None  # a person stopped it: reason, since, actor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,19 +171,26 @@ def _hosts(environment: Environment, observations: Sequence[HostObservation]) ->
 def _service(environment: Environment, host: str, service: ObservedService) -> ServiceStatus:
     containers = tuple(Container(id=one.id, state=one.state, health=one.health) for one in service.containers)
     finished = (host, service.name) in environment.finished_jobs
+    stopped = environment.stopped.get((host, service.name))
     return ServiceStatus(
         name=service.name,
         image=service.image,
         containers=containers,
         drift=tuple(service.drift),
-        health=_service_health(service.containers, finished=finished),
+        health=_service_health(service.containers, finished=finished, rests=stopped is not None),
+        stopped=stopped,
     )
 
 
-def _service_health(containers: Sequence[ObservedContainer], *, finished: bool) -> Health:
-    """The worst of the containers. A job that has run to its end needs none, and one it left is no matter."""
+def _service_health(containers: Sequence[ObservedContainer], *, finished: bool, rests: bool) -> Health:
+    """The worst of the containers. A job that has run to its end needs none, and one it left is no matter.
+
+    What a person stopped is suspended while it is down.
+    """
     if finished:
         return "healthy"
+    if rests and all(one.state in _DOWN for one in containers):
+        return "suspended"
     if not containers:
         return "missing"
     return worst(_container_health(one) for one in containers)
@@ -225,7 +234,11 @@ def _host_health(environment: Environment, host: HostStatus) -> Health:
     shown = {service.name for service in host.services}
     wanted = environment.services.get(host.name, {})
     absent = [
-        name for name in wanted if name not in shown and (host.name, name) not in environment.finished_jobs
+        name
+        for name in wanted
+        if name not in shown
+        and (host.name, name) not in environment.finished_jobs
+        and (host.name, name) not in environment.stopped
     ]
     missing: list[Health] = ["missing"] * bool(absent)
     return worst([*missing, *(service.health for service in host.services)])
@@ -276,6 +289,7 @@ def _host_json(host: HostStatus) -> dict[str, Any]:
                     {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
                 ],
                 "drift": list(service.drift),
+                **({} if service.stopped is None else {"stopped": service.stopped}),
             }
             for service in host.services
         ],

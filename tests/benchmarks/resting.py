@@ -1,7 +1,8 @@
 """A daemon with 20 environments: what it takes at rest, and how fast it brings back a container.
 
-Each environment has one container killed once, for a daemon that sees the same one die again and again is
-meant to slow down. A container's own start is measured beside it, on one of the same image that is nobody's.
+Each environment has one container killed once and changed once, for a daemon that sees the same one die again
+and again is meant to slow down. What the engine takes for the same is measured beside it, on a container of
+the same image that is nobody's: its start for one that was killed, its end and its making for a changed one.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def measure(stage: Stage) -> list[Figure]:
         )
         with running_daemon(place.cli, "--repo", place.repository.origin) as daemon:
             daemon.says("completed after", times=environments, seconds=300)
-            figures = [*_idle(stage, daemon, environments), _healing(stage, place, image)]
+            figures = [
+                *_idle(stage, daemon, environments),
+                _healing(stage, place, image),
+                _altered(stage, place, image),
+            ]
             assert daemon.end() == 0
     return figures
 
@@ -97,6 +102,51 @@ def _healing(stage: Stage, place: Place, image: str) -> Figure:
         detail=f"{len(healed)} kills; median {seconds(median(healed))}, "
         f"p95 {seconds(percentile(healed, 95))}, own start {seconds(median(own))}",
     )
+
+
+def _altered(stage: Stage, place: Place, image: str) -> Figure:
+    """Each environment's container gets another restart policy, as `docker update` does it."""
+    healed: list[float] = []
+    own: list[float] = []
+    for container in place.ours.containers():
+        project = container.labels["com.docker.compose.project"]
+        container.reload()
+        began = time.perf_counter()
+        container.update(  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its answer open
+            restart_policy={"Name": "on-failure", "MaximumRetryCount": 3}
+        )
+        _until_running(stage, project, after=container)
+        healed.append(time.perf_counter() - began)
+        own.append(_own_exchange(stage, image, f"{place.by_hand.name}-alone"))
+        stage.tell(f"made anew after {seconds(healed[-1])}, by hand {seconds(own[-1])}")
+    return Figure(
+        what="Limit changed by hand until the container is made anew, without that itself: p95",
+        value=percentile(healed, 95) - median(own),
+        target=HEAL_TARGET,
+        unit=" s",
+        detail=f"{len(healed)} changes; median {seconds(median(healed))}, "
+        f"p95 {seconds(percentile(healed, 95))}, stop, removal and a new one by hand {seconds(median(own))}",
+    )
+
+
+def _own_exchange(stage: Stage, image: str, name: str) -> float:
+    """How long a container takes to be stopped, removed, made again and started."""
+
+    def running() -> bool:
+        alone.reload()
+        return alone.status == "running"
+
+    alone = stage.engine.containers.run(image, name=name, detach=True)
+    try:
+        _quickly("it runs", running)
+        began = time.perf_counter()
+        alone.stop(timeout=1)
+        alone.remove()
+        alone = stage.engine.containers.run(image, name=name, detach=True)
+        _quickly("it runs", running)
+        return time.perf_counter() - began
+    finally:
+        alone.remove(force=True)
 
 
 def _until_running(stage: Stage, project: str, *, after: Container) -> None:

@@ -27,6 +27,7 @@ from controller.look import keep, look
 from controller.removing import destroy
 from controller.rendering import Subject
 from controller.repositories import WatchedBranch, watched
+from controller.steering import steer
 from controller.targets import Target
 from events.actors import SqliteActorDirectory
 from events.blobs import FileBlobStore
@@ -36,6 +37,7 @@ from events.kernel.ids import SystemIds
 from events.reserve import Reserve
 from gitops.source.git import Repository as OpenRepository
 from projections.converge.converger import Converger
+from projections.converge.steering import Wish
 from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
 from tests.crash.tape import LocalEngine, Tape, TapedLog, inside, taped
@@ -96,6 +98,18 @@ async def act_look(stage: Stage, context: Context) -> object:
 async def act_keep(stage: Stage, context: Context) -> object:
     """The daemon's pass without Git: finish what was begun, heal."""
     return await keep(context, stage.project, ENVIRONMENT)
+
+
+def steering(wish: Wish) -> Act:
+    """A person has the web stopped, started or restarted."""
+
+    async def act(stage: Stage, context: Context) -> object:
+        return await steer(context, stage.target, wish, service="web", reason="by hand", actor=PERSON)
+
+    return act
+
+
+act_stop, act_start, act_restart = steering("stop"), steering("start"), steering("restart")
 
 
 async def act_rollback(stage: Stage, context: Context) -> object:

@@ -41,7 +41,10 @@ from tests.crash.player import (
     act_destroy,
     act_keep,
     act_look,
+    act_restart,
     act_rollback,
+    act_start,
+    act_stop,
     play,
 )
 from tests.support.repos import Repository, git
@@ -64,6 +67,8 @@ class Story:
     status: str  # of the newest Release in the end
     again: Act = act_look  # what comes after a crash
     stopped: bool = False  # the containers are kept for a look
+    down: frozenset[str] = frozenset()  # services that a person stopped
+    said: str = ""  # the event by which a person's wish is known to be on record
     told: str = ""  # what the file of the web says in the end; it was told of that and never replaced
     api: str = ""  # the api that runs in the end, where there is one
 
@@ -130,6 +135,20 @@ def damaged(stage: Stage) -> None:
             f"{worker.id[:12]}_{worker.name}", image=worker.image, labels=worker.labels, created_at=0.0
         )
         half.networks = worker.networks
+
+
+def stopped_web(stage: Stage) -> None:
+    """A person has stopped the web."""
+    play(stage, act_stop).expect()
+
+
+def altered(stage: Stage) -> None:
+    """A person has changed a limit of the web, and taken the worker off its network."""
+    with opened(stage.world) as world:
+        (web,) = world.replicas("web")
+        web.made["HostConfig"]["Memory"] = 1
+        (worker,) = world.replicas("worker")
+        worker.networks = ()
 
 
 def first_bad(stage: Stage) -> None:
@@ -229,6 +248,22 @@ STORIES = (
     Story("in-place", (first_pair, merged_pair), act_look, "web:2", PAIR, "completed", api="more:1"),
     Story("both-back", (first_pair, merged_half_bad), act_look, "web:1", PAIR, "rolled_back", api="worker:1"),
     Story("heal", (first, damaged), act_keep, "web:1", OLD, "completed", act_keep),
+    Story("altered", (first, altered), act_keep, "web:1", OLD, "completed", act_keep),
+    Story(
+        "stop",
+        (first,),
+        act_stop,
+        "web:1",
+        OLD,
+        "completed",
+        act_keep,
+        down=frozenset({"web"}),
+        said="ServiceStopped",
+    ),
+    Story(
+        "start", (first, stopped_web), act_start, "web:1", OLD, "completed", act_keep, said="ServiceStarted"
+    ),
+    Story("restart", (first,), act_restart, "web:1", OLD, "completed", act_keep, said="ServiceRestarted"),
 )
 
 
@@ -314,8 +349,9 @@ def check_containers(story: Story, world: World) -> None:
     assert web.image_id == image_id(story.shows)
     assert [one.image_id for one in world.replicas("api")] == [image_id(one) for one in (story.api,) if one]
     now = max((one.started_at or 0.0) for one in world.containers.values()) + 3600
-    states = {world.moment(one, now).state for one in world.containers.values()}
-    assert states == {"exited" if story.stopped else "running"}
+    for one in world.containers.values():
+        down = story.stopped or one.labels[COMPOSE_SERVICE] in story.down
+        assert world.moment(one, now).state == ("exited" if down else "running")
 
 
 def check_told(story: Story, stage: Stage, world: World) -> None:

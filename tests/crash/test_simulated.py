@@ -68,6 +68,8 @@ def _asked(clean: Clean, end: End) -> bool:
     """Whether what a person wanted had been asked for before the crash."""
     if clean.story.act is act_destroy:
         return end.state.destroyed is not None
+    if clean.story.said:
+        return clean.story.said in end.types
     by_person = clean.story.act in {act_rollback, act_deploy, act_adopt}
     return not by_person or end.requested() >= clean.releases
 

@@ -102,7 +102,10 @@ class SimulatedController:
         self, *environments: str, branch: str = "main", rules: BranchRules | None = None
     ) -> list[Outcome]:
         """One look."""
-        place = self.place(*environments, branch=branch, rules=rules)
+        return self.look_at(self.place(*environments, branch=branch, rules=rules))
+
+    def look_at(self, place: WatchedBranch) -> list[Outcome]:
+        """One look at what is watched there."""
         return asyncio.run(look(self.context, place, config_path="stagecraft.yml"))
 
     def place(

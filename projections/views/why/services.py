@@ -11,6 +11,7 @@ from projections.views.why.record import Record, Told
 from projections.views.why.releases import because
 from projections.views.why.standing import standing
 
+_STEERED = frozenset({"ServiceStopped", "ServiceStarted", "ServiceRestarted"})  # by a person
 _WAITING = frozenset({"DeployDeferred", "RenderFailed", "ImageAwaited"})  # what Git shows is not deployed
 
 
@@ -50,8 +51,9 @@ def explain_service(record: Record, subject: Subject) -> Answer:
         words = f"no container of {subject.id} ever came in {subject.environment}"
         newest = [one for one in record.environment if _renders(one, subject.id)][-1:]
         return Answer(subject=subject, sentence=words, steps=steps_of(record, newest), because_not=against)
+    steered = _steered(record, subject.id, after=max(one.position for one in placed.values()))
     events: list[Told] = []
-    sentences: list[str] = []
+    sentences = [f"{subject.id} is stopped by a person"] if _is_stop(steered) else list[str]()
     for host, one in sorted(placed.items()):
         events += _brought(record, one, service=subject.id)
         reloads = _reloaded(record, one)
@@ -65,9 +67,23 @@ def explain_service(record: Record, subject: Subject) -> Answer:
     return Answer(
         subject=alone,
         sentence="; ".join(sentences) + waiting,
-        steps=steps_of(record, events),
+        steps=steps_of(record, [*events, *steered]),
         because_not=against,
     )
+
+
+def _steered(record: Record, service: str, *, after: int) -> list[Told]:
+    """What a person last had done with the service since its containers came."""
+    found = [
+        one
+        for one in record.environment
+        if one.type in _STEERED and one.data["service"] == service and one.position > after
+    ]
+    return found[-1:]
+
+
+def _is_stop(steered: list[Told]) -> bool:
+    return any(one.type == "ServiceStopped" for one in steered)
 
 
 def _service_words(record: Record, placed: Told, *, service: str, host: str) -> str:
@@ -160,6 +176,8 @@ def _reason_of(record: Record, placed: Told) -> str:
     match placed.data.get("reason"):
         case "drift":
             return f"the one before was not as deployed and was healed; {release}: {cause}"
+        case "started" | "restarted" as steered:
+            return f"a person had it {steered}; {release}: {cause}"
         case "restored":
             return f"{release} failed and the former version was brought back"
         case "orphan":

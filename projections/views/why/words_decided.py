@@ -5,27 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from events.refs import shown_ref
 from projections.views.why.phrases import Named, Words, failure_words, first_line, quoted, short, some
 
 
 def _observed(data: dict[str, Any]) -> Words:
-    branch = data["ref"].removeprefix("refs/heads/")
     concerned = some(data["affected"]) or "no environment"
-    text = f"branch {branch} shows it; it changes what {concerned} is made from"
+    text = f"{_shown(data)} shows it; it changes what {concerned} is made from"
     return "look", None, text
 
 
+def _shown(data: dict[str, Any]) -> str:
+    """What shows a commit: a branch, or the tag that is the newest version of a range."""
+    name, tag = shown_ref(data["ref"]), data.get("tag")
+    return f"branch {name}" if tag is None else f"tag {tag}, the newest of {name.removeprefix('tags ')},"
+
+
 def _rejected(data: dict[str, Any]) -> Words:
-    return "look", data["rule"], f"{short(data['revision'])} is not taken: {first_line(data['detail'])}"
+    name = short(data["revision"]) + (f" ({data['tag']})" if data.get("tag") else "")
+    return "look", data["rule"], f"{name} is not taken: {first_line(data['detail'])}"
 
 
 def _rewritten(data: dict[str, Any]) -> Words:
-    text = f"the branch was rewritten: {short(data['revision'])} does not descend from "
-    return "look", "history-rewritten", text + short(data["previous"])
+    now, before = short(data["revision"]), short(data["previous"])
+    if (tag := data.get("tag")) is not None:
+        return "look", "tag-moved", f"tag {tag} was moved: it was {before} and is {now}"
+    return "look", "history-rewritten", f"the branch was rewritten: {now} does not descend from {before}"
 
 
 def _left_out(data: dict[str, Any]) -> Words:
-    owner = f"{data['owner_ref'].removeprefix('refs/heads/')} of {data['owner']}"
+    owner = f"{shown_ref(data['owner_ref'])} of {data['owner']}"
     return "look", "left-out", f"{owner} declared {data['environment']} first and has it"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from projections.views.why.phrases import Named, Words, failure_words, first_line, ids, short
+from projections.views.why.phrases import Named, Words, failure_words, first_line, ids, quoted, short
 
 
 def _started(data: dict[str, Any]) -> Words:
@@ -41,6 +41,8 @@ _REASONS = {
     "orphan": "the project does not have it any more",
     "restored": "brought back after the failure",
     "drift": "healed",
+    "started": "a person had it started",
+    "restarted": "a person had it restarted",
 }
 
 
@@ -98,7 +100,9 @@ def _destroyed(data: dict[str, Any]) -> Words:
 
 def _drifted(data: dict[str, Any]) -> Words:
     differs = "; ".join(f"{name}: {words}" for name, words in sorted(data["services"].items()))
-    return "health", "drift", f"{data['host']} does not run what is deployed ({differs})"
+    policy: str = data.get("policy", "heal")
+    left = "" if policy == "heal" else f"; by the policy `{policy}` it is left as it is"
+    return "health", "drift", f"{data['host']} does not run what is deployed ({differs}){left}"
 
 
 def _healed(data: dict[str, Any]) -> Words:
@@ -118,6 +122,25 @@ def _unreachable(data: dict[str, Any]) -> Words:
     return "health", "host-unreachable", f"{data['host']} does not answer: {first_line(data['reason'])}"
 
 
+def _stopped(data: dict[str, Any]) -> Words:
+    text = f"{data['service']} is stopped by a person and stays so{quoted(data['reason'])}"
+    return "decision", "person-asked", text
+
+
+def _up_again(data: dict[str, Any]) -> Words:
+    return "decision", "person-asked", f"{data['service']} is started by a person{quoted(data['reason'])}"
+
+
+def _restarted(data: dict[str, Any]) -> Words:
+    text = f"{data['service']} is restarted by a person on {', '.join(data['hosts'])}"
+    return "decision", "person-asked", text + quoted(data["reason"])
+
+
+def _state_changed(data: dict[str, Any]) -> Words:
+    times = f"{data['count']} times since {data['since']}, at last " if data["count"] > 1 else ""
+    return "health", None, f"{data['host']}/{data['service']}: the engine tells of {times}{data['state']}"
+
+
 WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "ReleaseStarted": _started,
     "ReleaseCompleted": _completed,
@@ -135,6 +158,10 @@ WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "DriftHealed": _healed,
     "BreakerOpened": _breaker_opened,
     "BreakerClosed": _breaker_closed,
+    "ServiceStopped": _stopped,
+    "ServiceStarted": _up_again,
+    "ServiceRestarted": _restarted,
+    "ContainerStateChanged": _state_changed,
     "HostUnreachable": _unreachable,
 }
 NAMING: dict[str, Callable[[dict[str, Any], Named], Words]] = {"ReleaseRolledBack": _rolled_back}

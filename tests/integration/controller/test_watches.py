@@ -276,6 +276,30 @@ def test_a_repository_that_is_not_to_be_followed_is_polled_alone(scene: _Scene) 
     assert not any("refs changed" in line for line in scene.whispered)
 
 
+def test_a_tag_is_noticed_at_once_and_deployed_where_tags_are_watched(scene: _Scene) -> None:
+    """Nothing else could: the next poll is an hour away."""
+    repository = scene.controller.repository
+    tags = "tags: '>=1.2 <2', environments: [prod], interval_seconds: 3600"
+    daemon = scene.daemon(f"{scene.url}, {tags}", f"{scene.url}, branch: next, environments: [staging]")
+
+    def tag(name: str) -> None:
+        git("push", "--quiet", "origin", f"HEAD:refs/tags/{name}", cwd=repository.work)
+
+    async def story() -> None:
+        await until(lambda: scene.runs("staging", "web:next"))
+        assert not scene.runs("prod", "web:next")
+        await asyncio.to_thread(tag, "v1.2.0")
+        await until(lambda: scene.runs("prod", "web:next"))
+        await asyncio.to_thread(_pushed, scene, "web:2")
+        await asyncio.to_thread(tag, "v2.0.0")
+        await asyncio.to_thread(tag, "v1.3.0")
+        await until(lambda: scene.runs("prod", "web:2"))
+
+    tell_beside(daemon, story)
+    assert any("tags >=1.2 <2 is at v1.3.0 (" in line for line in scene.said)
+    assert len({source.place.watched.mirror for source in daemon.sources}) == 1
+
+
 def test_a_signed_webhook_has_its_branches_looked_at_and_no_other(scene: _Scene) -> None:
     """Nothing else could: the files are not followed, and the next poll is an hour away."""
     never = "watch: false, interval_seconds: 3600"

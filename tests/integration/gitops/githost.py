@@ -46,6 +46,7 @@ class GitHost:
     user: str = ""  # nobody in particular: everybody is answered
     word: str = ""
     redirect: str | None = None  # send everybody there instead
+    protocol: str | None = None  # that is spoken; None: what the client asks for
     redirect_packs: str | None = None  # send those there who are let in and ask for what there is
     moved: tuple[str, str] | None = None  # how a path begins that is answered with another of this server
     trouble: Trouble = field(default_factory=Trouble)
@@ -156,7 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "QUERY_STRING": parts.query,
                 "REQUEST_METHOD": self.command,
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", "")
+                if self.served.protocol is None
+                else self.served.protocol,
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             },
         )

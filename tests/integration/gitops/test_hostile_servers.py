@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import OutsideError, StagecraftError
+from gitops.source.branchname import BRANCH_MISSING
 from gitops.source.exchange import GIT_ASKED_TOO_OFTEN, GIT_UNREACHABLE, PATIENCE, Patience
-from gitops.source.mirror import BRANCH_MISSING, Mirror
+from gitops.source.mirror import Mirror
 from tests.integration.gitops.githost import GitHost, Trouble, serving
 from tests.support.repos import Repository, git
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -12,10 +13,15 @@ import pytest
 
 from events.kernel.errors import OutsideError, StagecraftError, UserError
 from gitops.source.address import REPOSITORY_URL_REFUSED
+from gitops.source.branchname import BRANCH_MISSING
 from gitops.source.exchange import GIT_UNREACHABLE, Patience
 from gitops.source.git import REPOSITORY_EMPTY, REPOSITORY_MISSING
 from gitops.source.gitcommand import GIT_FAILED
-from gitops.source.mirror import BRANCH_MISSING, Mirror
+from gitops.source.mirror import TOO_MANY_TAGS, Mirror
+from gitops.source.tags import VERSION_MISSING, VersionTag
+from gitops.source.versions import parse_range
+from tests.integration.gitops.githost import GitHost, serving
+from tests.support.git_calls import counted_git
 from tests.support.repos import Repository, git
 
 
@@ -104,6 +110,132 @@ def test_a_branch_is_found_by_its_whole_name_alone(repository: Repository, tmp_p
     mirror = Mirror(str(repository.origin), tmp_path / "m")
     assert refusal(mirror, "topic").code == BRANCH_MISSING
     assert look(mirror, "refs/heads/main") == repository.head()
+
+
+@pytest.mark.parametrize("branch", ["refs/tags/v1", "refs/heads", "refs/remotes/origin/main"])
+def test_a_full_name_that_is_no_branch_is_not_looked_for_among_branches(
+    repository: Repository, tmp_path: Path, branch: str
+) -> None:
+    repository.commit({"a": "1"})
+    git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}", cwd=repository.work)
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert refusal(mirror, branch).code == BRANCH_MISSING
+    assert look(mirror, f"refs/heads/{branch}") == repository.head()
+
+
+def test_a_branch_that_was_deleted_is_told_and_the_copy_keeps_its_commits(
+    repository: Repository, tmp_path: Path
+) -> None:
+    revision = repository.commit({"a": "1"})
+    repository.branch("topic")
+    topic = repository.commit({"a": "2"})
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert fetch(mirror, "topic") == topic
+    git("push", "--quiet", "--delete", "origin", "topic", cwd=repository.work)
+    assert refusal(mirror, "topic").code == BRANCH_MISSING
+    assert look(mirror) == revision
+    with mirror.repository() as opened:
+        assert opened.has(topic)
+
+
+@pytest.mark.parametrize(("before", "after"), [("team", "team/web"), ("team/web", "team")])
+def test_a_branch_that_stands_where_another_one_was_is_brought_here(
+    repository: Repository, tmp_path: Path, before: str, after: str
+) -> None:
+    first = repository.commit({"a": "1"})
+    git("push", "--quiet", "origin", f"HEAD:refs/heads/{before}", cwd=repository.work)
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    assert fetch(mirror, before) == first
+    git("push", "--quiet", "--delete", "origin", before, cwd=repository.work)
+    second = repository.commit({"a": "2"})
+    git("push", "--quiet", "origin", f"HEAD:refs/heads/{after}", cwd=repository.work)
+    assert fetch(mirror, after) == second
+    with mirror.repository() as opened:
+        assert opened.has(first)
+
+
+def _tagged(repository: Repository, *names: str) -> None:
+    for name in names:
+        git("tag", "--annotate", "--message", name, name, cwd=repository.work)
+    git("push", "--quiet", "--tags", cwd=repository.work)
+
+
+def newest(mirror: Mirror, wanted: str = "*") -> VersionTag:
+    """Where the newest version is, at the source and then here."""
+
+    async def brought() -> VersionTag:
+        versions = parse_range(wanted)
+        return await mirror.fetch_tag(versions, await mirror.newest_tag(versions))
+
+    return asyncio.run(brought())
+
+
+def test_the_newest_version_is_brought_here_by_a_path_and_by_http(
+    repository: Repository, tmp_path: Path
+) -> None:
+    revision = repository.commit({"a": "1"})
+    _tagged(repository, "v1.9.0", "v1.10.0", "latest")
+    repository.commit({"a": "2"})
+    host = GitHost(root=repository.origin.parent)
+    with serving(host) as port:
+        for number, url in enumerate((str(repository.origin), f"http://127.0.0.1:{port}/origin.git")):
+            mirror = Mirror(url, tmp_path / f"m{number}")
+            tag = newest(mirror)
+            assert (tag.name, tag.revision, tag.annotated) == ("v1.10.0", revision, True)
+            with mirror.repository() as opened:
+                assert opened.tree(revision).read("a", max_bytes=10) == b"1"
+                assert opened.has(tag.object_id)
+
+
+def test_a_tag_that_moves_between_question_and_fetch_is_asked_for_again(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit({"a": "1"})
+    _tagged(repository, "v1.0.0")
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    asked = asyncio.run(mirror.newest_tag(parse_range("*")))
+    later = repository.commit({"a": "2"})
+    git("tag", "--force", "v1.0.0", cwd=repository.work)
+    git("push", "--quiet", "--force", "origin", "refs/tags/v1.0.0", cwd=repository.work)
+    found = asyncio.run(mirror.fetch_tag(parse_range("*"), asked))
+    assert (found.revision, found.annotated) == (later, False)
+    git("push", "--quiet", "--delete", "origin", "refs/tags/v1.0.0", cwd=repository.work)
+    with pytest.raises(UserError) as caught:
+        asyncio.run(mirror.fetch_tag(parse_range("*"), found))
+    assert caught.value.code == VERSION_MISSING
+
+
+def test_a_damaged_copy_of_a_tag_is_made_anew(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a": "1"})
+    _tagged(repository, "v1.0.0")
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    newest(mirror)
+    _emptied(tmp_path / "m")
+    repository.commit({"a": "2"})
+    _tagged(repository, "v1.1.0")
+    assert newest(mirror).revision == repository.head()
+
+
+def _with_tags(repository: Repository, count: int) -> None:
+    """So many more tags, without a process for each."""
+    head = repository.head()
+    rows = [f"{head} refs/tags/v0.0.{number}\n" for number in range(count)]
+    (repository.origin / "packed-refs").write_text("# pack-refs with: sorted\n" + "".join(sorted(rows)))
+
+
+def test_five_thousand_tags_are_looked_through_and_two_hundred_thousand_refused(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit({"a": "1"})
+    mirror = Mirror(str(repository.origin), tmp_path / "m")
+    _with_tags(repository, 5_000)
+    assert newest(mirror).name == "v0.0.4999"
+    _with_tags(repository, 200_000)
+    with pytest.raises(UserError) as caught:
+        newest(mirror)
+    assert caught.value.code == TOO_MANY_TAGS
+    assert "200000 lines" in caught.value.message
+    assert look(mirror) == repository.head()
 
 
 def test_a_missing_branch_is_told_with_those_there_are(repository: Repository, tmp_path: Path) -> None:
@@ -250,6 +382,129 @@ def test_an_odd_address_never_reaches_git(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError) as caught:
         Mirror(url, tmp_path / "m")
     assert caught.value.code == REPOSITORY_URL_REFUSED
+
+
+def _filled(repository: Repository) -> str:
+    """Ten commits, each with another large file in place of the one before; answers the last."""
+    for number in range(10):
+        noise = hashlib.shake_256(str(number).encode()).digest(200_000)
+        repository.commit({"large": noise, f"small/{number}": str(number)}, push=False)
+    repository.push()
+    return repository.head()
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(one.stat().st_size for one in (folder / "objects").rglob("*") if one.is_file())
+
+
+def _served(repository: Repository, *, filters: bool = True) -> GitHost:
+    git("config", "uploadpack.allowFilter", str(filters).lower(), cwd=repository.origin)
+    return GitHost(root=repository.origin.parent)
+
+
+def test_only_the_files_of_the_commit_that_is_looked_at_are_brought_where_the_server_can(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = _filled(repository)
+    calls = counted_git(tmp_path, monkeypatch)
+    with serving(_served(repository)) as port:
+        url = f"http://127.0.0.1:{port}/origin.git"
+        mirror = Mirror(url, tmp_path / "m")
+        assert fetch(mirror) == revision
+        fetches = [one for one in calls() if " fetch " in one]
+        assert len(fetches) == 2, "the history, then all files at once"
+        assert not any(url in one for one in fetches)
+        assert asyncio.run(mirror.has_files(revision))
+        assert not asyncio.run(mirror.has_files(repository.head("HEAD~1")))
+        with mirror.repository() as opened:
+            assert len(opened.tree(revision).walk("")) == 11
+            assert len(opened.tree(revision).read("large", max_bytes=1 << 20)) == 200_000
+            assert opened.is_ancestor(repository.head("HEAD~9"), revision)
+            assert len(opened.commits_since(revision, None, most=100)) == 10
+            calls()
+            with pytest.raises(OutsideError):
+                opened.tree(repository.head("HEAD~1")).read("large", max_bytes=1 << 20)
+            assert not any("fetch" in one for one in calls()), "nothing is fetched behind our back"
+        assert _bytes_of(tmp_path / "m") < 400_000
+        assert url not in (tmp_path / "m/config").read_text()
+        repository.commit({"small/9": "new"})
+        calls()
+        assert fetch(mirror) == repository.head()
+        assert len([one for one in calls() if " fetch " in one]) == 2
+        assert asyncio.run(mirror.heal()) is False
+
+
+def test_a_server_that_leaves_nothing_out_sends_everything_as_ever(
+    repository: Repository, tmp_path: Path
+) -> None:
+    revision = _filled(repository)
+    with serving(_served(repository, filters=False)) as port:
+        mirror = Mirror(f"http://127.0.0.1:{port}/origin.git", tmp_path / "m")
+        assert fetch(mirror) == revision
+        assert asyncio.run(mirror.has_files(repository.head("HEAD~1")))
+        assert asyncio.run(mirror.heal()) is False
+    assert _bytes_of(tmp_path / "m") > 2_000_000
+
+
+def test_a_server_that_hands_over_no_single_file_is_asked_for_everything(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = _filled(repository)
+    host = _served(repository)
+    host.protocol = ""  # the older one asks for leave for every object that no ref points at
+    with serving(host) as port:
+        mirror = Mirror(f"http://127.0.0.1:{port}/origin.git", tmp_path / "m")
+        assert fetch(mirror) == revision
+        assert asyncio.run(mirror.has_files(repository.head("HEAD~1")))
+        calls = counted_git(tmp_path, monkeypatch)
+        repository.commit({"a": "1"})
+        calls()
+        assert fetch(mirror) == repository.head()
+        (one,) = [one for one in calls() if " fetch " in one]
+        assert "--filter" not in one
+
+
+def test_a_server_that_stops_leaving_files_out_goes_on_being_read(
+    repository: Repository, tmp_path: Path
+) -> None:
+    _filled(repository)
+    with serving(_served(repository)) as port:
+        mirror = Mirror(f"http://127.0.0.1:{port}/origin.git", tmp_path / "m")
+        fetch(mirror)
+        _served(repository, filters=False)
+        revision = _filled(repository)
+        assert fetch(mirror) == revision
+        assert asyncio.run(mirror.has_files(revision))
+
+
+def test_files_that_a_crash_left_out_are_brought_by_the_next_fetch(
+    repository: Repository, tmp_path: Path
+) -> None:
+    revision = _filled(repository)
+    with serving(_served(repository)) as port:
+        url = f"http://127.0.0.1:{port}/origin.git"
+        fetch(Mirror(url, tmp_path / "m"))
+        packs = sorted((tmp_path / "m/objects/pack").glob("*.pack"), key=lambda one: one.stat().st_size)
+        for one in packs[-1].parent.glob(f"{packs[-1].stem}.*"):
+            one.unlink()  # the files, which are larger than the history
+        again = Mirror(url, tmp_path / "m")
+        assert not asyncio.run(again.has_files(revision))
+        assert fetch(again) == revision
+        assert asyncio.run(again.has_files(revision))
+
+
+@pytest.mark.parametrize("damage", [_emptied, _without_objects])
+def test_a_damaged_copy_without_all_files_is_made_anew(
+    repository: Repository, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    _filled(repository)
+    with serving(_served(repository)) as port:
+        mirror = Mirror(f"http://127.0.0.1:{port}/origin.git", tmp_path / "m")
+        fetch(mirror)
+        damage(tmp_path / "m")
+        revision = repository.commit({"a": "2"})
+        assert fetch(mirror) == revision
+        assert asyncio.run(mirror.has_files(revision))
 
 
 def test_configuration_of_the_user_does_not_reach_a_fetch(

@@ -14,11 +14,11 @@ from gitops.source.watch import git_folder, watch_refs
 from tests.support.repos import Repository, git
 
 
-def _noticed(folder: Path, branch: str, change: Callable[[], object], *, seconds: float = 5.0) -> bool:
+def _noticed(folder: Path, ref: str, change: Callable[[], object], *, seconds: float = 5.0) -> bool:
     """Whether the watch says something after `change`, which is repeated until the watch has begun."""
 
     async def story() -> bool:
-        async with aclosing(watch_refs(folder, branch)) as changes:
+        async with aclosing(watch_refs(folder, ref)) as changes:
             heard = asyncio.ensure_future(anext(changes, "ended"))
             try:
                 async with asyncio.timeout(seconds):
@@ -45,7 +45,7 @@ def test_a_push_to_a_bare_repository_is_noticed(repository: Repository) -> None:
     folder = git_folder(str(repository.origin))
     assert folder == repository.origin
     assert folder is not None
-    assert _noticed(folder, "main", _push(repository))
+    assert _noticed(folder, "refs/heads/main", _push(repository))
 
 
 def test_a_commit_in_a_work_tree_is_noticed(repository: Repository) -> None:
@@ -53,7 +53,7 @@ def test_a_commit_in_a_work_tree_is_noticed(repository: Repository) -> None:
     folder = git_folder(str(repository.work))
     assert folder == repository.work / ".git"
     assert folder is not None
-    assert _noticed(folder, "main", _push(repository))
+    assert _noticed(folder, "refs/heads/main", _push(repository))
 
 
 def test_the_refs_of_a_linked_work_tree_are_those_of_its_repository(
@@ -68,9 +68,9 @@ def test_the_refs_of_a_linked_work_tree_are_those_of_its_repository(
 def test_packed_refs_are_watched_and_locks_are_not(repository: Repository) -> None:
     repository.commit({"file": "first"})
     folder = repository.origin
-    assert _noticed(folder, "main", (folder / "packed-refs").touch)
-    assert not _noticed(folder, "main", (folder / "config.lock").touch, seconds=1.0)
-    assert not _noticed(folder, "main", (folder / "COMMIT_EDITMSG").touch, seconds=1.0)
+    assert _noticed(folder, "refs/heads/main", (folder / "packed-refs").touch)
+    assert not _noticed(folder, "refs/heads/main", (folder / "config.lock").touch, seconds=1.0)
+    assert not _noticed(folder, "refs/heads/main", (folder / "COMMIT_EDITMSG").touch, seconds=1.0)
 
 
 def test_a_branch_with_a_slash_is_noticed_when_its_folder_comes(repository: Repository) -> None:
@@ -81,14 +81,25 @@ def test_a_branch_with_a_slash_is_noticed_when_its_folder_comes(repository: Repo
         git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/team/feature", cwd=repository.work)
         repository.commit({"file": f"more {next(counter)}"}, push=False)
 
-    assert _noticed(repository.origin, "team/feature", push)
+    assert _noticed(repository.origin, "refs/heads/team/feature", push)
+
+
+def test_a_tag_is_noticed_where_tags_are_watched(repository: Repository) -> None:
+    repository.commit({"file": "first"})
+    counter = iter(range(1000))
+
+    def tag() -> None:
+        git("push", "--quiet", "origin", f"HEAD:refs/tags/v1.0.{next(counter)}", cwd=repository.work)
+
+    assert _noticed(repository.origin, "refs/tags/>=1.0 <2", tag)
+    assert not _noticed(repository.origin, "refs/heads/main", tag, seconds=1.0)
 
 
 def test_a_repository_that_is_gone_ends_the_watch(repository: Repository) -> None:
     shutil.rmtree(repository.origin)
 
     async def story() -> list[None]:
-        return [one async for one in watch_refs(repository.origin, "main")]
+        return [one async for one in watch_refs(repository.origin, "refs/heads/main")]
 
     assert asyncio.run(story()) == []
 

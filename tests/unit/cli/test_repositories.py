@@ -96,6 +96,14 @@ def test_without_a_list_it_is_what_was_named_by_hand(call: Call, home: Path, his
     assert said.splitlines()[1].split() == [SHOWN, "main", "shop/prod", "a" * 12, "1", "min", "ago"]
 
 
+def test_tags_that_are_watched_show_their_range(call: Call, home: Path) -> None:
+    lists(home, f"url: '{URL}', tags: '>=1.2 <2'")
+    (row,) = rows(call)
+    assert list(row) == [*KEYS, "tags"]
+    assert (row["branch"], row["tags"]) == ("tags >=1.2 <2", ">=1.2 <2")
+    assert "tags >=1.2 <2" in call("repositories", "list").out
+
+
 def test_no_credentials_are_shown_anywhere(call: Call, home: Path) -> None:
     lists(home, f"url: '{URL}'")
     for flags in ((), ("--json",)):

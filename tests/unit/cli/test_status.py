@@ -269,3 +269,19 @@ def test_the_last_look_at_git_is_read_from_what_was_observed(
     observe(home)
     ObservedStore(home / "observed.db").note_look("shop/prod", at=datetime.now(UTC) - timedelta(seconds=5))
     assert json.loads(call("status", "--json").out)["freshness"]["git_seconds"] < 60
+
+
+def test_a_service_that_a_person_stopped_says_so_and_is_well(
+    call: Call, history: History, home: Path
+) -> None:
+    history.deployed("a", web="h1")
+    history.stopped("web", "h1", reason="the disk is being moved")
+    down = ObservedService(
+        name="web", image="web:1", containers=(ObservedContainer(id="f" * 64, state="exited", health="none"),)
+    )
+    observe(home, services=(down,))
+    shown = json.loads(call("status", "--env", "prod", "--json").out)
+    assert (shown["sync"], shown["health"]) == ("in-sync", "suspended")
+    (service,) = shown["hosts"][0]["services"]
+    assert service["stopped"]["reason"] == "the disk is being moved"
+    assert "stopped by" in call("status", "--env", "prod").out

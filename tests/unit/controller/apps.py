@@ -178,6 +178,7 @@ def draft_of(app: App, *, blobs: BlobStore, env_path: str) -> Draft:
         builds={},
         awaited=frozenset(),
         image_policy=ImagePolicy(refresh="never", wait_seconds=0.0),
+        drift="heal",
         blobs={},
         origins={name: {"/conf/app.conf": f"conf/{name}.conf"} for name in app.parts},
         inputs={},

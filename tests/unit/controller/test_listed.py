@@ -49,6 +49,16 @@ def test_each_entry_is_a_branch_with_its_own_rules(tmp_path: Path) -> None:
     assert [one.rules.entry for one in (main, blog)] == ["repositories[0]", "repositories[2]"]
 
 
+def test_an_entry_with_a_range_is_watched_by_its_tags(tmp_path: Path) -> None:
+    entries = "repositories: [{url: a.git, tags: '>=1.2   <2', environments: [prod]}, {url: a.git}]\n"
+    versions, main = _listed(tmp_path, entries)
+    assert versions.tags is not None
+    assert versions.key == BranchKey(main.watched.slug, "refs/tags/>=1.2 <2")
+    assert str(versions.key).startswith("tags >=1.2 <2 of ")
+    assert versions.rules.rivals == {versions.key: ("prod",), main.key: ()}
+    assert (main.tags, main.key.ref) == (None, "refs/heads/main")
+
+
 def test_branches_of_one_address_share_its_mirror(tmp_path: Path) -> None:
     main, ahead, blog, _docs = _listed(tmp_path)
     assert main.watched is ahead.watched

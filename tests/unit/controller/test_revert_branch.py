@@ -59,6 +59,20 @@ def test_a_rollback_whose_hold_is_over_is_no_reason_any_more(days: Chronicle) ->
     assert caught.value.code == "revert-branch-not-possible"
 
 
+def test_a_commit_that_came_by_a_tag_is_reverted_on_the_branch_that_showed_it_if_any(days: Chronicle) -> None:
+    days.tag = "v1.2.0"
+    days.deploys("three", web="3")
+    days.rollback()
+    with pytest.raises(UserError) as caught:
+        planned(days)
+    assert "came by a tag (tags 1.x)" in caught.value.message
+    days.tag = None
+    days.observed("three")
+    days.tag = "v1.2.0"
+    days.observed("three")
+    assert planned(days).branch == "main"
+
+
 def test_a_commit_that_no_branch_showed_is_not_reverted(days: Chronicle) -> None:
     days.person_deploys("by hand", web="9")
     days.completes()

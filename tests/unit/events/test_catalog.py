@@ -32,7 +32,8 @@ FROZEN = {
         "ManifestRendered RenderFailed DeployRequested RevertDetected RollbackRequested DeploySkipped "
         "DeployDeferred ReleaseStarted ReleaseCompleted ReleaseFailed ReleaseRolledBack EnvironmentHeld "
         "HoldCleared EnvironmentSuspended EnvironmentResumed DriftDetected DriftHealed "
-        "JobCompleted JobFailed ReleaseSuperseded LockBroken"
+        "JobCompleted JobFailed ReleaseSuperseded LockBroken "
+        "ServiceStopped ServiceStarted ServiceRestarted ContainerStateChanged"
     ),
     "release": (
         "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded "

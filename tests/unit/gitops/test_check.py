@@ -111,9 +111,9 @@ def test_a_file_that_may_be_taken_for_a_descriptor_is_told(tmp_path: Path) -> No
 
 
 def test_unused_keys_of_a_descriptor_are_told_in_its_own_file(tmp_path: Path) -> None:
-    files = {"stagecraft.yml": SMALL, "environments/live.yml": "drift: heal\n"}
+    files = {"stagecraft.yml": SMALL, "environments/live.yml": "driver: hetzner\n"}
     (finding,) = found(tmp_path, files)
-    assert (finding.file, finding.key, finding.severity) == ("environments/live.yml", "drift", Severity.INFO)
+    assert (finding.file, finding.key, finding.severity) == ("environments/live.yml", "driver", Severity.INFO)
 
 
 def test_a_services_section_must_name_a_service(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_what_is_not_reported_is_what_counts() -> None:
         "environments.prod.version",
         "environments.prod.gate.settle",
         "environments.prod.gate.watch",
+        "environments.prod.drift",
         "environments.prod.images.refresh",
         "environments.prod.gate.deadline",
         "environments.prod.services.orders.gate.deadline",

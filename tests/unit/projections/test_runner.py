@@ -389,7 +389,7 @@ def test_the_player_makes_histories_that_fill_every_table() -> None:
     history = History()
     Player(history).play([(operation, "prod", 1) for operation in OPERATIONS for _ in range(2)])
     Player(history).play([("rendered", "prod", 1), ("requested", "prod", 1), ("job", "prod", 1)])
-    Player(history).play([("requested", "prod", 2), ("phase", "prod", 1)])
+    Player(history).play([("requested", "prod", 2), ("phase", "prod", 1), ("stop", "prod", 1)])
     with TemporaryDirectory() as folder:
         filled = read_views(history.log, Path(folder) / "v.db", VIEWS, lambda tables: rows(tables, VIEWS))
     history.log.close()

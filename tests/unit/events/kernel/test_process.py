@@ -275,6 +275,18 @@ def test_only_the_beginning_of_what_a_child_says_may_be_kept(kept_bytes: int) ->
     assert (finished.code, finished.stdout, finished.stderr) == (3, b"a" * most, b"b" * most)
 
 
+@pytest.mark.parametrize(("script", "code", "kept"), [("cat", 0, b"x" * 9), ("exec 0<&-; exit 4", 4, b"")])
+def test_a_child_whose_beginning_is_kept_is_given_all_of_its_input(
+    script: str, code: int, kept: bytes
+) -> None:
+    """Also more than a pipe holds, and to one that reads none of it."""
+    running = run(
+        ["sh", "-c", script], env=PATH, deadline_seconds=DEADLINE, kept_bytes=9, stdin=b"x" * 1_000_000
+    )
+    finished = asyncio.run(running)
+    assert (finished.code, finished.stdout) == (code, kept)
+
+
 def test_a_child_whose_beginning_is_kept_has_its_deadline_too() -> None:
     running = run(["sh", "-c", "while :; do echo x; done"], env=PATH, deadline_seconds=0.3, kept_bytes=9)
     with pytest.raises(OutsideError) as caught:

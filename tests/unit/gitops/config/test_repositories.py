@@ -42,6 +42,31 @@ def test_a_branch_is_listed_once(tmp_path: Path, first: str, second: str) -> Non
     assert "secret" not in message
 
 
+@pytest.mark.parametrize(
+    ("entry", "key", "words"),
+    [
+        ("tags: latest", "tags", "'latest' is no range of versions"),
+        ("tags: 1.x, branch: main", "tags", "either `branch` or `tags`"),
+        ("branch: refs/tags/v1", "branch", "'refs/tags/v1' cannot be a branch; `tags` takes"),
+        ("branch: 'a b'", "branch", "cannot be a branch"),
+    ],
+)
+def test_an_entry_names_a_branch_or_a_range_of_versions(
+    tmp_path: Path, entry: str, key: str, words: str
+) -> None:
+    ((found, line, message),) = _faults(tmp_path, "url: /srv/b", f"url: /srv/a, {entry}")
+    assert (found, line) == (f"repositories[1].{key}", 3)
+    assert words in message
+
+
+def test_ranges_of_one_repository_stand_beside_each_other_each_once(tmp_path: Path) -> None:
+    ranges = ("url: /srv/a, tags: 1.x", "url: /srv/a, tags: '>=1.0.0-0  <3'", "url: /srv/a")
+    assert _faults(tmp_path, *ranges) == []
+    ((key, _, message),) = _faults(tmp_path, *ranges, "url: /srv/a, tags: '>=1.0.0-0 <3'")
+    assert key == "repositories[3].url"
+    assert message.startswith("tags >=1.0.0-0 <3 of /srv/a is listed already, in repositories[1]")
+
+
 def test_other_branches_and_other_repositories_may_stand_beside(tmp_path: Path) -> None:
     assert _faults(tmp_path, "url: /srv/a", "url: /srv/a, branch: next", "url: /srv/b") == []
 

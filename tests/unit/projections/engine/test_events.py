@@ -25,8 +25,14 @@ _DIED: Answer = {
             "stagecraft.project": "shop",
             "stagecraft.environment": "prod",
             "stagecraft.service": "web",
+            "com.docker.compose.project": "shop-prod",
         }
     },
+}
+_LEFT: Answer = {
+    "Type": "network",
+    "Action": "disconnect",
+    "Actor": {"ID": "n1", "Attributes": {"container": "c1", "name": "shop-prod_default", "type": "bridge"}},
 }
 _HINT = EngineEvent(environment="shop/prod", service="web", action="die")
 
@@ -91,7 +97,17 @@ def test_the_first_hint_says_that_it_listens_and_closing_ends_the_stream() -> No
     api = ScriptedApi(stream)
     assert _heard(api, limit=2) == [EngineEvent(), _HINT]
     assert stream.closed.is_set()
-    assert api.asked[0]["filters"]["label"] == ["com.docker.compose.project"]
+    assert "label" not in api.asked[0]["filters"], "what is said of networks has no label"
+
+
+def test_a_container_that_compose_did_not_make_is_passed_over() -> None:
+    stranger: Answer = {"Type": "container", "Action": "die", "Actor": {"ID": "c2", "Attributes": {}}}
+    assert _heard(ScriptedApi(ScriptedStream([stranger, _DIED], "stay")), limit=2)[1] == _HINT
+
+
+def test_a_container_that_left_a_network_is_told_by_its_id() -> None:
+    heard = _heard(ScriptedApi(ScriptedStream([_LEFT], "stay")), limit=2)
+    assert heard[1] == EngineEvent(environment="", action="disconnect", container="c1")
 
 
 def test_a_stream_that_broke_is_asked_for_again_and_anything_may_have_happened() -> None:

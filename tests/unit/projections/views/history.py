@@ -36,6 +36,7 @@ from events.catalog.release import (
     ReleaseSuperseded,
 )
 from events.catalog.revision import RevisionObserved
+from events.catalog.running import ServiceStarted, ServiceStopped
 from events.catalog.service import JobCompleted, ServiceReplaced
 from events.envelope import Actor
 from events.log import EventLog
@@ -195,9 +196,11 @@ class History:
     def superseded(self, release: str, *, by: str) -> None:
         self.append("environment", ReleaseSuperseded(release=release, by=by))
 
-    def deployed(self, name: str, *, revision: str = "c1", previous: str | None = None) -> str:
-        """Rendered, requested, started and completed."""
-        self.rendered(name, revision=revision)
+    def deployed(
+        self, name: str, *, revision: str = "c1", previous: str | None = None, **services: str
+    ) -> str:
+        """Rendered, requested, started and completed; `services` have these hashes."""
+        self.rendered(name, revision=revision, **services)
         release = self.requested(name, revision=revision, previous=previous)
         self.started(release, name)
         self.completed(release, name)
@@ -231,6 +234,14 @@ class History:
 
     def resumed(self) -> None:
         self.append("environment", EnvironmentResumed())
+
+    def stopped(self, service: str, service_hash: str, *, reason: str = "moving") -> None:
+        self.append(
+            "environment", ServiceStopped(service=service, hashes={"local": service_hash}, reason=reason)
+        )
+
+    def started_again(self, service: str) -> None:
+        self.append("environment", ServiceStarted(service=service))
 
     def job_completed(self, release: str, service: str, service_hash: str) -> None:
         self.append(

@@ -66,6 +66,8 @@ _SAYINGS: dict[str, Callable[[History, str, str], None]] = {
     "cleared": lambda history, _name, revision: history.cleared("reverted", revision=revision),
     "suspended": lambda history, _name, _revision: history.suspended(),
     "resumed": lambda history, _name, _revision: history.resumed(),
+    "stop": lambda history, name, _revision: history.stopped("web", name),
+    "start": lambda history, _name, _revision: history.started_again("web"),
 }
 _REQUESTS: dict[str, Callable[[History, str, str, str | None], str]] = {
     "requested": lambda history, name, revision, former: history.requested(

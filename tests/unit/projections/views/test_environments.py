@@ -429,3 +429,21 @@ def test_what_was_taken_away_is_neither_desired_nor_deployed_until_it_is_asked_f
     history.requested("a")
     assert known(history, views).destroyed is None
     assert known(history, views).desired.digest == digest("a")
+
+
+def test_a_stopped_service_is_known_until_it_is_started(history: History, views: Path) -> None:
+    history.deployed("a", web="h1")
+    history.stopped("web", "h1")
+    assert known(history, views).stopped[("local", "web")]["reason"] == "moving"
+    history.started_again("web")
+    assert known(history, views).stopped == {}
+
+
+@pytest.mark.parametrize(("web", "stays"), [("h1", True), ("h2", False)])
+def test_a_stopped_service_is_forgotten_with_a_release_of_another_version(
+    history: History, views: Path, *, web: str, stays: bool
+) -> None:
+    history.deployed("a", web="h1")
+    history.stopped("web", "h1")
+    history.deployed("b", revision="c2", web=web)
+    assert (("local", "web") in known(history, views).stopped) is stays

@@ -62,6 +62,7 @@ class Chronicle:
     log: MemoryEventLog = field(default_factory=MemoryEventLog)
     clock: FakeClock = field(default_factory=FakeClock)
     ids: CountingIds = field(default_factory=CountingIds)
+    tag: str | None = None  # under which commits are shown; None: by the branch `main`
     _containers: int = 0
     _running: dict[str, str] = field(default_factory=dict[str, str])  # container by service
     _hashes: dict[str, str] = field(default_factory=dict[str, str])  # of what runs
@@ -103,7 +104,8 @@ class Chronicle:
         """The watched branch shows the commit of that name."""
         recorder = self.recorder(AUTHOR)
         event = RevisionObserved(
-            ref="refs/heads/main",
+            ref="refs/heads/main" if self.tag is None else "refs/tags/1.x",
+            tag=self.tag,
             revision=commit(name),
             previous=None,
             tree="t",

@@ -206,6 +206,18 @@ def test_a_commit_that_is_not_taken(days: Chronicle) -> None:
     assert "line 3" in answer.sentence
 
 
+def test_a_tag_that_moved_is_named_with_the_rule(days: Chronicle) -> None:
+    days.tag = "v1.2.0"
+    recorder = days.observed("moved")
+    rejected = RevisionRejected(
+        ref="refs/tags/1.x", revision=commit("moved"), rule="tag-moved", detail="it was moved", tag=days.tag
+    )
+    recorder.append(REPOSITORY, rejected)
+    answer = days.why(commit("moved"))
+    assert against(answer) == ["tag-moved"]
+    assert "(v1.2.0) is not taken: it was moved" in answer.sentence
+
+
 def test_a_commit_that_was_not_taken_and_no_environment_was_told(days: Chronicle) -> None:
     rejected = RevisionRejected(
         ref="refs/heads/main", revision=commit("unsigned"), rule="commit-unsigned", detail="no signature"

@@ -45,6 +45,13 @@ def test_a_release_of_git_leads_from_its_commit_to_its_health(days: Chronicle) -
     assert answer.subject.environment == "shop/prod"
 
 
+def test_a_commit_that_a_tag_names_says_which(days: Chronicle) -> None:
+    days.tag = "v1.2.0"
+    days.deploys("one", web="1")
+    answer = days.why(commit("one"))
+    assert "tag v1.2.0, the newest of 1.x, shows it" in texts(answer, "look")
+
+
 def test_steps_say_who_did_it(days: Chronicle) -> None:
     days.deploys("one", web="1")
     days.deploys("two", web="2")

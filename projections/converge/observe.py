@@ -1,0 +1,98 @@
+"""Asking the hosts now, for whoever wants no older answer: nothing is changed on them and nothing recorded.
+
+The same plan as a heal makes, with every container inspected. What is shown as drift here is what a heal
+would mend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from events.kernel.errors import OutsideError, UserError
+from events.manifest import Manifest
+from projections.converge.altered import Alteration, alterations
+from projections.converge.failures import HOST_UNKNOWN
+from projections.converge.heal import all_jobs
+from projections.converge.hostenv import bind
+from projections.converge.hosts import look, observation
+from projections.converge.operations import HostPlan
+from projections.converge.plan import Question, plan
+from projections.converge.site import Equipment, Site
+from projections.converge.untold import untold
+from projections.engine.port import Container
+from projections.observed import HostObservation
+
+
+async def observe(
+    equipment: Equipment, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str] | None = None
+) -> tuple[HostObservation, ...]:
+    """Ask every host now and write `observed.db`; nothing else is changed or recorded.
+
+    Every container is inspected. `stopped` has, by host and service, the hash that a person stopped. A host
+    that does not answer is shown as unreachable, not raised. Raises UserError `host-not-supported`.
+    """
+    return tuple(
+        [
+            await _asked(equipment.site(manifest, host), manifest, stopped=stopped or {})
+            for host in sorted(manifest.hosts)
+        ]
+    )
+
+
+async def _asked(
+    site: Site, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]
+) -> HostObservation:
+    content, store = manifest.hosts[site.host], site.equipment.observed
+    containers: list[Container] = []
+    try:
+        containers = await look(site)
+        due = await due_now(site, manifest, containers, stopped=stopped)
+    except OutsideError as error:
+        if error.code not in HOST_UNKNOWN:
+            raise
+        store.mark(site.environment, site.host, reachable=False, reason=error.message)
+        return next(one for one in store.load(site.environment) if one.host == site.host)
+    except UserError:
+        due = Due(plan=HostPlan(host=site.host, operations=()), bound={})
+    seen = observation(site, content, containers=containers, plan=due.plan)
+    store.save(seen)
+    return seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What a look at a host finds to be done, and by which answers."""
+
+    plan: HostPlan
+    bound: Mapping[str, str]  # keyed digests of the host's env files now
+    altered: tuple[Alteration, ...] = ()
+
+
+async def due_now(
+    site: Site,
+    manifest: Manifest,
+    containers: Collection[Container],
+    *,
+    stopped: Mapping[tuple[str, str], str],
+) -> Due:
+    """The plan of a heal over `containers`, each of them inspected. Raises what `plan` raises."""
+    content = manifest.hosts[site.host]
+    bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
+    question = Question(
+        host=site.host,
+        owner=site.owner,
+        compose_project=site.compose_project,
+        succeeded_jobs=all_jobs(manifest),
+        known_services=frozenset(content.services),
+        bound=bound.services,
+        untold=await asyncio.to_thread(untold, content, site.folder),
+        lets_be=True,
+        stopped=stopped,
+    )
+    first = plan(content, containers, question)
+    found = await alterations(site, manifest, containers, closely=None, resting=first.resting)
+    told = {one.container: str(one) for one in found}
+    final = plan(content, containers, replace(question, altered=told)) if found else first
+    return Due(plan=final, bound=bound.services, altered=found)
