@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.console import one_line
-from cli.plan_text import words_of
+from cli.plan_text import outage_line, words_of
 from controller.preview import SIGNS, UNKNOWN_VERSION
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def as_markdown(shown: Preview) -> str:
         *_changes(shown),
         *_list(
             "Outages, because the old container ends before the new one begins",
-            [f"{one.host}/{one.service}: {', '.join(one.causes)}" for one in shown.outages],
+            [outage_line(one) for one in shown.outages],
         ),
         *_list("Images resolved at deploy", shown.unpinned),
         *_list("Notes", shown.notes),

@@ -9,6 +9,7 @@ from controller.preview import DEPLOYED, SIGNS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from controller.changes import Outage
     from controller.preview import Change, PlanPhase, Preview
 
 
@@ -33,7 +34,7 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
     lines.extend(_change_lines(shown, verbose=verbose))
     if shown.outages:
         lines.append("Outages, because the old container ends before the new one begins:")
-        lines.extend(f"  {one.host}/{one.service}: {', '.join(one.causes)}" for one in shown.outages)
+        lines.extend(f"  {outage_line(one)}" for one in shown.outages)
     if shown.unpinned:
         lines.append(f"Images resolved at deploy: {', '.join(shown.unpinned)}")
     for path, names in shown.host_variables.items():
@@ -44,6 +45,11 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
     lines.extend(_section("Notes:", shown.notes))
     lines.extend(_section("Findings:", shown.findings))
     return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
+
+
+def outage_line(outage: Outage) -> str:
+    """Where, because what, how long."""
+    return f"{outage.host}/{outage.service}: {', '.join(outage.causes)}; {outage.length}"
 
 
 def words_of(change: Change) -> str:

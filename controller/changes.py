@@ -1,8 +1,8 @@
 """What becomes of each service on each host, in the words of `plan`: an action, its reasons, and an outage.
 
 The actions come from the converger's own plan; the reasons are looked up beside it. An outage is foretold
-for every container that has to end before its successor can begin, which with the rollout of this version is
-each one that is replaced; what would force that with any rollout is named.
+for every container that has to end before its successor can begin, with what demands that and how long it
+may take: as long as the last one of that service, and until the gate decides.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from events.manifest import HostManifest, Manifest
+    from events.rollout import Strategy
     from projections.converge.operations import HostPlan, Operation, OperationKind
 
 Action = Literal["create", "replace", "remove", "keep", "run", "start", "reload"]
@@ -31,7 +32,6 @@ SIGNS: dict[Action, str] = {
     "start": "~",
     "reload": "~",
 }
-STOP_FIRST = "this version ends a container before the next one begins"
 _ACTIONS: dict[OperationKind, Action] = {
     "create": "create",
     "replace": "replace",
@@ -44,6 +44,43 @@ _ACTIONS: dict[OperationKind, Action] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A service that does not answer for a while, because its container ends before the next one begins."""
+
+    host: str
+    service: str
+    causes: tuple[str, ...]
+    at_most_seconds: float  # after the start of the new container: then its gate has decided
+    expected_seconds: float | None = None  # to the start of the new one, as the last time; None: never done
+
+    @property
+    def length(self) -> str:
+        """How long it may take, in words."""
+        known = (
+            "" if self.expected_seconds is None else f"about {self.expected_seconds:.1f} s as the last time, "
+        )
+        return f"{known}until its gate passes, at most {self.at_most_seconds:g} s"
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `plan --format json` prints."""
+        return {
+            "host": self.host,
+            "service": self.service,
+            "causes": list(self.causes),
+            "expected_seconds": self.expected_seconds,
+            "at_most_seconds": self.at_most_seconds,
+        }
+
+    def as_length(self) -> dict[str, Any]:
+        """The part of it that stands with a change."""
+        return {
+            "because": list(self.causes),
+            "expected_seconds": self.expected_seconds,
+            "at_most_seconds": self.at_most_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What would become of one service on one host."""
 
@@ -53,6 +90,8 @@ class Change:
     reasons: tuple[Reason, ...]
     containers: int = 0  # how many there are now that it concerns
     signal: str = ""  # that its containers get; with `reload` alone
+    strategy: Strategy | None = None  # of `replace` alone
+    outage: Outage | None = None  # while it is replaced
 
     @property
     def reason(self) -> str:
@@ -69,20 +108,9 @@ class Change:
             "reasons": [reason.as_json() for reason in self.reasons],
             "containers": self.containers,
             **({"signal": self.signal} if self.signal else {}),
+            **({"strategy": self.strategy} if self.strategy else {}),
+            **({"outage": self.outage.as_length()} if self.outage else {}),
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
-    """A service that does not answer for a while, because its container ends before the next one begins."""
-
-    host: str
-    service: str
-    causes: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `plan --format json` prints."""
-        return {"host": self.host, "service": self.service, "causes": list(self.causes)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +126,8 @@ class Comparison:
         default_factory=dict[tuple[str, str], "tuple[str, ...]"]
     )
     """Fields in which a container that was taken over is not as its Manifest says, by `(host, service)`."""
+    in_place_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    """How long the last exchange in place took, by `(host, service)`."""
 
     def changes(self) -> tuple[Change, ...]:
         """Every service on every host, sorted."""
@@ -109,6 +139,8 @@ class Comparison:
                 reasons=self._reasons(operation),
                 containers=len(operation.containers),
                 signal=self._signal(operation),
+                strategy=operation.strategy if self._action(operation) == "replace" else None,
+                outage=self._outage(operation),
             )
             for host, plan in self.plans.items()
             for operation in plan.operations
@@ -128,12 +160,17 @@ class Comparison:
         reload = self.wanted.hosts[operation.host].services[operation.service].reload
         return "" if reload is None else reload.signal
 
-    def outages(self, changes: Iterable[Change]) -> tuple[Outage, ...]:
-        """What does not answer for a while."""
-        return tuple(
-            Outage(host=one.host, service=one.service, causes=self._causes(one.host, one.service))
-            for one in changes
-            if one.action == "replace" and one.containers
+    def _outage(self, operation: Operation) -> Outage | None:
+        """What a replacement in place means for who asks the service."""
+        if self._action(operation) != "replace" or operation.beside or not operation.containers:
+            return None
+        host, name = operation.host, operation.service
+        return Outage(
+            host=host,
+            service=name,
+            causes=operation.because,
+            at_most_seconds=self.wanted.hosts[host].services[name].gate.deadline_seconds,
+            expected_seconds=self.in_place_seconds.get((host, name)),
         )
 
     def notes(self) -> Iterable[str]:
@@ -226,25 +263,6 @@ class Comparison:
         if before is None or before.compose_project != self.wanted.compose_project:
             return None
         return before.hosts.get(host)
-
-    def _causes(self, host: str, name: str) -> tuple[str, ...]:
-        """Why the old container has to end first; the rule of this version when nothing else forces it."""
-        definition: Mapping[str, Any] = self.wanted.hosts[host].compose["services"][name]
-        return tuple(_forced(definition)) or (STOP_FIRST,)
-
-
-def _forced(definition: Mapping[str, Any]) -> Iterable[str]:
-    """What two containers of a service cannot have at once, sorted by kind."""
-    for port in definition.get("ports") or ():
-        if port.get("published"):
-            yield f"fixed host port {port['published']}/{port.get('protocol') or 'tcp'}"
-    if definition.get("network_mode") == "host":
-        yield "network of the host"
-    if name := definition.get("container_name"):
-        yield f"container_name {name}"
-    for mount in definition.get("volumes") or ():
-        if mount.get("type") == "volume" and mount.get("source") and not mount.get("read_only"):
-            yield f"volume {mount['source']} with one writer"
 
 
 def _restarts_with(content: HostManifest, name: str) -> set[str]:

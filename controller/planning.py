@@ -10,6 +10,7 @@ from controller.branches import Branches
 from controller.decide.deploy import foretold_revert, is_revert
 from controller.decide.folding import fold
 from controller.decide.state import EnvironmentState
+from controller.exchanged import last_exchanges
 from controller.host_names import host_names, host_references
 from controller.made_with import stale_services
 from controller.permitting import Permits
@@ -136,10 +137,12 @@ def _deployed(home: Home, made: Draft, *, state: EnvironmentState, pins: Mapping
             if log is None
             else stale_services(log, wanted, releases=state.releases, key=home.known_binding_key())
         )
+        exchanged = None if log is None else last_exchanges(log, releases=state.releases)
     return Baseline(
         manifest=manifest,
         jobs=state.jobs,
         stale=stale,
         differing=state.differing,
         stopped=state.stopped_hashes,
+        exchanged=exchanged,
     )

@@ -24,6 +24,7 @@ from projections.converge.foresight import Known, foretell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from controller.exchanged import Exchanged
     from controller.host_names import HostReferences
     from events.manifest import Manifest
     from gitops.manifest import Draft
@@ -66,6 +67,7 @@ class Baseline:
     )
     """`{(host, service): fields}` in which what was taken over is not as its Manifest says."""
     going_back: bool = False  # the plan leads to what ran before: a revert
+    exchanged: Exchanged | None = None  # what the log knows of the last exchanges; None: nothing
     stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     """`{(host, service): hash}` of what a person stopped."""
 
@@ -179,6 +181,7 @@ def preview(
     `manifest-empty`.
     """
     baseline, chosen = against or Baseline(manifest=None), filters or Filters()
+    exchanged = baseline.exchanged
     unresolved = tuple(sorted(unpinned(made, pins)))
     wanted = complete(made, {**pins, **stand_ins(unresolved)})
     known = Known(
@@ -186,6 +189,7 @@ def preview(
         stale=baseline.stale,
         differing=frozenset(baseline.differing),
         going_back=baseline.going_back,
+        image_volumes=frozenset() if exchanged is None else exchanged.image_volumes,
         stopped=baseline.stopped,
     )
     comparison = Comparison(
@@ -195,6 +199,7 @@ def preview(
         origins=made.origins,
         stale=baseline.stale,
         differing=baseline.differing,
+        in_place_seconds={} if exchanged is None else exchanged.in_place_seconds,
     )
     shown = view(steps_of(wanted, _images(made, pins)), chosen, wanted=wanted, before=baseline.manifest)
     refs = {made.images[name] for _host, name in shown.pairs if name in made.images}
@@ -211,7 +216,7 @@ def preview(
         hosts=tuple(sorted(wanted.hosts)),
         phases=tuple(phase.with_changes(changes) for phase in shown.phases),
         changes=changes,
-        outages=comparison.outages(changes),
+        outages=tuple(one.outage for one in changes if one.outage is not None),
         unpinned=tuple(ref for ref in unresolved if ref in refs),
         findings=tuple(str(finding) for finding in made.findings),
         notes=tuple(comparison.notes()),

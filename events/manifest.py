@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from events.kernel.canonical import canonical_json, digest_of, sha256_digest
+from events.rollout import Strategy
 
 FILES_PREFIX = "/.stagecraft/files/"
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of an image's name, as engines take it
@@ -192,13 +193,15 @@ class Service(Record):
     waits_for: dict[str, WaitCondition] = {}  # services on the same host, by `depends_on`
     gate: Gate
     reload: Reload | None = None  # None: a changed file is a changed definition; then it is left out
+    rollout: Strategy | None = None  # the project's word; None: what the definition allows, and left out
 
     @model_serializer(mode="wrap")
     def _as_ever(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `reload` where there is none: Manifests from before it was known keep their digests."""
+        """Without what is not there: Manifests from before it was known keep their digests."""
         found: dict[str, Any] = handler(self)
-        if self.reload is None:
-            del found["reload"]
+        for name in ("reload", "rollout"):
+            if found[name] is None:
+                del found[name]
         return found
 
     @property

@@ -41,6 +41,8 @@ VITAL = frozenset(
         "RollbackRequested",
         "ServiceReloaded",
         "ServiceReplaced",
+        "ServiceStartedBeside",
+        "ServiceWithdrawn",
     }
 )
 """Ways back, and what follows from what was asked for; by name, for the log knows no catalogue."""

@@ -16,6 +16,7 @@ from typing import Any
 from events.catalog.environment import DriftPolicy
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
+from events.rollout import Strategy
 from gitops.builds.planned import awaited_refs, build_inputs, planned_builds
 from gitops.builds.spec import Build, ignored_options, is_built
 from gitops.compose.files import Collector
@@ -55,6 +56,7 @@ class DraftService:
     waits_for: dict[str, WaitCondition]  # services on the same host
     gate: Gate
     reload: Reload | None = None
+    rollout: Strategy | None = None  # the project's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +286,7 @@ def _host(
                 waits_for={other: how["condition"] for other, how in service.get("depends_on", {}).items()},
                 gate=settings[name].gate,
                 reload=reloads.get(name),
+                rollout=None if settings[name].job is not None else settings[name].rollout,
             )
             for name, service in services.items()
         },

@@ -78,6 +78,7 @@ def _host(draft: Draft, host: DraftHost, pins: Mapping[str, ImagePin]) -> HostMa
                 waits_for=service.waits_for,
                 gate=service.gate,
                 reload=service.reload,
+                rollout=service.rollout,
             )
             for name, service in host.services.items()
         },

@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
+from events.rollout import Strategy, forbidden, shared_by
 from gitops.compose.render import COMMIT_PREFIX
 from gitops.config.faults import ConfigInvalidError, Fault, unknown
 from gitops.config.images import NEVER
 from gitops.config.load import Configuration
 from gitops.config.models import EnvironmentSection
+from gitops.config.rollout import RolloutSection
 from gitops.config.section import keys_of
 from gitops.config.services import JobSection, ServiceSection
 from gitops.findings import FindingCode
@@ -61,6 +63,7 @@ class ServiceSettings:
     gate: Gate
     paths: tuple[str, ...] | None  # what its image is built from; None: everything
     state: frozenset[str]  # paths from the root of the tree that are mounted as folders of the host
+    rollout: Strategy | None  # the project's word
 
 
 def service_sections(configuration: Configuration) -> dict[str, ServiceSection]:
@@ -125,6 +128,7 @@ def resolve_services(
         section = sections.get(name, ServiceSection())
         role = section.role or DEFAULT_ROLE
         faults += _unused_mounts(configuration, name, section, service)
+        faults += _impossible_rollout(configuration, name, section, services)
         job = _job(section.job, awaited=name in jobs)
         faults += gate_faults(configuration, name, section.gate, service, is_job=job is not None)
         hosts = _hosts_of(configuration, role)
@@ -138,6 +142,7 @@ def resolve_services(
             gate=gate_of(configuration.environment.gate, section.gate, service.get("healthcheck")),
             paths=None if section.paths is None else tuple(section.paths),
             state=frozenset(resolve(configuration.folder, path) for path in section.mounts),
+            rollout=_rollout(configuration.environment.rollout, section),
         )
     if faults:
         raise ConfigInvalidError(faults)
@@ -227,6 +232,39 @@ def _unused_mounts(
         fault = configuration.environment_fault if in_environment else configuration.project_document.fault
         faults.append(fault(("services", name, "mounts", path), unknown("mount", path, known)))
     return faults
+
+
+def _rollout(environment: RolloutSection | None, section: ServiceSection) -> Strategy | None:
+    """What is asked for: the service's own word, and stop-first where the environment has nothing else."""
+    if environment is not None and not environment.enabled:
+        return "stop-first"
+    if (own := _own_strategy(section)) is not None:
+        return own
+    traffic = None if environment is None else environment.traffic
+    return "stop-first" if traffic is not None and traffic.strategy == "stop-first" else None
+
+
+def _own_strategy(section: ServiceSection) -> Strategy | None:
+    traffic = None if section.rollout is None else section.rollout.traffic
+    asked = None if traffic is None else traffic.strategy
+    return None if asked == "canary" else asked
+
+
+def _impossible_rollout(
+    configuration: Configuration,
+    name: str,
+    section: ServiceSection,
+    services: Mapping[str, Mapping[str, Any]],
+) -> list[Fault]:
+    """`start-first` for a service of which two containers cannot be at once."""
+    causes = [*forbidden(services[name]), *shared_by(name, services)]
+    if _own_strategy(section) != "start-first" or not causes:
+        return []
+    over = configuration.environment.services.get(name)
+    in_environment = over is not None and over.rollout is not None
+    fault = configuration.environment_fault if in_environment else configuration.project_document.fault
+    message = f"service {name!r} cannot be replaced start-first: {', '.join(causes)}"
+    return [fault(("services", name, "rollout"), message)]
 
 
 def _role_fault(configuration: Configuration, name: str, role: str) -> Fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from events.catalog.base import Event, Failure, recorded
+from events.rollout import Strategy
 
 
 @recorded("release")
@@ -20,6 +21,45 @@ class ServiceReplaced(Event):
             "Why: `new`, `changed`, `missing`, `stopped`, `orphan`, `restored`, `drift` or a longer text."
         )
     )
+    rollout: Strategy | None = Field(
+        default=None,
+        description=(
+            "`start-first`: the new ones had passed their gate before the old ones were stopped. "
+            "`stop-first`: in place. Nothing where containers only came or only went."
+        ),
+    )
+    because: tuple[str, ...] = Field(
+        default=(),
+        description="What forbids to exchange them side by side: it forbade it, or was seen on the new ones.",
+    )
+    milliseconds: int | None = Field(
+        default=None,
+        description=(
+            "Of an exchange: how long it took, to the start of the new containers in place, to the end of "
+            "the old ones side by side."
+        ),
+    )
+
+
+@recorded("release")
+class ServiceStartedBeside(Event):
+    """New containers of a service run beside the old ones, which stay until the new ones passed the gate."""
+
+    host: str = Field(description="The host.")
+    service: str = Field(description="The service.")
+    old_ids: tuple[str, ...] = Field(description="Containers that run on, 64 hex digits each.")
+    new_ids: tuple[str, ...] = Field(description="Containers that were made, 64 hex digits each.")
+    reason: str = Field(description="Why, as of the `ServiceReplaced` that is to follow.")
+
+
+@recorded("release")
+class ServiceWithdrawn(Event):
+    """New containers go again, recorded before they do; the old ones beside them were never touched."""
+
+    host: str = Field(description="The host.")
+    service: str = Field(description="The service.")
+    containers: tuple[str, ...] = Field(description="Containers that go, 64 hex digits each.")
+    failure: Failure = Field(description="Why: what failed, of this service or of one beside it.")
 
 
 @recorded("release")

@@ -119,9 +119,7 @@ class EnvironmentSection(StagedSection, Gathering):
     routes: Annotated[list[RouteSection], UNUSED] = Field(
         default=[], description="What the gateway passes on."
     )
-    rollout: Annotated[Emptied[RolloutSection | None], UNUSED] = Field(
-        default=None, description="How a Release is carried out."
-    )
+    rollout: Emptied[RolloutSection | None] = Field(default=None, description="How a Release is carried out.")
     probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
         default=None, description="Requests of our own during a switch."
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gitops.config.scalars import Count, FilePlace, HostName, Port, ServiceName, VariableName
-from gitops.config.section import Emptied, Section
+from gitops.config.section import UNUSED, Emptied, Section
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 
@@ -33,11 +33,13 @@ class TrafficSection(Section):
     strategy: Literal["start-first", "stop-first", "canary"] | None = Field(
         default=None, description="Start-first unless something forbids it."
     )
-    steps: list[Percent] = Field(default=[], description="Of a canary: its share of the traffic, in percent.")
-    watch_seconds: Annotated[int, Field(ge=0)] | None = Field(
+    steps: Annotated[list[Percent], UNUSED] = Field(
+        default=[], description="Of a canary: its share of the traffic, in percent."
+    )
+    watch_seconds: Annotated[Annotated[int, Field(ge=0)] | None, UNUSED] = Field(
         default=None, description="How long the new containers are watched after the switch."
     )
-    drain_seconds: Annotated[int, Field(ge=0)] | None = Field(
+    drain_seconds: Annotated[Annotated[int, Field(ge=0)] | None, UNUSED] = Field(
         default=None, description="The longest wait for open connections of the old containers."
     )
 
@@ -46,8 +48,10 @@ class RolloutSection(Section):
     """`rollout`: how a Release is carried out."""
 
     enabled: bool = Field(default=True, description="`false`: containers are replaced at once, stop-first.")
-    hosts: Emptied[HostsRolloutSection | None] = Field(default=None, description="Over the hosts.")
-    on_failure: Literal["revert", "hold", "continue"] = Field(
+    hosts: Annotated[Emptied[HostsRolloutSection | None], UNUSED] = Field(
+        default=None, description="Over the hosts."
+    )
+    on_failure: Annotated[Literal["revert", "hold", "continue"], UNUSED] = Field(
         default="revert", description="What a failed host means for the others."
     )
     traffic: Emptied[TrafficSection | None] = Field(default=None, description="For the requests.")

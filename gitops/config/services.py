@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
+from events.rollout import Strategy
+from gitops.config.faults import allowed, meant
 from gitops.config.rollout import ProbeSection, TrafficSection
 from gitops.config.scalars import (
     AskedHost,
@@ -97,11 +101,37 @@ class ModeSection(Section):
 
 
 class ServiceRolloutSection(Section):
-    """`services.<name>.rollout`: how this service is replaced."""
+    """`services.<name>.rollout`: how it is replaced; `start-first` and `stop-first` alone are short forms.
 
-    traffic: Annotated[Emptied[TrafficSection | None], UNUSED] = Field(
+    The word goes over what is doubtful, such as a volume that both versions would write.
+    """
+
+    traffic: Emptied[TrafficSection | None] = Field(
         default=None, description="Instead of the environment's `rollout.traffic`, key by key."
     )
+
+
+class _WordAllowed:
+    """A strategy's name alone stands for the section that asks for it, in the file and in its JSON Schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401  # pydantic's protocol
+        return core_schema.no_info_before_validator_function(_spelled_out, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"enum": list(_STRATEGIES)}]}
+
+
+_STRATEGIES: tuple[str, ...] = get_args(Strategy)
+
+
+def _spelled_out(value: Any) -> Any:  # noqa: ANN401  # whatever YAML gave
+    if not isinstance(value, str):
+        return value
+    if value not in _STRATEGIES:
+        raise ValueError(f"unknown value{meant(value, _STRATEGIES)} ({allowed(_STRATEGIES)})")
+    return {"traffic": {"strategy": value}}
 
 
 class ServiceSection(Section):
@@ -119,7 +149,10 @@ class ServiceSection(Section):
         default={},
         description="By path as the Compose file mounts it: `state` makes it a writable folder of the host.",
     )
-    rollout: Emptied[ServiceRolloutSection | None] = Field(default=None, description="How it is replaced.")
+    rollout: Annotated[Emptied[ServiceRolloutSection | None], _WordAllowed()] = Field(
+        default=None,
+        description="How it is replaced: `start-first` or `stop-first`; else what its definition allows.",
+    )
     probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
         default=None, description="Requests sent to it while it is replaced."
     )

@@ -1,49 +1,38 @@
 """Running a plan on one host: waves, gates and records, the same for releases, healing and compensation.
 
 Within a wave: jobs first, then who is told of changed files by a signal, then what is stopped is started and
-Compose brings up the rest in one call, then
-the engine is looked at, the exchange is recorded, and the gate watches. The record comes before the gate,
+Compose brings up in one call what is new or replaced in its place, then
+the engine is looked at, the exchange is recorded, what is replaced side by side is begun (`beside.py`), and
+the gate watches all of it. The record comes before the gate,
 so that a crash during the wait leaves no container unaccounted for; it is made after a failure too, because
-a failed call may have exchanged some of its services.
+a failed call may have exchanged some of its services. Only when the whole wave has passed do the old ones of
+those side by side go: a wave that fails takes none of them along.
 
 Compose is never believed: after each call the containers must be there with the wanted hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from events.kernel.errors import OutsideError, StagecraftError, Where, error_code
+from events.kernel.errors import StagecraftError
 from events.manifest import Gate, HostManifest
-from projections.converge.conflicts import replicas
+from projections.converge.beside import SideBySide
 from projections.converge.exchange import Exchange
-from projections.converge.failures import (
-    CONTAINER_NOT_STARTED,
-    FATAL,
-    PORT_TAKEN,
-    ServiceFailedError,
-    failed_container,
-    last_lines,
-    told_by_engine,
-)
+from projections.converge.failures import FATAL, ServiceFailedError
 from projections.converge.gates import Watched, watch
-from projections.converge.hosts import look
 from projections.converge.jobs import JobRunner
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
 from projections.converge.plan import JobKey
+from projections.converge.presence import UP, Replicas, check_there, explained, replicas_there
 from projections.converge.reload import Reloader
 from projections.converge.sharing import with_providers
 from projections.converge.site import Site
+from projections.converge.strategy import OF_THE_IMAGE, has_anonymous_volume
 from projections.converge.superseding import Rest
 from projections.converge.waves import healthy_needs, waves
 from projections.engine.port import App, Container
-
-SERVICE_NOT_REPLACED = error_code(
-    "service-not-replaced", "Compose reported success, and the engine does not show the containers asked for."
-)
-
-Replicas = dict[str, list[Container]]  # our containers by service, runs of jobs left out
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,12 +70,14 @@ class Applier:
             for name in wave:
                 if name in reloads:
                     await self._reload(reloads[name])
-            await self._bring_up([due[name] for name in wave if name in due and due[name].kind != "run_job"])
-            await self._gate([name for name in wave if services[name].job is None])
+            rising = [due[name] for name in wave if name in due and due[name].kind != "run_job"]
+            await self._bring_up([operation for operation in rising if not operation.beside])
+            lasting = [name for name in wave if services[name].job is None]
+            await self._exchange_beside([operation for operation in rising if operation.beside], lasting)
 
     async def gate(self, names: Collection[str]) -> None:
         """Watch services that this plan did not touch. Raises ServiceFailedError."""
-        await self._gate(names)
+        await self._gate(names, only={})
 
     async def _run_job(self, name: str) -> None:
         exchange = self.exchange
@@ -105,29 +96,47 @@ class Applier:
         files = await reloader.write(operation.service, telling=operation.containers)
         await reloader.tell(operation, files)
 
+    async def _exchange_beside(self, operations: Sequence[Operation], gated: Collection[str]) -> None:
+        """Make new containers beside old ones, gate the wave, and let the old ones go; see `beside.py`.
+
+        Without operations it is the gate alone.
+        """
+        side = SideBySide(exchange=self.exchange, content=self.content, app=self.app, operations=operations)
+        try:
+            for operation in operations:
+                await self._make_ready(operation)
+            await side.begin()
+            await self._gate(gated, only=side.new)
+            await side.take_over()
+        except StagecraftError as error:
+            await side.withdraw(error)
+            raise
+        await side.retire()
+
     async def _bring_up(self, operations: Collection[Operation]) -> None:
         """Create, replace and start the containers of one wave; see the module for order and record."""
         if not operations:
             return
-        before = await self._replicas()
+        site, began = self.site, self.site.clock.monotonic()
+        before = await replicas_there(site)
         try:
             for operation in operations:
                 await self._make_ready(operation)
             rising = [operation.service for operation in operations if operation.kind in UP_KINDS]
             if rising:
-                await self.site.engine.up(
+                await site.engine.up(
                     self.app, with_providers(self.content.compose.get("services", {}), rising)
                 )
         except StagecraftError as error:
             if error.code in FATAL:
                 raise
-            after = await self._replicas()
-            self._record_all(operations, before, after)
+            after = await replicas_there(site)
+            self._record_all(operations, before, after, began=began)
             names = tuple(operation.service for operation in operations)
-            raise await self._explained(error, names, before=before, after=after) from error
-        after = await self._replicas()
-        self._record_all(operations, before, after)
-        self._check_there(operations, after)
+            raise await explained(site, error, names, before=before, after=after) from error
+        after = await replicas_there(site)
+        self._record_all(operations, before, after, began=began)
+        check_there(site, self.content, [operation.service for operation in operations], after)
 
     async def _make_ready(self, operation: Operation) -> None:
         """Give its files their content, start what is stopped, take away what Compose cannot replace."""
@@ -137,83 +146,55 @@ class Applier:
             if operation.kind == "start":
                 for container in operation.containers:
                     await self.site.engine.start(container)
-            for container in operation.removes_first:
+            for container in () if operation.beside else operation.removes_first:
                 if operation.stops_first:
                     await self.site.engine.stop(container)
                 await self.site.engine.remove(container)
 
-    async def _replicas(self) -> Replicas:
-        found: Replicas = {}
-        for container in await look(self.site):
-            if self.site.owner.owns(container) and not container.one_off:
-                found.setdefault(container.service or "", []).append(container)
-        return found
-
-    def _record_all(self, operations: Iterable[Operation], before: Replicas, after: Replicas) -> None:
+    def _record_all(
+        self, operations: Iterable[Operation], before: Replicas, after: Replicas, *, began: float
+    ) -> None:
+        seconds = self.site.clock.monotonic() - began
         for operation in operations:
             name = operation.service
-            old = {container.id for container in before.get(name, [])}
-            new = {container.id for container in after.get(name, [])}
-            running = {c.id for c in after.get(name, []) if c.state in {"running", "restarting"}}
+            old = {container.id for container in before.get(name, ())}
+            new = {container.id for container in after.get(name, ())}
+            running = {c.id for c in after.get(name, ()) if c.state in UP}
             woken = set(operation.containers) & running if operation.kind == "start" else set[str]()
             gone, come = tuple(sorted(old - new)), tuple(sorted(new - old | woken))
             if gone or come:
-                self.exchange.record(name, old=gone, new=come, reason=operation.reason)
-
-    def _check_there(self, operations: Iterable[Operation], after: Replicas) -> None:
-        for operation in operations:
-            name = operation.service
-            wanted = replicas(self.content.compose["services"][name])
-            found = after.get(name, [])
-            right = [c for c in found if c.service_hash == self.content.services[name].hash]
-            if len(right) < wanted or len(found) > len(right):
-                raise OutsideError(
-                    SERVICE_NOT_REPLACED,
-                    f"{len(right)} of {wanted} containers are there as the Manifest says",
-                    where=Where(environment=self.site.environment, host=self.site.host, service=name),
-                    next=f"look at them: `docker ps -a --filter label=com.docker.compose.service={name}`",
+                exchanged = operation.kind == "replace"
+                arrived = [one for one in after.get(name, ()) if one.id in come]
+                self.exchange.record(
+                    name,
+                    old=gone,
+                    new=come,
+                    reason=operation.reason,
+                    rollout="stop-first" if exchanged else None,
+                    because=operation.because or self._forbidden_by(name, arrived),
+                    seconds=seconds if exchanged else None,
                 )
 
-    async def _explained(
-        self, error: StagecraftError, names: tuple[str, ...], *, before: Replicas, after: Replicas
-    ) -> StagecraftError:
-        """The failed call in terms of the container that could not start, when one shows why."""
-        if not isinstance(error, OutsideError):
-            return error
-        told = told_by_engine(error, host=self.site.host, services=names)
-        if told.code == PORT_TAKEN:
-            return told
-        known = {container.id for group in before.values() for container in group}
-        for name in names:
-            for container in after.get(name, []):
-                if container.id in known and container.state not in {"created", "exited"}:
-                    continue
-                detail = await self.site.engine.inspect(container.id)
-                if detail is not None and detail.error:
-                    return ServiceFailedError(
-                        failed_container(
-                            CONTAINER_NOT_STARTED,
-                            "the engine could not start the container",
-                            host=self.site.host,
-                            service=name,
-                            detail=detail,
-                            log_tail=await last_lines(self.site.engine, container.id),
-                        )
-                    )
-        return told
+    def _forbidden_by(self, name: str, arrived: Iterable[Container]) -> tuple[str, ...]:
+        """What forbids to exchange new containers side by side and shows on them alone."""
+        word = self.content.services[name].rollout
+        return (OF_THE_IMAGE,) if word is None and any(map(has_anonymous_volume, arrived)) else ()
 
-    async def _gate(self, names: Collection[str]) -> None:
-        """Watch the containers of `names`. Raises ServiceFailedError and what `rest` raises."""
+    async def _gate(self, names: Collection[str], *, only: Replicas) -> None:
+        """Watch the containers of `names`, of a service in `only` those.
+
+        Raises ServiceFailedError and what `rest` raises.
+        """
         if not names:
             return
-        found = await self._replicas()
+        found = {**await replicas_there(self.site), **only}
         watched = [
             Watched(
                 host=self.site.host,
                 service=name,
-                containers=tuple(container.id for container in found.get(name, [])),
-                gate=self._gate_of(name, found.get(name, [])),
-                restarts=await self._excused(found.get(name, [])),
+                containers=tuple(container.id for container in found.get(name, ())),
+                gate=self._gate_of(name, found.get(name, ())),
+                restarts=await self._excused(found.get(name, ())),
                 told=frozenset(self.told),
             )
             for name in names

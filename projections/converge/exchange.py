@@ -6,17 +6,28 @@ Everything that makes a container of ours disappear or appear passes here, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from events.catalog.service import ServiceReloaded, ServiceReplaced
+from events.catalog import Failure, decode
+from events.catalog.service import (
+    ServiceReloaded,
+    ServiceReplaced,
+    ServiceStartedBeside,
+    ServiceWithdrawn,
+)
+from events.kernel.errors import OutsideError
 from events.manifest import HostManifest, Reload
 from events.recorder import Recorder
+from events.rollout import Strategy
 from events.streams import release_stream
 from projections.converge.hosts import look, show
+from projections.converge.names import plan_tidy
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.plan import plan_removal
 from projections.converge.site import Site
+from projections.engine.errors import ENGINE_REFUSED
 from projections.engine.port import Container
 from projections.engine.sweep import Remove, plan_sweep, sweep
 
@@ -31,7 +42,17 @@ class Exchange:
     reason: str | None = None  # recorded in place of each operation's own: `restored`, `drift`
     made: set[str] = field(default_factory=set[str])  # ids this Release brought, ever
 
-    def record(self, service: str, *, old: tuple[str, ...], new: tuple[str, ...], reason: str) -> None:
+    def record(  # one argument for each field of the event
+        self,
+        service: str,
+        *,
+        old: tuple[str, ...],
+        new: tuple[str, ...],
+        reason: str,
+        rollout: Strategy | None = None,
+        because: tuple[str, ...] = (),
+        seconds: float | None = None,
+    ) -> None:
         """Append a `ServiceReplaced`."""
         self.made.update(new)
         self.recorder.append(
@@ -42,8 +63,53 @@ class Exchange:
                 old_ids=old,
                 new_ids=new,
                 reason=self.reason or reason,
+                rollout=rollout,
+                because=because,
+                milliseconds=None if seconds is None else round(seconds * 1000),
             ),
         )
+
+    def record_beside(self, service: str, *, old: tuple[str, ...], new: tuple[str, ...], reason: str) -> None:
+        """Append a `ServiceStartedBeside`."""
+        self.made.update(new)
+        self.recorder.append(
+            release_stream(self.release),
+            ServiceStartedBeside(
+                host=self.site.host,
+                service=service,
+                old_ids=old,
+                new_ids=new,
+                reason=self.reason or reason,
+            ),
+        )
+
+    def record_withdrawal(self, service: str, containers: tuple[str, ...], *, failure: Failure) -> None:
+        """Append a `ServiceWithdrawn`."""
+        self.recorder.append(
+            release_stream(self.release),
+            ServiceWithdrawn(host=self.site.host, service=service, containers=containers, failure=failure),
+        )
+
+    def unproven(self, containers: Collection[str]) -> set[str]:
+        """Those that no exchange of any Release ended with, and that were not taken over.
+
+        Reads the log only where there are any to ask for.
+        """
+        asked = set(containers) - self.site.adopted.keys()
+        return asked - self._named(ServiceReplaced, asked)
+
+    def unannounced(self, containers: Collection[str]) -> set[str]:
+        """Those that no `ServiceStartedBeside` of any Release names."""
+        return set(containers) - self._named(ServiceStartedBeside, containers)
+
+    def _named(
+        self, kind: type[ServiceReplaced | ServiceStartedBeside], containers: Collection[str]
+    ) -> set[str]:
+        """The ids that events of a kind name as come."""
+        if not containers:
+            return set()
+        events = (decode(one) for one in self.site.equipment.log.read(type_name=kind.__name__))
+        return {id_ for event in events if isinstance(event, kind) for id_ in event.new_ids}
 
     def record_reload(
         self, operation: Operation, reload: Reload, *, told: tuple[str, ...], files: tuple[str, ...]
@@ -79,8 +145,36 @@ class Exchange:
                 for container in operation.containers:
                     await self.site.engine.stop(container)
 
-    async def look_tidied(self) -> list[Container]:
-        """The containers, after what a killed Compose left half-made was put right and recorded."""
+    async def look_tidied(self, definitions: Mapping[str, Mapping[str, Any]]) -> list[Container]:
+        """The containers, after what a killed process left half-made was put right and recorded.
+
+        `definitions` are those of the services that are to run, jobs aside.
+        """
+        return await self._named_right(await self._swept(), definitions)
+
+    async def _named_right(
+        self, containers: list[Container], definitions: Mapping[str, Mapping[str, Any]]
+    ) -> list[Container]:
+        """The containers, after those that an exchange left under a number too high have their names.
+
+        A name that somebody has outside of the Compose project is told of and no reason to fail.
+        """
+        site = self.site
+        ours = {one.id for one in containers if site.owner.owns(one)} - site.adopted.keys()
+        steps = plan_tidy(
+            containers, ours=ours, compose_project=site.compose_project, definitions=definitions
+        )
+        for step in steps:
+            site.tell(str(step))
+            try:
+                await site.engine.rename(step.id, step.to)
+            except OutsideError as error:
+                if error.code != ENGINE_REFUSED:
+                    raise
+                site.tell(f"{step.name} keeps its name: {error.why}")
+        return await look(site) if steps else containers
+
+    async def _swept(self) -> list[Container]:
         containers = await look(self.site)
         if not plan_sweep(containers, self.site.owner):
             return containers

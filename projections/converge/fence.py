@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -260,6 +260,11 @@ class FencedEngine:
         """Create, recreate and start `services`."""
         await self.fence.check()
         await self.engine.up(app, services)
+
+    async def up_beside(self, app: App, counts: Mapping[str, int]) -> None:
+        """Make further containers beside those that run."""
+        await self.fence.check()
+        await self.engine.up_beside(app, counts)
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service`."""

@@ -21,6 +21,7 @@ from projections.engine.port import Container
 from projections.engine.sweep import Owner
 
 _SOME_LOG = "foretold"
+_OF_THE_IMAGE = "0" * 64  # the name of a volume that nobody named
 _AS_IT_CAME = "as it came"
 _THEN, _NOW = "then", "now"  # stand for keyed digests, of which only the difference counts
 
@@ -35,6 +36,8 @@ class Known:
     differing: frozenset[tuple[str, str]] = frozenset()
     """`(host, service)` of what was taken over and is not as the deployed Manifest says."""
     going_back: bool = False  # to what ran before, so jobs with `on_rollback` run again
+    image_volumes: frozenset[tuple[str, str]] = frozenset()
+    """`(host, service)` of containers that keep something in a volume which their image declares."""
     stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     """By host and service, the hash that a person stopped."""
 
@@ -53,6 +56,8 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
         found = [] if there is None else as_deployed(there, owner, wanted.compose_project)
         other = {name for place, name in given.differing if place == host}
         found = [_as_it_came(one) if one.service in other else one for one in found]
+        keeping = {name for place, name in given.image_volumes if place == host}
+        found = [replace(one, volumes=(_OF_THE_IMAGE,)) if one.service in keeping else one for one in found]
         resting = {name for (place, name) in given.stopped if place == host}
         found = [replace(one, state="exited") if one.service in resting else one for one in found]
         content = wanted.hosts.get(host)

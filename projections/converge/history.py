@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from events.catalog import Failure, decode
 from events.catalog.release import Phase, PhaseCompleted, PhaseFailed, PhaseStarted
-from events.catalog.service import ServiceReloaded, ServiceReplaced
+from events.catalog.service import ServiceReloaded, ServiceReplaced, ServiceStartedBeside
 from events.envelope import StoredEvent
 
 
@@ -24,6 +24,7 @@ class ReleaseHistory:
     failure: Failure | None = None  # of the phase that failed
     replaced: tuple[ServiceReplaced, ...] = ()
     reloaded: tuple[ServiceReloaded, ...] = ()
+    beside: tuple[ServiceStartedBeside, ...] = ()  # begun side by side, whatever came of it
 
     def touched(self, host: str) -> frozenset[str]:
         """The services of a host whose containers came, went, were exchanged or told of other files."""
@@ -38,11 +39,13 @@ class ReleaseHistory:
     def _places(self) -> set[tuple[str, str]]:
         """Host and service of all that was exchanged or told."""
         exchanged = {(one.host, one.service) for one in self.replaced}
-        return exchanged | {(one.host, one.service) for one in self.reloaded}
+        begun = {(one.host, one.service) for one in self.beside}
+        return exchanged | begun | {(one.host, one.service) for one in self.reloaded}
 
     def made(self, host: str) -> set[str]:
         """The ids of the containers it brought on a host, those that are gone again too."""
-        return {new for one in self.replaced if one.host == host for new in one.new_ids}
+        begun = {new for one in self.beside if one.host == host for new in one.new_ids}
+        return begun | {new for one in self.replaced if one.host == host for new in one.new_ids}
 
 
 def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
@@ -51,6 +54,7 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
     failure: Failure | None = None
     replaced: list[ServiceReplaced] = []
     reloaded: list[ServiceReloaded] = []
+    beside: list[ServiceStartedBeside] = []
     for one in stored:
         match decode(one):
             case PhaseStarted(phase=phase):
@@ -63,6 +67,8 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
                 replaced.append(event)
             case ServiceReloaded() as event:
                 reloaded.append(event)
+            case ServiceStartedBeside() as event:
+                beside.append(event)
             case _:
                 continue
     return ReleaseHistory(
@@ -71,4 +77,5 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
         failure=failure,
         replaced=tuple(replaced),
         reloaded=tuple(reloaded),
+        beside=tuple(beside),
     )

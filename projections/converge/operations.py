@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from events.rollout import Strategy
+
 OperationKind = Literal["run_job", "create", "replace", "start", "stop", "reload", "keep", "remove"]
 
 UP_KINDS: frozenset[OperationKind] = frozenset({"create", "replace"})
@@ -43,8 +45,15 @@ class Operation:
     reason: str  # new, changed, missing, stopped, orphan, duplicate, …; for `keep` why nothing is done
     containers: tuple[str, ...] = ()
     clears_way: bool = False  # `remove` only: holds a port or a name that another operation needs
-    removes_first: tuple[str, ...] = ()  # `replace` only: containers that Compose itself cannot replace
+    removes_first: tuple[str, ...] = ()  # `replace` only: containers that go before Compose is called
     stops_first: bool = False  # `replace` only: what is removed first runs, and gets its grace period
+    strategy: Strategy = "stop-first"  # `replace` only
+    because: tuple[str, ...] = ()  # of stop-first: what forbids more; none where nothing answers anyway
+
+    @property
+    def beside(self) -> bool:
+        """Whether the new containers are up before the old ones go."""
+        return self.kind == "replace" and self.strategy == "start-first"
 
     def describe(self) -> str:
         """One line for people: `local: replace web (changed) 3f2a91c07d1e`."""

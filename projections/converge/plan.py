@@ -19,10 +19,12 @@ from typing import Any
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import HostManifest, Service
+from events.rollout import rollout_of
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import AT_REST, UP_KINDS, HostPlan, Operation
 from projections.converge.sharing import SHARES_WITH, shared_with
+from projections.converge.strategy import exchange
 from projections.converge.untold import Untold
 from projections.engine.port import Container
 from projections.engine.ports import WantedPort, wanted_ports
@@ -94,9 +96,9 @@ def plan(content: HostManifest, containers: Iterable[Container], question: Quest
     ours = _by_service(found, question.owner)
     operations = [
         operation
-        for name, service in sorted(content.services.items())
+        for name in sorted(content.services)
         for operation in _for_service(
-            question, name, service=service, definition=definitions.get(name, {}), present=ours.get(name, [])
+            question, name, content=content, definition=definitions.get(name, {}), present=ours.get(name, [])
         )
     ]
     resting = {operation.service for operation in operations if operation.reason == AT_REST}
@@ -139,18 +141,23 @@ def _for_service(
     question: Question,
     name: str,
     *,
-    service: Service,
+    content: HostManifest,
     definition: Mapping[str, Any],
     present: list[Container],
 ) -> list[Operation]:
+    service = content.services[name]
     if service.job is not None:
         return [_for_job(question, name, service)]
     if question.rests(name, service):
         return [_at_rest(question.host, name, present)]
     as_wanted = {service.hash, *([hash_as_it_is(service.hash)] if question.lets_be else [])}
-    right = [c for c in present if c.service_hash in as_wanted]
+    same = [c for c in present if c.service_hash in as_wanted]
+    bound = question.bound.get(name)
+    right = [c for c in same if bound is None or c.labels.get(labels.HOST_ENV) == bound]
     if len(right) < len(present):
-        return [_replacement(question.host, name, present, "changed")]
+        reason = "changed" if len(same) < len(present) else HOST_ENV_CHANGED
+        going = [c for c in present if c not in right]
+        return [exchange(name, content, present=present, going=going, reason=reason, host=question.host)]
     if (wrong := _wrong(question, name, right)) is not None:
         return [wrong]
     return _as_many(question, name, right, wanted=replicas(definition))
@@ -158,9 +165,7 @@ def _for_service(
 
 def _wrong(question: Question, name: str, right: list[Container]) -> Operation | None:
     """The replacement of containers that have the wanted hash and are not as they should be all the same."""
-    host, bound = question.host, question.bound.get(name)
-    if bound is not None and any(c.labels.get(labels.HOST_ENV) != bound for c in right):
-        return _replacement(host, name, right, HOST_ENV_CHANGED)
+    host = question.host
     if stuck := [c for c in right if c.state not in _RUNNING | _STARTABLE]:
         return _replacement(host, name, stuck, stuck[0].state, removes_first=True)
     if altered := [c for c in right if c.id in question.altered]:
@@ -248,6 +253,7 @@ def _replacement(
     reason: str,
     *,
     removes_first: bool = False,
+    because: tuple[str, ...] = (),
     stops_first: bool = False,
 ) -> Operation:
     ids = tuple(container.id for container in going)
@@ -258,6 +264,7 @@ def _replacement(
         reason=reason,
         containers=ids,
         removes_first=ids if removes_first else (),
+        because=because,
         stops_first=stops_first,
     )
 
@@ -280,7 +287,9 @@ def _with_sharers(
         name, provider = found
         waiting.discard(name)
         moving.add(name)
-        joined.append(_replacement(host, name, ours[name], f"{SHARES_WITH} {provider}"))
+        reason = f"{SHARES_WITH} {provider}"
+        because = rollout_of(name, definitions, asked=None).because
+        joined.append(_replacement(host, name, ours[name], reason, because=because))
     replaced = {operation.service for operation in joined}
     kept = [operation for operation in operations if operation.service not in replaced]
     return sorted([*kept, *joined], key=lambda o: (o.service, o.kind))

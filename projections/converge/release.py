@@ -202,6 +202,8 @@ class ReleaseRun:
         """Take over what the interrupted run did."""
         for one in history.replaced:
             self.made.setdefault(one.host, set()).update(one.new_ids)
+        for begun in history.beside:
+            self.made.setdefault(begun.host, set()).update(begun.new_ids)
         for end in self._job_ends():
             if isinstance(end, JobCompleted):
                 self.jobs_done.add((end.host, end.service, end.service_hash))

@@ -103,7 +103,12 @@ class Undertaking:
         Raises what `plan` raises and OutsideError `engine-unreachable`.
         """
         site, content = self.site(host), self.manifest.hosts[host]
-        containers = await self.exchange(host).look_tidied()
+        lasting = {
+            name: content.compose["services"][name]
+            for name, service in content.services.items()
+            if service.job is None
+        }
+        containers = await self.exchange(host).look_tidied(lasting)
         former = None if self.known is None else self.known.hosts.get(host)
         bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
         question = Question(

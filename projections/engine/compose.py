@@ -80,9 +80,11 @@ class ComposeClient:
         Raises UserError `compose-refused` and OutsideError `compose-failed`, the latter also when Compose
         asked for a volume's data: it was answered no and the volume is as it was.
         """
-        if not services:
-            return
-        finished = await self._run(app, _up(services), seconds=self._up_seconds)
+        if services:
+            await self._brought_up(app, services, _up(services))
+
+    async def _brought_up(self, app: App, services: Sequence[str], arguments: Sequence[str]) -> None:
+        finished = await self._run(app, arguments, seconds=self._up_seconds)
         if finished.code != 0:
             raise await self._failure(app, services, finished, doing="bring up")
         if question := shown(_text(finished.stdout)):
@@ -92,6 +94,14 @@ class ComposeClient:
                 why=question,
                 next="write the volume's options as they are in the engine, or give it another name",
             )
+
+    async def up_beside(self, app: App, counts: Mapping[str, int]) -> None:
+        """Bring each service to so many containers and replace none; no services is no call.
+
+        `--scale` goes over what the document says of replicas. Raises as `up` does.
+        """
+        if counts:
+            await self._brought_up(app, sorted(counts), _up_beside(counts))
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-off container and answer its id, also when it was made and could not be started.
@@ -168,9 +178,17 @@ class ComposeClient:
             ) from error
 
 
+_UP = ("up", "--detach", "--no-deps", "--no-build", "--pull", "never")
+
+
 def _up(services: Sequence[str]) -> list[str]:
     """`--` because a service may be called `-y`."""
-    return ["up", "--detach", "--no-deps", "--no-build", "--pull", "never", "--", *services]
+    return [*_UP, "--", *services]
+
+
+def _up_beside(counts: Mapping[str, int]) -> list[str]:
+    scales = [part for name, count in sorted(counts.items()) for part in ("--scale", f"{name}={count}")]
+    return [*_UP, "--no-recreate", *scales, "--", *sorted(counts)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ for a container is asking again, not a request that hangs, so it can be cancelle
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import cast
@@ -291,6 +291,15 @@ class DockerEngine:
         """
         async with self._engine_first():
             await self._compose.up(app, services)
+
+    async def up_beside(self, app: App, counts: Mapping[str, int]) -> None:
+        """Bring each service to so many containers and replace none; does not wait for health.
+
+        Raises OutsideError `compose-failed` with Compose's own words. A return without an error proves
+        nothing: look at the containers.
+        """
+        async with self._engine_first():
+            await self._compose.up_beside(app, counts)
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` and answer the container's id.

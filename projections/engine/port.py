@@ -239,6 +239,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def up_beside(self, app: App, counts: Mapping[str, int]) -> None:
+        """Bring each service to so many containers: further ones are made by the document.
+
+        None of those there is replaced; one that has ended is started again as it is. `counts` are never
+        below what is there: Compose would take the newest away. Raises and proves as `up` does.
+        """
+        ...
+
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
         ...

@@ -290,6 +290,25 @@ class SimulatedEngine:
             self._take(app, step)
         self._moment("up-done", " ".join(services))
 
+    async def up_beside(self, app: App, counts: Mapping[str, int]) -> None:
+        """Bring each service to so many containers and replace none."""
+        services = sorted(counts)
+        compose.refuse_bad(app, services)
+        async with self._called(
+            "up_beside", " ".join(f"{name}={counts[name]}" for name in services)
+        ) as world:
+            if world.ignores_up:
+                return
+            compose.refuse_fixed_names(app, counts)
+            compose.refuse_missing_images(world, app, services)
+            compose.refuse_homeless(app, services)
+            if world.volume_question:
+                raise compose.compose_failed("", world.volume_question)
+            steps = compose.plan_beside(world, app, counts, now=self._clock.monotonic())
+        for step in steps:
+            self._take(app, step)
+        self._moment("up_beside-done", " ".join(services))
+
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
         compose.refuse_bad(app, [service])

@@ -108,6 +108,39 @@ def plan_up(world: World, app: App, services: Sequence[str], *, now: float) -> l
     return steps
 
 
+def refuse_fixed_names(app: App, counts: Mapping[str, int]) -> None:
+    """Raise OutsideError `compose-failed` for several containers that should all have one name."""
+    for service, count in sorted(counts.items()):
+        fixed = app.document["services"][service].get("container_name")
+        if fixed and count > 1:
+            raise compose_failed(
+                service, f'the "{service}" service is using the custom container name "{fixed}"'
+            )
+
+
+def plan_beside(world: World, app: App, counts: Mapping[str, int], *, now: float) -> list[UpStep]:
+    """What `up --no-recreate --scale` does: the newest go, what is stopped is started, the rest is made."""
+    steps: list[UpStep] = []
+    for service, count in sorted(counts.items()):
+        mine = world.replicas(service, compose_project=app.compose_project)
+        mine.sort(key=lambda one: int(one.labels.get(_NUMBER, "1")))
+        newest = reversed(mine[count:])
+        steps += [UpStep(kind="remove", service=service, name=one.name, container=one.id) for one in newest]
+        for one in mine[:count]:
+            state = world.moment(one, now).state
+            if state == "paused":
+                words = "Error response from daemon: cannot start a paused container, try unpause instead"
+                raise compose_failed(service, words)
+            kind: Literal["keep", "start"] = "keep" if state in {"running", "restarting"} else "start"
+            steps.append(UpStep(kind=kind, service=service, name=one.name, container=one.id))
+        first = _next_number(world, app, service)
+        for number in range(first, first + count - len(mine)):
+            name = f"{app.compose_project}-{service}-{number}"
+            fixed = app.document["services"][service].get("container_name")
+            steps.append(UpStep(kind="create", service=service, name=str(fixed or name)))
+    return steps
+
+
 def predict(world: World, app: App, services: Sequence[str], *, now: float) -> Prediction:
     """The same plan as a dry run tells it."""
     steps = plan_up(world, app, services, now=now)

@@ -150,3 +150,82 @@ def test_up_of_a_port_that_is_taken_fails_in_the_engines_words(adapter: Adapter)
         assert (found["web-1"].state, found["db-1"].state) == ("running", "created")
 
     asyncio.run(run())
+
+
+def test_up_beside_makes_one_more_by_the_new_document_and_leaves_the_old_one_alone(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up(adapter.app(web={}, db={}), ["web", "db"])
+        before = await adapter.found()
+        changed = adapter.app(web={"environment": {"A": "1"}, "deploy": {"replicas": 1}}, db={})
+        await adapter.engine.up_beside(changed, {"web": 2})
+        after = await adapter.found()
+        assert sorted(after) == ["db-1", "web-1", "web-2"]
+        assert {name: after[name] for name in before} == before
+        assert after["web-2"].state == "running"
+        await adapter.engine.remove(after["web-1"].id)
+        await adapter.engine.up(changed, ["web"])
+        assert (await adapter.found())["web-2"] == after["web-2"], "what stayed is as the document says"
+
+    asyncio.run(run())
+
+
+def test_what_stayed_and_was_renamed_is_kept_and_the_next_one_gets_a_free_name(adapter: Adapter) -> None:
+    async def run() -> None:
+        app = adapter.app(web={})
+        for _ in range(2):
+            await adapter.engine.up_beside(app, {"web": len(await adapter.found()) + 1})
+        first, second = (await adapter.found()).values()
+        await adapter.engine.remove(first.id)
+        await adapter.engine.rename(second.id, first.name)
+        await adapter.engine.up(app, ["web"])
+        assert (await adapter.only()).id == second.id
+        await adapter.engine.up_beside(app, {"web": 2})
+        found = await adapter.found()
+        assert (len(found), found["web-1"].id) == (2, second.id)
+
+    asyncio.run(run())
+
+
+def test_up_beside_starts_what_had_ended_as_it_is(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up(adapter.app(web={}), ["web"])
+        before = await adapter.only()
+        await adapter.engine.stop(before.id)
+        await adapter.engine.up_beside(adapter.app(web={"environment": {"A": "1"}}), {"web": 2})
+        found = await adapter.found()
+        assert (found["web-1"].id, found["web-1"].state) == (before.id, "running")
+
+    asyncio.run(run())
+
+
+def test_up_beside_to_fewer_takes_the_newest_away(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up(adapter.app(web={}), ["web"])
+        before = await adapter.only()
+        changed = adapter.app(web={"environment": {"A": "1"}})
+        await adapter.engine.up_beside(changed, {"web": 2})
+        await adapter.engine.up_beside(changed, {"web": 1})
+        assert (await adapter.only()).id == before.id
+
+    asyncio.run(run())
+
+
+def test_up_beside_of_a_fixed_name_fails_and_the_old_container_runs_on(adapter: Adapter) -> None:
+    async def run() -> None:
+        app = adapter.app(web={"container_name": f"{adapter.compose_project}-fixed"})
+        await adapter.engine.up(app, ["web"])
+        before = await adapter.only()
+        error = await raised(OutsideError, adapter.engine.up_beside(app, {"web": 2}))
+        assert error.code == COMPOSE_FAILED
+        assert "container name" in error.why
+        assert await adapter.only() == before
+
+    asyncio.run(run())
+
+
+def test_up_beside_of_no_services_does_nothing(adapter: Adapter) -> None:
+    async def run() -> None:
+        await adapter.engine.up_beside(adapter.app(web={}), {})
+        assert await adapter.engine.containers(adapter.compose_project) == []
+
+    asyncio.run(run())

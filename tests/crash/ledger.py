@@ -109,8 +109,12 @@ class Ledger:
             assert event.release not in self.verdicts, "a Release has two verdicts"
         if isinstance(event, (rel.PhaseStarted, rel.PhaseCompleted)):
             assert self.phases[stored.stream, type(event).__name__, event.phase] == 0, "a phase is repeated"
-        if isinstance(event, (svc.ServiceReplaced, svc.ServiceReloaded)):
-            release = stored.stream.removeprefix("release/")
+        self._check_exchange(event, stored.stream.removeprefix("release/"))
+
+    def _check_exchange(self, event: Event, release: str) -> None:
+        if isinstance(event, svc.ServiceWithdrawn):
+            assert release in {self.running, self.deployed}, "a container goes for a Release that has ended"
+        if isinstance(event, (svc.ServiceReplaced, svc.ServiceStartedBeside, svc.ServiceReloaded)):
             drift = release == self.deployed and event.reason == "drift"
             assert release == self.running or drift, "a container is replaced for a Release that has ended"
 

@@ -340,7 +340,7 @@ class Stage:
             self._remember()
             if call in _CHANGING and argument in self.foreign:
                 raise AssertionError(f"{call} of a container that is not ours")
-            if call in _CHANGING or call in {"up", "run_job"}:
+            if call in _CHANGING or call in {"up", "up_beside", "run_job"}:
                 self.changed.append(call)
                 if fate.taken_over:
                     fate.late.append(call)

@@ -71,6 +71,7 @@ class Story:
     down: frozenset[str] = frozenset()  # services that a person stopped
     said: str = ""  # the event by which a person's wish is known to be on record
     told: str = ""  # what the file of the web says in the end; it was told of that and never replaced
+    api: str = ""  # the api that runs in the end, where there is one
 
 
 def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "change") -> None:
@@ -209,8 +210,35 @@ def merged_file(stage: Stage) -> None:
     stage.repository.commit({"app.conf": "two"}, "another file")
 
 
+def _write_pair(stage: Stage, *, api: str, web: str) -> None:
+    """An api that is replaced side by side, and after it a web with a volume, in its place."""
+    waits = "depends_on: {api: {condition: service_healthy}}"
+    _commit(
+        stage,
+        f"  api: {{image: '{api}'}}\n  web: {{image: '{web}', volumes: ['data:/data'], {waits}}}\n",
+        f"{api} {web}",
+    )
+
+
+def first_pair(stage: Stage) -> None:
+    """An api and a web that waits for it are deployed."""
+    _write_pair(stage, api="worker:1", web="web:1")
+    play(stage, act_look).expect()
+
+
+def merged_pair(stage: Stage) -> None:
+    """Both are merged anew."""
+    _write_pair(stage, api="more:1", web="web:2")
+
+
+def merged_half_bad(stage: Stage) -> None:
+    """A good api is merged with a web that ends at once, when the api has been replaced already."""
+    _write_pair(stage, api="more:1", web="bad:1")
+
+
 OLD, NEW = frozenset({"web", "worker", "gone"}), frozenset({"web", "worker", "extra"})
 ADOPTED = frozenset({"web", "worker"})
+PAIR = frozenset({"web", "api"})
 STORIES = (
     Story("look", (first, merged), act_look, "web:2", NEW, "completed"),
     Story("deploy", (first, merged), act_deploy, "web:2", NEW, "completed"),
@@ -224,6 +252,8 @@ STORIES = (
     Story("adopt", (by_hand,), act_adopt, "web:1", ADOPTED, "completed", act_keep),
     Story("adopted", (by_hand, adopted, merged_small), act_look, "web:2", ADOPTED, "completed"),
     Story("reload", (first_told, merged_file), act_look, "web:1", ADOPTED, "completed", told="two"),
+    Story("in-place", (first_pair, merged_pair), act_look, "web:2", PAIR, "completed", api="more:1"),
+    Story("both-back", (first_pair, merged_half_bad), act_look, "web:1", PAIR, "rolled_back", api="worker:1"),
     Story("heal", (first, damaged), act_keep, "web:1", OLD, "completed", act_keep),
     Story("altered", (first, altered), act_keep, "web:1", OLD, "completed", act_keep),
     Story(
@@ -325,6 +355,7 @@ def check_containers(story: Story, world: World) -> None:
     assert {one.name for one in world.containers.values()} == {f"shop-prod-{one}-1" for one in story.services}
     (web,) = world.replicas("web")
     assert web.image_id == image_id(story.shows)
+    assert [one.image_id for one in world.replicas("api")] == [image_id(one) for one in (story.api,) if one]
     now = max((one.started_at or 0.0) for one in world.containers.values()) + 3600
     for one in world.containers.values():
         down = story.stopped or one.labels[COMPOSE_SERVICE] in story.down

@@ -33,6 +33,7 @@ services:
     depends_on: {migrate: {condition: service_completed_successfully}}
   proxy: {image: "proxy:1", depends_on: [web], network_mode: "service:web"}
 """
+LENGTH = "until its gate passes, at most 120 s"
 ROLES = ("APP", "DATA", "EDGE")
 WEB = "registry.invalid/shop/web"
 EDITED = (
@@ -74,8 +75,8 @@ def test_a_plan_against_another_commit_names_each_change_with_its_reason(
         f"  ~ local/web: image {WEB}:1 -> {WEB}:2; environment ~TOKEN; file ~conf/web.conf",
         "  = 1 unchanged",
         "Outages, because the old container ends before the new one begins:",
-        "  local/proxy: this version ends a container before the next one begins",
-        "  local/web: fixed host port 8080/tcp",
+        f"  local/proxy: lives in the container of web; {LENGTH}",
+        f"  local/web: fixed host port 8080/tcp, proxy lives in its container; {LENGTH}",
     ]
     assert "sesame" not in told
     assert told == planned(cli, shop, "--against", "HEAD~1")
@@ -100,7 +101,12 @@ def test_the_steps_say_what_is_awaited_what_runs_once_and_what_waits_for_what(
     assert (plan["version"], len(plan["revision"])) == ("unknown", 40)
     assert "Version: v9\n" in planned(cli, shop, "--version", "v9")
     assert [one["service"] for one in plan["removals"]] == ["db"]
-    assert {one["service"]: one["causes"] for one in plan["outages"]}["web"] == ["fixed host port 8080/tcp"]
+    assert {one["service"]: one["causes"] for one in plan["outages"]}["web"] == [
+        "fixed host port 8080/tcp",
+        "proxy lives in its container",
+    ]
+    strategies = {one["service"]: one["strategy"] for one in plan["changes"] if one["action"] == "replace"}
+    assert strategies == {"proxy": "stop-first", "web": "stop-first"}
 
 
 def test_filters_show_a_part_and_an_unknown_name_is_refused(shop: Repository, cli: Stagecraft) -> None:

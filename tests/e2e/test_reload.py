@@ -93,7 +93,7 @@ def planned(team: Team) -> dict[str, str]:
     outcome = team.cli.run("plan", "--env", "prod", "--format", "json", cwd=team.repository.work)
     found = outcome.expect(0).json()
     assert [one["service"] for one in found["outages"]] == [
-        one["service"] for one in found["changes"] if one["action"] == "replace"
+        one["service"] for one in found["changes"] if one.get("strategy") == "stop-first"
     ]
     return {one["service"]: one["action"] for one in found["changes"] if one["action"] != "keep"}
 

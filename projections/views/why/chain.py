@@ -12,7 +12,9 @@ from projections.views.why.answer import Step
 from projections.views.why.record import Record, Told
 from projections.views.why.words import commit_step, step
 
-_OPERATIONS = frozenset({"ServiceReplaced", "ServiceReloaded", "PhaseFailed"})
+_OPERATIONS = frozenset(
+    {"ServiceReplaced", "ServiceStartedBeside", "ServiceWithdrawn", "ServiceReloaded", "PhaseFailed"}
+)
 _IN_ENVIRONMENT = frozenset({"ReleaseStarted", "ServiceAdopted", "JobCompleted", "JobFailed"})
 _PREPARED = frozenset({"ImageAwaited", "ImageBuilt", "ImagesRefreshed", "RenderFailed"})
 _WAITED = frozenset({"DeployDeferred", "DeployRefused"})

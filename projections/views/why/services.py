@@ -17,8 +17,8 @@ _WAITING = frozenset({"DeployDeferred", "RenderFailed", "ImageAwaited"})  # what
 
 def explain_container(record: Record, subject: Subject, *, service: str) -> Answer:
     """Why a container is there, or was."""
-    made = _newest(record, subject.id, key="new_ids")
-    gone = _newest(record, subject.id, key="old_ids")
+    made = _newest(record, subject.id, key="new_ids") or _beside(record, subject.id)
+    gone = _newest(record, subject.id, key="old_ids") or _withdrawn(record, subject.id)
     sentence = f"{short(subject.id)} of {service}"
     if made is None:
         went = steps_of(record, [gone]) if gone is not None else ()
@@ -31,7 +31,8 @@ def explain_container(record: Record, subject: Subject, *, service: str) -> Answ
         events += _went(record, gone)
     words = f"{sentence} came because {_reason_of(record, made)}{_reload_words(reloads)}"
     if left and gone is not None:
-        words += f"; it went with {_release_of(gone)}"
+        again = " again, before the old one was touched" if gone.type == "ServiceWithdrawn" else ""
+        words += f"; it went with {_release_of(gone)}{again}"
     elif missed := _missed_after(record, made):
         events += [*missed, *_around(record, missed[-1])]
         words += f"; a container of {service} was missing later, and the log does not say which"
@@ -120,6 +121,26 @@ def _newest(record: Record, container: str, *, key: str) -> Told | None:
         or (key == "new_ids" and container in (*one.data.get("containers", ()), one.data.get("container")))
     ]
     return found[-1] if found else None
+
+
+def _beside(record: Record, container: str) -> Told | None:
+    """The start of a container that runs, or ran, beside an old one and has come for none yet."""
+    return _named_by(record, "ServiceStartedBeside", "new_ids", container)
+
+
+def _withdrawn(record: Record, container: str) -> Told | None:
+    """The end of a container that never came for an old one."""
+    return _named_by(record, "ServiceWithdrawn", "containers", container)
+
+
+def _named_by(record: Record, kind: str, key: str, container: str) -> Told | None:
+    found = [
+        one
+        for each in record.releases.values()
+        for one in each
+        if one.type == kind and container in one.data[key]
+    ]
+    return max(found, key=lambda one: one.position, default=None)
 
 
 def _placed(record: Record, service: str, *, host: str | None) -> dict[str, Told]:

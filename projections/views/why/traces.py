@@ -100,6 +100,14 @@ def _replaced(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, An
     _in_release(tables, event, data, ids=data["old_ids"], came=0)
 
 
+def _started_beside(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _in_release(tables, event, data, ids=data["new_ids"], came=1)
+
+
+def _withdrawn(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _in_release(tables, event, data, ids=data["containers"], came=0)
+
+
 def _reloaded(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     """Containers that stayed: an answer about them needs this Release too."""
     _in_release(tables, event, data, ids=data["containers"], came=1)
@@ -162,6 +170,8 @@ _HANDLERS: dict[str, _Handler] = {
     "RollbackRequested": _requested,
     "AdoptionRequested": _requested,
     "ServiceReplaced": _replaced,
+    "ServiceStartedBeside": _started_beside,
+    "ServiceWithdrawn": _withdrawn,
     "ServiceReloaded": _reloaded,
     "ServiceAdopted": _adopted,
     "JobCompleted": _job_ended,

@@ -54,6 +54,18 @@ def _replaced(data: dict[str, Any]) -> Words:
     return "operation", None, f"{text}; {_REASONS.get(reason, reason)}"
 
 
+def _started_beside(data: dict[str, Any]) -> Words:
+    reason: str = data["reason"]
+    text = f"{data['host']}/{data['service']}: {ids(data['new_ids'])} started beside {ids(data['old_ids'])}"
+    return "operation", None, f"{text}; {_REASONS.get(reason, reason)}"
+
+
+def _withdrawn(data: dict[str, Any]) -> Words:
+    failure = data["failure"]
+    text = f"{data['host']}/{data['service']}: {ids(data['containers'])} was taken away again"
+    return "health", failure["code"], f"{text}, the old one runs on: {failure_words(failure)}"
+
+
 def _reloaded(data: dict[str, Any]) -> Words:
     files = ", ".join(data["files"]) or "files that it mounts"
     told = ids(data["containers"])
@@ -135,6 +147,8 @@ WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "ReleaseFailed": _failed,
     "PhaseFailed": _phase_failed,
     "ServiceReplaced": _replaced,
+    "ServiceStartedBeside": _started_beside,
+    "ServiceWithdrawn": _withdrawn,
     "ServiceReloaded": _reloaded,
     "ServiceAdopted": _adopted,
     "JobCompleted": _job_completed,

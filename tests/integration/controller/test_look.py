@@ -163,7 +163,7 @@ def test_a_hold_of_a_person_outlasts_the_failure_of_a_release_that_was_under_way
     controller.engine.world.lives[_id(controller, "web:2")] = Life(exits_after=0.1, exit_code=3)
 
     def vanish(call: str, _argument: str) -> None:
-        if call == "up":
+        if call == "up_beside":
             controller.engine.world.reachable = False
 
     controller.engine.before = vanish

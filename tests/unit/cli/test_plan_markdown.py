@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cli.plan_markdown import MAX_CHARACTERS, as_markdown, escaped
 from cli.plan_text import as_text
-from controller.changes import STOP_FIRST, Change, Outage
+from controller.changes import Change, Outage
 from controller.differences import Reason
 from controller.plan_filters import Filters
 from controller.preview import UNKNOWN_VERSION, Preview
@@ -40,7 +40,11 @@ SHOWN = Preview(
     hosts=("local",),
     phases=(),
     changes=CHANGES,
-    outages=(Outage(host="local", service="web", causes=("fixed host port 80/tcp", STOP_FIRST)),),
+    outages=(
+        Outage(
+            host="local", service="web", causes=("fixed host port 80/tcp", "volume a"), at_most_seconds=30
+        ),
+    ),
     unpinned=(),
     findings=("compose.yaml: a finding",),
     refused=("privileged (web is privileged)",),
@@ -99,7 +103,9 @@ def test_a_long_plan_fits_a_comment_and_says_what_is_left_out() -> None:
     many = replace(
         SHOWN,
         changes=tuple(replace(CHANGES[0], service=f"s{number}-{long}") for number in range(500)),
-        outages=tuple(Outage(host="local", service=long, causes=(long,)) for _ in range(500)),
+        outages=tuple(
+            Outage(host="local", service=long, causes=(long,), at_most_seconds=30) for _ in range(500)
+        ),
         findings=(long,) * 500,
         refused=(long,) * 500,
         notes=(long,) * 500,

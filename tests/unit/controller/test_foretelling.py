@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from controller.made_with import stale_services
 from controller.preview import Baseline, Preview, preview
+from events.catalog import decode
+from events.catalog.service import ServiceReplaced
 from events.manifest import ImagePin, Manifest
 from gitops.manifest import complete
 from projections.converge.converger import Converger
@@ -47,6 +49,15 @@ class Story:
         stale = stale_services(self.scene.log, wanted, releases=self.releases, key=KEY)
         baseline = Baseline(manifest=self.deployed, jobs=self.jobs, stale=stale)
         return preview(made, pins=PINS, revision="c1", against=baseline), wanted
+
+    def exchanges(self, since: int) -> dict[str, str | None]:
+        """How each service was exchanged by the events after so many."""
+        found = [decode(one) for one in self.scene.log.read()[since:]]
+        return {
+            one.service: one.rollout
+            for one in found
+            if isinstance(one, ServiceReplaced) and one.rollout and one.new_ids
+        }
 
     def deploy(self, wanted: Manifest) -> None:
         """Deploy it; it completes."""
@@ -114,6 +125,7 @@ def check(story: Story, app: App) -> Preview:
     """Foretell, deploy, compare."""
     shown, wanted = story.foretold(app)
     before, ran, signals = story.ids(), len(story.ran()), story.signals()
+    events = len(story.scene.log.read())
     story.deploy(wanted)
     told = {one.service: one.action for one in shown.changes if one.action not in ("keep", "run", "reload")}
     assert happened(before, story.ids()) == told
@@ -121,8 +133,10 @@ def check(story: Story, app: App) -> Preview:
     assert signalled(story, signals) == {one.service: one.containers for one in reloads}
     assert all(one.signal == "SIGHUP" for one in reloads)
     assert sorted(story.ran()[ran:]) == sorted(one.service for one in shown.changes if one.action == "run")
+    strategies = {one.service: one.strategy for one in shown.changes if one.action == "replace"}
+    assert story.exchanges(events) == strategies
     assert [(one.host, one.service) for one in shown.outages] == [
-        (HOST, name) for name, action in sorted(told.items()) if action == "replace"
+        (HOST, name) for name, strategy in sorted(strategies.items()) if strategy == "stop-first"
     ]
     again, _ = story.foretold(app)
     assert not again.has_changes

@@ -35,7 +35,10 @@ FROZEN = {
         "JobCompleted JobFailed ReleaseSuperseded LockBroken "
         "ServiceStopped ServiceStarted ServiceRestarted ContainerStateChanged"
     ),
-    "release": "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded",
+    "release": (
+        "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded "
+        "ServiceStartedBeside ServiceWithdrawn"
+    ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
     "host": "HostReached HostRebound HostUnreachable",
 }

@@ -174,6 +174,48 @@ def test_services_of_project_and_environment_are_named_together(tmp_path: Path) 
     assert sorted(service_sections(configuration)) == ["tool", "web"]
 
 
+_OVER = "prod: {services: {web: {rollout: {traffic: {strategy: start-first}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("environments: {prod: }\n", None),
+        ("services: {web: {rollout: start-first}}\nenvironments: {prod: }\n", "start-first"),
+        ("services: {web: {rollout: stop-first}}\nenvironments: {prod: }\n", "stop-first"),
+        (
+            f"services: {{web: {{rollout: stop-first}}}}\nenvironments: {{{_OVER}}}\n",
+            "start-first",
+        ),
+        ("environments: {prod: {rollout: {traffic: {strategy: stop-first}}}}\n", "stop-first"),
+        ("environments: {prod: {rollout: {traffic: {strategy: start-first}}}}\n", None),
+        (
+            "services: {web: {rollout: start-first}}\nenvironments: {prod: {rollout: {enabled: false}}}\n",
+            "stop-first",
+        ),
+    ],
+)
+def test_how_a_service_is_replaced_is_its_own_word_or_the_environments(
+    tmp_path: Path, body: str, expected: str | None
+) -> None:
+    assert resolved(tmp_path, body, WEB)["web"].rollout == expected
+
+
+def test_start_first_for_what_cannot_be_twice_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    body = "services: {web: }\nenvironments:\n  prod:\n    services: {web: {rollout: start-first}}\n"
+    published = {"web": {"image": "x", "ports": [{"published": "80", "target": 80, "protocol": "tcp"}]}}
+    error = refusal(tmp_path, body, published)
+    assert (error.where.line, error.where.key) == (5, "environments.prod.services.web.rollout")
+    assert "cannot be replaced start-first: fixed host port 80/tcp" in error.message
+    shared: dict[str, Any] = {**WEB, "side": {"image": "x", "network_mode": "service:web"}}
+    assert "side lives in its container" in refusal(tmp_path, body, shared).message
+
+
+def test_an_unknown_word_for_a_rollout_is_told_with_those_that_are_known(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "services: {web: {rollout: start-frist}}\nenvironments: {prod: }\n", WEB)
+    assert "start-first" in error.message
+
+
 def test_what_a_gate_asks_and_watches_is_resolved_with_its_defaults(tmp_path: Path) -> None:
     body = (
         "services:\n"

@@ -28,6 +28,7 @@ from events.manifest import (
 )
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
+from events.rollout import Strategy
 from events.streams import environment_stream, host_stream, release_stream
 from projections.converge.conflicts import COMPOSE_PROJECT as COMPOSE_PROJECT_LABEL
 from projections.converge.conflicts import COMPOSE_SERVICE
@@ -48,6 +49,11 @@ PERSON = Actor(kind="cli", id="p-1")
 GATE = Gate(settle_seconds=2.0, deadline_seconds=30.0)
 
 
+IN_PLACE: Mapping[str, Any] = {
+    "volumes": [{"type": "volume", "source": "data", "target": "/data"}]
+}  # of a definition: it has one writer, so it is replaced stop-first
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A service as a test words it."""
@@ -58,6 +64,7 @@ class Spec:
     gate: Gate = GATE
     more: Mapping[str, Any] = field(default_factory=dict[str, Any])  # further keys of the definition
     reload: Reload | None = None
+    rollout: Strategy | None = None
 
 
 def image_id(ref: str) -> str:
@@ -86,6 +93,7 @@ def host_manifest(specs: Mapping[str, Spec], *, trees: Sequence[FileTree] = ()) 
             waits_for=dict(spec.waits_for),
             gate=spec.gate,
             reload=spec.reload,
+            rollout=spec.rollout,
         )
     return HostManifest(
         compose={"services": definitions}, services=services, files={tree.digest: tree for tree in trees}

@@ -139,7 +139,7 @@ def test_words_that_nobody_knows_are_read_from_the_container(scene: Scene) -> No
 
 def test_a_failure_that_no_container_explains_stays_as_compose_told_it(scene: Scene) -> None:
     def refuse(name: str, _argument: str) -> None:
-        if name == "up":
+        if name == "up_beside":
             raise OutsideError(COMPOSE_FAILED, "Compose could not", why="network pool is empty")
 
     first = manifest_of(web=Spec())

@@ -50,7 +50,9 @@ def refused(scene: Scene, manifest: Manifest) -> StagecraftError:
     with pytest.raises(StagecraftError) as raised:
         ready(scene, manifest)
     assert not [
-        name for name, _ in scene.engine.calls if name in {"up", "run_job", "remove", "stop", "start"}
+        name
+        for name, _ in scene.engine.calls
+        if name in {"up", "up_beside", "run_job", "remove", "stop", "start"}
     ]
     return raised.value
 

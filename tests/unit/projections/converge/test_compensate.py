@@ -14,7 +14,7 @@ from projections.converge.release import ReleaseWork
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import ENDS_WELL, Life
-from tests.unit.projections.converge.scene import HOST, STREAM, Scene, Spec, image_id, manifest_of
+from tests.unit.projections.converge.scene import HOST, IN_PLACE, STREAM, Scene, Spec, image_id, manifest_of
 
 BAD = Life(exits_after=0.5, exit_code=3)
 
@@ -77,7 +77,7 @@ def test_a_host_that_only_the_failed_manifest_used_is_emptied_again(two: TwoHost
 
 
 def test_engine_lost_on_the_way_back_gives_no_verdict_and_the_next_run_goes_on(scene: Scene) -> None:
-    first, second = manifest_of(web=Spec()), manifest_of(web=Spec(image="web:2"))
+    first, second = manifest_of(web=Spec(more=IN_PLACE)), manifest_of(web=Spec(image="web:2", more=IN_PLACE))
     scene.deploy(first)
     scene.engine.world.lives[image_id("web:2")] = BAD
     times = [0]
@@ -106,7 +106,7 @@ def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> No
     scene.engine.world.lives[image_id("web:2")] = BAD
 
     def stop_by_hand(name: str, _argument: str) -> None:
-        if name == "up":
+        if name == "up_beside":
             scene.engine.world.named("hello-prod-db-1").stopped = "exited"
 
     scene.engine.before = stop_by_hand
@@ -116,7 +116,7 @@ def test_what_was_not_touched_is_not_touched_on_the_way_back(scene: Scene) -> No
 
 
 def test_the_way_back_asks_compose_nothing(scene: Scene) -> None:
-    first = manifest_of(web=Spec())
+    first = manifest_of(web=Spec(more=IN_PLACE))
     scene.deploy(first)
     scene.engine.world.lives[image_id("web:2")] = BAD
 
@@ -125,7 +125,8 @@ def test_the_way_back_asks_compose_nothing(scene: Scene) -> None:
             scene.engine.world.volume_question = "Recreate (data will be lost)?"
 
     scene.engine.before = ask
-    assert scene.deploy(manifest_of(web=Spec(image="web:2")), first).status == "rolled_back"
+    second = manifest_of(web=Spec(image="web:2", more=IN_PLACE))
+    assert scene.deploy(second, first).status == "rolled_back"
 
 
 def test_a_job_that_asks_for_rollbacks_runs_once_in_a_rollback_that_was_interrupted(scene: Scene) -> None:
@@ -138,7 +139,7 @@ def test_a_job_that_asks_for_rollbacks_runs_once_in_a_rollback_that_was_interrup
     scene.deploy(second, first)
 
     def lose(name: str, _argument: str) -> None:
-        if name == "up":
+        if name == "up_beside":
             raise engine_unreachable("simulated", "gone")
 
     scene.engine.before = lose

@@ -18,11 +18,20 @@ from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE
 from projections.converge.operations import HostPlan
 from projections.converge.plan import Question, plan, plan_removal
 from projections.converge.sharing import shared_with
+from projections.converge.strategy import OF_THE_IMAGE
 from projections.engine.port import Container, ContainerState, PublishedPort
 from projections.engine.simulated_world import ONE_OFF
 from projections.engine.sweep import Owner
 from tests.unit.projections.converge.scene import COMPOSE_PROJECT as APP
-from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, LINEAGE, PROJECT, Spec, host_manifest
+from tests.unit.projections.converge.scene import (
+    ENVIRONMENT,
+    HOST,
+    IN_PLACE,
+    LINEAGE,
+    PROJECT,
+    Spec,
+    host_manifest,
+)
 
 OWNER = Owner(project=PROJECT, environment=ENVIRONMENT, log=LINEAGE)
 QUESTION = Question(host=HOST, owner=OWNER, compose_project=APP)
@@ -115,7 +124,44 @@ def test_one_of_two_replicas_with_another_hash_is_replaced() -> None:
     content = host_manifest({"web": Spec(more={"scale": 2})})
     found = [right(content, "web"), container("web", number=2)]
     (operation,) = plan(content, found, QUESTION).operations
-    assert (operation.kind, operation.containers) == ("replace", ("id-web-1", "id-web-2"))
+    assert (operation.kind, operation.containers) == ("replace", ("id-web-2",))
+    assert (operation.beside, operation.because) == (True, ())
+
+
+def test_a_volume_that_the_image_declares_shows_on_the_container_and_keeps_it_in_its_place() -> None:
+    content = host_manifest({"web": Spec()})
+    keeping = replace(container("web"), volumes=("f" * 64,))
+    (operation,) = plan(content, [keeping], QUESTION).operations
+    assert (operation.beside, operation.because) == (False, (OF_THE_IMAGE,))
+    (word,) = plan(host_manifest({"web": Spec(rollout="start-first")}), [keeping], QUESTION).operations
+    assert word.beside
+    named = replace(container("web"), volumes=("data",))
+    assert plan(content, [named], QUESTION).operations[0].beside
+
+
+def test_what_cannot_be_twice_is_replaced_in_its_place_and_says_why() -> None:
+    content = host_manifest({"web": Spec(more=IN_PLACE)})
+    (operation,) = plan(content, [container("web")], QUESTION).operations
+    assert (operation.strategy, operation.because) == ("stop-first", ("volume data with one writer",))
+
+
+def test_two_versions_side_by_side_are_one_exchange_that_goes_on() -> None:
+    content = host_manifest({"web": Spec()})
+    found = [
+        container("web", number=1),
+        right(content, "web", number=2),
+        container("web", number=3, state="exited"),
+    ]
+    (operation,) = plan(content, found, QUESTION).operations
+    assert operation.beside
+    assert operation.containers == ("id-web-1", "id-web-3")
+    assert operation.removes_first == ("id-web-3",)
+
+
+def test_where_nothing_runs_there_is_nothing_to_be_beside() -> None:
+    content = host_manifest({"web": Spec()})
+    (operation,) = plan(content, [container("web", state="exited")], QUESTION).operations
+    assert (operation.kind, operation.beside, operation.because) == ("replace", False, ())
 
 
 def test_too_few_replicas_are_created_as_missing() -> None:

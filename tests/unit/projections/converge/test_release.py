@@ -20,7 +20,7 @@ from events.catalog.release import (
     ReleaseFailed,
     ReleaseRolledBack,
 )
-from events.catalog.service import JobCompleted, ServiceReplaced
+from events.catalog.service import JobCompleted, ServiceReplaced, ServiceWithdrawn
 from events.envelope import CONTROLLER, ProposedEvent, StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import EventLog, StreamAppend
@@ -30,6 +30,7 @@ from projections.engine.simulated_world import ENDS_WELL, Life
 from tests.unit.projections.converge.scene import (
     HOST,
     HOST_STREAM,
+    IN_PLACE,
     STREAM,
     Scene,
     Spec,
@@ -153,7 +154,9 @@ def test_failed_release_goes_back_and_holds(scene: Scene) -> None:
     assert held.bad == tuple(sorted({second.digest, "sha256:older"}))
     assert held.clears == "fixed"
     assert verdict.release in held.reason
-    assert replaced(scene, verdict.release) == [("web", "changed"), ("web", "restored")]
+    assert replaced(scene, verdict.release) == []
+    withdrawn = [e for e in scene.of_release(verdict.release) if isinstance(e, ServiceWithdrawn)]
+    assert [e.failure.log_tail for e in withdrawn] == [("cannot open the database",)]
 
 
 def test_failed_phase_skips_the_later_ones(scene: Scene) -> None:
@@ -174,7 +177,7 @@ def test_release_that_touched_nothing_is_rolled_back_without_a_touch(scene: Scen
     assert verdict.failure is not None
     assert verdict.failure.code == "image-not-found"
     assert verdict.failure.cause == "outside"
-    assert scene.engine.count("up") == 0
+    assert scene.engine.count("up") == scene.engine.count("up_beside") == 0
     last = scene.events(STREAM)[-2]
     assert isinstance(last, ReleaseRolledBack)
     assert last.touched == ()
@@ -191,11 +194,11 @@ def test_hold_never_calls_the_restored_manifest_bad(scene: Scene) -> None:
 
 
 def test_failed_way_back_is_a_failure_that_says_both_and_holds(scene: Scene) -> None:
-    first = manifest_of(web=Spec())
+    first = manifest_of(web=Spec(more=IN_PLACE))
     scene.deploy(first)
     make_bad(scene)
     make_bad(scene, Life(exits_after=0.1, exit_code=9), ref="web:1")
-    verdict = scene.deploy(manifest_of(web=Spec(image="web:2")), first)
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2", more=IN_PLACE)), first)
     assert verdict.status == "failed"
     assert verdict.failure is not None
     assert verdict.failure.code == "compensation-failed"
@@ -291,7 +294,7 @@ def test_engine_lost_in_the_middle_gives_no_verdict_and_the_next_run_goes_on(sce
     scene.deploy(first)
 
     def lose(name: str, _argument: str) -> None:
-        if name == "up-done":
+        if name == "up_beside-done":
             scene.engine.world.reachable = False
 
     scene.engine.before = lose

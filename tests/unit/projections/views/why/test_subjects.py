@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from events.catalog.service import ServiceReplaced
+from events.catalog import Failure
+from events.catalog.service import ServiceReplaced, ServiceStartedBeside, ServiceWithdrawn
 from events.kernel.errors import UserError
 from events.streams import release_stream
 from projections.views.why.subjects import Shown
@@ -86,6 +87,24 @@ def test_two_containers_of_one_beginning_are_listed(days: Chronicle) -> None:
     assert error.code == "why-subject-ambiguous"
     assert f"container:{first} in shop/prod, container:{second}" in error.why
     assert "more of its digits" in error.next
+
+
+def test_a_container_that_was_taken_away_again_says_for_what_it_came_and_why_it_went(days: Chronicle) -> None:
+    made, deployed = "abcd" + "0" * 60, days.state.deployed
+    assert deployed is not None
+    stream, running = release_stream(deployed), days.container("web")
+    begun = ServiceStartedBeside(
+        host="local", service="web", old_ids=(running,), new_ids=(made,), reason="changed"
+    )
+    failure = Failure(code="container-exited", message="it ended", cause="repository", exit_code=3)
+    gone = ServiceWithdrawn(host="local", service="web", containers=(made,), failure=failure)
+    days.recorder().append(stream, begun)
+    assert "abcd00000000 of web came because" in days.why("abcd").sentence
+    days.recorder().append(stream, gone)
+    answer = days.why("abcd")
+    assert f"it went with {deployed} again, before the old one was touched" in answer.sentence
+    assert "the old one runs on: it ended" in answer.steps[-1].text
+    assert running[:12] in days.why("web").sentence, "what runs is still the old one"
 
 
 def test_a_container_that_an_engine_showed_and_no_event_names_says_so_and_tells_of_its_service(

@@ -1,0 +1,221 @@
+"""Start-first: new containers of a wave's services run beside the old ones and take over when they are up.
+
+    begin      new ones are made by Compose beside the old ones, which it leaves alone; recorded
+    (gate)     of the new ones only, by whoever calls: an old one that is sick does not keep its cure out
+    take_over  the new ones get the old ones' names, then the requests
+    retire     the old ones are stopped with their grace period, recorded, removed
+
+Until `retire` begins no old container that runs has been touched, so whatever fails before is undone by
+`withdraw`: what the new ones leave is recorded, then they go. All new ones of a service stand before the
+first old one goes, so it needs its memory twice for a while. One after the other was dropped: two versions
+would answer for as long as there are replicas, and a failure half-way would leave both.
+
+A process may die anywhere in here. What runs by the Manifest then counts as new and everything else as old,
+so the next one begins where this one ended: it makes what is missing, gates again, retires what is left.
+Compose starts whatever has ended when it makes one more, so the old containers that have ended go first;
+they serve nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from events.catalog import Failure
+from events.kernel.errors import StagecraftError
+from events.manifest import HostManifest
+from projections.converge.adopted import hash_as_it_is
+from projections.converge.conflicts import replicas, reserved_names
+from projections.converge.exchange import Exchange
+from projections.converge.failures import FATAL, failure_of
+from projections.converge.names import plan_exchange
+from projections.converge.operations import Operation
+from projections.converge.presence import Replicas, explained, not_there, replicas_there
+from projections.engine.port import App, Container
+
+_MOST_STOPS = 4  # at once on one engine; each takes up to its own grace period, and a thread
+
+
+@dataclass(slots=True, kw_only=True)
+class SideBySide:
+    """The exchanges of one wave that are made side by side; without operations each step does nothing."""
+
+    exchange: Exchange
+    content: HostManifest
+    app: App
+    operations: Sequence[Operation]  # each `beside`
+    began: float = 0.0  # monotonic seconds
+    old: dict[str, tuple[Container, ...]] = field(default_factory=dict[str, tuple[Container, ...]])
+    new: dict[str, tuple[Container, ...]] = field(default_factory=dict[str, tuple[Container, ...]])
+    """By service; what is there of them, once `begin` has ended or failed."""
+    arriving: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """By service the ids of those of `new` that have not passed a gate yet, of this run or one that died."""
+    cleared: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # ids likewise
+
+    async def begin(self) -> None:
+        """Make the new containers and record them. Raises what did not start."""
+        if not self.operations:
+            return
+        site = self.exchange.site
+        self.began = site.clock.monotonic()
+        await self._clear()
+        before = await replicas_there(site)
+        self._sort(before)
+        counts = {
+            name: len(before.get(name, ())) + missing
+            for name in self._names
+            if (missing := self._wanted(name) - len(self.new[name])) > 0
+        }
+        try:
+            if counts:
+                await site.engine.up_beside(self.app, counts)
+        except StagecraftError as error:
+            if error.code in FATAL:
+                raise
+            after = await replicas_there(site)
+            self._record_begun(before, after)
+            raise await explained(site, error, self._names, before=before, after=after) from error
+        self._record_begun(before, await replicas_there(site))
+        for name in self._names:
+            if len(self.new[name]) < self._wanted(name):
+                raise not_there(site, name, found=len(self.new[name]), wanted=self._wanted(name))
+
+    async def take_over(self) -> None:
+        """Names first, then requests: from here on the new containers are the service."""
+        for operation in self.operations:
+            name = operation.service
+            names = reserved_names(
+                self.exchange.site.compose_project, {name: self.content.compose["services"][name]}
+            )
+            with self.exchange.site.errors_here(name):
+                for step in plan_exchange(names, coming=self.new[name], going=self.old[name]):
+                    await self.exchange.site.engine.rename(step.id, step.to)
+            await self._switch_traffic(name)
+
+    async def _switch_traffic(self, name: str) -> None:
+        """Where a gateway is told to ask the new containers of a service alone, and answers that it does.
+
+        No gateway is told of containers yet: inside the service's network both versions answer to its name.
+        """
+        self.exchange.site.tell(
+            f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name
+        )
+
+    async def retire(self) -> None:
+        """Stop the old containers, all services at once; record each exchange, then remove them."""
+        if not self.operations:
+            return
+        site = self.exchange.site
+        for name in self._names:
+            site.tell("stop the old one", service=name)
+        await self._stop({name: self.old[name] for name in self._names})
+        for operation in self.operations:
+            name = operation.service
+            self.exchange.record(
+                name,
+                old=tuple(sorted({*self.cleared[name], *(one.id for one in self.old[name])})),
+                new=self.arriving[name],
+                reason=operation.reason,
+                rollout="start-first",
+                seconds=site.clock.monotonic() - self.began,
+            )
+            with site.errors_here(name):
+                for container in self.old[name]:
+                    await site.engine.remove(container.id)
+
+    async def withdraw(self, error: StagecraftError) -> None:
+        """Take the new containers away again, unless `error` leaves open what runs, or whose it is.
+
+        Those that have passed a gate before stay, and so do new ones that no old one stands beside. One that
+        does not go is left to whoever looks next, so that `error` stays the reason of the failure.
+        """
+        if error.code in FATAL:
+            return
+        failure = failure_of(error)
+        going: dict[str, tuple[Container, ...]] = {}
+        for operation in self.operations:
+            name = operation.service
+            if cleared := self.cleared.get(name):
+                self.exchange.record(name, old=cleared, new=(), reason=operation.reason)
+            if self.old.get(name) and (ids := self.arriving.get(name)):
+                self.exchange.site.tell("take the new one away again", service=name)
+                self.exchange.record_withdrawal(name, ids, failure=_as_told(failure, name))
+                going[name] = tuple(one for one in self.new[name] if one.id in ids)
+        try:
+            await self._take_away(going)
+        except StagecraftError as second:
+            if second.code in FATAL:
+                raise
+            self.exchange.site.tell(f"a new container is left beside the old one: {second.message}")
+
+    async def _take_away(self, containers: Mapping[str, Sequence[Container]]) -> None:
+        await self._stop(containers)
+        for name, group in containers.items():
+            with self.exchange.site.errors_here(name):
+                for container in group:
+                    await self.exchange.site.engine.remove(container.id)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(operation.service for operation in self.operations)
+
+    def _wanted(self, name: str) -> int:
+        return replicas(self.content.compose["services"][name])
+
+    async def _clear(self) -> None:
+        """Remove what has ended: Compose would start it again."""
+        for operation in self.operations:
+            name = operation.service
+            self.cleared[name] = ()
+            with self.exchange.site.errors_here(name):
+                for container in operation.removes_first:
+                    await self.exchange.site.engine.remove(container)
+                    self.cleared[name] += (container,)
+
+    def _sort(self, found: Replicas) -> None:
+        """Old is what the plan said has to go, new what is by the Manifest; what came since is neither."""
+        for operation in self.operations:
+            name, going = operation.service, set(operation.containers)
+            wanted = self.content.services[name].hash
+            right = {wanted, hash_as_it_is(wanted)}
+            present = found.get(name, ())
+            self.old[name] = tuple(one for one in present if one.id in going)
+            self.new[name] = tuple(
+                one for one in present if one.id not in going and one.service_hash in right
+            )
+
+    def _record_begun(self, before: Replicas, after: Replicas) -> None:
+        """Note what there is now, and record the new ones that no event speaks of."""
+        self._sort(after)
+        for operation in self.operations:
+            name = operation.service
+            known = {one.id for one in before.get(name, ())}
+            here = {one.id for one in self.new[name]}
+            resumed = self.exchange.unproven(here & known)
+            self.arriving[name] = tuple(sorted((here - known) | resumed))
+            made = (here - known) | self.exchange.unannounced(resumed)
+            if made:
+                old = tuple(one.id for one in self.old[name])
+                self.exchange.record_beside(name, old=old, new=tuple(sorted(made)), reason=operation.reason)
+
+    async def _stop(self, containers: Mapping[str, Sequence[Container]]) -> None:
+        """Stop them all, some at once, each with its own grace period. Raises the first error after all."""
+        turns = asyncio.Semaphore(_MOST_STOPS)
+
+        async def stop(service: str, container: Container) -> None:
+            async with turns:
+                with self.exchange.site.errors_here(service):
+                    await self.exchange.site.engine.stop(container.id)
+
+        ends = [stop(name, one) for name, group in containers.items() for one in group]
+        for end in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(end, BaseException):
+                raise end
+
+
+def _as_told(failure: Failure, service: str) -> Failure:
+    """The failure, with its evidence for the service that it is of."""
+    if failure.service in {None, service}:
+        return failure
+    return failure.model_copy(update={"log_tail": (), "health_output": ""})
