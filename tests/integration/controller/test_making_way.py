@@ -32,6 +32,7 @@ from tests.support.repos import Repository, git
 from tests.support.time import FakeClock
 
 PATIENT = "project: {name: shop}\nenvironments: {prod: {gate: {settle: 100ms, deadline: 10m}}}\n"
+IN_PLACE = PATIENT + "services: {web: {rollout: stop-first}}\n"
 POLL = "poll: {interval: 200ms, jitter: 10ms, longest: 400ms, stale_after: 10m}\n"
 NEVER = Life(healthy_after=1_000_000.0)
 BACK = RollbackTarget(to_previous=True)
@@ -60,10 +61,20 @@ class RealTime(FakeClock):
 @pytest.fixture
 def controller(repository: Repository, tmp_path: Path) -> SimulatedController:
     """`web:1` is deployed; `web:2` is merged and never turns healthy, and its gate is patient."""
-    made = SimulatedController(repository=repository, folder=tmp_path / "home", clock=RealTime())
-    made.merge(project=PATIENT, web="web:1")
+    return watched(repository, tmp_path, PATIENT)
+
+
+@pytest.fixture
+def in_place(repository: Repository, tmp_path: Path) -> SimulatedController:
+    """The same, where a new container takes the place of the old one."""
+    return watched(repository, tmp_path, IN_PLACE)
+
+
+def watched(repository: Repository, folder: Path, project: str) -> SimulatedController:
+    made = SimulatedController(repository=repository, folder=folder / "home", clock=RealTime())
+    made.merge(project=project, web="web:1")
     assert made.look()[0].status == "completed"
-    merged(made, "web:2")
+    merged(made, "web:2", project=project)
     return made
 
 
@@ -77,9 +88,9 @@ def by_hand(repository: Repository, tmp_path: Path) -> SimulatedController:
     return made
 
 
-def merged(controller: SimulatedController, image: str, *, life: Life = NEVER) -> str:
+def merged(controller: SimulatedController, image: str, *, life: Life = NEVER, project: str = PATIENT) -> str:
     world = controller.engine.world
-    revision = controller.merge(project=PATIENT, web=image)
+    revision = controller.merge(project=project, web=image)
     world.lives[world.images[image]] = life
     return revision
 
@@ -116,7 +127,7 @@ async def waiting_for(controller: SimulatedController, image: str) -> None:
 
     def waits() -> bool:
         running = controller.state.running
-        return running is not None and runs(controller) == [image]
+        return running is not None and runs(controller)[-1:] == [image]  # beside an older one
 
     await until(waits)
 
@@ -182,7 +193,7 @@ def test_who_waits_for_a_deploy_is_told_what_came_instead(by_hand: SimulatedCont
 
 
 def test_healing_that_waits_makes_way(by_hand: SimulatedController) -> None:
-    (web,) = by_hand.engine.world.containers.values()
+    *_, web = by_hand.engine.world.containers.values()
     web.stopped, web.life = "exited", NEVER
 
     async def story() -> None:
@@ -244,7 +255,7 @@ def test_after_a_crash_in_the_wait_a_deploy_does_not_take_it_up_again(by_hand: S
 def test_a_deploy_that_is_refused_finishes_what_a_crash_left(by_hand: SimulatedController) -> None:
     async def story() -> None:
         await _left_by_a_crash(deploying(by_hand), by_hand)
-        (web,) = by_hand.engine.world.containers.values()
+        *_, web = by_hand.engine.world.containers.values()
         web.life = Life()
         by_hand.repository.commit({"compose.yaml": "services: {}\n"})
         with pytest.raises(UserError):
@@ -282,7 +293,7 @@ def test_a_rollback_from_what_is_deployed_is_not_ended_by_git(controller: Simula
         asking = asyncio.create_task(looking(controller))
         await until(lambda: any("waiting for another process" in line for line in controller.said))
         assert statuses(controller) == ["completed", "completed", "running"]
-        (web,) = controller.engine.world.containers.values()
+        *_, web = controller.engine.world.containers.values()
         web.life = Life()
         assert (await person).status == "completed"
         assert await asking == "completed"
@@ -292,25 +303,25 @@ def test_a_rollback_from_what_is_deployed_is_not_ended_by_git(controller: Simula
     assert statuses(controller) == ["completed"] * 4
 
 
-def test_a_rollback_to_what_is_deployed_is_ended_by_a_fix(controller: SimulatedController) -> None:
-    controller.engine.world.lives[controller.engine.world.images["web:1"]] = NEVER
+def test_a_rollback_to_what_is_deployed_is_ended_by_a_fix(in_place: SimulatedController) -> None:
+    in_place.engine.world.lives[in_place.engine.world.images["web:1"]] = NEVER
 
     async def story() -> None:
-        first = asyncio.create_task(looking(controller))
-        await waiting_for(controller, "web:2")
-        person = asyncio.create_task(rolling_back(controller))
-        await waiting_for(controller, "web:1")
-        merged(controller, "web:3", life=Life())
-        await looking(controller)
+        first = asyncio.create_task(looking(in_place))
+        await waiting_for(in_place, "web:2")
+        person = asyncio.create_task(rolling_back(in_place))
+        await waiting_for(in_place, "web:1")
+        merged(in_place, "web:3", life=Life(), project=IN_PLACE)
+        await looking(in_place)
         with pytest.raises(UserError) as caught:
             await person
         assert caught.value.code == "release-superseded"
         assert await first == "completed"
 
     play(story())
-    assert runs(controller) == ["web:3"]
-    assert statuses(controller) == ["completed", "superseded", "superseded", "completed"]
-    assert controller.state.hold is None
+    assert runs(in_place) == ["web:3"]
+    assert statuses(in_place) == ["completed", "superseded", "superseded", "completed"]
+    assert in_place.state.hold is None
 
 
 def _daemon(controller: SimulatedController, folder: Path) -> Daemon:
