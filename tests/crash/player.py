@@ -31,7 +31,7 @@ from controller.steering import steer
 from controller.targets import Target
 from events.actors import SqliteActorDirectory
 from events.blobs import FileBlobStore
-from events.catalog.service import ServiceReplaced
+from events.catalog.service import ServiceReplaced, ServiceStartedBeside
 from events.envelope import Actor
 from events.kernel.clock import Clock
 from events.kernel.ids import SystemIds
@@ -124,7 +124,8 @@ async def act_make_way(stage: Stage, context: Context) -> object:
     """A person goes back to the first Release while a look waits for containers to turn healthy."""
 
     def moved() -> int:
-        return len(context.log.read(type_name=ServiceReplaced.__name__))
+        began = (ServiceReplaced.__name__, ServiceStartedBeside.__name__)
+        return sum(len(context.log.read(type_name=one)) for one in began)
 
     before = moved()
     looking = asyncio.create_task(act_look(stage, context))

@@ -387,7 +387,7 @@ def check_log(stage: Stage, end: End) -> None:
     held = [one for one in stored if one.type == EnvironmentHeld.__name__]
     asked = end.types.count("RollbackRequested") + end.types.count("ReleaseRolledBack")
     by_hand = sum(b"by hand" in one.data for one in held)
-    assert len(held) - by_hand == asked
+    assert len(held) - by_hand == asked, end.types
     phases = [(one.type, one.data, one.stream) for one in stored if one.type.startswith("Phase")]
     assert len(phases) == len(set(phases)), "a phase was recorded twice"
 

@@ -111,7 +111,7 @@ def test_what_a_dead_process_left_half_way_is_superseded_by_what_was_asked_for_s
         """The process ended."""
 
     def die(call: str, _argument: str) -> None:
-        if call == "up":
+        if call == "up_beside":
             raise GoneError
 
     async def first() -> None:
