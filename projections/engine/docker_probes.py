@@ -36,6 +36,7 @@ _GONE = "the container is gone"
 _JOINED = "container:"
 _MOST_JOINED = 3  # containers in one another's networks; an engine allows one
 _FRAME_HEAD_BYTES = 8
+_STDERR = 2  # the first byte of a frame's head
 _END_SECONDS = 1.0  # between the last word of a program and the engine's knowing of its end
 _LOOK_SECONDS = 0.02
 _MOST_CHILDREN = 100
@@ -128,27 +129,31 @@ def _part(answer: Answer, key: str) -> Answer:
 
 
 def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: float) -> bytes:
-    """The beginning of what a program writes, read until it says no more, or nothing for `seconds`."""
-    kept = b""
+    """The beginning of what a program writes, read until it says no more, or nothing for `seconds`.
+
+    What it writes as errors comes first: in which order it wrote, the engine does not tell.
+    """
+    errors, rest = bytearray(), bytearray()
     try:
         with at_most(seconds):  # for each read from the connection too
             stream = api.exec_start(program, socket=True)
-        for chunk in _written(stream):
+        for is_error, chunk in _written(stream):
+            kept = errors if is_error else rest
             kept += chunk[: KEPT_BYTES - len(kept)]
             if over():
                 break
     except (TimeoutError, requests.exceptions.Timeout):
-        return kept
-    return kept
+        pass
+    return bytes((errors + rest)[:KEPT_BYTES])
 
 
-def _written(stream: ExecStream) -> Iterator[bytes]:
-    """What stands in the frames of a stream."""
+def _written(stream: ExecStream) -> Iterator[tuple[bool, bytes]]:
+    """What stands in the frames of a stream, and whether it was written as an error."""
     while head := _exactly(stream, _FRAME_HEAD_BYTES):
         left = int.from_bytes(head[4:], "big")
         while left and (chunk := stream.read(min(left, KEPT_BYTES))):
             left -= len(chunk)
-            yield chunk
+            yield head[0] == _STDERR, chunk
 
 
 def _exactly(stream: ExecStream, count: int) -> bytes:

@@ -123,12 +123,15 @@ class _Inbox:
 
 
 def _may_concern(answer: Answer) -> bool:
-    """Whether it is about a container of Compose's, or about a network.
+    """Whether it is about a container of Compose's, or about one that came to a network or left it.
 
-    The engine's own filter by label would keep what it says of networks back, which names no label.
+    The engine's own filter by label would keep what it says of networks back, which names no label. Its
+    filter by action lets the end of a network pass, which says nothing of a container.
     """
     actor: Answer = answer.get("Actor") or {}
-    return answer.get("Type") == "network" or COMPOSE_PROJECT_LABEL in (actor.get("Attributes") or {})
+    if answer.get("Type") == "network":
+        return answer.get("Action") in NETWORK_ACTIONS
+    return COMPOSE_PROJECT_LABEL in (actor.get("Attributes") or {})
 
 
 def event_of(answer: Answer) -> EngineEvent:

@@ -54,7 +54,7 @@ class Views:
         state = self._state
         assert state.deployed_digest == ledger.deployed_digest
         assert state.suspended == ledger.suspended
-        assert [state.active.id] == ledger.waiting if state.active is not None else not ledger.waiting
+        assert [one.id for one in state.unfinished] == ledger.waiting
         held = None if state.hold is None else (state.hold.target, state.hold.bad, state.hold.clears)
         hold = ledger.hold
         assert held == (None if hold is None else (hold.target, frozenset(hold.bad), hold.clears))

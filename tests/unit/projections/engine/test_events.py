@@ -34,6 +34,7 @@ _LEFT: Answer = {
     "Action": "disconnect",
     "Actor": {"ID": "n1", "Attributes": {"container": "c1", "name": "shop-prod_default", "type": "bridge"}},
 }
+_NETWORK_GONE: Answer = {**_LEFT, "Action": "destroy"}
 _HINT = EngineEvent(environment="shop/prod", service="web", action="die")
 
 
@@ -106,7 +107,7 @@ def test_a_container_that_compose_did_not_make_is_passed_over() -> None:
 
 
 def test_a_container_that_left_a_network_is_told_by_its_id() -> None:
-    heard = _heard(ScriptedApi(ScriptedStream([_LEFT], "stay")), limit=2)
+    heard = _heard(ScriptedApi(ScriptedStream([_NETWORK_GONE, _LEFT], "stay")), limit=2)
     assert heard[1] == EngineEvent(environment="", action="disconnect", container="c1")
 
 
