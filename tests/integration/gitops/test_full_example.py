@@ -27,7 +27,11 @@ ENVIRONMENTS = ("dev", "prod", "staging")
 OTHER_THAN_DEFAULT: dict[str, object] = {
     "environments.dev.traefik.hsts": True,
     "environments.prod.traefik.dashboard_auth": "basic",
+    "environments.prod.drift": "report",
+    "environments.prod.rollout.enabled": False,
+    "environments.prod.rollout.traffic.strategy": "stop-first",
     "environments.prod.shop.mode": "external",
+    "services.shop.rollout.traffic.strategy": "stop-first",
 }
 """Keys of the example that say what would be true without them, with another value."""
 
@@ -71,6 +75,7 @@ def outcome(folder: Path, environment: str) -> object:
         made.version,
         made.hosts,
         made.awaited,
+        made.drift,
         made.image_policy,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
     )
