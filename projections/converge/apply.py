@@ -133,7 +133,8 @@ class Applier:
             after = await replicas_there(site)
             self._record_all(operations, before, after, began=began)
             names = tuple(operation.service for operation in operations)
-            raise await explained(site, error, names, before=before, after=after) from error
+            told = await explained(site, error, names, before=before, after=after)
+            raise await self.exchange.kept(told) from error
         after = await replicas_there(site)
         self._record_all(operations, before, after, began=began)
         check_there(site, self.content, [operation.service for operation in operations], after)
@@ -202,7 +203,7 @@ class Applier:
         self.site.tell(f"wait for {', '.join(names)}")
         verdict = await watch(self.site.engine, watched, clock=self.site.clock, rest=self.rest)
         if verdict.failure is not None:
-            raise ServiceFailedError(verdict.failure)
+            raise await self.exchange.kept(ServiceFailedError(verdict.failure))
 
     def _gate_of(self, name: str, containers: Iterable[Container]) -> Gate:
         """What this Release brought is watched on; what stayed, or came back, had its watch before."""

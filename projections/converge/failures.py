@@ -123,6 +123,7 @@ def failed_container(
         service=service,
         why=shown(why or ("" if detail is None else detail.error)),
         next=_ENDED_WELL_NEXT.format(service=service) if ended_well else _EVIDENCE_NEXT,
+        container=None if detail is None else detail.container.id,
         exit_code=detail.exit_code if detail is not None and ended else None,
         health_output=shown(detail.health_output, limit=_HEALTH_LIMIT) if detail is not None else "",
         log_tail=log_tail,

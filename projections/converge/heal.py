@@ -74,6 +74,7 @@ async def heal(
         lets_be=True,
         stopped=given.stopped,
         reason="drift",
+        keeps=False,
     )
     mended, first = False, None
     for host in sorted(manifest.hosts):

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from events.kernel.errors import OutsideError, Where, error_code
+from events.kernel.errors import OutsideError, StagecraftError, Where, error_code
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from projections.converge.apply import Applier
@@ -82,6 +82,7 @@ class Undertaking:
     stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     altered: dict[str, str] = field(default_factory=dict[str, str])  # by id; see `plan.Question`
     reason: str | None = None  # recorded in place of each operation's own
+    keeps: bool = True  # what is left of containers that fail
 
     def site(self, host: str) -> Site:
         """The environment on a host. Raises UserError `host-not-supported`."""
@@ -95,6 +96,7 @@ class Undertaking:
             release=self.release,
             reason=self.reason,
             made=self.made.setdefault(host, set()),
+            keeps=self.keeps,
         )
 
     async def observe(self, host: str) -> Planned:
@@ -177,7 +179,7 @@ class Undertaking:
         left = [o for o in planned.plan.repairs if o.kind != "remove"]
         for operation in left:
             if services is None or operation.service in services:
-                await _refuse(planned.site, operation)
+                raise await self.exchange(host).kept(await _refusal(planned.site, operation))
         return planned
 
     async def prune(self, planned: Planned, *, services: frozenset[str] | None = None) -> int:
@@ -194,11 +196,12 @@ class Undertaking:
         return len(orphans)
 
 
-async def _refuse(site: Site, operation: Operation) -> None:
+async def _refusal(site: Site, operation: Operation) -> StagecraftError:
+    """Why an operation that is still due is a failure."""
     for container in operation.containers if operation.kind == "start" else ():
         detail = await site.engine.inspect(container)
         code = "" if detail is None else f" with exit code {detail.exit_code}"
-        raise ServiceFailedError(
+        return ServiceFailedError(
             failed_container(
                 CONTAINER_EXITED,
                 f"the container ended{code} after it had been up",
@@ -208,7 +211,7 @@ async def _refuse(site: Site, operation: Operation) -> None:
                 log_tail=await last_lines(site.engine, container),
             )
         )
-    raise OutsideError(
+    return OutsideError(
         NOT_AS_MANIFEST,
         f"a last look found that it does not run as the Manifest says: {operation.reason}",
         where=Where(environment=site.environment, host=site.host, service=operation.service),
