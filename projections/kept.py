@@ -87,7 +87,7 @@ class KeptContainers:
                 file.unlink(missing_ok=True)
 
     def of_release(self, release: str) -> Iterator[KeptContainer]:
-        """What is there of a Release, oldest first; a file that went meanwhile or is not whole is left out."""
+        """What is there of a Release, oldest first; one that is not whole is left out."""
         for file in sorted(self.root.glob(f"*/*/{escape(release)}.*.json"), key=_written):
             with suppress(OSError, ValueError, TypeError, KeyError):
                 read: dict[str, Any] = json.loads(file.read_bytes())

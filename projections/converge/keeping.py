@@ -86,7 +86,7 @@ async def _made_with(engine: Engine, container: str) -> dict[str, Any]:
     if makeup is None:
         return {}
     names = makeup.fields.get("environment", {})
-    return _masked({**makeup.fields, "environment": dict.fromkeys(names, MASK)})
+    return cast("dict[str, Any]", _masked({**makeup.fields, "environment": dict.fromkeys(names, MASK)}))
 
 
 def _masked(value: Any) -> Any:  # noqa: ANN401  # a definition has texts, numbers, lists and mappings in any depth

@@ -52,7 +52,9 @@ class Rollout:
         removed = 0
         for host in sorted(self.undertaking.manifest.hosts):
             with self._taking(host):
-                planned = await self.undertaking.settle(host)
+                services = frozenset(self.undertaking.manifest.hosts[host].services)
+                bystanders = services - self._changed(host)
+                planned = await self.undertaking.settle(host, bystanders=bystanders)
                 gone = await self.undertaking.prune(planned)
                 await remove_finished(planned.site, jobs=_jobs(planned.content))
             removed += gone

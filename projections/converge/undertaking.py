@@ -169,15 +169,30 @@ class Undertaking:
         with site.errors_here():
             await applier.apply(planned.plan, also_gate=also_gate)
 
-    async def settle(self, host: str, *, services: frozenset[str] | None = None) -> Planned:
+    async def settle(
+        self,
+        host: str,
+        *,
+        services: frozenset[str] | None = None,
+        bystanders: frozenset[str] = frozenset(),
+    ) -> Planned:
         """Look again; what is left to do, removals aside, is a failure. `services` None: all of them.
 
+        Of `bystanders`, which nobody wanted to change, what fell over meanwhile is brought back once first,
+        as healing would: a person's hand on a neighbour says nothing about a new version, and a neighbour
+        that does not bear it ends again.
+
         Raises ServiceFailedError for a container that ended meanwhile, else OutsideError
-        `not-as-the-manifest-says`.
+        `not-as-the-manifest-says`, and for a bystander what `run` raises.
         """
         planned = await self.observe(host)
-        left = [o for o in planned.plan.repairs if o.kind != "remove"]
-        for operation in left:
+        if fallen := bystanders & {operation.service for operation in _left(planned)}:
+            planned.site.tell(f"fell over meanwhile: {', '.join(sorted(fallen))}")
+            with planned.site.errors_here():
+                chosen, applier = await self.ready(planned.only(fallen))
+            await self.run(chosen, applier)
+            planned = await self.observe(host)
+        for operation in _left(planned):
             if services is None or operation.service in services:
                 raise await self.exchange(host).kept(await _refusal(planned.site, operation))
         return planned
@@ -194,6 +209,10 @@ class Undertaking:
         after = await self.observe(host) if orphans else planned
         show(after.site, after.content, containers=after.containers, plan=after.plan)
         return len(orphans)
+
+
+def _left(planned: Planned) -> list[Operation]:
+    return [operation for operation in planned.plan.repairs if operation.kind != "remove"]
 
 
 async def _refusal(site: Site, operation: Operation) -> StagecraftError:
