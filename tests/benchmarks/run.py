@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.benchmarks import commands, hooks, lookups, many, memory, noop, push, render, resting, watching
+from tests.benchmarks import (
+    commands,
+    crowd,
+    failing,
+    hooks,
+    lookups,
+    many,
+    memory,
+    noop,
+    push,
+    render,
+    resting,
+    watching,
+)
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Stage
 
@@ -13,7 +26,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "push": push.measure,
     "noop": noop.measure,
     "commands": commands.measure,
+    "failing": failing.measure,
     "resting": resting.measure,
+    "crowd": crowd.measure,
     "render": render.measure,
     "memory": memory.measure,
     "many": many.measure,

@@ -10,7 +10,7 @@ import pytest
 
 from events.catalog.release import PhaseFailed
 from events.catalog.service import JobFailed, ServiceWithdrawn
-from events.kernel.redact import REDACT
+from events.kernel.redact import MASK, REDACT
 from events.manifest import Job
 from projections.converge.converger import Converger
 from projections.converge.release import Verdict
@@ -77,7 +77,7 @@ def test_what_failed_can_be_read_when_it_is_long_gone(keeping: Keeping, more: di
     assert one.container not in keeping.scene.engine.world.containers
     assert (one.log, one.exit_code, one.code) == (LOG, 3, "container-exited")
     assert one.changes == ("A /tmp/core", "C /tmp")
-    assert one.made_with["environment"]["PASSWORD"] == "***"
+    assert one.made_with["environment"] == {"PASSWORD": MASK}
     assert "sesame" not in json.dumps(one.as_json(), default=list)
     (phase,) = [e for e in keeping.scene.of_release(verdict.release) if isinstance(e, PhaseFailed)]
     assert phase.failure.kept == verdict.failure.kept
