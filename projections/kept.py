@@ -91,8 +91,8 @@ class KeptContainers:
         for file in sorted(self.root.glob(f"*/*/{escape(release)}.*.json"), key=_written):
             with suppress(OSError, ValueError, TypeError, KeyError):
                 read: dict[str, Any] = json.loads(file.read_bytes())
-                tuples = {name: tuple(read[name]) for name in ("changes", "log")}
-                yield KeptContainer(**{**read, **tuples, "at": parse_utc(read["at"])})
+                read |= {name: tuple(read[name]) for name in ("changes", "log")}
+                yield KeptContainer(**{**read, "at": parse_utc(read["at"])})
 
 
 def _written(file: Path) -> float:

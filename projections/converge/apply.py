@@ -133,7 +133,7 @@ class Applier:
             after = await replicas_there(site)
             self._record_all(operations, before, after, began=began)
             names = tuple(operation.service for operation in operations)
-            told = await explained(site, error, names, before=before, after=after)
+            told = await explained(site, error, self.app, names=names, before=before, after=after)
             raise await self.exchange.kept(told) from error
         after = await replicas_there(site)
         self._record_all(operations, before, after, began=began)

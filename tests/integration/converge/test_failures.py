@@ -49,10 +49,10 @@ class Deployed:
 
     def of(
         self,
+        specs: Mapping[str, Spec],
         *,
         volume: Mapping[str, Any] | None = None,
         networks: Mapping[str, Any] | None = None,
-        **specs: Spec,
     ) -> Manifest:
         """The deployed Manifest with these services in place of those of the same name."""
         data = {"name": f"{self.stage.compose_project}_data", **(volume or {})}
@@ -98,7 +98,7 @@ def _deployed(stage: Stage) -> Deployed:
         "worker": Spec(image=stage.images.web("v1", name="worker"), more=data),
     }
     shell = Deployed(stage=stage, port=port, specs=specs, manifest=stage.manifest(specs))
-    first = replace(shell, manifest=shell.of())
+    first = replace(shell, manifest=shell.of({}))
     verdict = stage.deploy(first.manifest)
     assert verdict.status == "completed", verdict.failure
     (worker,) = _containers(stage, "worker")
@@ -246,7 +246,7 @@ CASES = (
 def test_the_former_version_answers_after(
     deployed: Deployed, case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failure = taken_back(deployed, deployed.of(**case.specs(deployed)), capsys)
+    failure = taken_back(deployed, deployed.of(case.specs(deployed)), capsys)
     assert failure.code == case.code
     told = (failure.message, failure.why, failure.health_output, *failure.log_tail)
     assert any(case.says in text for text in told), told
@@ -266,7 +266,7 @@ def test_a_changed_option_of_a_volume_is_refused_and_nothing_is_touched(
     before = deployed.stage.project.ids()
     web = deployed.web(deployed.stage.images.web("v2"))
     options = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}
-    failure = taken_back(deployed, deployed.of(volume=options, web=web), capsys)
+    failure = taken_back(deployed, deployed.of({"web": web}, volume=options), capsys)
     assert (failure.code, failure.cause) == ("volume-would-be-deleted", "repository")
     assert deployed.stage.project.ids() == before
 
@@ -281,7 +281,7 @@ def test_a_network_that_is_not_there_is_found_before_anything_is_touched(
         "default": {"name": f"{deployed.stage.compose_project}_default"},
         "gone": {"name": name, "external": True},
     }
-    failure = taken_back(deployed, deployed.of(networks=networks, web=web), capsys)
+    failure = taken_back(deployed, deployed.of({"web": web}, networks=networks), capsys)
     assert name in f"{failure.message} {failure.why}"
     assert deployed.stage.project.ids() == before
 
@@ -302,7 +302,7 @@ def test_a_volume_that_somebody_else_keeps_busy_fails_the_new_version_alone(
     spec = deployed.script(
         "locking", "/bin/busybox mkdir /busy/lock || { echo the data are locked; exit 9; }", FOR_EVER
     )
-    wanted = deployed.of(web=replace(spec, more={**spec.more, **mount}))
+    wanted = deployed.of({"web": replace(spec, more={**spec.more, **mount})})
     try:
         failure = taken_back(deployed, wanted, capsys)
     finally:
@@ -324,7 +324,7 @@ def test_a_way_back_that_fails_says_so_stops_and_holds(
             for tag in client.images.get(image_id).tags:
                 client.images.remove(tag, force=True)
 
-    bad = deployed.of(web=deployed.web(stage.images.crashing("v2")))
+    bad = deployed.of({"web": deployed.web(stage.images.crashing("v2"))})
     stage.meanwhile = remove_image
     try:
         verdict = stage.deploy(bad, deployed.manifest)
@@ -428,7 +428,7 @@ def _with_a_hand(deployed: Deployed, hand: Hand, run: Callable[[Manifest], Any])
 
     stage.meanwhile = meanwhile
     try:
-        found = run(deployed.of(web=deployed.web(stage.images.web("v2"))))
+        found = run(deployed.of({"web": deployed.web(stage.images.web("v2"))}))
     finally:
         stage.meanwhile = lambda _line: None
     assert done, "the person never came"

@@ -13,7 +13,7 @@ from events.catalog.service import JobFailed, ServiceWithdrawn
 from events.kernel.redact import MASK, REDACT
 from events.manifest import Job
 from projections.converge.converger import Converger
-from projections.converge.release import Verdict
+from projections.converge.release import ReleaseWork, Verdict
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated_world import Life
 from projections.kept import KeptContainer, KeptContainers
@@ -52,9 +52,8 @@ class Keeping:
         assert self.deploy(self.scene.work(before)).status == "completed"
         return self.deploy(self.scene.work(manifest_of(web=spec), before))
 
-    def deploy(self, work: object) -> Verdict:
-        converger = self.converger
-        return asyncio.run(converger.run_release(work, recorder=self.scene.recorder()))  # type: ignore[arg-type]
+    def deploy(self, work: ReleaseWork) -> Verdict:
+        return asyncio.run(self.converger.run_release(work, recorder=self.scene.recorder()))
 
     def only(self, verdict: Verdict) -> KeptContainer:
         (one,) = self.kept.of_release(verdict.release)
@@ -154,7 +153,7 @@ def test_none_is_kept_where_none_is_wanted(keeping: Keeping) -> None:
 def test_a_pass_lets_go_what_is_too_old(keeping: Keeping) -> None:
     scene = keeping.scene
     verdict = keeping.fails(Spec(image="web:2"))
-    assert keeping.only(verdict)
+    assert keeping.only(verdict).release == verdict.release
     heal = keeping.converger.heal(manifest_of(web=Spec()), release="rel-1", recorder=scene.recorder())
     scene.clock.advance(8 * 24 * 3600)
     asyncio.run(heal)
