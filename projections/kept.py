@@ -91,8 +91,9 @@ class KeptContainers:
         for file in sorted(self.root.glob(f"*/*/{escape(release)}.*.json"), key=_written):
             with suppress(OSError, ValueError, TypeError, KeyError):
                 read: dict[str, Any] = json.loads(file.read_bytes())
-                read |= {name: tuple(read[name]) for name in ("changes", "log")}
-                yield KeptContainer(**{**read, "at": parse_utc(read["at"])})
+                tuples = {name: tuple(read[name]) for name in ("changes", "log")}
+                fields: dict[str, Any] = {**read, **tuples, "at": parse_utc(read["at"])}
+                yield KeptContainer(**fields)
 
 
 def _written(file: Path) -> float:
