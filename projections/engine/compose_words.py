@@ -1,7 +1,8 @@
 """What the Compose client prints, read: the progress of a dry run, and the words of a failure.
 
 Progress comes as JSON objects, a line each, with plain text of the plugin runner in between. What a
-prediction says is compared with the plan; the words of a failure change with each version and are for a person.
+prediction says is compared with the plan. The words of a failure change with each version: they are for a
+person.
 """
 
 from __future__ import annotations
