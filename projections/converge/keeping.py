@@ -60,8 +60,7 @@ async def sweep(equipment: Equipment) -> None:
 
 async def _remains(site: Site, failure: Failure, *, container: str, release: str) -> KeptContainer:
     engine = site.engine
-    changes = await engine.changes(container)
-    left_out = (f"and {len(changes) - CHANGES} more",) if len(changes) > CHANGES else ()
+    changes = await _changes(engine, container)
     return KeptContainer(
         project=site.owner.project,
         environment=site.owner.environment,
@@ -75,9 +74,23 @@ async def _remains(site: Site, failure: Failure, *, container: str, release: str
         exit_code=failure.exit_code,
         health_output=failure.health_output,
         made_with=await _made_with(engine, container),
-        changes=(*map(shown, changes[:CHANGES]), *left_out),
+        changes=changes,
         log=await engine.logs(container, tail=LOG_LINES),
     )
+
+
+async def _changes(engine: Engine, container: str) -> tuple[str, ...]:
+    """What it changed in its file system.
+
+    An engine walks through all that a container wrote, which may take longer than anybody waits: that it
+    keeps silent here says nothing about the host, and what follows is asked all the same.
+    """
+    try:
+        found = await engine.changes(container)
+    except OutsideError as error:
+        return (f"unknown: {error.message}",)
+    left_out = (f"and {len(found) - CHANGES} more",) if len(found) > CHANGES else ()
+    return (*map(shown, found[:CHANGES]), *left_out)
 
 
 async def _made_with(engine: Engine, container: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from events.catalog.service import JobFailed, ServiceWithdrawn
 from events.kernel.redact import MASK, REDACT
 from events.manifest import Job
 from projections.converge.converger import Converger
+from projections.converge.keeping import CHANGES
 from projections.converge.release import ReleaseWork, Verdict
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated_world import Life
@@ -108,7 +109,25 @@ def test_secrets_that_are_known_by_value_are_masked_anywhere(keeping: Keeping) -
     assert keeping.only(verdict).made_with["command"] == ["run", "--key=***"]
 
 
-@pytest.mark.parametrize("call", ["changes", "makeup", "logs"])
+def test_an_engine_that_takes_too_long_over_the_files_says_nothing_of_the_host(keeping: Keeping) -> None:
+    def before(name: str, _argument: str) -> None:
+        if name == "changes":
+            raise engine_unreachable("somewhere", "it takes its time")
+
+    keeping.scene.engine.before = before
+    one = keeping.only(keeping.fails(Spec(image="web:2")))
+    assert one.changes == ("unknown: the Docker engine at somewhere does not answer",)
+    assert one.log == LOG
+
+
+def test_of_many_changes_the_first_are_kept_and_the_rest_counted(keeping: Keeping) -> None:
+    paths = tuple(f"A /data/{number:04}" for number in range(CHANGES + 7))
+    keeping.scene.engine.world.lives[image_id("web:2")] = Life(exits_after=0.5, exit_code=3, changes=paths)
+    one = keeping.only(keeping.fails(Spec(image="web:2")))
+    assert one.changes == (*paths[:CHANGES], "and 7 more")
+
+
+@pytest.mark.parametrize("call", ["makeup", "logs"])
 def test_an_engine_that_refuses_to_tell_changes_no_verdict(keeping: Keeping, call: str) -> None:
     failing = False
 
@@ -127,8 +146,12 @@ def test_an_engine_that_refuses_to_tell_changes_no_verdict(keeping: Keeping, cal
 
 
 def test_an_engine_that_is_lost_meanwhile_gives_no_verdict(keeping: Keeping) -> None:
+    asked = False
+
     def before(name: str, _argument: str) -> None:
-        if name == "changes":
+        nonlocal asked
+        asked = asked or name == "changes"
+        if asked:
             raise engine_unreachable("somewhere", "it fell silent")
 
     keeping.scene.engine.before = before
