@@ -371,14 +371,21 @@ def _adds_a_replica(deployed: Deployed) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("hand", "code"),
-    [
-        pytest.param(lambda one: _newest(one).stop(timeout=1), "container-exited", id="stops-the-new-one"),
-        pytest.param(lambda one: _newest(one).kill(), "container-exited", id="kills-the-new-one"),
-        pytest.param(lambda one: _newest(one).remove(force=True), "container-gone", id="removes-the-new-one"),
-    ],
-)
+ENDINGS: Mapping[str, tuple[Hand, str]] = {
+    "stops-the-new-one": (lambda one: _newest(one).stop(timeout=1), "container-exited"),
+    "kills-the-new-one": (lambda one: _newest(one).kill(), "container-exited"),
+    "removes-the-new-one": (lambda one: _newest(one).remove(force=True), "container-gone"),
+}
+BESIDES: Mapping[str, Hand] = {
+    "edits-it": lambda one: _newest(one).update(restart_policy={"Name": "always"}),
+    "adds-another": _adds_a_replica,
+    "kills-a-neighbour": lambda one: _containers(one.stage, "worker")[0].kill(),
+    "removes-a-neighbour": lambda one: _containers(one.stage, "worker")[0].remove(force=True),
+    "takes-the-network-away": _disconnects_all,
+}
+
+
+@pytest.mark.parametrize(("hand", "code"), ENDINGS.values(), ids=ENDINGS)
 def test_a_person_who_ends_the_new_version_in_the_middle_gets_the_former_one(
     deployed: Deployed, hand: Hand, code: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -386,18 +393,7 @@ def test_a_person_who_ends_the_new_version_in_the_middle_gets_the_former_one(
     assert failure.code == code
 
 
-@pytest.mark.parametrize(
-    "hand",
-    [
-        pytest.param(lambda one: _newest(one).update(restart_policy={"Name": "always"}), id="edits-it"),
-        pytest.param(_adds_a_replica, id="adds-another"),
-        pytest.param(lambda one: _containers(one.stage, "worker")[0].kill(), id="kills-a-neighbour"),
-        pytest.param(
-            lambda one: _containers(one.stage, "worker")[0].remove(force=True), id="removes-a-neighbour"
-        ),
-        pytest.param(_disconnects_all, id="takes-the-network-away"),
-    ],
-)
+@pytest.mark.parametrize("hand", BESIDES.values(), ids=BESIDES)
 def test_what_a_person_does_beside_the_new_version_ends_in_one_whole_version(
     deployed: Deployed, hand: Hand
 ) -> None:
