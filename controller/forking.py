@@ -139,7 +139,7 @@ class Fork:
             "the log cannot be set aside while another process has it open",
             where=Where(file=str(self.home.events_db)),
             why=why,
-            next="end `stagecraft controller run` and commands under way, fork, and start the controller again",
+            next="end the controller and commands under way, fork, and start the controller again",
         )
 
     def _put_in_place(self, aside: Path, kept: Path) -> None:

@@ -302,6 +302,7 @@ class Verifier:
             self._notes.append(
                 f"the signature of the seal of {seal.position} was not checked: its key is unknown"
             )
+            self._mistakable = True
             return
         if key is None or not seal.is_signed_by(key):
             raise UserError(
