@@ -76,11 +76,7 @@ class SealKeys:
         with self._locked():
             named = self.named()
             if not named:
-                raise UserError(
-                    SEAL_KEY_MISSING,
-                    "the log has no key for seals yet",
-                    next="stagecraft audit seal makes one",
-                )
+                raise no_key()
             former_id = next(reversed(named))
             former = None if lost else self._load(former_id)
             key = self._made()
@@ -98,6 +94,15 @@ class SealKeys:
             if former is not None:
                 self._path(former_id).unlink(missing_ok=True)
         return key
+
+    def at_hand(self) -> SigningKey | None:
+        """The key that signs now, None when the log names none or it is not in this home; makes nothing.
+
+        Raises UserError `seal-key-exposed`, OutsideError `seal-key-unusable`.
+        """
+        named = self.named()
+        newest = next(reversed(named), None)
+        return None if newest is None or not self._path(newest).exists() else self._load(newest)
 
     def named(self) -> PublicKeys:
         """The public keys that the log names, in their order: the last one signs."""
@@ -182,3 +187,10 @@ class SealKeys:
             yield
         finally:
             os.close(descriptor)
+
+
+def no_key() -> UserError:
+    """The error for whoever asks for a key before the first one was made."""
+    return UserError(
+        SEAL_KEY_MISSING, "the log has no key for seals yet", next="stagecraft audit seal makes one"
+    )

@@ -268,7 +268,7 @@ class Verifier:
         return None
 
     def _found(self, problem: LogProblem | None, head: RawHead | None = None) -> Verdict:
-        newest = self._newest_outside(head)
+        newest = self._newest_outside(head)  # checks signatures, too
         seal = newest or self._newest_inside
         return Verdict(
             to=self._good,
