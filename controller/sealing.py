@@ -203,10 +203,9 @@ class Sealing:
         )  # as recorded, by a former process too
         while True:
             async with self._made:
-                await self._made.wait_for(lambda known=brought: self._newest not in (None, known))
+                while self._newest is None or self._newest == brought:
+                    await self._made.wait()
                 seal = self._newest
-            if seal is None:
-                continue
             try:
                 async with asyncio.timeout(self.settings.deadline):
                     await place.deliver(seal)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from events.broken import LogProblem
 from events.chain import genesis, walk
@@ -34,7 +34,8 @@ SEAL_UNTRUSTED = error_code("seal-untrusted", "A seal is not signed by a key tha
 
 _SEAL_MADE, _KEY_MADE, _KEY_ROTATED, _FORKED = b"SealMade", b"SealKeyMade", b"SealKeyRotated", b"LogForked"
 _READ = frozenset({_SEAL_MADE, _KEY_MADE, _KEY_ROTATED, _FORKED})
-_TYPE, _DATA = 4, 10  # places in a row
+_TYPE: Final = 4  # places in a row
+_DATA: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

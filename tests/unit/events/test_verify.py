@@ -336,6 +336,7 @@ def _changed(
     kind, content, value = before
     if kind == "null" or not content:
         return False
+    changed: object
     if kind == "integer":
         statement, changed = f"UPDATE events SET {column} = ? WHERE position = ?", cast("int", value) ^ mask
     else:
