@@ -56,14 +56,15 @@ class Seal:
 
     def is_signed_by(self, public_key: bytes) -> bool:
         """Whether this public key made the signature."""
-        return is_signature(public_key, self.signature, self._signed_bytes())
+        return is_signature(public_key, self.signature, self.signed_bytes())
 
     def signed(self, key: SigningKey) -> Seal:
         """The same statement under a key's name and signature."""
         named = replace(self, key_id=key.id)
-        return replace(named, signature=key.sign(named._signed_bytes()))
+        return replace(named, signature=key.sign(named.signed_bytes()))
 
-    def _signed_bytes(self) -> bytes:
+    def signed_bytes(self) -> bytes:
+        """What the signature is over."""
         rest = self.as_json()
         del rest["signature"]
         return _SEAL_WORDS + canonical_json(rest)
