@@ -21,6 +21,7 @@ from events.catalog.log import LogForked, SealedState
 from events.forking import fork
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import flush_folder
+from events.log import LOG_UNAVAILABLE
 from events.raw_log import raw_log
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ class Fork:
             head = raw.head()
             if head is None:
                 raise OutsideError(
-                    LOG_SOUND, "the log has no head, so nothing says which one it is", next="restore a backup"
+                    LOG_UNAVAILABLE,
+                    "the log has lost its head, so nothing says which one it is",
+                    next="restore a backup",
                 )
-            lineage, log_id = head.lineage.decode(), head.log_id.decode()
+            lineage, log_id = verdict.lineage or head.lineage.decode(), head.log_id.decode()
 
             def first(carried: int, left: tuple[int, ...]) -> ProposedEvent:
                 event = LogForked(

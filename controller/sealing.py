@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from controller.auditing import look_through, note_problem
@@ -227,10 +228,13 @@ class Sealing:
 
     def _is_failing(self, place: str) -> bool:
         """Whether the log says last of a place that seals do not reach it."""
-        for stored in reversed(self.context.log.read_stream(LOG_STREAM)):
-            event = decode(stored)
-            if isinstance(event, (SealDeliveryFailed, SealDeliveryResumed)) and event.place == place:
-                return isinstance(event, SealDeliveryFailed)
+        kinds = (SealDeliveryFailed.__name__, SealDeliveryResumed.__name__)
+        found = [one for kind in kinds for one in self.context.log.read(stream=LOG_STREAM, type_name=kind)]
+        for stored in sorted(found, key=lambda one: one.position, reverse=True):
+            with suppress(ValueError):  # the data of a log that was changed
+                event = decode(stored)
+                if isinstance(event, (SealDeliveryFailed, SealDeliveryResumed)) and event.place == place:
+                    return isinstance(event, SealDeliveryFailed)
         return False
 
     async def _record(self, event: SealDeliveryFailed | SealDeliveryResumed) -> bool:

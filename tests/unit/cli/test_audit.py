@@ -8,7 +8,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from events.blobs import FileBlobStore
+from events.sqlite import SqliteEventLog
 from tests.unit.cli.conftest import Call
 from tests.unit.projections.views.history import History
 
@@ -190,6 +193,29 @@ def test_an_event_that_cannot_be_read_stays_behind_and_is_named(
     told = json.loads(call("events", "list", "--json", "--limit", "1").out)["data"]
     assert told["left"] == [2]
     assert call("audit", "verify").code == 0
+
+
+def test_a_fork_goes_on_with_the_lineage_that_the_log_was_written_under(
+    call: Call, history: History, home: Path
+) -> None:
+    history.deployed("a")
+    call("audit", "seal")
+    lineage = history.log.lineage
+    history.log.close()
+    tampered(home, "UPDATE log_head SET lineage = 'another'")
+    assert "the id of the log was changed" in call("audit", "verify").out
+    assert call("log", "fork", "--reason", "x").code == 0
+    with closing(SqliteEventLog(home / "events.db")) as log:
+        assert log.lineage == lineage
+
+
+@pytest.mark.parametrize("content", [b"garbage", b""])
+def test_a_file_that_is_no_log_is_refused_in_words(call: Call, home: Path, content: bytes) -> None:
+    home.mkdir()
+    (home / "events.db").write_bytes(content)
+    said = call("audit", "verify")
+    assert said.code == (2 if content else 0)
+    assert ("log-unavailable" in said.err) == bool(content)
 
 
 def test_a_blob_that_is_not_what_its_name_says_is_named_until_it_is_put_back(
