@@ -75,6 +75,7 @@ class Fork:
         _unlink(aside)
         try:
             carried, left = self._write(aside, verdict, problem, kept)
+            self._alone()  # reading it has put it back into that mode
             self._put_in_place(aside, kept)
         finally:
             _unlink(aside)

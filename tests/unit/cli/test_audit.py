@@ -236,6 +236,17 @@ def test_a_blob_that_is_not_what_its_name_says_is_named_until_it_is_put_back(
     assert call("audit", "verify").code == 0
 
 
+def test_a_manifest_of_what_is_deployed_that_is_gone_is_told_and_is_no_problem(
+    call: Call, history: History, home: Path
+) -> None:
+    history.deployed("a")
+    assert "is gone" not in call("audit", "verify").out  # a copy of the log alone
+    (home / "blobs").mkdir()
+    said = call("audit", "verify")
+    assert said.code == 0
+    assert "the Manifest of what is deployed in shop/prod is gone: sha256:61" in said.out
+
+
 def test_status_says_how_far_the_log_is_sealed_and_that_nothing_leaves_the_machine(
     call: Call, history: History, home: Path, folder: Path
 ) -> None:
