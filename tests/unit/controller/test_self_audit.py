@@ -16,6 +16,7 @@ from controller.auditing import RECENT_EVENTS, check_recent, look_through, note_
 from controller.context import Context
 from controller.home import Home
 from controller.self_audit import SelfAudit
+from events.blobs import FileBlobStore
 from events.broken import LogBrokenError, LogProblem
 from events.sqlite import SqliteEventLog
 from events.streams import LOG_STREAM
@@ -65,6 +66,18 @@ def test_what_is_found_is_said_marked_and_taken_back_when_it_is_gone(
     assert log.read_stream(LOG_STREAM) == []
     change(tampered, "cli:act-ana")
     assert look(home, log) == ["the log verifies again"]
+    tampered.fill(1)
+
+
+def test_a_damaged_blob_is_said_and_stops_nobody(
+    home: Home, tampered: TamperedLog, log: SqliteEventLog
+) -> None:
+    FileBlobStore(home.blobs).put(b"one")
+    (path,) = home.blobs.glob("*/*")
+    path.write_bytes(b"two")
+    (said,) = look(home, log)
+    assert "blob: the file" in said
+    assert log.problem() is None
     tampered.fill(1)
 
 
