@@ -9,6 +9,7 @@ from tests.benchmarks import (
     crowd,
     failing,
     hooks,
+    log,
     lookups,
     many,
     memory,
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lookups": lookups.measure,
     "watching": watching.measure,
     "hooks": hooks.measure,
+    "log": log.measure,
 }
 
 

@@ -1,0 +1,188 @@
+"""Who writes to the disk of a process: one at a time, and what waits meanwhile is taken in one go.
+
+A durable commit costs one wait for the disk, however much it holds. So a request that comes while the disk
+is busy waits in a queue with the others, and one thread takes them all into the next commit: many producers
+have many times the pace of the disk. Whoever finds nobody writing and nobody waiting commits its own request
+itself: a thread between one producer and the disk took half as long again as the disk.
+
+Rules: the thread is started by the first request that has to wait, so a process that only reads, or appends
+now and then, has none. The queue has a bound, and each wait in it a deadline: whoever gets no room is told
+that the store is busy, whoever gets no answer in time takes the request back, or is told that its end is not
+known when it is being written already. What is in the queue when the writer is closed is still written.
+
+Letting one of the callers write for all was dropped: an interrupt of that caller would strike all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+QUEUE_SIZE = 2000  # requests; some four full commits
+BATCH_SIZE = 500  # a commit of more gains nothing and keeps the others waiting
+ROOM_SECONDS = 10.0  # for room in a full queue
+ANSWER_SECONDS = 60.0  # beyond the deadlines of all locks on the way
+
+RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT")
+
+
+class FullError(Exception):
+    """The request was not taken within its time; nothing was written."""
+
+
+class UnansweredError(Exception):
+    """The request is being written for longer than its time; what comes of it is not known."""
+
+
+class ClosedError(Exception):
+    """The writer takes no more requests."""
+
+
+class Waiting(Generic[RequestT, AnswerT]):
+    """A request and the answer that somebody waits for."""
+
+    def __init__(self, request: RequestT) -> None:
+        self.request = request
+        self.future: Future[AnswerT] = Future()
+
+
+class GroupCommit(Generic[RequestT, AnswerT]):
+    """A queue before `commit`, which answers every request that it is given, and the thread that empties it.
+
+    Threads may share the object.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Waiting[RequestT, AnswerT]]], None],
+        *,
+        name: str,
+        queue_size: int = QUEUE_SIZE,
+        room_seconds: float = ROOM_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._commit = commit
+        self._name = name
+        self._queue_size = queue_size
+        self._room_seconds = room_seconds
+        self._answer_seconds = answer_seconds
+        self._queue = deque[Waiting[RequestT, AnswerT]]()
+        lock = threading.Lock()
+        self._filled = threading.Condition(lock)
+        self._emptied = threading.Condition(lock)
+        self._turn = threading.Lock()  # held by whoever commits
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the queue."""
+        return len(self._queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is under way."""
+        return self._turn.locked()
+
+    def ask(self, request: RequestT) -> AnswerT:
+        """The answer to a request, or what `commit` raised for it.
+
+        Raises FullError, UnansweredError and ClosedError. An interrupt of the caller takes the request back
+        unless it is being written already.
+        """
+        waiting = Waiting[RequestT, AnswerT](request)
+        future = waiting.future
+        if self._write_at_once(waiting):
+            return future.result()
+        self._put(waiting)
+        try:
+            return future.result(self._answer_seconds)
+        except TimeoutError as error:
+            if future.cancel():
+                raise FullError from error
+            if not future.done():
+                raise UnansweredError from error
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _write_at_once(self, waiting: Waiting[RequestT, AnswerT]) -> bool:
+        """Write a request in the caller's thread, False when somebody else writes or waits."""
+        if self._queue or not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self._closed:
+                raise ClosedError
+            waiting.future.set_running_or_notify_cancel()
+            self._answer([waiting])
+        finally:
+            self._turn.release()
+        return True
+
+    def _put(self, waiting: Waiting[RequestT, AnswerT]) -> None:
+        """Queue a request, and start the thread for the first one."""
+        deadline = time.monotonic() + self._room_seconds
+        with self._emptied:
+            while len(self._queue) >= self._queue_size and not self._closed:
+                if not self._emptied.wait(deadline - time.monotonic()):
+                    raise FullError
+            if self._closed:
+                raise ClosedError
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._queue.append(waiting)
+            self._filled.notify()
+
+    def _run(self) -> None:
+        while self._has_work():
+            with self._turn:
+                wanted = [one for one in self._taken() if one.future.set_running_or_notify_cancel()]
+                if wanted:
+                    self._answer(wanted)
+
+    def _has_work(self) -> bool:
+        """Wait for a request; False once the queue is closed and empty."""
+        with self._filled:
+            while not self._queue and not self._closed:
+                self._filled.wait()
+            return bool(self._queue)
+
+    def _taken(self) -> list[Waiting[RequestT, AnswerT]]:
+        """Everything that waits, up to a batch; from here on who comes next finds the queue empty again."""
+        with self._emptied:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_SIZE))]
+            self._emptied.notify_all()
+            return batch
+
+    def _answer(self, batch: Sequence[Waiting[RequestT, AnswerT]]) -> None:
+        """Have a batch written; whatever goes wrong, nobody is left without an answer."""
+        try:
+            self._commit(batch)
+        except BaseException as error:  # noqa: BLE001  # it is raised where the answer is waited for
+            for one in batch:
+                if not one.future.done():
+                    one.future.set_exception(error)
+
+    def close(self, *, wait_seconds: float = ANSWER_SECONDS) -> None:
+        """Take no more requests, write those that wait, and end the thread; a second call does nothing.
+
+        Raises TimeoutError when a commit does not end in time.
+        """
+        with self._filled:
+            self._closed = True
+            self._filled.notify_all()
+            self._emptied.notify_all()
+        if self._thread is not None:
+            self._thread.join(wait_seconds)
+        if not self._turn.acquire(timeout=wait_seconds):
+            raise TimeoutError(f"{self._name} has not ended in {wait_seconds:g} seconds")
+        self._turn.release()
