@@ -14,7 +14,7 @@ from events.kernel.errors import ExitCode
 
 if TYPE_CHECKING:
     from events.broken import LogProblem
-    from events.verify import Verdict
+    from events.verdict import Verdict
 
 app = group("Prove that the log is as it was written.")
 key = group("The key that signs seals.")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from events.chain import chained, genesis
 from events.kernel.errors import UserError
-from events.verify import SEAL_UNTRUSTED, Verdict
+from events.verdict import Verdict
+from events.verify import SEAL_UNTRUSTED
 from tests.support.tampering import TamperedLog
 
 COLUMNS = (
