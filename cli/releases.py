@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import aligned
+from cli.releases_export import export_command
 from cli.settings import Settings, group, with_settings
 from events.kernel.errors import UserError, error_code
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
 
 app = group("The history of Releases.")
+app.command("export")(export_command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -162,7 +162,7 @@ def find_release(tables: sqlite3.Connection, release_id: str) -> ReleaseDetail |
     ).fetchone()
     return ReleaseDetail(
         release=_release(row),
-        phases=_phases(tables, release_id),
+        phases=phases_of(tables, release_id),
         images={} if images is None else json.loads(images["images"]),
         reverts=row["reverts"],
         retry_of=row["retry_of"],
@@ -174,7 +174,8 @@ def _release(row: sqlite3.Row) -> Release:
     return Release(**{name: row[name] for name in Release.__slots__})
 
 
-def _phases(tables: sqlite3.Connection, release_id: str) -> tuple[Phase, ...]:
+def phases_of(tables: sqlite3.Connection, release_id: str) -> tuple[Phase, ...]:
+    """The six phases of a Release, in order; one that was not reached is pending."""
     rows = tables.execute("SELECT name, status, detail FROM release_phases WHERE release = ?", (release_id,))
     known = {row["name"]: Phase(name=row["name"], status=row["status"], detail=row["detail"]) for row in rows}
     return tuple(known.get(name, Phase(name=name, status="pending", detail="")) for name in PHASE_NAMES)
