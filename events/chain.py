@@ -23,6 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DIGEST_BYTES = 32
 
@@ -30,6 +34,11 @@ _NO_CAUSATION = -1  # in place of a length: not the same as a causation of no by
 # position, version, schema, at_us, then the lengths of event id, stream, type, correlation and causation.
 _NUMBERS = Struct(">x4q4Ii")  # x: the 0x00 that no other digest begins with
 _LENGTH = Struct(">I")
+
+
+Row = tuple[int, bytes, bytes, int, bytes, int, int, bytes, bytes, bytes | None, bytes, bytes, bytes, bytes]
+"""A row as it is stored, texts as bytes: position, event id, stream, version, type, schema, at_us, actor,
+correlation, causation, data, data_hash, leaf, hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +126,61 @@ def chained(  # noqa: PLR0913 - each is a column
         data_hash=data_hash,
     )
     return Chained(data_hash=data_hash, leaf=row_leaf, hash=link(previous, row_leaf, actor.encode()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """How far rows fit."""
+
+    position: int  # of the last row that fits
+    hash: bytes  # its hash
+    bad: Row | None  # the first row that does not fit, None when all do
+
+
+def walk(rows: Iterable[Row], *, previous: bytes, position: int) -> Walked:
+    """Follow the chain over rows in the order of their positions, the first after `position`.
+
+    `previous` is the hash at `position`. What `leaf` and `link` do is written out once more here: a million
+    rows are verified in the time that the calls alone would take.
+    """
+    pack, join, expected = _NUMBERS.pack, b"".join, position
+    for row in rows:
+        (
+            at,
+            event_id,
+            stream,
+            version,
+            type_name,
+            schema,
+            at_us,
+            actor,
+            correlation,
+            causation,
+            data,
+            data_hash,
+            row_leaf,
+            row_hash,
+        ) = row
+        expected += 1
+        if causation is None:
+            caused, cause = _NO_CAUSATION, b""
+        else:
+            caused, cause = len(causation), causation
+        numbers = pack(
+            at,
+            version,
+            schema,
+            at_us,
+            len(event_id),
+            len(stream),
+            len(type_name),
+            len(correlation),
+            caused,
+        )
+        digest = sha256(data).digest()
+        true_leaf = sha256(join((numbers, event_id, stream, type_name, correlation, cause, digest))).digest()
+        true_hash = sha256(b"\x01" + previous + true_leaf + actor).digest()
+        if true_hash != row_hash or true_leaf != row_leaf or digest != data_hash or at != expected:
+            return Walked(position=expected - 1, hash=previous, bad=row)
+        previous = true_hash
+    return Walked(position=expected, hash=previous, bad=None)
