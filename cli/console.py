@@ -67,6 +67,15 @@ class Console:
         """
         _write(sys.stdout, json.dumps(value, indent=None if compact else 2))
 
+    def content(self, content: bytes) -> None:
+        """A result that is a file of ours, byte for byte: it is checked by its digest. Raises ReaderGoneError."""
+        sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
+
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table with one row a line; on a terminal its head is bold and long cells fold."""
         cells = [[one_line(cell) for cell in row] for row in rows]

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import output
 from cli.settings import Settings, with_settings
-from events.kernel.errors import OutsideError, Where, error_code
 
 if TYPE_CHECKING:
     from projections.views.state_file import StateFile
 
-EXPORT_UNWRITABLE = error_code(
-    "output-unwritable", "A file that was to be written cannot be; what was there before is unchanged."
-)
 STATE_FILE_VARIABLE = "STAGECRAFT_STATE_FILE"
 
 
-@with_settings("env")
+@with_settings("env", "dry_run")
 def export_command(
     settings: Settings,
     *,
@@ -42,7 +39,11 @@ def export_command(
         settings.console.text(content.decode().rstrip("\n"))
         return
     path = settings.cwd / named
-    _write(path, content)
+    if settings.dry_run:
+        settings.console.line(f"{path} would be written")
+        return
+    with output(path) as file:
+        file.write(content)
     settings.console.progress(f"written: {path}")
 
 
@@ -62,18 +63,3 @@ def _state_file(settings: Settings) -> StateFile:
             [RELEASES], lambda tables: state_file(tables, environments=places), nothing=StateFile(releases=())
         )
 
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file. Raises OutsideError `output-unwritable` with nothing left behind."""
-    from events.kernel.files import write_atomically
-
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise OutsideError(
-            EXPORT_UNWRITABLE,
-            "the file cannot be written",
-            where=Where(file=str(path)),
-            why=error.strerror or str(error),
-            next="name another file with --output FILE",
-        ) from error
