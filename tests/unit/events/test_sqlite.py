@@ -123,7 +123,8 @@ def test_a_waiter_of_the_same_process_wakes_before_it_would_look_again(path: Pat
         "UPDATE events SET position = 9 WHERE position = 3",
         "DELETE FROM events WHERE position = 3",
         "DELETE FROM events",
-        "INSERT INTO events SELECT 9, randomblob(16), 1, 9, 'X', 1, 0, 'a', 'b', randomblob(16), NULL, x''",
+        "INSERT INTO events SELECT 9, randomblob(16), 1, 9, 'X', 1, 0, 'a', randomblob(16), NULL, x'', "
+        + ", ".join(["randomblob(32)"] * 3),
         "INSERT OR REPLACE INTO events SELECT * FROM events WHERE position = 3",
     ],
 )
@@ -136,7 +137,7 @@ def test_the_file_itself_refuses_to_change_events(filled: Path, statement: str) 
 
 
 def test_a_later_version_may_add_columns_to_events(filled: Path) -> None:
-    change(filled, "ALTER TABLE events ADD COLUMN hash BLOB")
+    change(filled, "ALTER TABLE events ADD COLUMN more BLOB")
     log = SqliteEventLog(filled)
     log.append([part(A, b"4")])
     assert [event.data for event in log.read()] == [b"1", b"2", b"3", b"4"]
@@ -144,11 +145,11 @@ def test_a_later_version_may_add_columns_to_events(filled: Path) -> None:
 
 
 def test_a_log_of_a_newer_stagecraft_is_left_alone(filled: Path) -> None:
-    change(filled, "PRAGMA user_version = 2")
+    change(filled, "PRAGMA user_version = 3")
     before = filled.read_bytes()
     error = opening_fails(filled)
     assert error.code == LOG_TOO_NEW
-    assert "version 2" in error.message
+    assert "version 3" in error.message
     assert filled.read_bytes() == before
 
 
