@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from events.sqlite_file import SqliteFile
 from events.sqlite_schema import EVENT_LOG
+from events.sqlite_tokens import every
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,6 +45,7 @@ _NAMING = "SELECT min(position) FROM events WHERE instr(data, ?) > 0"
 _ACTORS = "SELECT DISTINCT actor FROM events"
 _TYPES = "SELECT DISTINCT type FROM events"
 _STREAMS = "SELECT name FROM streams"
+_APPENDS = "SELECT append_id, fingerprint, first_position, last_position FROM appends"
 _VERSION_BEFORE = """
 SELECT max(e.version) FROM events AS e JOIN streams AS s USING (stream_no)
 WHERE s.name = CAST(? AS TEXT) AND e.position < ?
@@ -124,6 +126,18 @@ class RawLog:
     def streams(self) -> Iterator[bytes]:
         """The names of all streams."""
         return (name for (name,) in self._connection.execute(_STREAMS))
+
+    def tokens(self) -> list[tuple[str, int]]:
+        """The newest token of each name."""
+        self._connection.text_factory = str
+        try:
+            return every(self._connection)
+        finally:
+            self._connection.text_factory = bytes
+
+    def appends(self) -> Iterator[tuple[bytes, bytes, int, int]]:
+        """Append ids with their fingerprints, and the first and last position that they answer."""
+        return iter(self._connection.execute(_APPENDS))
 
     def version_before(self, stream: bytes, position: int) -> int:
         """The newest version of a stream before a position, 0 when it has none."""

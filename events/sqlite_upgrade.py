@@ -48,7 +48,7 @@ SELECT one, log_id, lineage, position, NULL AS hash, NULL AS broken FROM main.lo
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Give every event its digests, inside the caller's transaction. Raises OutsideError `log-unavailable`."""
+    """Give every event its digests, in the caller's transaction. Raises OutsideError `log-unavailable`."""
     connection.execute("ALTER TABLE events RENAME TO events_1")
     connection.execute("ALTER TABLE log_head RENAME TO log_head_1")
     connection.execute(EVENTS)

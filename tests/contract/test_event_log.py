@@ -303,8 +303,8 @@ def test_each_event_is_chained_to_the_one_before(log: EventLog) -> None:
     for event, row in zip(stored, rows, strict=True):
         assert fits(row, previous=previous)
         assert row == row_of(event, previous=previous)
-        assert log.anchor(row.position) == replace(first, position=row.position, hash=row.hash)
         previous = cast("bytes", row.hash)
+        assert log.anchor(row.position) == replace(first, position=row.position, hash=previous)
     assert log.anchor() == log.anchor(4)
     assert log.anchor(0) == first
 
