@@ -76,7 +76,7 @@ def _range(log: EventLog, *, since: str | None, until: str | None, now: datetime
     return chosen_range(log, after=after, upto=upto)
 
 
-def _export(  # noqa: PLR0913 - each is an option
+def _export(
     settings: Settings,
     log: EventLog,
     wanted: Range,
@@ -94,7 +94,7 @@ def _export(  # noqa: PLR0913 - each is an option
 
 
 def _write(settings: Settings, export: Export, path: Path | None) -> None:
-    from cli.output import output
+    from cli.output import written_file
 
     if path is None:
         for line in export.lines():
@@ -105,7 +105,7 @@ def _write(settings: Settings, export: Export, path: Path | None) -> None:
     if settings.dry_run:
         settings.console.line(f"{told} would be written to {path}")
         return
-    with output(path, mode=0o600) as file:
+    with written_file(path, mode=0o600) as file:
         file.writelines(export.lines())
     by = export.manifest and export.manifest.signature
     signed = f"signed with key {by.key_id}" if by else "not signed: this home has no key of seals"
@@ -177,19 +177,18 @@ def _whole(verdict: Verdict) -> str:
     if verdict.first is None or verdict.manifest is None:
         return "nothing in the file can be vouched for"
     of = f"of log {verdict.manifest.log_id}"
-    return f"events {verdict.first} to {verdict.last} {of} fit together, none changed, moved or missing between them"
+    events = f"events {verdict.first} to {verdict.last} {of}"
+    return f"{events} fit together: none was changed, moved or taken out between them"
 
 
 def _sealed(verdict: Verdict, *, trusted: bool) -> str:
     if verdict.seal is None or verdict.sealed_to is None:
         why = "no seal covers them" if trusted else "no public key was given, so no seal was checked"
         return f"{why}: complete up to an unknown end"
-    last = verdict.last or 0
-    rest = f"; {_events(verdict.sealed_to + 1, last)} after it hang on the chain alone" if last > verdict.sealed_to else ""
-    return (
-        f"sealed to {verdict.sealed_to}, at {verdict.seal.at} by key {verdict.seal.key_id}{rest}; "
-        f"complete up to {verdict.sealed_to}, unknown after"
-    )
+    sealed, last = verdict.sealed_to, verdict.last or 0
+    rest = f"; {_events(sealed + 1, last)} hang on the chain alone" if last > sealed else ""
+    by = f"at {verdict.seal.at} by key {verdict.seal.key_id}"
+    return f"sealed to {sealed}, {by}: complete up to {sealed}, unknown after{rest}"
 
 
 def _events(first: int, last: int) -> str:
@@ -200,4 +199,5 @@ def _signed(verdict: Verdict, *, trusted: bool) -> list[str]:
     if verdict.signed_by is None or verdict.manifest is None:
         return ["nobody trusted signed the file as a whole"] if trusted else []
     names = ", names included" if verdict.manifest.names is not None else ""
-    return [f"the file is as it was exported at {verdict.manifest.exported_at}, signed by key {verdict.signed_by}{names}"]
+    at = verdict.manifest.exported_at
+    return [f"the file is as it was exported at {at}, signed by key {verdict.signed_by}{names}"]

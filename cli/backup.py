@@ -24,12 +24,16 @@ def backup(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR|FILE", help="Where to; a folder gets a file named after the time. [default: .]"
+            "--to",
+            metavar="DIR|FILE",
+            help="Where to; a folder gets a file named after the time. [default: .]",
         ),
     ] = None,
     with_keys: Annotated[
         bool,
-        typer.Option("--with-keys", help="Also the private keys of the home: keep that file like a password."),
+        typer.Option(
+            "--with-keys", help="Also the private keys of the home: keep that file like a password."
+        ),
     ] = False,
     without_names: Annotated[
         bool, typer.Option("--without-names", help="Leave out the names behind pseudonyms.")
@@ -61,7 +65,9 @@ def _tell_made(settings: Settings, made: Made) -> None:
     blobs = sum(name.startswith("blobs/") for name in manifest.files)
     parts = [f"{manifest.position} events", f"{blobs} blobs", "names" if manifest.names else "no names"]
     keys = "keys" if manifest.keys else "no keys (--with-keys takes them)"
-    settings.console.line(f"{made.path}: {', '.join([*parts, keys])}; {made.size_bytes / _MIB:.1f} MiB, checked")
+    settings.console.line(
+        f"{made.path}: {', '.join([*parts, keys])}; {made.size_bytes / _MIB:.1f} MiB, checked"
+    )
     for digest in made.damaged:
         settings.console.warning(f"the stored bytes of {digest} are damaged and were copied as they are")
     if manifest.problem is not None:
@@ -76,7 +82,8 @@ def restore(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="As `backup` wrote it.")],
     seal: Annotated[
-        Path | None, typer.Option("--seal", metavar="FILE", help="Seals from elsewhere, which the log must fit.")
+        Path | None,
+        typer.Option("--seal", metavar="FILE", help="Seals from elsewhere, which the log must fit."),
     ] = None,
     public_key: Annotated[
         Path | None, typer.Option("--public-key", metavar="FILE", help="Whose seals to trust.")
@@ -102,7 +109,7 @@ def restore(
     from events.seals import read_public_keys, read_seals
 
     seals = () if seal is None else read_seals(settings.cwd / seal)
-    keys = {} if public_key is None else read_public_keys(settings.cwd / public_key)
+    keys = None if public_key is None else read_public_keys(settings.cwd / public_key)
     path = settings.cwd / file
     if settings.dry_run:
         settings.console.line(f"{path} would be put into {settings.home.root}")
@@ -114,7 +121,8 @@ def restore(
 
 def _tell_restored(settings: Settings, done: Restored, seals: tuple[Seal, ...]) -> None:
     log, console = done.log, settings.console
-    console.line(f"{settings.home.root}: {log.position} events of log {log.log_id}, {log.vouches}")
+    console.line(f"{settings.home.root}: {log.position} events of log {log.log_id}")
+    console.line(log.vouches)
     newest = max((one.position for one in seals if one.log_id == log.log_id), default=0)
     if newest > log.position:
         console.warning(
@@ -124,5 +132,5 @@ def _tell_restored(settings: Settings, done: Restored, seals: tuple[Seal, ...]) 
     if done.set_aside is not None:
         console.line(f"what was there before is in {done.set_aside}")
     if not done.manifest.keys:
-        console.line("the backup has no keys: put keys/ back from where you keep it, before a controller starts")
+        console.line("the backup has no keys: put keys/ back from where you keep it before you go on")
     console.line("next: stagecraft audit verify")

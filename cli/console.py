@@ -68,7 +68,7 @@ class Console:
         _write(sys.stdout, json.dumps(value, indent=None if compact else 2))
 
     def content(self, content: bytes) -> None:
-        """A result that is a file of ours, byte for byte: it is checked by its digest. Raises ReaderGoneError."""
+        """A result that is a file of ours, byte for byte, because it has digests. Raises ReaderGoneError."""
         sys.stdout.flush()
         try:
             sys.stdout.buffer.write(content)

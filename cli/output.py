@@ -18,7 +18,7 @@ OUTPUT_UNWRITABLE = error_code(
 
 
 @contextmanager
-def output(path: Path, *, mode: int = 0o644) -> Generator[IO[bytes]]:
+def written_file(path: Path, *, mode: int = 0o644) -> Generator[IO[bytes]]:
     """A file that replaces `path` when the block ends well.
 
     Raises OutsideError `output-unwritable` with nothing left behind.

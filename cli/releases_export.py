@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import output
+from cli.output import written_file
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def export_command(
     content = _state_file(settings).encode()
     named = output or settings.environ.get(STATE_FILE_VARIABLE)
     if not named:
-        settings.console.text(content.decode().rstrip("\n"))
+        settings.console.content(content)
         return
     path = settings.cwd / named
     if settings.dry_run:
         settings.console.line(f"{path} would be written")
         return
-    with output(path) as file:
+    with written_file(path) as file:
         file.write(content)
     settings.console.progress(f"written: {path}")
 
@@ -62,4 +62,3 @@ def _state_file(settings: Settings) -> StateFile:
         return history.ask(
             [RELEASES], lambda tables: state_file(tables, environments=places), nothing=StateFile(releases=())
         )
-

@@ -1,10 +1,10 @@
 """A backup of a home while its controller goes on.
 
-The log is copied first, as it was at one moment; names and blobs after it. A name and a blob are there before
-an event speaks of them, so a copy that was made in this order lacks nothing, whoever writes meanwhile. What is
-not in a backup is what follows from the log or from Git (views, observations, mirrors), what belongs to a
-moment (`run/`, the reserve), and, unless asked for, the keys: a backup lies in more places than a home, and
-whoever has the key of the seals can make seals.
+The log is copied first, as it was at one moment; names and blobs after it. A name and a blob are there
+before an event speaks of them, so a copy that was made in this order lacks nothing, whoever writes
+meanwhile. What is not in a backup is what follows from the log or from Git (views, observations, mirrors),
+what belongs to a moment (`run/`, the reserve), and, unless asked for, the keys: a backup lies in more places
+than a home, and whoever has the key of the seals can make seals.
 
 It is written aside, read again whole and compared, and gets its name only then, which it takes from nobody.
 A log that does not verify is backed up as well, because that may be the last copy there is; it says so.
@@ -30,7 +30,7 @@ from controller.backup_file import (
     unpack,
 )
 from controller.checked_log import look_at
-from controller.home import NOTHING_RECORDED
+from controller.home import NOTHING_RECORDED, Home
 from events.actors import ACTORS
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import flush_folder
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from controller.checked_log import CheckedLog
-    from controller.home import Home
 
 BACKUP_EXISTS = error_code("backup-exists", "A file of that name is there; a backup overwrites nothing.")
 BACKUP_FAILED = error_code("backup-failed", "A backup could not be written; no part of one was left behind.")
@@ -82,7 +81,7 @@ def make_backup(home: Home, path: Path, *, now: datetime, names: bool, keys: boo
     """
     with _explained(path), _folder_beside(path) as beside:
         _copy(home, beside / LOG, names=names)
-        looked = look_at(beside / LOG, blobs=home.blobs)
+        looked = look_at(Home(beside))
         aside = beside / path.name
         with aside.open("xb") as file:
             aside.chmod(0o600)

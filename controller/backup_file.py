@@ -83,7 +83,7 @@ class BackupWriter:
     """Adds files to an archive that is being written; raises OSError."""
 
     def __init__(self, file: IO[bytes], *, made_at: datetime) -> None:
-        self._archive = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+        self._archive = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
         self._made_at = made_at
         self.files: dict[str, Packed] = {}
 
@@ -218,7 +218,7 @@ class _Envelope(BaseModel):
 @contextmanager
 def _opened(path: Path) -> Generator[tarfile.TarFile]:
     try:
-        archive = tarfile.open(path, mode="r:")
+        archive = tarfile.TarFile(path, mode="r")
     except (tarfile.TarError, EOFError) as error:
         raise damaged(path, f"it is no tar file: {error}") from error
     except OSError as error:
@@ -263,5 +263,3 @@ def blob_digest(name: str) -> str | None:
     """The digest that a blob's name in the archive promises, None for what is no blob."""
     kind, _, rest = name.partition("/")
     return f"sha256:{rest.replace('/', '')}" if kind == "blobs" else None
-
-

@@ -16,22 +16,23 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.backup_file import LOG, NAMES, SETTINGS, Manifest, damaged, unpack
 from controller.checked_log import look_at
 from controller.holders import holder_of
+from controller.home import Home
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import flush_folder
+from events.sqlite_copy import settle
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from datetime import datetime
 
     from controller.checked_log import CheckedLog
-    from controller.home import Home
     from events.ed25519 import PublicKeys
     from events.seals import Seal
 
@@ -39,6 +40,9 @@ HOME_IN_USE = error_code(
     "home-in-use", "A process works with the home at this moment, so it is not replaced under its feet."
 )
 HOME_HAS_LOG = error_code("home-has-log", "The home has a log; restoring over it has to be asked for.")
+SEALS_OF_ANOTHER_LOG = error_code(
+    "seals-of-another-log", "No seal of the file that was given speaks of the log that it should prove."
+)
 RESTORE_FAILED = error_code("restore-failed", "A backup could not be unpacked or moved into the home.")
 
 _RECORD = (LOG, "events.db-wal", "events.db-shm", "events.db-journal", NAMES, "actors.db-journal", "blobs")
@@ -61,7 +65,7 @@ class Trust:
     """What the log of a backup must fit."""
 
     seals: Sequence[Seal] = ()  # that were kept elsewhere
-    keys: PublicKeys = field(default_factory=dict[str, bytes])
+    keys: PublicKeys | None = None  # None: those that the log itself names
     broken: bool = False  # whether a log that does not verify is taken as well
 
 
@@ -82,8 +86,10 @@ def restore(home: Home, file: Path, *, now: datetime, replace: bool, trust: Trus
     home.create()
     with _explained(home), _folder_in(home) as unpacked:
         manifest = unpack(file, unpacked)
-        log = look_at(unpacked / LOG, blobs=unpacked / "blobs", seals=trust.seals, keys=trust.keys)
+        log = look_at(Home(unpacked), seals=trust.seals, keys=trust.keys)
+        settle(unpacked / LOG)
         _refuse_other(manifest, log, file)
+        _refuse_seals_of_another(log, trust)
         if log.problem is not None and not trust.broken:
             raise _does_not_verify(log, file)
         _flush(unpacked)
@@ -111,6 +117,16 @@ def _refuse_other(manifest: Manifest, log: CheckedLog, file: Path) -> None:
     told = (manifest.log_id, manifest.lineage, manifest.position, manifest.hash)
     if told != (log.log_id, log.lineage, log.position, log.hash.hex()):
         raise damaged(file, "its log is not the one that its manifest tells of")
+
+
+def _refuse_seals_of_another(log: CheckedLog, trust: Trust) -> None:
+    """Raise UserError `seals-of-another-log` when seals were given and none speaks of this log."""
+    if trust.seals and not any(seal.log_id == log.log_id for seal in trust.seals):
+        raise UserError(
+            SEALS_OF_ANOTHER_LOG,
+            f"the seals are of log {trust.seals[-1].log_id}, the backup is of log {log.log_id}",
+            next="name the file with the seals of this log, or another backup",
+        )
 
 
 def _does_not_verify(log: CheckedLog, file: Path) -> OutsideError:

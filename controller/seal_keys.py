@@ -99,6 +99,15 @@ class SealKeys:
                 self._path(former_id).unlink(missing_ok=True)
         return key
 
+    def at_hand(self) -> SigningKey | None:
+        """The key that signs now, None when the log names none or it is not in this home; makes nothing.
+
+        Raises UserError `seal-key-exposed`, OutsideError `seal-key-unusable`.
+        """
+        named = self.named()
+        newest = next(reversed(named), None)
+        return None if newest is None or not self._path(newest).exists() else self._load(newest)
+
     def named(self) -> PublicKeys:
         """The public keys that the log names, in their order: the last one signs."""
         keys: PublicKeys = {}

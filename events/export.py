@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from events.log import EventLog, LogRow
     from events.seals import Seal
 
-EXPORT_EMPTY = error_code("export-empty", "No event stands between the places that an export should go from and to.")
+EXPORT_EMPTY = error_code(
+    "export-empty", "No event stands between the places that an export should go from and to."
+)
 EXPORT_IMPOSSIBLE = error_code("export-impossible", "A row of the log cannot be told in an export.")
 
 _PAGE_EVENTS = 1000

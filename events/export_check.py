@@ -317,7 +317,9 @@ class _Check:
         if signature is None or key is None:
             return
         if not is_signature(key, signature.signature, manifest.signed_bytes()):
-            raise _FoundError("manifest", None, f"the signature of key {signature.key_id} does not fit the file")
+            raise _FoundError(
+                "manifest", None, f"the signature of key {signature.key_id} does not fit the file"
+            )
         self.signed_by = signature.key_id
 
     def _check_seals(self, manifest: Manifest) -> None:
@@ -331,7 +333,9 @@ class _Check:
             raise _FoundError("seal", None, f"the seal is of log {self.given[-1].log_id}, not of this one")
         for seal in given:
             if self.keys is not None and not self._is_trusted(seal):
-                raise _FoundError("seal", None, f"the seal of position {seal.position} has no trusted signature")
+                raise _FoundError(
+                    "seal", None, f"the seal of position {seal.position} has no trusted signature"
+                )
             if self._compare_seal(seal, manifest) is None and seal.position > manifest.last:
                 raise _FoundError(
                     "tail",
@@ -339,7 +343,9 @@ class _Check:
                     f"a seal covers the log up to {seal.position}; the file ends at {manifest.last}",
                 )
         if self.keys is not None and self.sealed_to is None and self.signed_by is None:
-            raise _FoundError("seal", self.first, "neither a seal nor the file is signed by a key that is trusted")
+            raise _FoundError(
+                "seal", self.first, "neither a seal nor the file is signed by a key that is trusted"
+            )
 
     def _is_trusted(self, seal: Seal) -> bool:
         key = self._trusted.get(seal.key_id)
@@ -397,4 +403,3 @@ def _log_id_of(line: bytes, form: Form) -> str:
     except Exception:  # noqa: BLE001  # whatever a line is, it says nothing then
         return ""
     return source.removeprefix(SOURCE)
-

@@ -4,8 +4,8 @@
     csv     the same attributes as columns
 
 Whatever the chain is over stands in the line in full and once: ids as text, times with microseconds, the
-actor as the log has it, and the data as the stored bytes themselves (`data`), or as base64 (`data_base64`) where
-those bytes would not be one line of JSON. So a line has one form only: it is read, written again and
+actor as the log has it, and the data as the stored bytes themselves (`data`), or as base64 (`data_base64`)
+where those bytes would not be one line of JSON. So a line has one form only: it is read, written again and
 compared, and a byte that was changed cannot hide in what a parser passes over. Beside it stand the three
 digests that the log keeps of the row, which are taken over and not reckoned anew: an export of a log that
 was changed must not mend it.
@@ -125,7 +125,9 @@ def csv_line(cells: list[str]) -> bytes:
 
 def csv_cells(line: bytes) -> list[str]:
     """The cells of one line. Raises ValueError."""
-    csv.field_size_limit(max(len(line), csv.field_size_limit()))  # of the process; the data of an event may be long
+    csv.field_size_limit(
+        max(len(line), csv.field_size_limit())
+    )  # of the process; the data of an event may be long
     try:
         (cells,) = csv.reader([line.decode().removesuffix("\n")], strict=True)
     except csv.Error as error:

@@ -18,6 +18,7 @@ from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE
 from events.sqlite_file import Older
 from events.sqlite_tables import EVENTS, GUARDS, LOG_HEAD, NEW_EVENT
+from events.sqlite_views import VIEWS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,8 +67,8 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.execute(_NEW_HEAD, (first,))
     connection.execute("DROP TABLE events_1")
     connection.execute("DROP TABLE log_head_1")
-    for guard in GUARDS:
-        connection.execute(guard)
+    for statement in (*GUARDS, *VIEWS):
+        connection.execute(statement)
 
 
 def _rows(connection: sqlite3.Connection, first: bytes) -> Generator[tuple[object, ...]]:

@@ -1,0 +1,92 @@
+"""`backup` and `restore` at the keyboard."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from events.sqlite import SqliteEventLog
+from tests.support.cli import Stagecraft
+from tests.unit.cli.conftest import Call
+from tests.unit.projections.views.history import History
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_backup_is_made_here_unless_told_where(call: Call, history: History, folder: Path) -> None:
+    history.deployed("a")
+    said = call("backup")
+    assert said.code == 0
+    (made,) = folder.iterdir()
+    assert made.name.startswith("stagecraft-")
+    assert said.out.startswith(f"{made}: 4 events, 0 blobs, no names, no keys (--with-keys takes them)")
+    assert call("backup", "--to", str(made)).code == 1
+
+
+def test_a_dry_run_writes_nothing(call: Call, history: History, folder: Path, tmp_path: Path) -> None:
+    history.deployed("a")
+    assert "would be written" in call("backup", "--dry-run").out
+    assert not list(folder.iterdir())
+    call("backup", "--to", "b.tar")
+    said = call("restore", "b.tar", "--home", str(tmp_path / "other"), "--dry-run")
+    assert "would be put into" in said.out
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_empty_home_is_told(call: Call, home: Path) -> None:
+    said = call("backup")
+    assert (said.code, "nothing-recorded" in said.err) == (1, True)
+    assert not home.exists()
+
+
+def test_a_restore_says_what_there_is_and_what_is_not(call: Call, history: History, tmp_path: Path) -> None:
+    history.deployed("a")
+    call("backup", "--to", "b.tar")
+    said = call("restore", "b.tar", "--home", str(tmp_path / "other"))
+    assert said.code == 0
+    assert "4 events" in said.out
+    assert "unknown end" in said.out
+    assert "no keys" in said.out
+    assert call("restore", "b.tar", "--home", str(tmp_path / "other")).code == 1
+    assert call("restore", "b.tar", "--home", str(tmp_path / "other"), "--replace").code == 0
+
+
+def test_a_backup_that_was_made_while_another_process_appends_is_one_moment_of_the_log(
+    cli: Stagecraft, tmp_path: Path
+) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    with closing(SqliteEventLog(home / "events.db")) as log:
+        history = History(log)
+        history.deployed("a")
+        history.deployed("b")
+    command = [sys.executable, "-m", "tests.unit.events.log_writer", str(home / "events.db"), "host/x", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline() for _ in range(20)]
+            cli.ok("backup", "--to", "b.tar")
+            assert writer.poll() is None
+            lines += [writer.stdout.readline() for _ in range(20)]
+        finally:
+            writer.kill()
+    cli.ok("restore", "b.tar", "--home", other)
+    with (
+        closing(SqliteEventLog(home / "events.db")) as log,
+        closing(SqliteEventLog(other / "events.db")) as copy,
+    ):
+        assert lines[0].strip() == log.lineage == copy.lineage
+        head = copy.head()
+        assert 8 + 18 <= head <= log.head()
+        assert copy.rows() == log.rows(limit=head)
+    cli.ok("audit", "verify", "--home", other)
+    assert (
+        cli.ok("releases", "list", "--json", "--home", other).json()
+        == cli.ok("releases", "list", "--json").json()
+    )
+    with closing(sqlite3.connect(other / "events.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert json.loads(cli.ok("releases", "export", "--home", other).stdout)["releases"]
