@@ -130,6 +130,7 @@ CONTENTS = (
         "restore",
         "Put a backup into the home, checked whole before anything is touched.",
     ),
+    Entry("log", "cli.log", "app", "Go on in a new log when this one does not verify."),
     Entry("controller", "cli.controller", "app", "Watch branches and keep environments as they say."),
     Entry("repositories", "cli.repositories", "app", "The branches that are watched."),
     Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),

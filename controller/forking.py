@@ -56,15 +56,17 @@ class Fork:
     clock: Clock
     ids: Ids
 
-    def made(self, *, dry_run: bool = False) -> Forked | LogProblem:
-        """Set the old log aside and put the new one in its place; with `dry_run` the problem alone.
+    def problem(self) -> LogProblem:
+        """Why a fork is due. Raises UserError `log-sound`, OutsideError `log-unavailable`."""
+        return self._problem(look_through(self.home))
+
+    def made(self) -> Forked:
+        """Set the old log aside and put the new one in its place.
 
         Raises UserError `log-sound`, OutsideError `log-in-use` or `log-unavailable`.
         """
         verdict = look_through(self.home)
         problem = self._problem(verdict)
-        if dry_run:
-            return problem
         self._alone()
         at = self.clock.now().strftime("%Y%m%d-%H%M%S")
         kept = self._free(self.home.root / f"events.broken-{at}.db")
@@ -139,7 +141,7 @@ class Fork:
             "the log cannot be set aside while another process has it open",
             where=Where(file=str(self.home.events_db)),
             why=why,
-            next="end `stagecraft controller run` and commands under way, fork, and start the controller again",
+            next="end the controller and commands under way, fork, and start the controller again",
         )
 
     def _put_in_place(self, aside: Path, kept: Path) -> None:

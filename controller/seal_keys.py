@@ -76,11 +76,7 @@ class SealKeys:
         with self._locked():
             named = self.named()
             if not named:
-                raise UserError(
-                    SEAL_KEY_MISSING,
-                    "the log has no key for seals yet",
-                    next="stagecraft audit seal makes one",
-                )
+                raise no_key()
             former_id = next(reversed(named))
             former = None if lost else self._load(former_id)
             key = self._made()
@@ -191,3 +187,10 @@ class SealKeys:
             yield
         finally:
             os.close(descriptor)
+
+
+def no_key() -> UserError:
+    """The error for whoever asks for a key before the first one was made."""
+    return UserError(
+        SEAL_KEY_MISSING, "the log has no key for seals yet", next="stagecraft audit seal makes one"
+    )

@@ -1,9 +1,9 @@
 """Where seals go: a file, a ref of a repository, a command. Each takes a seal once, however often it is told.
 
-A place is somebody else's and may be slow, full or gone. Each delivery has a deadline; a failure is an
-OutsideError in the words of the place and nothing more: `sealing.py` says it and tries again. A folder that is
-missing is not made, because it is most likely a disk that is not mounted, and a seal under the empty mount
-point would never have left the machine.
+A place may be slow, full or gone. Each delivery has a deadline; a failure is an error in the words of the
+place and nothing more: `sealing.py` says it and tries again. A folder that is missing is not made, because it
+is most likely a disk that is not mounted, and a seal under the empty mount point would never have left the
+machine.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from controller.auditing import look_through, note_problem
 from controller.backoff import Backoff
 from controller.context import Context
+from controller.record import Record
 from controller.seal_keys import SealKeys
 from controller.seal_places import SealPlace
 from events.broken import LogBrokenError, LogProblem
@@ -30,7 +31,8 @@ from events.catalog.log import (
     SealKeyMade,
     SealMade,
 )
-from events.kernel.clock import format_utc
+from events.envelope import CONTROLLER, Actor
+from events.kernel.clock import format_utc, parse_utc
 from events.kernel.errors import StagecraftError
 from events.log import Anchor, EventLog
 from events.recorder import Recorder
@@ -156,12 +158,14 @@ class Sealing:
                 tasks.create_task(self._bring_them(place))
 
     async def _make_them(self) -> None:
-        clock = self.context.clock
-        due = 0.0  # the first look comes at once
+        clock, looked = self.context.clock, False
+        due = clock.monotonic() + self.settings.every_seconds
         while True:
             try:
-                if self._newest is None:
-                    await self._announce(await asyncio.to_thread(self._sealer.newest))
+                if not looked:
+                    last = await asyncio.to_thread(self._sealer.newest)
+                    looked, due = True, due - (0 if last is None else self._seconds_since(last))
+                    await self._announce(last)
                 waiting = await asyncio.to_thread(self._sealer.waiting)
                 if waiting and (clock.monotonic() >= due or waiting >= self.settings.every_events):
                     await self._announce(await asyncio.to_thread(self._sealer.make))
@@ -174,6 +178,13 @@ class Sealing:
                         f"no seal could be made: {error.message}{'; ' if error.next else ''}{error.next}"
                     )
             await clock.sleep(min(LOOK_SECONDS, self.settings.every_seconds))
+
+    def _seconds_since(self, seal: Seal) -> float:
+        """How long ago a former process made it; nothing where the clock was set back."""
+        try:
+            return max(0.0, (self.context.clock.now() - parse_utc(seal.at)).total_seconds())
+        except ValueError:
+            return 0.0
 
     async def _announce(self, seal: Seal | None) -> None:
         async with self._made:
@@ -230,13 +241,13 @@ class Sealing:
         return True
 
 
-def sealer_of(context: Context, *, say: Callable[[str], None]) -> Sealer:
-    """What makes seals of a context's log."""
+def sealer_of(record: Record | Context, *, actor: Actor = CONTROLLER, say: Callable[[str], None]) -> Sealer:
+    """What makes seals of a home's log, in the name of `actor`."""
     return Sealer(
-        log=context.log,
-        keys=SealKeys(folder=context.home.keys, log=context.log),
-        recorder=context.recorder,
-        now=lambda: format_utc(context.clock.now()),
+        log=record.log,
+        keys=SealKeys(folder=record.home.keys, log=record.log),
+        recorder=lambda: record.recorder(actor),
+        now=lambda: format_utc(record.clock.now()),
         say=say,
-        suspect=lambda: note_problem(context.log, look_through(context.home)),
+        suspect=lambda: note_problem(record.log, look_through(record.home)),
     )

@@ -42,7 +42,9 @@ _HEAD_ID = "SELECT log_id FROM log_head"
 _MOVE_HEAD = "UPDATE log_head SET position = :position, hash = :hash"
 _NEW_STREAM = "INSERT INTO streams (stream_no, name, version) VALUES (?, ?, 1)"
 _MOVE_STREAM = "UPDATE streams SET version = ? WHERE stream_no = ?"
-_NEW_APPEND = "INSERT INTO appends (append_id, fingerprint, first_position, last_position) VALUES (?, ?, ?, ?)"
+_NEW_APPEND = (
+    "INSERT INTO appends (append_id, fingerprint, first_position, last_position) VALUES (?, ?, ?, ?)"
+)
 _KINDS = frozenset(get_args(ActorKind))
 
 
@@ -64,7 +66,9 @@ class _Streams:
 
     def finish(self) -> None:
         """Write the versions."""
-        self.connection.executemany(_MOVE_STREAM, [(version, number) for number, version in self.known.values()])
+        self.connection.executemany(
+            _MOVE_STREAM, [(version, number) for number, version in self.known.values()]
+        )
 
 
 def fork(
@@ -138,7 +142,9 @@ def _event(row: Row) -> StoredEvent | None:
 
     One of a type that is not known here is kept as long as its data are a JSON object.
     """
-    position, event_id, stream, version, type_name, schema, at_us, actor, correlation, causation, data = row[:11]
+    position, event_id, stream, version, type_name, schema, at_us, actor, correlation, causation, data = row[
+        :11
+    ]
     try:
         texts = stream.decode(), type_name.decode(), actor.decode()
         if not texts[0] or texts[2].partition(":")[0] not in _KINDS or not isinstance(json.loads(data), dict):

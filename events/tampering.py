@@ -126,7 +126,9 @@ def _envelope_edited(raw: RawLog, one: _Fields, *, previous: bytes, upto: int) -
             was = value.decode(errors="replace") if isinstance(value, bytes) else value
             return _edit(one, f"the {_COLUMN_WORDS[column]} was changed; it was {was}")
     for other in _others(raw, one, upto):
-        if other.leaf_with(position=one.position) == one.leaf:
+        of_here = link(previous, other.leaf, other.actor) == one.hash  # its content, and what speaks for it
+        data_of_here = one.leaf_with(data_hash=other.data_hash) == one.leaf
+        if of_here or data_of_here or other.leaf_with(position=one.position) == one.leaf:
             words = f"the contents of positions {one.position} and {other.position} were exchanged"
             return LogProblem(position=one.position, kind="swap", detail=words)
     if link(previous, one.leaf, one.actor) != one.hash:

@@ -268,7 +268,7 @@ class Verifier:
         return None
 
     def _found(self, problem: LogProblem | None, head: RawHead | None = None) -> Verdict:
-        newest = self._newest_outside(head)
+        newest = self._newest_outside(head)  # checks signatures, too
         seal = newest or self._newest_inside
         return Verdict(
             to=self._good,
@@ -302,6 +302,7 @@ class Verifier:
             self._notes.append(
                 f"the signature of the seal of {seal.position} was not checked: its key is unknown"
             )
+            self._mistakable = True
             return
         if key is None or not seal.is_signed_by(key):
             raise UserError(
