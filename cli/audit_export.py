@@ -147,7 +147,7 @@ def verify_export_command(
         raise OutsideError(
             EXPORT_UNREADABLE,
             "the export cannot be read",
-            where=Where(file=str(path)),
+            where=Where(file=str(file)),
             why=error.strerror or str(error),
         ) from error
     if json:
@@ -186,7 +186,7 @@ def _sealed(verdict: Verdict, *, trusted: bool) -> str:
         why = "no seal covers them" if trusted else "no public key was given, so no seal was checked"
         return f"{why}: complete up to an unknown end"
     sealed, last = verdict.sealed_to, verdict.last or 0
-    rest = f"; {_events(sealed + 1, last)} hang on the chain alone" if last > sealed else ""
+    rest = f"; the chain alone holds {_events(sealed + 1, last)}" if last > sealed else ""
     by = f"at {verdict.seal.at} by key {verdict.seal.key_id}"
     return f"sealed to {sealed}, {by}: complete up to {sealed}, unknown after{rest}"
 

@@ -126,11 +126,11 @@ def _tell_restored(settings: Settings, done: Restored, seals: tuple[Seal, ...]) 
     newest = max((one.position for one in seals if one.log_id == log.log_id), default=0)
     if newest > log.position:
         console.warning(
-            f"a seal covers the log up to {newest}: the events {log.position + 1} to {newest} are not in this "
-            "backup. `stagecraft log fork --reason TEXT` goes on without them, on the record"
+            f"a seal covers the log up to {newest}, this backup ends at {log.position}. "
+            "`stagecraft log fork --reason TEXT` goes on without the rest, on the record"
         )
     if done.set_aside is not None:
         console.line(f"what was there before is in {done.set_aside}")
     if not done.manifest.keys:
-        console.line("the backup has no keys: put keys/ back from where you keep it before you go on")
+        console.line("it has no keys: put keys/ back from where you keep them before you go on")
     console.line("next: stagecraft audit verify")
