@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import tarfile
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from events.actors import SqliteActorDirectory
 from events.blobs import FileBlobStore
 from events.kernel.errors import OutsideError, StagecraftError, UserError
 from events.sqlite import SqliteEventLog
+from tests.support.disks import Disk, mounted
 from tests.support.time import CountingIds
 from tests.unit.projections.views.history import History
 
@@ -260,3 +262,51 @@ def test_a_log_that_does_not_verify_is_backed_up_and_restored_only_when_asked_fo
 def test_a_backup_can_be_checked_without_being_unpacked(home: Home, tmp_path: Path) -> None:
     made = backed_up(home, tmp_path / "b.tar")
     assert unpack(made.path, None) == made.manifest
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A disk that holds the home twice over."""
+    with mounted(tmp_path / "disk", size_bytes=4 * 1024 * 1024) as made:
+        yield made
+
+
+def test_on_a_full_disk_no_part_of_a_backup_is_left(home: Home, disk: Disk) -> None:
+    disk.fill()
+    with pytest.raises(OutsideError) as raised:
+        backed_up(home, disk.folder / "b.tar")
+    assert raised.value.code in {"backup-failed", "copy-failed"}
+    assert "room" in raised.value.next
+    assert [path.name for path in disk.folder.iterdir()] == ["ballast"]
+    disk.make_room()
+    assert backed_up(home, disk.folder / "b.tar").manifest.position == 8
+
+
+def test_on_a_disk_that_fills_up_meanwhile_no_part_of_a_backup_is_left(home: Home, disk: Disk) -> None:
+    FileBlobStore(home.blobs).put(os.urandom(5 * 1024 * 1024))
+    with pytest.raises(OutsideError) as raised:
+        backed_up(home, disk.folder / "b.tar")
+    assert raised.value.code == "backup-failed"
+    assert not list(disk.folder.iterdir())
+
+
+def test_on_a_full_disk_a_restore_leaves_the_home_as_it_was(home: Home, disk: Disk, tmp_path: Path) -> None:
+    FileBlobStore(home.blobs).put(os.urandom(1024 * 1024))
+    made = backed_up(home, tmp_path / "b.tar")
+    there = Home(disk.folder / "home")
+    restored(made.path, there.root)
+    (disk.folder / "ballast").write_bytes(bytes(2 * 1024 * 1024))
+    before = everything(there.root)
+    error = refusal(OutsideError, made.path, there.root, replace=True)
+    assert error.code == "restore-failed"
+    assert everything(there.root) == before
+    disk.make_room()
+    assert restored(made.path, there.root, replace=True).set_aside is not None
+
+
+def test_a_read_only_disk_takes_neither_backup_nor_restore(home: Home, disk: Disk, tmp_path: Path) -> None:
+    made = backed_up(home, tmp_path / "b.tar")
+    disk.set_read_only(yes=True)
+    with pytest.raises(OutsideError, match="nothing of it was left behind"):
+        backed_up(home, disk.folder / "b.tar")
+    assert refusal(OutsideError, made.path, disk.folder / "home").code == "home-unusable"

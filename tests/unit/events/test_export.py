@@ -270,6 +270,26 @@ def test_lines_that_are_missing_or_elsewhere_are_named(
     assert found(check(b"".join(change(lines)))) == (kind, position)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        (b'"reason":"moving"', b'"reason":"mining"', "edit"),
+        (b'"subject":"environment/shop/prod"', b'"subject":"environment/shop/test"', "edit"),
+        (b'"time":"2026-01-02T03:04:10', b'"time":"2026-01-02T03:04:11', "edit"),
+        (b'"actor":"cli:act-0123456789ab"', b'"actor":"cli:act-0123456789ac"', "actor"),
+        (b'"specversion":"1.0"', b'"specversion":"1.1"', "edit"),
+        (b'"data":{', b'"data": {', "edit"),
+    ],
+)
+def test_what_was_changed_in_an_event_is_told(
+    scene: Scene, check: Check, old: bytes, new: bytes, kind: str
+) -> None:
+    *lines, changed, last = scene.export().splitlines(keepends=True)
+    assert old in changed
+    verdict = check(b"".join([*lines, changed.replace(old, new), last]))
+    assert found(verdict) == (kind, 8)
+
+
 def forged(content: bytes, change: Callable[[LogRow], LogRow], *, key: SigningKey | None = None) -> bytes:
     """An export by somebody who changed rows and reckoned every digest anew."""
     *lines, last = content.splitlines(keepends=True)
