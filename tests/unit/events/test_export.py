@@ -275,7 +275,7 @@ def test_lines_that_are_missing_or_elsewhere_are_named(
     [
         (b'"reason":"moving"', b'"reason":"mining"', "edit"),
         (b'"subject":"environment/shop/prod"', b'"subject":"environment/shop/test"', "edit"),
-        (b'"time":"2026-01-02T03:04:10', b'"time":"2026-01-02T03:04:11', "edit"),
+        (b'"time":"2026-01-02T03:0', b'"time":"2026-01-02T03:1', "edit"),
         (b'"actor":"cli:act-0123456789ab"', b'"actor":"cli:act-0123456789ac"', "actor"),
         (b'"specversion":"1.0"', b'"specversion":"1.1"', "edit"),
         (b'"data":{', b'"data": {', "edit"),
