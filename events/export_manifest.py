@@ -23,7 +23,6 @@ from events.kernel.errors import OutsideError, error_code
 
 EXPORT_TOO_NEW = error_code("export-too-new", "An export was written by a newer Stagecraft.")
 
-FORMAT = "stagecraft-export"
 VERSION = 1
 TYPE = "stagecraft.export.manifest"
 _WORDS = b"stagecraft export 1\n"
@@ -72,7 +71,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["stagecraft-export"] = FORMAT
+    format: Literal["stagecraft-export"] = "stagecraft-export"
     version: int = VERSION
     form: Form
     log_id: str
@@ -121,7 +120,7 @@ def read_manifest(line: bytes) -> Manifest:
         digest = data.pop("digest")
         if digest != digest_of(data):
             raise BadManifestError("the manifest was changed")
-        if data.get("format") == FORMAT and type(data.get("version")) is int and data["version"] > VERSION:
+        if type(data.get("version")) is int and data["version"] > VERSION:
             raise OutsideError(
                 EXPORT_TOO_NEW,
                 f"the export has version {data['version']}, this Stagecraft knows {VERSION}",

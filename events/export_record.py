@@ -20,7 +20,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import UUID
 
 from events.log import LogRow
@@ -193,7 +193,7 @@ def _read_jsonl(line: bytes) -> tuple[dict[str, Any], bytes]:
     found: Any = json.loads(head.decode())
     if not isinstance(found, dict):
         raise TypeError("a record is an object")
-    attributes: dict[str, Any] = found
+    attributes = cast("dict[str, Any]", found)
     if place >= 0:
         return attributes, text[place + len(_DATA_KEY) : -1]
     return attributes, base64.b64decode(attributes["data_base64"], validate=True)

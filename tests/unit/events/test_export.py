@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from events.catalog.log import SealedState, SealKeyRotated, SealMade
 from events.chain import chained
@@ -22,7 +24,7 @@ from events.export_manifest import Manifest, read_manifest
 from events.export_record import COLUMNS, Form, Record, decode, encode
 from events.kernel.canonical import sha256_digest
 from events.kernel.errors import OutsideError, UserError
-from events.log import EventLog, LogRow, StreamAppend
+from events.log import Anchor, EventLog, LogRow, StreamAppend
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.seals import Seal, handed_over
@@ -55,10 +57,16 @@ class Scene:
 
     def seal(self, key: SigningKey = KEY) -> Seal:
         here = self.log.anchor()
-        told = {"log_id": here.log_id, "lineage": here.lineage, "position": here.position}
-        seal = Seal(
-            **told, hash=here.hash.hex(), at="2026-01-02T03:04:05.000Z", key_id="", signature=""
-        ).signed(key)
+        unsigned = Seal(
+            log_id=here.log_id,
+            lineage=here.lineage,
+            position=here.position,
+            hash=here.hash.hex(),
+            at="2026-01-02T03:04:05.000Z",
+            key_id="",
+            signature="",
+        )
+        seal = unsigned.signed(key)
         self.record(SealMade(seal=SealedState(**seal.as_json())))
         return seal
 
@@ -250,21 +258,22 @@ def test_a_file_that_was_cut_off_anywhere_is_told(check: Check, form: Form) -> N
         assert kind in {"tail", "all", "manifest"} or position in {None, 1, 2, 3, 4}
 
 
-@pytest.mark.parametrize(
-    ("change", "kind", "position"),
-    [
-        (lambda lines: [*lines[:3], *lines[4:]], "drop", 4),
-        (lambda lines: lines[1:], "drop", 1),
-        (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "swap", 3),
-        (lambda lines: [*lines[:4], lines[3], *lines[4:]], "swap", 5),
-        (lambda lines: [*lines[:6], lines[-1]], "tail", 7),
-        (lambda lines: lines[:6], "tail", 7),
-        (lambda lines: lines[-1:], "all", 1),
-        (lambda lines: [*lines[:-1], lines[-2]], "swap", 9),
-    ],
-)
+Lines = list[bytes]
+MOVED: list[tuple[Callable[[Lines], Lines], str, int]] = [
+    (lambda lines: [*lines[:3], *lines[4:]], "drop", 4),
+    (lambda lines: lines[1:], "drop", 1),
+    (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "swap", 3),
+    (lambda lines: [*lines[:4], lines[3], *lines[4:]], "swap", 5),
+    (lambda lines: [*lines[:6], lines[-1]], "tail", 7),
+    (lambda lines: lines[:6], "tail", 7),
+    (lambda lines: lines[-1:], "all", 1),
+    (lambda lines: [*lines[:-1], lines[-2]], "swap", 9),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "position"), MOVED)
 def test_lines_that_are_missing_or_elsewhere_are_named(
-    scene: Scene, check: Check, change: Callable[[list[bytes]], list[bytes]], kind: str, position: int
+    scene: Scene, check: Check, change: Callable[[Lines], Lines], kind: str, position: int
 ) -> None:
     lines = scene.export().splitlines(keepends=True)
     assert found(check(b"".join(change(lines)))) == (kind, position)
@@ -383,28 +392,37 @@ def test_seals_from_elsewhere_are_held_against_it(scene: Scene, check: Check) ->
     later = scene.seal()
     verdict = check(content, KEYS, newest, later)
     assert found(verdict) == ("tail", 9)
-    unsigned = Seal(**(newest.as_json() | {"signature": "00"}))
+    unsigned = replace(newest, signature="00")
     assert found(check(content, KEYS, unsigned))[0] == "seal"
-    assert found(check(content, None, Seal(**(newest.as_json() | {"hash": "00" * 32})))) == ("rewrite", 8)
+    assert found(check(content, None, replace(newest, hash="00" * 32))) == ("rewrite", 8)
     other = Scene()
     other.history.suspended()
     assert found(check(content, KEYS, other.seal())) == ("seal", None)
 
 
+class Changed(MemoryEventLog):
+    """Shows another log, with one row that somebody wrote over."""
+
+    def __init__(self, shown: EventLog) -> None:
+        super().__init__()
+        self._shown = shown
+
+    @override
+    def rows(self, *, after: int = 0, limit: int | None = None) -> list[LogRow]:
+        found = self._shown.rows(after=after, limit=limit)
+        return [row._replace(actor="cli:act-2") if row.position == 3 else row for row in found]
+
+    @override
+    def anchor(self, position: int | None = None) -> Anchor:
+        return self._shown.anchor(position)
+
+    @override
+    def head(self) -> int:
+        return self._shown.head()
+
+
 def test_an_export_of_a_log_that_was_changed_says_where(scene: Scene, check: Check) -> None:
-    rows = scene.log.rows()
-    changed = rows[2]._replace(actor="cli:act-2")
-
-    class Changed(MemoryEventLog):
-        """The log with one row that somebody wrote over."""
-
-        def rows(self, *, after: int = 0, limit: int | None = None) -> list[LogRow]:
-            found = scene.log.rows(after=after, limit=limit)
-            return [changed if row.position == 3 else row for row in found]
-
-    log = Changed()
-    log.anchor = scene.log.anchor  # type: ignore[method-assign]  # a log in memory that shows another one
-    log.head = scene.log.head  # type: ignore[method-assign]  # as above
+    log = Changed(scene.log)
     export = Export(log=log, wanted=Range(first=1, last=8), form="jsonl", exported_at="now", key=KEY)
     verdict = check(b"".join(export.lines()))
     assert found(verdict) == ("actor", 3)
