@@ -104,8 +104,8 @@ def _found(verdict: Verdict, problem: LogProblem, *, marked: bool) -> list[str]:
     place = f"event {problem.position}" if problem.position else "the log"
     good = f"events 1 to {verdict.to} fit" if verdict.to else "no event before it fits"
     lines = [f"{place}: {problem.kind}: {problem.detail}", good]
-    if marked and problem.kind == "blob":
-        return [*lines, "next: put the file back from a backup, then stagecraft audit verify"]
+    if problem.kind == "blob":
+        return [*lines, "next: put the file back from a backup, or remove it; then stagecraft audit verify"]
     if marked:
         return [*lines, "the log is only read now", "next: stagecraft log fork --reason TEXT"]
     return lines
@@ -135,7 +135,7 @@ def seal(
     """Sign where the log stands now and print the seal, to be kept on another machine.
 
     The controller does this by itself and brings seals to the places of `seals.to` in controller.yml. The
-    first seal makes the key.
+    first seal makes the key. Where nothing was recorded since the newest seal, that one is printed.
 
     Exit codes: 0 a seal was made; 1 the key can be read by others; 2 the key is missing, the log does not
     verify, or a file cannot be written.
@@ -149,7 +149,7 @@ def seal(
 
     with open_record(settings.home) as record:
         sealer = sealer_of(record, actor=person(record.actors), say=settings.console.progress)
-        made = sealer.make()
+        made = sealer.newest_or_made()
     if to is None:
         settings.console.json(made.as_json(), compact=True)
         return

@@ -40,6 +40,7 @@ def status(
     Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment; 2 the log
     or what was recorded cannot be read.
     """
+    from cli.log_words import log_line, say_problem
     from cli.reading import History
     from controller.bootstrap import open_log
 
@@ -49,6 +50,8 @@ def status(
         if live:
             _look(settings, targets)
         shown = [_status(history, target) for target in targets]
+        say_problem(settings, log)
+        of_the_log = None if json else log_line(settings, log)
     if len(shown) == 1:
         _print_one(settings, shown[0], json=json)
     elif json:
@@ -60,6 +63,8 @@ def status(
         )
     else:
         _print_overview(settings, shown)
+    if of_the_log is not None:
+        settings.console.line(of_the_log)
 
 
 def _targets(history: History) -> list[Target]:

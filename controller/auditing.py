@@ -1,9 +1,10 @@
 """Looking through the log of a home, and what follows: a log that does not verify is only read.
 
 A problem is marked in the head of the log itself, where every process meets it before it appends. The mark
-goes again when a look finds the log whole: after somebody has put back a blob, say. What only a seal from
-outside can show is not taken back by a look without one. A seal that may be another log's, or whose signature
-nobody could check, is told and marks nothing, for a mistaken file must not stop a team.
+goes again when a look finds the log whole, but what only a seal from outside can show is not taken back by a
+look without one. A seal that may be another log's, or whose signature nobody could check, is told and marks
+nothing, for a mistaken file must not stop a team. Nor does a damaged blob: the log beside it is whole, what
+needs the blob is refused where it is read, and all else must go on.
 
 The controller looks at the whole when it starts and once a day; a command that changes something looks at the
 newest events first, which takes as long as reading them does.
@@ -72,7 +73,7 @@ def note_problem(log: EventLog, verdict: Verdict) -> None:
     Raises OutsideError `log-unavailable`.
     """
     known = log.problem()
-    if verdict.problem is not None:
+    if verdict.problem is not None and verdict.problem.kind != "blob":
         if verdict.certain and known != verdict.problem:
             log.mark_broken(verdict.problem)
     elif known is not None and (verdict.outside or known.kind not in _ONLY_BY_A_SEAL):
@@ -81,13 +82,25 @@ def note_problem(log: EventLog, verdict: Verdict) -> None:
 
 def check_recent(home: Home, log: EventLog) -> None:
     """Look at the newest events, and through all of them where one does not fit; the log is marked then."""
-    after = max(0, log.head() - RECENT_EVENTS)
-    previous = log.anchor(after).hash
-    for row in log.rows(after=after, limit=RECENT_EVENTS):
-        if not fits(row, previous=previous):
-            note_problem(log, look_through(home))
-            return
-        previous = row.hash or b""
+    if not _recent_fit(log):
+        note_problem(log, look_through(home))
+
+
+def _recent_fit(log: EventLog) -> bool:
+    """Whether the newest events fit the chain; False also where they cannot be read."""
+    try:
+        head = log.anchor().position
+        after = max(0, head - RECENT_EVENTS)
+        previous = log.anchor(after).hash
+        for row in log.rows(after=after, limit=RECENT_EVENTS):
+            if row.hash is None:  # of an older Stagecraft, on a disk that cannot be written
+                return True
+            if not fits(row, previous=previous):
+                return False
+            previous = row.hash
+    except (OutsideError, ValueError):  # ValueError: a position that must be there is not
+        return False
+    return True
 
 
 def _without_log(outside: Sequence[Seal]) -> Verdict:

@@ -161,6 +161,6 @@ class Fork:
 
 def _unlink(path: Path) -> None:
     """Remove a database and what SQLite keeps beside it, as far as they are there."""
-    for ending in ("", "-wal", "-shm", "-journal"):
+    for ending in ("", "-wal", "-shm", "-journal", "-lock"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + ending).unlink()

@@ -35,6 +35,7 @@ from events.envelope import CONTROLLER, Actor
 from events.kernel.clock import format_utc, parse_utc
 from events.kernel.errors import StagecraftError
 from events.log import Anchor, EventLog
+from events.newest_seal import newest_seal
 from events.recorder import Recorder
 from events.rows import fits
 from events.seals import Seal
@@ -44,7 +45,6 @@ from gitops.config.seals import SealsSection
 LOOK_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5.0, 600.0
 _PAGE_EVENTS = 1000
-_BACK_EVENTS = 100  # of the log's own stream, from its end, to find the newest seal
 _SILENT = frozenset(one.__name__ for one in (SealMade, SealKeyMade, SealDeliveryFailed, SealDeliveryResumed))
 """Events that are no reason for a seal."""
 
@@ -75,16 +75,8 @@ class Sealer:
 
     def newest(self) -> Seal | None:
         """The newest seal of this log that is recorded in it."""
-        log_id, version = self.log.anchor().log_id, self.log.stream_version(LOG_STREAM)
-        while version > 0:
-            page = self.log.read_stream(LOG_STREAM, after_version=max(0, version - _BACK_EVENTS))
-            for stored in reversed(page):
-                if stored.version <= version and stored.type == SealMade.__name__:
-                    seal = SealMade.model_validate_json(stored.data).seal
-                    if seal.log_id == log_id:
-                        return Seal(**seal.model_dump())
-            version -= _BACK_EVENTS
-        return None
+        found = newest_seal(self.log)
+        return None if found is None else Seal(**found.model_dump())
 
     def make(self) -> Seal:
         """Sign where the log stands and record it. Raises what reading, the key and appending raise."""
@@ -103,6 +95,17 @@ class Sealer:
         recorder.append(LOG_STREAM, SealMade(seal=SealedState(**seal.as_json())))
         self._unsealed, self._seen, self._followed_to = 0, seal.position, anchor
         return seal
+
+    def newest_or_made(self) -> Seal:
+        """The newest seal where nothing was recorded since that wants another; else a new one.
+
+        Raises as `make` does, and LogBrokenError also where nothing new is to be signed.
+        """
+        problem = self.log.problem()
+        if problem is not None:
+            raise LogBrokenError(problem)
+        newest = self.newest()
+        return newest if newest is not None and not self.waiting() else self.make()
 
     def _followed(self) -> Anchor:
         """Where the log stands, once what came since the last seal was seen to fit the chain.
@@ -200,10 +203,9 @@ class Sealing:
         )  # as recorded, by a former process too
         while True:
             async with self._made:
-                await self._made.wait_for(lambda known=brought: self._newest not in (None, known))
+                while self._newest is None or self._newest == brought:
+                    await self._made.wait()
                 seal = self._newest
-            if seal is None:
-                continue
             try:
                 async with asyncio.timeout(self.settings.deadline):
                     await place.deliver(seal)

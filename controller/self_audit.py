@@ -42,8 +42,8 @@ class SelfAudit:
         problem = log.problem()
         if problem is not None:
             self.say(
-                f"the log does not verify: {problem.kind} at event {problem.position}: {problem.detail}; it is "
-                "only read now; end the controller, then: stagecraft log fork --reason TEXT"
+                f"the log does not verify: {problem.kind} at event {problem.position}: {problem.detail}; "
+                "it is only read now; end the controller, then: stagecraft log fork --reason TEXT"
             )
         elif before is not None:
             self.say("the log verifies again")

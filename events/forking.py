@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, get_args
 from events.catalog import decode
 from events.chain import genesis
 from events.envelope import ActorKind, StoredEvent
-from events.rows import event_of, row_of
+from events.rows import row_of
 from events.sqlite_file import SqliteFile
 from events.sqlite_schema import event_log
 from events.sqlite_tables import NEW_EVENT
@@ -146,28 +146,15 @@ def _event(row: Row) -> StoredEvent | None:
         :11
     ]
     try:
-        texts = stream.decode(), type_name.decode(), actor.decode()
-        if not texts[0] or texts[2].partition(":")[0] not in _KINDS or not isinstance(json.loads(data), dict):
-            return None
-        event = event_of(
-            (
-                position,
-                event_id,
-                texts[0],
-                version,
-                texts[1],
-                schema,
-                at_us,
-                texts[2],
-                correlation,
-                causation,
-                data,
-            )
-        )
+        name, kind, person = stream.decode(), type_name.decode(), actor.decode()
+        raw = (position, event_id, name, version, kind, schema, at_us, person, correlation, causation, data)
+        event = StoredEvent._make(raw)
+        whole = name and event.actor.kind in _KINDS and isinstance(json.loads(data), dict)
+        _ = event.id, event.time, event.correlation, event.causation
         decode(event)
     except (ValueError, OverflowError, RecursionError):  # ValueError: pydantic's too
         return None
-    return event
+    return event if whole else None
 
 
 def _carry_tokens(raw: RawLog, connection: sqlite3.Connection) -> None:

@@ -79,6 +79,11 @@ class GroupCommit(Generic[RequestT, AnswerT]):
         self._thread: threading.Thread | None = None
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the queue."""
+        return len(self._queue)
+
     def ask(self, request: RequestT) -> AnswerT:
         """The answer to a request, or what `commit` raised for it.
 

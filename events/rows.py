@@ -1,25 +1,15 @@
-"""Between an event and the columns that it is kept as: one mapping for every store, for the chain is over it.
-
-Times are microseconds since 1970, ids their 16 bytes, the actor one text. What a row holds is what is hashed;
-nothing is decoded and encoded again to prove it.
-"""
+"""The digests of an event, for every store alike: what a row holds is what is hashed."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, cast
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from events.chain import chained
-from events.envelope import Actor, StoredEvent
 from events.log import LogRow
 
 if TYPE_CHECKING:
-    from events.envelope import ActorKind
-    from events.streams import StreamName
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+    from events.chain import Chained
+    from events.envelope import StoredEvent
 
 
 def row_of(event: StoredEvent, *, previous: bytes) -> LogRow:
@@ -27,45 +17,18 @@ def row_of(event: StoredEvent, *, previous: bytes) -> LogRow:
 
     Raises struct.error for a number that does not fit in eight bytes.
     """
-    event_id, correlation = event.id.bytes, event.correlation.bytes
-    causation = None if event.causation is None else event.causation.bytes
-    at_us = (event.time - _EPOCH) // _MICROSECOND
-    actor = f"{event.actor.kind}:{event.actor.id}"
-    digests = chained(
-        previous=previous,
-        position=event.position,
-        event_id=event_id,
-        stream=event.stream,
-        version=event.version,
-        type_name=event.type,
-        schema=event.schema,
-        at_us=at_us,
-        actor=actor,
-        correlation=correlation,
-        causation=causation,
-        data=event.data,
-    )
-    return LogRow(
-        event.position,
-        event_id,
-        event.stream,
-        event.version,
-        event.type,
-        event.schema,
-        at_us,
-        actor,
-        correlation,
-        causation,
-        event.data,
-        digests.data_hash,
-        digests.leaf,
-        digests.hash,
-    )
+    digests = _digests(LogRow(*event, None, None, None), previous)
+    return LogRow(*event, digests.data_hash, digests.leaf, digests.hash)
 
 
 def fits(row: LogRow, *, previous: bytes) -> bool:
     """Whether the digests of a row are those of what it says, after a row with the hash `previous`."""
-    digests = chained(
+    digests = _digests(row, previous)
+    return (digests.data_hash, digests.leaf, digests.hash) == (row.data_hash, row.leaf, row.hash)
+
+
+def _digests(row: LogRow, previous: bytes) -> Chained:
+    return chained(
         previous=previous,
         position=row.position,
         event_id=row.event_id,
@@ -78,36 +41,4 @@ def fits(row: LogRow, *, previous: bytes) -> bool:
         correlation=row.correlation,
         causation=row.causation,
         data=row.data,
-    )
-    return (digests.data_hash, digests.leaf, digests.hash) == (row.data_hash, row.leaf, row.hash)
-
-
-def event_of(row: tuple[int, bytes, str, int, str, int, int, str, bytes, bytes | None, bytes]) -> StoredEvent:
-    """The event of a row without its digests."""
-    (
-        position,
-        event_id,
-        stream,
-        version,
-        type_name,
-        schema,
-        at_us,
-        actor,
-        correlation,
-        causation,
-        data,
-    ) = row
-    kind, _, actor_id = actor.partition(":")
-    return StoredEvent(
-        position=position,
-        stream=cast("StreamName", stream),
-        version=version,
-        id=UUID(bytes=event_id),
-        type=type_name,
-        schema=schema,
-        time=_EPOCH + timedelta(microseconds=at_us),
-        actor=Actor(kind=cast("ActorKind", kind), id=actor_id),
-        correlation=UUID(bytes=correlation),
-        causation=None if causation is None else UUID(bytes=causation),
-        data=data,
     )

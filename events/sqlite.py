@@ -25,7 +25,7 @@ from events.kernel.errors import OutsideError, StagecraftError, Where
 from events.log import LOG_BUSY, LOG_UNAVAILABLE
 from events.reserve import is_vital
 from events.sqlite_append import Request, Writing
-from events.sqlite_file import SqliteFile, disk_is_full
+from events.sqlite_file import BUSY_SECONDS, SqliteFile, disk_is_full
 from events.sqlite_schema import event_log
 from events.sqlite_tokens import draw, newest
 
@@ -58,32 +58,59 @@ class SqliteEventLog:
     """An event log in the file at `path`, which is made when it is missing.
 
     A new file goes on with `lineage`, None: it begins its own. With a `reserve` what must not be lost is
-    written on a full disk too. Raises OutsideError `log-too-new` for the file of a newer Stagecraft and
-    `log-unavailable` for a file that is not ours or cannot be used.
+    written on a full disk too. Writers of other processes are waited for `wait_seconds`. Raises OutsideError
+    `log-too-new` for the file of a newer Stagecraft and `log-unavailable` for one that is not ours, is
+    damaged or cannot be used.
     """
 
-    def __init__(self, path: Path, *, reserve: Reserve | None = None, lineage: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        reserve: Reserve | None = None,
+        lineage: str | None = None,
+        wait_seconds: float = BUSY_SECONDS,
+    ) -> None:
         self._path = path
+        self._wait_seconds = wait_seconds
         self._reserve = reserve
         self._kind = event_log(lineage=lineage)
         self._file = self._opened_file()
         self._appended = threading.Condition()  # wakes waiters of this process before they poll
         self._writer = GroupCommit[Request, "tuple[StoredEvent, ...]"](self._commit, name=f"writer of {path}")
-        with self._file.reading() as connection:
-            self._lineage: str = connection.execute(_LINEAGE).fetchone()[0]
+        self._lineage = self._read_lineage()
 
     def _opened_file(self) -> SqliteFile:
         """The file; on a full disk with a part of the reserve, and without one for reading."""
+        opened = partial(SqliteFile, self._path, self._kind, busy_seconds=self._wait_seconds)
         try:
-            return SqliteFile(self._path, self._kind)
+            return opened()
         except OutsideError as error:
             if not disk_is_full(error, self._path):
                 raise
             if self._reserve is None:
-                return SqliteFile(self._path, self._kind, only_read=True)
+                return opened(only_read=True)
             if not self._reserve.lend():
                 raise
-            return SqliteFile(self._path, self._kind)
+            return opened()
+
+    def _read_lineage(self) -> str:
+        """The lineage; a file without it is closed again."""
+        try:
+            with self._file.reading() as connection:
+                found: tuple[str] | None = connection.execute(_LINEAGE).fetchone()
+        except BaseException:
+            self._file.close()
+            raise
+        if found is None:
+            self._file.close()
+            raise OutsideError(
+                LOG_UNAVAILABLE,
+                "the event log has lost its head",
+                where=self._where,
+                next=f"keep {self._path} aside as it is, and put a backup in its place",
+            )
+        return found[0]
 
     @property
     def lineage(self) -> str:
@@ -116,6 +143,11 @@ class SqliteEventLog:
             ) from error
         except ClosedError as error:
             raise OutsideError(LOG_UNAVAILABLE, "the event log is closed", where=self._where) from error
+
+    @property
+    def queued(self) -> int:
+        """How many appends of this process wait for the disk."""
+        return self._writer.waiting
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         """Write a batch and answer everybody; runs in the thread that writes."""

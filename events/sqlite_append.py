@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, cast
 from events.appending import check_expectation, fingerprint, placed
 from events.broken import LogBrokenError, LogProblem
 from events.chain import genesis
+from events.envelope import StoredEvent
 from events.log import AppendIdReusedError, EventIdReusedError, LogRow
-from events.rows import event_of, fits, row_of
+from events.rows import fits, row_of
 from events.sqlite_tables import NEW_EVENT
 from events.sqlite_tokens import newest
 from events.tokens import refuse_stale
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from events.envelope import StoredEvent
     from events.log import StreamAppend
 
 _HEAD = "SELECT log_id, lineage, position, hash, broken FROM log_head"
@@ -163,7 +163,7 @@ def _answer(connection: sqlite3.Connection, append_id: UUID, mark: bytes) -> tup
     known, first, last = row
     if known != mark:
         raise AppendIdReusedError(append_id)
-    return tuple(event_of(found) for found in connection.execute(_BETWEEN, (first, last)))
+    return tuple(map(StoredEvent._make, connection.execute(_BETWEEN, (first, last))))
 
 
 def _moved(connection: sqlite3.Connection, name: str, stream_no: int | None, *, old: int, new: int) -> int:

@@ -111,6 +111,7 @@ class SqliteFile:
                     self._prepare_path()
                 self._writer = self._connected()
                 version = self._set_up()
+                self._refuse_cut_file()
                 self._reader = self._connected()
                 if version in kind.older:
                     self._show(kind.older[version])
@@ -212,6 +213,24 @@ class SqliteFile:
             )
         return version
 
+    def _refuse_cut_file(self) -> None:
+        """Raise OutsideError when the file is shorter than it says itself: SQLite looks only where it reads.
+
+        As long as there is something in a write-ahead log the file may be shorter.
+        """
+        says = self._number("page_count") * self._number("page_size")
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if self._kind.journal == "DELETE" or (log.exists() and log.stat().st_size):
+            return
+        if (has := self._path.stat().st_size) < says:
+            raise OutsideError(
+                self._kind.unavailable,
+                f"the {self._kind.noun} was cut short",
+                where=self._where,
+                why=f"{says - has} of its {says} bytes are missing",
+                next=f"keep {self._path} aside as it is, and put a backup in its place",
+            )
+
     def _bring_up_to_date(self, version: int) -> None:
         """Make the tables of an empty file, upgrade an older one; inside a transaction."""
         if version == self._kind.version:
@@ -280,6 +299,8 @@ def _is_read_only(path: Path) -> bool:
 
 def _help(error: Exception, path: Path) -> str:
     """What a person can do about an error of the driver or the file system."""
+    if isinstance(error, TimeoutError):
+        return "look for a process of Stagecraft that is stopped or stuck, then try again"
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     if code & _PRIMARY_CODE in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return f"keep {path} aside as it is, and put a backup in its place"

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from events.broken import LogProblem
 from events.chain import genesis
+from events.envelope import StoredEvent
 from events.kernel.errors import OutsideError, Where
 from events.log import LOG_UNAVAILABLE, Anchor, LogRow
-from events.rows import event_of
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from events.envelope import StoredEvent
     from events.streams import StreamName
 
 _HEAD = "SELECT position FROM log_head"
@@ -69,13 +68,13 @@ def read(
         "type": type_name,
     }
     query = _READ if stream is None else _READ_STREAM
-    return [event_of(row) for row in connection.execute(query, values)]
+    return list(map(StoredEvent._make, connection.execute(query, values)))
 
 
 def rows(connection: sqlite3.Connection, *, after: int, limit: int | None) -> list[LogRow]:
     """Events after a position as they are stored."""
     found = connection.execute(_ROWS, {"after": after, "limit": _limit(limit)})
-    return [LogRow._make(row) for row in found]
+    return list(map(LogRow._make, found))
 
 
 def head(connection: sqlite3.Connection) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from events.broken import LogProblem
 from events.chain import genesis, walk
@@ -34,7 +34,8 @@ SEAL_UNTRUSTED = error_code("seal-untrusted", "A seal is not signed by a key tha
 
 _SEAL_MADE, _KEY_MADE, _KEY_ROTATED, _FORKED = b"SealMade", b"SealKeyMade", b"SealKeyRotated", b"LogForked"
 _READ = frozenset({_SEAL_MADE, _KEY_MADE, _KEY_ROTATED, _FORKED})
-_TYPE, _DATA = 4, 10  # places in a row
+_TYPE: Final = 4  # places in a row
+_DATA: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +61,10 @@ class Verdict:
     def vouches(self) -> str:
         """What the verdict says of the log's end, for people."""
         if self.outside and self.sealed_to is not None:
-            rest = self.to - self.sealed_to
-            tail = f"; the {rest} after it hang on the chain alone, up to an unknown end" if rest else ""
-            return f"complete up to event {self.sealed_to}, by a seal that was kept outside{tail}"
+            first = self.sealed_to + 1
+            rest = f"event {first}" if first == self.to else f"events {first} to {self.to}"
+            after = f"; for {rest} the chain alone speaks, up to an unknown end" if first <= self.to else ""
+            return f"complete up to event {self.sealed_to}, by a seal that was kept outside{after}"
         return "complete up to an unknown end: no seal from outside was given, so a cut end would not show"
 
     def as_json(self) -> dict[str, Any]:
@@ -173,6 +175,10 @@ class Verifier:
             data = json.loads(row[_DATA])
             if row[_TYPE] == _FORKED:
                 self._former.add(data["former_log_id"])
+                bad = f"{data['problem_kind']} at event {data['problem_position']}"
+                from_log = f"event {row[0]}: forked from the log {data['former_log_id']} ({bad})"
+                proof = f"what was before is proved by its own file alone, {data['kept_as']}"
+                self._notes.append(f"{from_log}; {proof}")
             elif row[_TYPE] == _KEY_MADE:
                 if not self.strict:
                     self._known.setdefault(data["key_id"], bytes.fromhex(data["public_key"]))
