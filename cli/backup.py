@@ -22,13 +22,13 @@ def backup(
     settings: Settings,
     *,
     to: Annotated[
-        Path | None,
+        str,
         typer.Option(
             "--to",
             metavar="DIR|FILE",
-            help="Where to; a folder gets a file named after the time. [default: .]",
+            help="Where to; a folder gets a file named after the time. [default: here]",
         ),
-    ] = None,
+    ] = ".",
     with_keys: Annotated[
         bool,
         typer.Option(
@@ -51,7 +51,8 @@ def backup(
     from events.kernel.clock import SystemClock
 
     now = SystemClock().now()
-    path = backup_path(settings.home, settings.cwd / (to or "."), now=now)
+    place = settings.cwd / to
+    path = backup_path(settings.home, place, folder=to.endswith("/") or place.is_dir(), now=now)
     if settings.dry_run:
         settings.console.line(f"{path} would be written")
         return 0
@@ -80,7 +81,9 @@ def _tell_made(settings: Settings, made: Made) -> None:
 def restore(
     settings: Settings,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `backup` wrote it.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="As `backup` wrote it; of a folder, the newest in it.")
+    ],
     seal: Annotated[
         Path | None,
         typer.Option("--seal", metavar="FILE", help="Seals from elsewhere, which the log must fit."),
@@ -103,6 +106,7 @@ def restore(
     Exit codes: 0; 1 the home has a log; 2 the backup is damaged or does not verify, the home is in use or
     cannot be written.
     """
+    from controller.backup_file import newest_in
     from controller.restoring import Trust
     from controller.restoring import restore as put_back
     from events.kernel.clock import SystemClock
@@ -111,6 +115,7 @@ def restore(
     seals = () if seal is None else read_seals(settings.cwd / seal)
     keys = None if public_key is None else read_public_keys(settings.cwd / public_key)
     path = settings.cwd / file
+    path = newest_in(path) if path.is_dir() else path
     if settings.dry_run:
         settings.console.line(f"{path} would be put into {settings.home.root}")
         return

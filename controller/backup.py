@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 from controller.backup_file import (
     LOG,
     NAMES,
+    PREFIX,
     SETTINGS,
+    SUFFIX,
     BackupWriter,
     Manifest,
     blob_digest,
@@ -57,8 +59,8 @@ class Made:
     damaged: tuple[str, ...]  # digests of blobs whose stored bytes are not what they say; copied as they are
 
 
-def backup_path(home: Home, to: Path, *, now: datetime) -> Path:
-    """Where the backup goes: the file `to`, or in the folder `to` under a name with the time.
+def backup_path(home: Home, to: Path, *, folder: bool, now: datetime) -> Path:
+    """Where the backup goes: the file `to`, or under a name with the time in `to` when that is a folder.
 
     Raises UserError `nothing-recorded` and `backup-exists`.
     """
@@ -68,7 +70,7 @@ def backup_path(home: Home, to: Path, *, now: datetime) -> Path:
             f"nothing was ever recorded in {home.root}, so there is nothing to back up",
             next="name the home with --home DIR",
         )
-    path = to / f"stagecraft-{now:%Y%m%dT%H%M%SZ}.tar" if to.is_dir() else to
+    path = to / f"{PREFIX}{now:%Y%m%dT%H%M%SZ}{SUFFIX}" if folder else to
     if path.exists():
         raise _exists(path)
     return path

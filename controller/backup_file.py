@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from events.kernel.canonical import digest_of
 from events.kernel.errors import OutsideError, Where, error_code
+from events.kernel.files import make_folders
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -35,6 +36,7 @@ BACKUP_DAMAGED = error_code(
 BACKUP_TOO_NEW = error_code("backup-too-new", "A backup was made by a newer Stagecraft.")
 
 VERSION = 1
+PREFIX, SUFFIX = "stagecraft-", ".tar"  # of the name of a backup that was given none; the time is in between
 LOG, NAMES, SETTINGS, MANIFEST = "events.db", "actors.db", "controller.yml", "manifest.json"
 _ALLOWED = re.compile(
     r"events\.db|actors\.db|controller\.yml|manifest\.json|blobs/[0-9a-f]{2}/[0-9a-f]{62}|keys/[A-Za-z0-9_][\w.-]*"
@@ -161,7 +163,7 @@ def _unpacked(content: IO[bytes], target: Path | None, path: Path) -> Packed:
         while chunk := _read(hashing, path):
             size += len(chunk)
         return Packed(size=size, digest=hashing.digest)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(target.parent, mode=0o700)
     with target.open("xb") as file:
         target.chmod(0o600)
         while chunk := _read(hashing, path):
@@ -257,6 +259,14 @@ def damaged(path: Path, why: str) -> OutsideError:
         why=why,
         next="take another backup",
     )
+
+
+def newest_in(folder: Path) -> Path:
+    """The newest backup of a folder, by its name. Raises OutsideError `backup-damaged` when there is none."""
+    found = sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
+    if not found:
+        raise damaged(folder, f"no {PREFIX}*{SUFFIX} is in the folder")
+    return found[-1]
 
 
 def blob_digest(name: str) -> str | None:

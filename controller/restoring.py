@@ -12,6 +12,7 @@ controller brings the hosts to what the restored log and Git say.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -48,6 +49,8 @@ RESTORE_FAILED = error_code("restore-failed", "A backup could not be unpacked or
 _RECORD = (LOG, "events.db-wal", "events.db-shm", "events.db-journal", NAMES, "actors.db-journal", "blobs")
 """What a restore replaces, and what would be mistaken for a part of it."""
 _DISPOSABLE = ("views.db", "views.db-journal", "observed.db", "observed.db-journal")
+_OWN_LOCK = "restore.lock"
+_UNPACKED = ".restoring-"
 _OWN_FOLDERS = ("blobs", "keys")
 
 
@@ -84,7 +87,7 @@ def restore(home: Home, file: Path, *, now: datetime, replace: bool, trust: Trus
             next="restore into another home with --home DIR, or set this log aside with --replace",
         )
     home.create()
-    with _explained(home), _folder_in(home) as unpacked:
+    with _explained(home), _alone(home), _folder_in(home) as unpacked:
         manifest = unpack(file, unpacked)
         log = look_at(Home(unpacked), seals=trust.seals, keys=trust.keys)
         settle(unpacked / LOG)
@@ -102,14 +105,32 @@ def restore(home: Home, file: Path, *, now: datetime, replace: bool, trust: Trus
 def _refuse_in_use(home: Home) -> None:
     """Raise OutsideError `home-in-use` while a controller or a command holds a lock of the home."""
     for lock in sorted(home.run.glob("*.lock")):
-        holder = holder_of(lock)
+        holder = None if lock.name == _OWN_LOCK else holder_of(lock)
         if holder is not None:
-            raise OutsideError(
-                HOME_IN_USE,
-                f"process {holder.pid or '?'} works with {home.root}: {holder.purpose or lock.stem}",
-                where=Where(file=str(lock)),
-                next="end it first, or restore into another home with --home DIR",
-            )
+            raise _in_use(home, lock, f"process {holder.pid or '?'}, {holder.purpose or lock.stem}")
+
+
+def _in_use(home: Home, lock: Path, who: str) -> OutsideError:
+    return OutsideError(
+        HOME_IN_USE,
+        f"{home.root} is in use: {who}",
+        where=Where(file=str(lock)),
+        next="end it first, or restore into another home with --home DIR",
+    )
+
+
+@contextmanager
+def _alone(home: Home) -> Generator[None]:
+    """Be the only restore of the home and sweep what a killed one left. Raises OutsideError `home-in-use`."""
+    path = home.run / _OWN_LOCK
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _in_use(home, path, "another restore") from error
+        for left in home.root.glob(f"{_UNPACKED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def _refuse_other(manifest: Manifest, log: CheckedLog, file: Path) -> None:
@@ -192,7 +213,7 @@ def _below(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _folder_in(home: Home) -> Generator[Path]:
     """A private folder of the home, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=".restoring-", dir=home.root))
+    folder = Path(tempfile.mkdtemp(prefix=_UNPACKED, dir=home.root))
     try:
         yield folder
     finally:

@@ -14,7 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from events.kernel.errors import OutsideError, Where, error_code
-from events.sqlite_file import SqliteFile
+from events.sqlite_file import SqliteFile, disk_is_full
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def copy_database(source: Path, kind: FileKind, target: Path) -> None:
 
     Raises OutsideError `copy-failed`, and what opening a file of that kind raises.
     """
-    with closing(SqliteFile(source, kind)) as file, file.reading() as connection:
+    with closing(_opened(source, kind)) as file, file.reading() as connection:
         try:
             os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             with closing(sqlite3.connect(target, isolation_level=None)) as copy:
@@ -44,6 +44,16 @@ def copy_database(source: Path, kind: FileKind, target: Path) -> None:
                 why=str(error),
                 next=f"look at {target.parent}: is it writable, and has its disk room?",
             ) from error
+
+
+def _opened(source: Path, kind: FileKind) -> SqliteFile:
+    """The file; on a full disk, where nothing can be made beside it, for reading only."""
+    try:
+        return SqliteFile(source, kind)
+    except OutsideError as error:
+        if not disk_is_full(error, source):
+            raise
+        return SqliteFile(source, kind, only_read=True)
 
 
 def settle(path: Path) -> None:

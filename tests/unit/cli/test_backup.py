@@ -25,6 +25,20 @@ def test_a_backup_is_made_here_unless_told_where(call: Call, history: History, f
     assert made.name.startswith("stagecraft-")
     assert said.out.startswith(f"{made}: 4 events, 0 blobs, no names, no keys (--with-keys takes them)")
     assert call("backup", "--to", str(made)).code == 1
+    missing = call("backup", "--to", "missing/")
+    assert (missing.code, "backup-failed" in missing.err) == (2, True)
+
+
+def test_of_a_folder_the_newest_backup_is_restored(
+    call: Call, history: History, folder: Path, tmp_path: Path
+) -> None:
+    other = ("--home", str(tmp_path / "other"))
+    assert "backup-damaged" in call("restore", str(folder), *other).err
+    history.deployed("a")
+    call("backup", "--to", "stagecraft-20200101T000000Z.tar")
+    history.deployed("b")
+    call("backup")
+    assert "8 events" in call("restore", str(folder), *other).out
 
 
 def test_a_dry_run_writes_nothing(call: Call, history: History, folder: Path, tmp_path: Path) -> None:

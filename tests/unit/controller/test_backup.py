@@ -123,23 +123,24 @@ def test_keys_are_in_it_only_when_asked_for_and_names_unless_not(home: Home, tmp
     restored(full.path, tmp_path / "other")
     assert everything(tmp_path / "other" / "keys") == {"binding.key": b"secret"}
     assert (tmp_path / "other" / "keys" / "binding.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "other" / "keys").stat().st_mode & 0o777 == 0o700
 
 
 def test_nothing_is_overwritten_by_a_backup(home: Home, tmp_path: Path) -> None:
     made = backed_up(home, tmp_path / "b.tar")
     before = made.path.read_bytes()
     with pytest.raises(UserError, match="is there already"):
-        backup_path(home, made.path, now=NOW)
+        backup_path(home, made.path, folder=False, now=NOW)
     with pytest.raises(UserError, match="is there already"):
         backed_up(home, made.path)
     assert made.path.read_bytes() == before
-    assert backup_path(home, tmp_path, now=NOW) == tmp_path / "stagecraft-20260102T030405Z.tar"
+    assert backup_path(home, tmp_path, folder=True, now=NOW) == tmp_path / "stagecraft-20260102T030405Z.tar"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar", "home"]
 
 
 def test_a_home_without_a_log_has_nothing_to_back_up(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
-        backup_path(Home(tmp_path / "none"), tmp_path, now=NOW)
+        backup_path(Home(tmp_path / "none"), tmp_path, folder=True, now=NOW)
     assert raised.value.code == "nothing-recorded"
     assert not (tmp_path / "none").exists()
 
@@ -199,7 +200,29 @@ def test_a_home_that_somebody_works_with_is_not_replaced(home: Home, tmp_path: P
         lock.flush()
         error = refusal(OutsideError, made.path, home.root, replace=True)
     assert error.code == "home-in-use"
-    assert f"process {os.getpid()} works with" in error.message
+    assert f"process {os.getpid()}, controller run of shop" in error.message
+
+
+def test_two_restores_of_one_home_exclude_each_other_and_a_killed_one_is_swept(
+    home: Home, tmp_path: Path
+) -> None:
+    made = backed_up(home, tmp_path / "b.tar")
+    other = Home(tmp_path / "other")
+    other.create()
+    (other.root / ".restoring-left").mkdir()
+    with (other.run / "restore.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another restore" in refusal(OutsideError, made.path, other.root).message
+        assert (other.root / ".restoring-left").exists()
+    restored(made.path, other.root)
+    assert not (other.root / ".restoring-left").exists()
+
+
+def test_a_home_on_a_full_disk_can_be_backed_up_to_another(home: Home, disk: Disk, tmp_path: Path) -> None:
+    restored(backed_up(home, tmp_path / "b.tar").path, disk.folder / "home")
+    disk.fill()
+    made = backed_up(Home(disk.folder / "home"), tmp_path / "c.tar")
+    assert (made.manifest.position, made.manifest.problem) == (8, None)
 
 
 def test_every_part_of_a_backup_is_checked(home: Home, tmp_path: Path) -> None:
