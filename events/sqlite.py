@@ -22,6 +22,7 @@ from events.kernel.errors import OutsideError, Where
 from events.log import LOG_UNAVAILABLE, AppendIdReusedError, EventIdReusedError
 from events.reserve import is_vital
 from events.sqlite_file import SqliteFile, disk_is_full
+from events.sqlite_query import direction, position_at, positions
 from events.sqlite_schema import EVENT_LOG
 from events.sqlite_tokens import draw, newest
 from events.tokens import refuse_stale
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from events.log import StreamAppend
+    from events.query import EventQuery
     from events.reserve import Reserve
     from events.streams import StreamName
     from events.tokens import Token
@@ -76,6 +78,12 @@ FROM streams AS s CROSS JOIN events AS e USING (stream_no)
 WHERE s.name = :stream AND e.version > :after_version AND e.position > :after
       AND (:type IS NULL OR e.type = :type)
 ORDER BY e.version LIMIT :limit
+"""
+_READ_THESE = """
+SELECT e.position, e.event_id, s.name, e.version, e.type, e.schema, e.at_us,
+       e.actor_kind, e.actor_id, e.correlation, e.causation, e.data
+FROM ({}) AS wanted CROSS JOIN events AS e USING (position) CROSS JOIN streams AS s USING (stream_no)
+ORDER BY e.position {}
 """
 
 
@@ -214,6 +222,18 @@ class SqliteEventLog:
         }
         with self._file.reading() as connection:
             return _events(connection.execute(query, values))
+
+    def select(self, query: EventQuery) -> list[StoredEvent]:
+        """The events that `query` asks for, in its order."""
+        check_limit(query.limit)
+        with self._file.reading() as connection:
+            wanted, values = positions(connection, query)
+            return _events(connection.execute(_READ_THESE.format(wanted, direction(query)), values))
+
+    def position_at(self, moment: datetime) -> int:
+        """The position of the last event whose time is at or before `moment`."""
+        with self._file.reading() as connection:
+            return position_at(connection, (moment - _EPOCH) // _MICROSECOND)
 
     def streams(self, prefix: str = "") -> list[StreamName]:
         """The names of all streams that start with `prefix`, sorted."""

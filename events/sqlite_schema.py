@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE
 from events.sqlite_file import FileKind
+from events.sqlite_query import EVENTS_BY_FACTS
 
 _LOG_HEAD = """
 CREATE TABLE log_head (
@@ -78,7 +79,7 @@ EVENT_LOG = FileKind(
     noun="event log",
     application_id=0x5354_4C47,  # "STLG"
     version=1,
-    tables=(_LOG_HEAD, _FIRST_HEAD, _STREAMS, _EVENTS, _APPENDS, *_GUARDS),
+    tables=(_LOG_HEAD, _FIRST_HEAD, _STREAMS, _EVENTS, EVENTS_BY_FACTS, _APPENDS, *_GUARDS),
     journal="WAL",
     pragmas=(
         "cache_size = -65536",  # KiB; the default of 2 MiB costs 1.7 times the work on a log with two indexes
