@@ -1,0 +1,83 @@
+"""An environment as the log told it at an earlier position: the same fold, over what concerns it alone.
+
+An environment is told of by its own stream and by the commits that name it as affected. Of those commits the
+newest up to the position is enough: a commit says which one Git shows, which the next one overwrites, and
+that a branch is watched, which holds from then on. So this reads one stream and one event more, never the
+log; its cost grows with the environment's own history. `test_at.py` proves for random histories that this is
+what the fold of the whole log up to the position says.
+
+Dropped: tables with a validity for each row of the live view, which every deploy would pay for, and folds
+kept at intervals, which are a second truth to rebuild.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from events.query import EventQuery
+from events.streams import environment_stream
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.environments import Environment, find_environment
+
+if TYPE_CHECKING:
+    from events.envelope import StoredEvent
+    from events.log import EventLog
+
+_OBSERVED = "RevisionObserved"
+_PAGE_COMMITS = 20  # looked at for the newest that affects the environment, and then again
+
+
+def environment_at(log: EventLog, project: str, name: str, *, position: int) -> Environment | None:
+    """The environment as of `position`, which is included; None when the log had not spoken of it by then."""
+    own = log.select(
+        EventQuery(
+            stream=environment_stream(project, name),
+            types=ENVIRONMENTS.concerns - {_OBSERVED},
+            upto=position,
+        )
+    )
+    commit = _newest_commit(log, f"{project}/{name}", position)
+    told = sorted([*own, *([] if commit is None else [commit])], key=lambda event: event.position)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as tables:
+        tables.row_factory = sqlite3.Row
+        for statement in ENVIRONMENTS.tables.values():
+            tables.execute(statement)
+        tables.execute("BEGIN")
+        for event in told:
+            ENVIRONMENTS.apply(tables, event)
+        return find_environment(tables, project, name)
+
+
+def _newest_commit(log: EventLog, title: str, position: int) -> StoredEvent | None:
+    """The last commit up to `position`, of any repository, by which the environment was affected."""
+    found = [
+        event
+        for stream in log.streams("repository/")
+        if (event := _newest_of(log, EventQuery(stream=stream, upto=position), title)) is not None
+    ]
+    return max(found, key=lambda event: event.position, default=None)
+
+
+def _newest_of(log: EventLog, where: EventQuery, title: str) -> StoredEvent | None:
+    """The same of one repository; the data name an environment as JSON text, also where it is not affected."""
+    upto = where.upto
+    while True:
+        page = log.select(
+            EventQuery(
+                stream=where.stream,
+                upto=upto,
+                types=frozenset({_OBSERVED}),
+                mentions=json.dumps(title, ensure_ascii=False).encode(),
+                newest_first=True,
+                limit=_PAGE_COMMITS,
+            )
+        )
+        for event in page:
+            if title in json.loads(event.data)["affected"]:
+                return event
+        if len(page) < _PAGE_COMMITS:
+            return None
+        upto = page[-1].position - 1

@@ -1,0 +1,98 @@
+"""An environment at an earlier position: what a fold of the whole log up to there says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.envelope import Actor
+from events.log import EventLog, StreamAppend
+from events.memory import MemoryEventLog
+from events.streams import StreamName
+from projections.runner import catch_up
+from projections.view_store import ViewStore
+from projections.views.at import environment_at
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.environments import Environment, find_environment
+from tests.contract.event_log import proposed
+from tests.unit.projections.views.history import History, digest
+from tests.unit.projections.views.player import STEPS, Player, Step
+
+
+class _Beginning(MemoryEventLog):
+    """The events of another log up to a position."""
+
+    def __init__(self, log: EventLog, position: int) -> None:
+        super().__init__(lineage=log.lineage)
+        self._events = log.read(limit=position)
+
+
+def by_the_whole_log(log: EventLog, position: int, name: str) -> Environment | None:
+    beginning = _Beginning(log, position)
+    with closing(ViewStore(None, lineage=log.lineage)) as store:
+        catch_up(beginning, store, ENVIRONMENTS)
+        with store.reading() as tables:
+            return find_environment(tables, "shop", name)
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    made = History()
+    yield made
+    made.log.close()
+
+
+@given(played=STEPS, data=st.data())
+def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], data: st.DataObject) -> None:
+    history = History()
+    Player(history).play(played)
+    position = data.draw(st.integers(0, history.log.head()))
+    for name in ("prod", "stage"):
+        found = environment_at(history.log, "shop", name, position=position)
+        assert found == by_the_whole_log(history.log, position, name)
+
+
+def test_each_position_has_its_own_state(history: History) -> None:
+    first = history.deployed("a", revision="c1")  # 1 to 4
+    history.observed("c2", "shop/prod")  # 5
+    second = history.deployed("b", revision="c2", previous=first)  # 6 to 9
+    history.held("a", "b")  # 10
+
+    def at(position: int) -> Environment:
+        found = environment_at(history.log, "shop", "prod", position=position)
+        assert found is not None
+        return found
+
+    assert environment_at(history.log, "shop", "prod", position=0) is None
+    assert at(2).deployed.release is None
+    assert (at(4).deployed.release, at(4).revision, at(4).hold) == (first, "c1", None)
+    assert (at(5).deployed.release, at(5).revision) == (first, "c2")
+    assert (at(8).deployed.release, at(8).active and at(8).active.id) == (first, second)
+    assert at(9).deployed.release == second
+    assert at(10).desired.digest == digest("a")
+    assert at(9).hold is None
+
+
+def test_the_newest_commit_that_affects_it_is_found_behind_many_that_do_not(history: History) -> None:
+    history.observed("c1", "shop/prod")
+    for number in range(45):
+        history.observed(f"d{number}", "shop/dev", "shop/prod-eu")
+    found = environment_at(history.log, "shop", "prod", position=history.log.head())
+    assert found is not None
+    assert found.revision == "c1"
+    assert environment_at(history.log, "shop", "stage", position=history.log.head()) is None
+
+
+def test_an_event_of_an_unknown_type_is_passed_over(history: History) -> None:
+    release = history.deployed("a")
+    newer = proposed(b'{"what":1}', type_name="EnvironmentBlessed")
+    assert newer.actor == Actor(kind="cli", id="act-0123456789ab")
+    stream = StreamName("environment/shop/prod")
+    history.log.append([StreamAppend(stream=stream, events=(newer,))])
+    found = environment_at(history.log, "shop", "prod", position=history.log.head())
+    assert found is not None
+    assert found.deployed.release == release
