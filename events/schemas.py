@@ -61,7 +61,7 @@ SCHEMAS: Mapping[str, int] = {
     "RemovalDeferred": 1,
     "RenderFailed": 1,
     "RevertDetected": 1,
-    "RevisionObserved": 1,
+    "RevisionObserved": 2,
     "RevisionRejected": 1,
     "RollbackRequested": 1,
     "ServiceAdopted": 1,

@@ -36,7 +36,13 @@ def _service_replaced_1(data: Data) -> Data:
     return {"rollout": None, "because": [], "milliseconds": told, **kept}
 
 
+def _revision_observed_1(data: Data) -> Data:
+    """When a commit was made was not told at first."""
+    return {**data, "committed_at": None}
+
+
 STEPS: Mapping[tuple[str, int], Step] = {
+    ("RevisionObserved", 1): _revision_observed_1,
     ("ServiceReplaced", 1): _service_replaced_1,
 }
 """By type and schema, the step to the next schema."""
