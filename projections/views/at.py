@@ -1,10 +1,14 @@
-"""An environment as the log told it at an earlier position: the same fold, over what concerns it alone.
+"""An environment, or a Release, as the log told it at an earlier position.
+
+It is the same fold over what concerns one thing alone.
 
 An environment is told of by its own stream and by the commits that name it as affected. Of those commits the
 newest up to the position is enough: a commit says which one Git shows, which the next one overwrites, and
 that a branch is watched, which holds from then on. So this reads one stream and one event more, never the
 log; its cost grows with the environment's own history. `test_at.py` proves for random histories that this is
 what the fold of the whole log up to the position says.
+
+An event of a newer schema is passed over, for what it says cannot be told; so is an unknown type.
 
 Dropped: tables with a validity for each row of the live view, which every deploy would pay for, and folds
 kept at intervals, which are a second truth to rebuild.
@@ -15,12 +19,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from events.query import EventQuery
-from events.streams import environment_stream
+from events.schemas import illegible
+from events.streams import environment_stream, release_stream
+from events.upcast import current
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import Environment, find_environment
+from projections.views.releases import ReleaseDetail, find_release, phases_of
 
 if TYPE_CHECKING:
     from events.envelope import StoredEvent
@@ -47,8 +55,23 @@ def environment_at(log: EventLog, project: str, name: str, *, position: int) -> 
             tables.execute(statement)
         tables.execute("BEGIN")
         for event in told:
-            ENVIRONMENTS.apply(tables, event)
+            if illegible(event) is None:
+                ENVIRONMENTS.apply(tables, current(event))
         return find_environment(tables, project, name)
+
+
+def release_at(
+    log: EventLog, tables: sqlite3.Connection, release_id: str, *, position: int
+) -> ReleaseDetail | None:
+    """One Release as of `position`; None when it had not been requested by then.
+
+    `tables` have the view of Releases, folded up to `position` or beyond.
+    """
+    found = find_release(tables, release_id, upto=position)
+    if found is None or found.release.status not in {"pending", "running"}:
+        return found
+    own = log.select(EventQuery(stream=release_stream(release_id), upto=position))
+    return replace(found, phases=phases_of(current(event) for event in own if illegible(event) is None))
 
 
 def _newest_commit(log: EventLog, title: str, position: int) -> StoredEvent | None:
@@ -62,7 +85,7 @@ def _newest_commit(log: EventLog, title: str, position: int) -> StoredEvent | No
 
 
 def _newest_of(log: EventLog, where: EventQuery, title: str) -> StoredEvent | None:
-    """The same of one repository; the data name an environment as JSON text, also where it is not affected."""
+    """The same of one repository; data that name the environment are looked into, newest first."""
     upto = where.upto
     while True:
         page = log.select(
@@ -76,7 +99,7 @@ def _newest_of(log: EventLog, where: EventQuery, title: str) -> StoredEvent | No
             )
         )
         for event in page:
-            if title in json.loads(event.data)["affected"]:
+            if illegible(event) is None and title in json.loads(event.data)["affected"]:
                 return event
         if len(page) < _PAGE_COMMITS:
             return None

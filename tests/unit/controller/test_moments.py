@@ -54,7 +54,18 @@ def test_a_moment_is_written_in_one_of_these_forms(text: str, expected: int | st
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "25:00", "14:5", "2026-13-01", "2h", "ago", "3 fortnights ago", "-5", "9" * 30 + "w ago"],
+    [
+        "",
+        "yesterday",
+        "25:00",
+        "14:5",
+        "2026-13-01",
+        "2h",
+        "ago",
+        "3 fortnights ago",
+        "-5",
+        "9" * 30 + "w ago",
+    ],
 )
 def test_what_is_no_moment_is_refused_with_the_forms_there_are(text: str) -> None:
     with pytest.raises(UserError) as raised:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -13,11 +16,12 @@ from events.envelope import Actor
 from events.log import EventLog, StreamAppend
 from events.memory import MemoryEventLog
 from events.streams import StreamName
-from projections.runner import catch_up
+from projections.runner import View, catch_up
 from projections.view_store import ViewStore
-from projections.views.at import environment_at
+from projections.views.at import environment_at, release_at
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import Environment, find_environment
+from projections.views.releases import RELEASES, Release, ReleaseDetail, find_release, list_releases
 from tests.contract.event_log import proposed
 from tests.unit.projections.views.history import History, digest
 from tests.unit.projections.views.player import STEPS, Player, Step
@@ -31,12 +35,20 @@ class _Beginning(MemoryEventLog):
         self._events = log.read(limit=position)
 
 
-def by_the_whole_log(log: EventLog, position: int, name: str) -> Environment | None:
+T = TypeVar("T")
+
+
+def as_of(log: EventLog, position: int, view: View, query: Callable[[sqlite3.Connection], T]) -> T:
+    """What a fold of the whole log up to a position finds."""
     beginning = _Beginning(log, position)
     with closing(ViewStore(None, lineage=log.lineage)) as store:
-        catch_up(beginning, store, ENVIRONMENTS)
+        catch_up(beginning, store, view)
         with store.reading() as tables:
-            return find_environment(tables, "shop", name)
+            return query(tables)
+
+
+def by_the_whole_log(log: EventLog, position: int, name: str) -> Environment | None:
+    return as_of(log, position, ENVIRONMENTS, lambda tables: find_environment(tables, "shop", name))
 
 
 @pytest.fixture
@@ -54,6 +66,35 @@ def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], data: st.Da
     for name in ("prod", "stage"):
         found = environment_at(history.log, "shop", name, position=position)
         assert found == by_the_whole_log(history.log, position, name)
+
+
+@given(played=STEPS, data=st.data())
+def test_releases_are_what_they_were_then(played: list[Step], data: st.DataObject) -> None:
+    history = History()
+    Player(history).play(played)
+    log = history.log
+    position = data.draw(st.integers(0, log.head()))
+
+    def shown(one: Release, found: ReleaseDetail | None) -> tuple[Release, ReleaseDetail]:
+        assert found is not None
+        return one, replace(found, images={})  # they are the Manifest's, which a real request follows
+
+    def then(tables: sqlite3.Connection) -> list[tuple[Release, ReleaseDetail]]:
+        return [shown(one, find_release(tables, one.id)) for one in list_releases(tables)]
+
+    def now(tables: sqlite3.Connection) -> list[tuple[Release, ReleaseDetail]]:
+        listed = list_releases(tables, upto=position)
+        return [shown(one, release_at(log, tables, one.id, position=position)) for one in listed]
+
+    assert as_of(log, log.head(), RELEASES, now) == as_of(log, position, RELEASES, then)
+
+
+def test_a_release_that_was_not_requested_yet_is_not_there(history: History) -> None:
+    release = history.deployed("a")
+    found = as_of(
+        history.log, 4, RELEASES, lambda tables: release_at(history.log, tables, release, position=1)
+    )
+    assert found is None
 
 
 def test_each_position_has_its_own_state(history: History) -> None:
