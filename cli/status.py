@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.ages import ago
+from cli.moments import AtOption
 from cli.settings import ENVIRONMENT_REQUIRED, Settings, with_settings
 from events.kernel.errors import UserError
 
@@ -31,21 +32,29 @@ def status(
     live: Annotated[
         bool, typer.Option("--live", help="Ask the engines now instead of reading what they last answered.")
     ] = False,
+    at: AtOption = None,
 ) -> None:
     """Show whether an environment runs what it should: desired, deployed, running, hold.
 
     Without --env the only environment there is, or one line for each of several. Reads what was recorded;
-    no engine is asked without --live.
+    no engine is asked without --live. With --at as the log knew it then, without what engines answered.
 
-    Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment; 2 the log
-    or what was recorded cannot be read.
+    Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment, or no such
+    time; 2 the log or what was recorded cannot be read.
     """
     from cli.reading import History
     from controller.bootstrap import open_log
 
+    if live and at is not None:
+        raise typer.BadParameter("engines answer for now, not for then", param_hint="--live with --at")
     with open_log(settings.home) as log:
         history = History(settings, log)
         targets = _targets(history)
+        if at is not None:
+            from cli.status_at import show_past
+
+            show_past(history, targets, at, json=json)
+            return
         if live:
             _look(settings, targets)
         shown = [_status(history, target) for target in targets]
@@ -154,14 +163,14 @@ def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
             one.sync,
             one.health,
             one.environment.deployed.release or "-",
-            _note(one.environment),
+            note_of(one.environment),
         )
         for one in every
     ]
     settings.console.table(("ENVIRONMENT", "SYNC", "HEALTH", "DEPLOYED", "NOTE"), rows)
 
 
-def _note(known: Environment) -> str:
+def note_of(known: Environment) -> str:
     """The one word for what is out of the ordinary."""
     if known.destroyed is not None:
         return "destroyed"
@@ -185,11 +194,22 @@ def status_lines(shown: Status, names: Callable[[str], str | None] = _nobody) ->
         f"{known}: {shown.sync}, {'destroyed' if known.destroyed else shown.health}",
         f"  git       {known.revision or '-'}{_ago(shown.git_seconds)}",
         *_silent_git(shown.git_failure),
+        *_decided(known),
+        *(line for host in shown.hosts for line in _host_lines(host, names)),
+        *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
+    ]
+
+
+def known_lines(known: Environment) -> list[str]:
+    """What the log alone says of an environment, as in the status."""
+    return [f"  git       {known.revision or '-'}", *_decided(known)]
+
+
+def _decided(known: Environment) -> list[str]:
+    return [
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
         *_notes(known),
-        *(line for host in shown.hosts for line in _host_lines(host, names)),
-        *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
     ]
 
 

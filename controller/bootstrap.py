@@ -60,6 +60,19 @@ def _nobody(_actor_id: str) -> None:
     """The name behind any id where no names are kept."""
 
 
+def find_actors(home: Home, name: str) -> tuple[str, ...]:
+    """The ids behind which somebody of this name stands; none where no names are kept; nothing is made."""
+    if not home.actors_db.is_file():
+        return ()
+    from events.actors import SqliteActorDirectory
+
+    actors = SqliteActorDirectory(home.actors_db)
+    try:
+        return actors.ids_of(name)
+    finally:
+        actors.close()
+
+
 @contextmanager
 def open_catalogue(home: Home, *, settings: ControllerFile | None = None) -> Generator[EngineCatalogue]:
     """The image catalogue of this machine's engine, without a log: it changes nothing."""

@@ -30,6 +30,7 @@ MOMENT_BEFORE_LOG = error_code("moment-before-log", "The log begins later than t
 MOMENT_IN_FUTURE = error_code("moment-in-future", "The time that was asked for has not come yet.")
 POSITION_UNKNOWN = error_code("position-unknown", "The log has no event at this position.")
 
+_NOW = "now"  # the newest event, also where this clock is behind the one that wrote it
 _POSITION = re.compile(r"#?(\d{1,18})")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
 _AGO = re.compile(r"((?:\d+\s?[a-z]+\s?)+)\s?ago")
@@ -97,7 +98,11 @@ def find_place(log: EventLog, text: str, *, now: datetime, zone: tzinfo | None =
     Raises UserError `moment-unreadable`, `moment-before-log`, `moment-in-future` or `position-unknown`.
     """
     moment = parse_moment(text, now=now, zone=zone)
-    return _at_position(log, moment) if isinstance(moment, int) else _at_time(log, moment, now=now)
+    if isinstance(moment, int):
+        return _at_position(log, moment)
+    if text.strip() == _NOW and (head := log.head()):
+        return Place(position=head, recorded_at=_recorded(log, head), asked=moment)
+    return _at_time(log, moment, now=now)
 
 
 def position_before(log: EventLog, text: str, *, now: datetime, zone: tzinfo | None = None) -> int:
@@ -165,7 +170,7 @@ def _recorded(log: EventLog, position: int) -> datetime:
 
 def _time(text: str, *, now: datetime, zone: tzinfo | None) -> datetime:
     """Raises ValueError, OverflowError, KeyError for a unit that nobody knows, and OSError."""
-    if text == "now":
+    if text == _NOW:
         return now.astimezone(zone)
     if ago := _AGO.fullmatch(text.lower()):
         return (now - _length(ago[1])).astimezone(zone)

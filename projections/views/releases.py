@@ -176,20 +176,39 @@ def find_release(
     row = tables.execute("SELECT * FROM releases WHERE id = ?", (release_id,)).fetchone()
     if row is None or (upto is not None and row["position"] > upto):
         return None
-    images = tables.execute(
-        "SELECT images FROM release_images WHERE project = ? AND environment = ? AND digest = ?",
-        (row["project"], row["environment"], row["digest"]),
-    ).fetchone()
     return ReleaseDetail(
         release=_release(row, upto=upto),
         phases=_phases(tables, release_id),
-        images={} if images is None else json.loads(images["images"]),
+        images=images_of(tables, row["project"], row["environment"], digest=row["digest"]),
         reverts=row["reverts"],
         retry_of=row["retry_of"],
         failure=None
         if row["failure"] is None or not _had(row, "ended", upto)
         else json.loads(row["failure"]),
     )
+
+
+def images_of(
+    tables: sqlite3.Connection, project: str, environment: str, *, digest: str | None
+) -> dict[str, dict[str, str]]:
+    """`{service: {ref, pin, pin_kind}}` of a Manifest, sorted by service; nothing for one that is unknown."""
+    found = tables.execute(
+        "SELECT images FROM release_images WHERE project = ? AND environment = ? AND digest = ?",
+        (project, environment, digest),
+    ).fetchone()
+    return {} if found is None else json.loads(found["images"])
+
+
+def images_of_releases(
+    tables: sqlite3.Connection, release_ids: Iterable[str]
+) -> dict[str, dict[str, dict[str, str]]]:
+    """`{release: {service: {ref, pin, pin_kind}}}`; a Release that nobody requested is left out."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for one in set(release_ids):
+        row = tables.execute("SELECT * FROM releases WHERE id = ?", (one,)).fetchone()
+        if row is not None:
+            found[one] = images_of(tables, row["project"], row["environment"], digest=row["digest"])
+    return found
 
 
 def phases_of(events: Iterable[StoredEvent]) -> tuple[Phase, ...]:

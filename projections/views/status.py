@@ -103,7 +103,7 @@ class Status:
                 "digest": known.deployed.digest,
                 "revision": known.deployed.revision,
             },
-            "refused": _refused_json(known),
+            "refused": refused(known),
             "hold": known.hold,
             "suspended": known.suspended,
             "breaker": known.breaker,
@@ -268,7 +268,7 @@ def _oldest_age(
     return max(known) if known and len(known) == len(ages) else None
 
 
-def _refused_json(environment: Environment) -> dict[str, Any] | None:
+def refused(environment: Environment) -> dict[str, Any] | None:
     """Why the newest commit of the branch is not what is desired; None: it is, or its turn comes."""
     failure = environment.render_failure
     if failure is None:

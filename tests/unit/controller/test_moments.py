@@ -113,6 +113,8 @@ def test_a_clock_that_went_back_leaves_positions_in_charge(history: History) -> 
         return find_place(history.log, text, now=now, zone=UTC).position
 
     assert position("2026-01-02T03:04:05Z") == 1
+    behind = history.clock.now() - timedelta(minutes=1)
+    assert find_place(history.log, "now", now=behind).position == 3
     assert position("2026-01-02T03:30:00Z") == 3
     assert position("2026-01-02T04:04:06Z") == 3
     assert position_before(history.log, "2026-01-02T03:30:00Z", now=now) == 3
