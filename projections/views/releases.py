@@ -199,6 +199,16 @@ def images_of(
     return {} if found is None else json.loads(found["images"])
 
 
+def digests_like(tables: sqlite3.Connection, project: str, environment: str, *, beginning: str) -> list[str]:
+    """The recorded Manifests of an environment whose digests begin so, sorted."""
+    rows = tables.execute(
+        "SELECT digest FROM release_images WHERE project = ? AND environment = ?"
+        " AND digest >= ? AND digest < ? ORDER BY digest",
+        (project, environment, beginning, f"{beginning}g"),
+    )
+    return [row["digest"] for row in rows]
+
+
 def images_of_releases(
     tables: sqlite3.Connection, release_ids: Iterable[str]
 ) -> dict[str, dict[str, dict[str, str]]]:
