@@ -63,8 +63,10 @@ def recorded(history: History, home: Path) -> Recorded:
 def test_two_releases_are_compared(call: Call, recorded: Recorded) -> None:
     said = call("diff", "--env", "prod", "--from", recorded.first, "--to", recorded.second)
     assert said.out.splitlines() == [
-        f"shop/prod: {recorded.first} {recorded.old.digest[:19]}"
-        f" -> {recorded.second} {recorded.new.digest[:19]}",
+        (
+            f"shop/prod: {recorded.first} {recorded.old.digest[:19]}"
+            f" -> {recorded.second} {recorded.new.digest[:19]}"
+        ),
         "  local:",
         "    ~ web  image web:1 sha256:111111111111 -> web:2 sha256:222222222222",
         "           environment +PORT",
