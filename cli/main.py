@@ -117,6 +117,7 @@ CONTENTS = (
     ),
     Entry("releases", "cli.releases", "app", "The history of Releases."),
     Entry("events", "cli.events", "app", "The event log."),
+    Entry("views", "cli.views", "app", "The views: what commands read, folded from the log."),
     Entry("controller", "cli.controller", "app", "Watch branches and keep environments as they say."),
     Entry("repositories", "cli.repositories", "app", "The branches that are watched."),
     Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),

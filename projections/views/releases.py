@@ -21,7 +21,7 @@ from typing import Any
 from events.envelope import StoredEvent
 from events.kernel.clock import format_utc
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
 
 PHASE_NAMES = ("build", "push", "migrate_pre", "rollout", "migrate_post", "finalize")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from events.envelope import StoredEvent
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
 
 _TABLES = {
     "trace_releases": """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from events.envelope import StoredEvent
-from events.kernel.errors import InternalError, OutsideError
+from events.kernel.errors import OutsideError
 from events.memory import MemoryEventLog
 from projections import view_store
 from projections.runner import View, catch_up, read_views
@@ -318,39 +318,6 @@ def test_a_locked_file_is_no_damage(history: History, path: Path, monkeypatch: p
     assert not isinstance(caught.value, ViewsDamagedError)
     holder.close()
     assert read_views(history.log, path, [SEEN], positions) == [1]
-
-
-@pytest.mark.parametrize("error", [KeyError("digest"), TypeError("x"), sqlite3.IntegrityError("NOT NULL")])
-def test_an_event_that_a_view_cannot_take_is_a_bug_with_its_place(
-    history: History, path: Path, error: Exception
-) -> None:
-    write(history)
-
-    def broken(_tables: sqlite3.Connection, _event: StoredEvent) -> None:
-        raise error
-
-    with pytest.raises(InternalError) as caught:
-        read_views(history.log, path, [replace(SEEN, apply=broken)], positions)
-    assert caught.value.code == "view-broken"
-    assert "DeployRequested at position 1" in caught.value.message
-    assert caught.value.next == "stagecraft events list --json --after 0 --limit 1"
-
-
-def test_a_page_that_fails_leaves_rows_and_checkpoint_as_they_were(history: History, path: Path) -> None:
-    write(history, 2)
-
-    def third_fails(tables: sqlite3.Connection, event: StoredEvent) -> None:
-        if event.position == 3:
-            raise KeyError("third")
-        _count(tables, event)
-
-    with pytest.raises(InternalError):
-        read_views(history.log, path, [replace(SEEN, apply=third_fails)], positions)
-    store = ViewStore(path, lineage=history.log.lineage)
-    with store.reading() as tables:
-        assert positions(tables) == []
-        assert checkpoint(tables) == (0, None)
-    store.close()
 
 
 def test_a_failed_transaction_is_rolled_back(history: History, path: Path) -> None:
