@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
 
+_MOST_LISTED = 200  # unless somebody asks for more: some screens, and not the years of a team
+
 app = group("The history of Releases.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,10 +25,24 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 @with_settings("env")
-def list_command(settings: Settings, *, json: AsJson = False) -> None:
+def list_command(
+    settings: Settings,
+    *,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=0,
+            help="The newest N; 0: all. Else 200, or all with --json.",
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
     """List Releases: by environment and newest first; of one environment with --env.
 
-    With --json a list, newest first, whatever the environment.
+    With --json a list, newest first, whatever the environment. A text ends with the newest 200 unless --limit
+    says otherwise, and says so.
 
     Exit codes: 0 also when there is none; 1 no such environment; 2 the log cannot be read.
     """
@@ -41,9 +57,14 @@ def list_command(settings: Settings, *, json: AsJson = False) -> None:
             target = history.target(settings.environment)
             places = [(target.project, target.name)]
         nothing: list[Release] = []
+        most = (None if json else _MOST_LISTED) if limit is None else limit or None
+        asked = None if most is None else most + 1  # one more tells whether there are more
         found = history.ask(
-            [RELEASES], lambda tables: list_releases(tables, environments=places), nothing=nothing
+            [RELEASES],
+            lambda tables: list_releases(tables, environments=places, limit=asked),
+            nothing=nothing,
         )
+    more, found = len(found) > (most or len(found)), found[:most]
     if json:
         settings.console.json([release.as_json() for release in found])
     elif not found:
@@ -52,6 +73,8 @@ def list_command(settings: Settings, *, json: AsJson = False) -> None:
         settings.console.table(_HEADS, [_row(release) for release in found])
     else:
         _print_all(settings, found)
+    if more and not json:
+        settings.console.progress(f"the newest {most} are shown; --limit 0 shows all")
 
 
 @app.command("show")

@@ -79,6 +79,11 @@ _TABLES = {
     """,
 }
 
+_INDEXES = (
+    "CREATE INDEX releases_by_position ON releases (position)",
+    "CREATE INDEX releases_of_an_environment ON releases (project, environment, position)",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -143,12 +148,20 @@ class ReleaseDetail:
 
 
 def list_releases(
-    tables: sqlite3.Connection, *, environments: Iterable[tuple[str, str]] | None = None
+    tables: sqlite3.Connection,
+    *,
+    environments: Iterable[tuple[str, str]] | None = None,
+    limit: int | None = None,
 ) -> list[Release]:
-    """Releases, newest first; of these `(project, name)` environments only, or of all."""
-    rows = tables.execute("SELECT * FROM releases ORDER BY position DESC")
-    wanted = None if environments is None else set(environments)
-    return [_release(row) for row in rows if wanted is None or (row["project"], row["environment"]) in wanted]
+    """Releases, newest first; of these `(project, name)` environments only, or of all; at most `limit`."""
+    most = -1 if limit is None else limit
+    if environments is None:
+        rows = tables.execute("SELECT * FROM releases ORDER BY position DESC LIMIT ?", (most,)).fetchall()
+        return [_release(row) for row in rows]
+    query = "SELECT * FROM releases WHERE project = ? AND environment = ? ORDER BY position DESC LIMIT ?"
+    found = [row for place in set(environments) for row in tables.execute(query, (*place, most))]
+    newest = sorted(found, key=lambda row: row["position"], reverse=True)
+    return [_release(row) for row in newest[:limit]]
 
 
 def find_release(tables: sqlite3.Connection, release_id: str) -> ReleaseDetail | None:
@@ -244,4 +257,11 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
     _HANDLERS[event.type](tables, event, json.loads(event.data))
 
 
-RELEASES = View(name="releases", version=3, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)
+RELEASES = View(
+    name="releases",
+    version=4,
+    tables=_TABLES,
+    indexes=_INDEXES,
+    concerns=frozenset(_HANDLERS),
+    apply=_apply,
+)
