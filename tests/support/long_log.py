@@ -93,6 +93,7 @@ class _Story:
     def __init__(self, places: list[tuple[str, str]]) -> None:
         self._places = places
         self._former: dict[tuple[str, str], str] = {}
+        self._running: dict[tuple[str, str], int] = {}  # the deploy whose containers run
         self.number = 0
         self.revision = ""
         self.completed = ""
@@ -131,7 +132,8 @@ class _Story:
         for phase in _PHASES:
             yield own, "PhaseStarted", {"phase": phase}
             if phase == "rollout":
-                yield from (self._replaced(own, service) for service in _SERVICES)
+                yield from (self._replaced(own, service, place) for service in _SERVICES)
+                self._running[place] = number
             yield own, "PhaseCompleted", {"phase": phase, "detail": "no-op"}
         if fails:
             yield environment, "ReleaseFailed", _failed(release, digest)
@@ -141,11 +143,12 @@ class _Story:
             self.completed, self.revision = release, revision
         yield from _between(environment, number)
 
-    def _replaced(self, own: StreamName, service: str) -> _Said:
+    def _replaced(self, own: StreamName, service: str, place: tuple[str, str]) -> _Said:
+        former = self._running.get(place)
         data = {
             "host": "local",
             "service": service,
-            "old_ids": [_hex(service, self.number - 1, 64)],
+            "old_ids": [] if former is None else [_hex(service, former, 64)],
             "new_ids": [_hex(service, self.number, 64)],
             "reason": "changed",
             "rollout": "start-first",

@@ -2,13 +2,16 @@
 
 A service that is exchanged with every Release has as many as the environment; what runs came with the last
 few. The rows are replayed, which is cheap, and only the streams of those Releases are read: all since the
-oldest container came that was there when one last came. Whatever went after that is among them.
+oldest container came that was there when one last came. Whatever went after that is among them. One that
+went by somebody's hand is in no event and would keep all since it came, so there is a bound.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+
+_MOST = 50  # Releases of a service, the newest
 
 Place = tuple[str, str]  # project and name
 
@@ -18,7 +21,7 @@ def releases_of_service(tables: sqlite3.Connection, service: str, place: Place) 
     rows = _rows(tables, service, place)
     hosts = {row["host"] for row in rows}
     since = min((_since([row for row in rows if row["host"] == host]) for host in hosts), default=0)
-    return _named(row for row in rows if row["position"] >= since)
+    return _named(row for row in rows if row["position"] >= since)[-_MOST:]
 
 
 def releases_of_container(
@@ -29,7 +32,8 @@ def releases_of_container(
     own = [row for row in rows if row["container"] == container]
     gone = bool(own) and own[-1]["came"] == 0
     came = min((row["position"] for row in own), default=0)
-    return _named(row for row in rows if row in own or (not gone and row["position"] >= came))
+    later = () if gone else _named(row for row in rows if row["position"] >= came)
+    return tuple(dict.fromkeys((*_named(own), *later[-_MOST:])))
 
 
 def _since(rows: list[sqlite3.Row]) -> int:
