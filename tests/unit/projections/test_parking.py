@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from events import schemas
 from events.envelope import CONTROLLER, ProposedEvent, StoredEvent
 from events.kernel.canonical import canonical_json
 from events.kernel.clock import parse_utc
@@ -28,6 +29,14 @@ def _note(tables: sqlite3.Connection, event: StoredEvent) -> None:
     tables.execute("INSERT INTO seen VALUES (?, ?)", (event.position, event.type))
 
 
+def _note_position(tables: sqlite3.Connection, event: StoredEvent) -> None:
+    tables.execute("INSERT INTO others VALUES (?)", (event.position,))
+
+
+def _ask_nonsense(tables: sqlite3.Connection, _event: StoredEvent) -> None:
+    tables.execute("SELECT absent FROM seen")
+
+
 SEEN = View(
     name="seen",
     version=1,
@@ -39,7 +48,7 @@ OTHER = replace(
     SEEN,
     name="other",
     tables={"others": "CREATE TABLE others (position INTEGER PRIMARY KEY)"},
-    apply=lambda tables, event: tables.execute("INSERT INTO others VALUES (?)", (event.position,)) and None,
+    apply=_note_position,
 )
 Break = Callable[[StoredEvent], Exception | None]
 
@@ -125,7 +134,7 @@ def test_an_event_at_which_a_fold_fails_waits_with_its_stream_and_others_go_on(
 
 def test_a_wrong_statement_of_a_fold_is_its_mistake_and_no_damage(history: History, path: Path) -> None:
     turns(history, 1)
-    broken = replace(SEEN, apply=lambda tables, _event: tables.execute("SELECT absent FROM seen") and None)
+    broken = replace(SEEN, apply=_ask_nonsense)
     read_views(history.log, path, [broken], seen)
     (one, _) = read_views(history.log, path, [broken], lambda tables: list_parked(tables, {"seen"}))
     assert "no such column: absent" in one.error
@@ -223,9 +232,9 @@ def test_an_upgrade_that_knows_the_type_folds_it(
     stray(history, PROD, "ShipLaunched")
     turns(history, 1)
     assert read_views(history.log, path, [SEEN], seen) == [3]
-    knows = {**parking.SCHEMAS, "ShipLaunched": 1}
-    monkeypatch.setattr(parking, "SCHEMAS", knows)
-    monkeypatch.setattr("events.schemas.SCHEMAS", knows)
+    knows = {**schemas.SCHEMAS, "ShipLaunched": 1}
+    monkeypatch.setattr("projections.parking.SCHEMAS", knows)
+    monkeypatch.setattr(schemas, "SCHEMAS", knows)
     assert read_views(history.log, path, [SEEN], seen) == [2, 3]
 
 
