@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.moments import nothing_recorded
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ def diff(
 
         points = history.ask([RELEASES], query, nothing=None)
     if points is None:
-        from cli.moments import place_of
-
-        place_of(None, from_)
-        return
+        raise nothing_recorded(from_)
     one, two = points
     found = compare(
         recorded_manifest(settings.home, one.digest), recorded_manifest(settings.home, two.digest)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.moments import AtOption, place_of
+from cli.moments import AtOption, nothing_recorded, place_of
 from cli.settings import Settings, group, required_reason, with_settings
 from events.kernel.errors import UserError, error_code
 
 if TYPE_CHECKING:
     from projections.views.at_hosts import Resident
+    from projections.views.releases import Images
 
 HOST_UNKNOWN_TO_LOG = error_code("host-not-in-log", "The log knows no host of that name.")
 
@@ -87,15 +88,15 @@ def show(
     from projections.views.releases import RELEASES, images_of_releases
 
     with open_log(settings.home) as log:
+        if log is None:
+            raise nothing_recorded(at or "now")
         place = place_of(log, at or "now")
 
-        def query(tables: sqlite3.Connection) -> tuple[list[str], list[Resident], dict[str, Any]]:
+        def query(tables: sqlite3.Connection) -> tuple[list[str], list[Resident], Images]:
             found = ran_on(tables, host, position=place.position)
             return known_hosts(tables), found, images_of_releases(tables, [one.release for one in found])
 
-        known, residents, images = History(settings, log).ask(
-            [RESIDENTS, RELEASES], query, nothing=([], [], {})
-        )
+        known, residents, images = History(settings, log).read(log, [RESIDENTS, RELEASES], query)
     if host not in known:
         raise UserError(
             HOST_UNKNOWN_TO_LOG,
@@ -104,7 +105,7 @@ def show(
             next="stagecraft status",
         )
 
-    def image(one: Resident) -> dict[str, str] | None:
+    def image(one: Resident) -> Mapping[str, str] | None:
         return images.get(one.release, {}).get(one.service)
 
     if json:

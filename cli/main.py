@@ -130,6 +130,7 @@ CONTENTS = (
         "Show how changes get to an environment, by week: deployments, lead time, failures, time to restore.",
     ),
     Entry("events", "cli.events", "app", "The event log."),
+    Entry("views", "cli.views", "app", "The views: what commands read, folded from the log."),
     Entry("controller", "cli.controller", "app", "Watch branches and keep environments as they say."),
     Entry("repositories", "cli.repositories", "app", "The branches that are watched."),
     Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),

@@ -28,13 +28,20 @@ def place_of(log: EventLog | None, when: str) -> Place:
 
     Raises UserError as `find_place`; `moment-before-log` where nothing was ever recorded.
     """
-    from controller.moments import MOMENT_BEFORE_LOG, find_place
+    from controller.moments import find_place
 
     if log is None:
-        raise UserError(
-            MOMENT_BEFORE_LOG,
-            f"there is nothing as of {when[:60]!r}",
-            why="nothing was recorded in this home yet",
-            next="stagecraft deploy --env NAME, or name the home with --home DIR",
-        )
+        raise nothing_recorded(when)
     return find_place(log, when, now=datetime.now(UTC))
+
+
+def nothing_recorded(when: str) -> UserError:
+    """The error of a home without a log, which has no earlier time."""
+    from controller.moments import MOMENT_BEFORE_LOG
+
+    return UserError(
+        MOMENT_BEFORE_LOG,
+        f"there is nothing as of {when[:60]!r}",
+        why="nothing was recorded in this home yet",
+        next="stagecraft deploy --env NAME, or name the home with --home DIR",
+    )

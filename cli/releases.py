@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
 
+_MOST_LISTED = 200  # unless somebody asks for more: some screens, and not the years of a team
+
 app = group("The history of Releases.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,11 +28,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 @with_settings("env")
-def list_command(settings: Settings, *, at: AtOption = None, json: AsJson = False) -> None:
+def list_command(
+    settings: Settings,
+    *,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=0,
+            help="The newest N; 0: all. Else 200, or all with --json.",
+        ),
+    ] = None,
+    at: AtOption = None,
+    json: AsJson = False,
+) -> None:
     """List Releases: by environment and newest first; of one environment with --env.
 
-    With --json a list, newest first, whatever the environment. With --at those that were there then, as they
-    were then.
+    With --json a list, newest first, whatever the environment. A text ends with the newest 200 unless --limit
+    says otherwise, and says so. With --at those that were there then, as they were then.
 
     Exit codes: 0 also when there is none; 1 no such environment, or no such time; 2 the log cannot be read.
     """
@@ -47,13 +63,16 @@ def list_command(settings: Settings, *, at: AtOption = None, json: AsJson = Fals
         place = None if at is None else place_of(log, at)
         upto = None if place is None else place.position
         nothing: list[Release] = []
+        most = (None if json else _MOST_LISTED) if limit is None else limit or None
+        asked = None if most is None else most + 1  # one more tells whether there are more
         found = history.ask(
             [RELEASES],
-            lambda tables: list_releases(tables, environments=places, upto=upto),
+            lambda tables: list_releases(tables, environments=places, limit=asked, upto=upto),
             nothing=nothing,
         )
     if place is not None:
         settings.console.progress(f"as of {place}")
+    more, found = len(found) > (most or len(found)), found[:most]
     if json:
         settings.console.json([release.as_json() for release in found])
     elif not found:
@@ -62,6 +81,8 @@ def list_command(settings: Settings, *, at: AtOption = None, json: AsJson = Fals
         settings.console.table(_HEADS, [_row(release) for release in found])
     else:
         _print_all(settings, found)
+    if more and not json:
+        settings.console.progress(f"the newest {most} are shown; --limit 0 shows all")
 
 
 @app.command("show")

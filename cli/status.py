@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cli.reading import History
     from controller.targets import Target
     from projections.observed import HostObservation, SourceFailure
+    from projections.parking import Lag
     from projections.views.environments import Environment, Placed
     from projections.views.status import HostStatus, ServiceStatus, Status
 
@@ -58,7 +60,9 @@ def status(
         if live:
             _look(settings, targets)
         shown = [_status(history, target) for target in targets]
+        lag = _lag(history, targets)
     if len(shown) == 1:
+        shown = [replace(shown[0], lag=lag)]
         _print_one(settings, shown[0], json=json)
     elif json:
         raise UserError(
@@ -69,6 +73,26 @@ def status(
         )
     else:
         _print_overview(settings, shown)
+        if lag is not None:
+            settings.console.line("\n".join(lag_lines(lag)))
+
+
+def _lag(history: History, targets: Sequence[Target]) -> Lag | None:
+    """What the view of environments waits with: of the one that is shown, or of any."""
+    from projections.views.environment_fold import ENVIRONMENTS
+
+    alone = targets[0] if len(targets) == 1 else None
+    return history.lag(alone, [ENVIRONMENTS], now=datetime.now(UTC))
+
+
+def lag_lines(lag: Lag) -> list[str]:
+    """How far what is shown is behind the log, and with which streams."""
+    lines = [f"  behind    {lag.events} events wait, the oldest since{_ago(lag.seconds)}"]
+    for one in lag.parked:
+        lines.append(f"            {one.stream} is shown as before position {one.position}: {one.words}")
+        ends = "stagecraft views rebuild, after an upgrade" if one.why == "failed" else "upgrade Stagecraft"
+        lines.append(f"            next: {ends}; stagecraft events list --after {one.position - 1} --limit 1")
+    return lines
 
 
 def _targets(history: History) -> list[Target]:
@@ -82,7 +106,7 @@ def _targets(history: History) -> list[Target]:
     if settings.environment is not None:
         return [history.target(settings.environment)]
     nothing: list[tuple[str, str]] = []
-    known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing)
+    known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing, warns=False)
     if known:
         return [Target(project=project, name=name) for project, name in known]
     declared, fault = read_project_file(settings)
@@ -114,6 +138,7 @@ def _status(history: History, target: Target) -> Status:
         [ENVIRONMENTS],
         lambda tables: find_environment(tables, target.project, target.name),
         nothing=unknown,
+        warns=False,
     )
     environment = known or unseen(target.project, target.name)
     hosts, looked_at, git_failure = _observed(history.settings, target)
@@ -197,6 +222,7 @@ def status_lines(shown: Status, names: Callable[[str], str | None] = _nobody) ->
         *_decided(known),
         *(line for host in shown.hosts for line in _host_lines(host, names)),
         *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
+        *([] if shown.lag is None else lag_lines(shown.lag)),
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.hosts import shown_image
-from cli.moments import place_of
+from cli.moments import nothing_recorded, place_of
 from cli.settings import ENVIRONMENT_REQUIRED, Settings
 from events.kernel.errors import UserError
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from cli.reading import History
     from controller.moments import Place
     from controller.targets import Target
+    from events.log import EventLog
     from projections.views.at_hosts import Resident
     from projections.views.environments import Environment
-
-Images = Mapping[str, Mapping[str, Mapping[str, str]]]  # {release: {service: {ref, pin, pin_kind}}}
+    from projections.views.releases import Images
 
 LEFT_OUT = ("sync", "health", "freshness")
 _NOT_KEPT = "what engines answered then is not in the log: sync and health are left out"
@@ -132,9 +132,11 @@ class Past:
 def show_past(history: History, targets: Sequence[Target], when: str, *, json: bool) -> None:
     """Print one environment, or a line for each of several, as of `when`."""
     settings, log = history.settings, history.log
+    if log is None:
+        raise nothing_recorded(when)
     place = place_of(log, when)
     if len(targets) == 1:
-        past = _past(history, targets[0], place)
+        past = _past(history, log, targets[0], place)
         if json:
             settings.console.json(past.as_json())
         else:
@@ -147,7 +149,7 @@ def show_past(history: History, targets: Sequence[Target], when: str, *, json: b
             next="add --env NAME",
         )
     else:
-        _print_overview(settings, [_environment(history, one, place) for one in targets], place)
+        _print_overview(settings, [_environment(history, log, one, place) for one in targets], place)
 
 
 def refused_json(known: Environment) -> dict[str, Any] | None:
@@ -157,28 +159,30 @@ def refused_json(known: Environment) -> dict[str, Any] | None:
     return refused(known)
 
 
-def _environment(history: History, target: Target, place: Place) -> Environment:
+def _environment(history: History, log: EventLog, target: Target, place: Place) -> Environment:
     from projections.views.at import environment_at
     from projections.views.environments import unseen
 
-    assert history.log is not None  # noqa: S101  # a place is one of a log
-    found = environment_at(history.log, target.project, target.name, position=place.position)
-    return found or unseen(target.project, target.name)
+    then = environment_at(log, target.project, target.name, position=place.position)
+    if then.waits_from is not None:
+        history.settings.console.warning(
+            f"{target} is shown as it was before position {then.waits_from}, which a newer Stagecraft wrote"
+        )
+    return then.environment or unseen(target.project, target.name)
 
 
-def _past(history: History, target: Target, place: Place) -> Past:
+def _past(history: History, log: EventLog, target: Target, place: Place) -> Past:
     from projections.views.at_hosts import RESIDENTS, ran_in
     from projections.views.releases import RELEASES, images_of_releases
 
-    environment = _environment(history, target, place)
+    environment = _environment(history, log, target, place)
 
     def query(tables: sqlite3.Connection) -> tuple[tuple[Resident, ...], Images]:
         residents = tuple(ran_in(tables, target.project, target.name, position=place.position))
         releases = [*(one.release for one in residents), environment.deployed.release or ""]
         return residents, images_of_releases(tables, releases)
 
-    nothing: tuple[tuple[Resident, ...], Images] = ((), {})
-    residents, images = history.ask([RESIDENTS, RELEASES], query, nothing=nothing)
+    residents, images = history.read(log, [RESIDENTS, RELEASES], query)
     return Past(place=place, environment=environment, residents=residents, images=images)
 
 

@@ -137,7 +137,8 @@ class Finder:
 
     def _place(self, text: str) -> Point:
         place = find_place(self.log, text, now=self.now)
-        found = environment_at(self.log, self.target.project, self.target.name, position=place.position)
+        then = environment_at(self.log, self.target.project, self.target.name, position=place.position)
+        found = then.environment
         if found is None:
             return Point(digest=None, place=place)
         deployed = found.deployed

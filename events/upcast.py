@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from events.envelope import StoredEvent
 from events.kernel.canonical import canonical_json
 from events.schemas import SCHEMAS
-
-if TYPE_CHECKING:
-    from events.envelope import StoredEvent
 
 Data = dict[str, Any]
 Step = Callable[[Data], Data]
@@ -64,4 +61,16 @@ def current(event: StoredEvent) -> StoredEvent:
     if event.schema >= newest:
         return event
     data = upcast(event.type, event.schema, json.loads(event.data))
-    return replace(event, schema=newest, data=canonical_json(data))
+    return StoredEvent(
+        position=event.position,
+        stream=event.stream,
+        version=event.version,
+        id=event.id,
+        type=event.type,
+        schema=newest,
+        time=event.time,
+        actor=event.actor,
+        correlation=event.correlation,
+        causation=event.causation,
+        data=canonical_json(data),
+    )

@@ -8,7 +8,8 @@ that a branch is watched, which holds from then on. So this reads one stream and
 log; its cost grows with the environment's own history. `test_at.py` proves for random histories that this is
 what the fold of the whole log up to the position says.
 
-An event of a newer schema is passed over, for what it says cannot be told; so is an unknown type.
+Where the environment's stream has an event that this version cannot read, the rest of the stream waits, as it
+does in the live view, and the answer says from where.
 
 Dropped: tables with a validity for each row of the live view, which every deploy would pay for, and folds
 kept at intervals, which are a second truth to rebuild.
@@ -19,7 +20,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from events.query import EventQuery
@@ -38,26 +40,30 @@ _OBSERVED = "RevisionObserved"
 _PAGE_COMMITS = 20  # looked at for the newest that affects the environment, and then again
 
 
-def environment_at(log: EventLog, project: str, name: str, *, position: int) -> Environment | None:
-    """The environment as of `position`, which is included; None when the log had not spoken of it by then."""
-    own = log.select(
-        EventQuery(
-            stream=environment_stream(project, name),
-            types=ENVIRONMENTS.concerns - {_OBSERVED},
-            upto=position,
-        )
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """An environment at a position."""
+
+    environment: Environment | None  # None: the log had not spoken of it by then
+    waits_from: int | None = None  # the first event of its stream that this version cannot read
+
+
+def environment_at(log: EventLog, project: str, name: str, *, position: int) -> Then:
+    """The environment as of `position`, which is included."""
+    stream = log.select(EventQuery(stream=environment_stream(project, name), upto=position))
+    own = list(takewhile(lambda event: illegible(event) is None, stream))
     commit = _newest_commit(log, f"{project}/{name}", position)
     told = sorted([*own, *([] if commit is None else [commit])], key=lambda event: event.position)
+    waits_from = stream[len(own)].position if len(own) < len(stream) else None
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as tables:
         tables.row_factory = sqlite3.Row
-        for statement in ENVIRONMENTS.tables.values():
+        for statement in (*ENVIRONMENTS.tables.values(), *ENVIRONMENTS.indexes):
             tables.execute(statement)
         tables.execute("BEGIN")
         for event in told:
-            if illegible(event) is None:
+            if event.type in ENVIRONMENTS.concerns:
                 ENVIRONMENTS.apply(tables, current(event))
-        return find_environment(tables, project, name)
+        return Then(environment=find_environment(tables, project, name), waits_from=waits_from)
 
 
 def release_at(

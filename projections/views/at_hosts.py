@@ -20,7 +20,7 @@ from typing import Any
 from events.envelope import StoredEvent
 from events.kernel.clock import format_utc
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
 
 _STAYS = 2**62  # of a container that no event names as gone
 

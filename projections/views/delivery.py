@@ -19,7 +19,7 @@ from typing import Any
 from events.envelope import StoredEvent
 from events.kernel.clock import format_utc
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
 
 CHANGES = ("deploy", "promotion")  # kinds of Release that bring something new; the others bring back
 

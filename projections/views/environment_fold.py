@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from events.envelope import StoredEvent
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
 from projections.views.environment_rows import TABLES, Told
 from projections.views.environment_steering import STEERING
 

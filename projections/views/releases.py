@@ -21,7 +21,11 @@ from typing import Any
 from events.envelope import StoredEvent
 from events.kernel.clock import format_utc
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
+
+Images = Mapping[str, Mapping[str, Mapping[str, str]]]  # {release: {service: {ref, pin, pin_kind}}}
+
+_NEWEST = 2**62  # beyond every position
 
 PHASE_NAMES = ("build", "push", "migrate_pre", "rollout", "migrate_post", "finalize")
 
@@ -80,6 +84,11 @@ _TABLES = {
         ) WITHOUT ROWID
     """,
 }
+
+_INDEXES = (
+    "CREATE INDEX releases_by_position ON releases (position)",
+    "CREATE INDEX releases_of_an_environment ON releases (project, environment, position)",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,21 +157,24 @@ def list_releases(
     tables: sqlite3.Connection,
     *,
     environments: Iterable[tuple[str, str]] | None = None,
+    limit: int | None = None,
     upto: int | None = None,
 ) -> list[Release]:
-    """Releases, newest first; of these `(project, name)` environments only, or of all.
+    """Releases, newest first; of these `(project, name)` environments only, or of all; at most `limit`.
 
     With `upto` those that were requested up to this position, as they were then.
     """
-    rows = tables.execute(
-        "SELECT * FROM releases WHERE ? IS NULL OR position <= ? ORDER BY position DESC", (upto, upto)
+    most, last = -1 if limit is None else limit, _NEWEST if upto is None else upto
+    if environments is None:
+        query = "SELECT * FROM releases WHERE position <= ? ORDER BY position DESC LIMIT ?"
+        return [_release(row, upto=upto) for row in tables.execute(query, (last, most)).fetchall()]
+    query = (
+        "SELECT * FROM releases WHERE project = ? AND environment = ? AND position <= ?"
+        " ORDER BY position DESC LIMIT ?"
     )
-    wanted = None if environments is None else set(environments)
-    return [
-        _release(row, upto=upto)
-        for row in rows
-        if wanted is None or (row["project"], row["environment"]) in wanted
-    ]
+    found = [row for place in set(environments) for row in tables.execute(query, (*place, last, most))]
+    newest = sorted(found, key=lambda row: row["position"], reverse=True)
+    return [_release(row, upto=upto) for row in newest[:limit]]
 
 
 def find_release(
@@ -209,9 +221,7 @@ def digests_like(tables: sqlite3.Connection, project: str, environment: str, *, 
     return [row["digest"] for row in rows]
 
 
-def images_of_releases(
-    tables: sqlite3.Connection, release_ids: Iterable[str]
-) -> dict[str, dict[str, dict[str, str]]]:
+def images_of_releases(tables: sqlite3.Connection, release_ids: Iterable[str]) -> Images:
     """`{release: {service: {ref, pin, pin_kind}}}`; a Release that nobody requested is left out."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for one in set(release_ids):
@@ -332,4 +342,11 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
     _HANDLERS[event.type](tables, event, json.loads(event.data))
 
 
-RELEASES = View(name="releases", version=4, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)
+RELEASES = View(
+    name="releases",
+    version=5,
+    tables=_TABLES,
+    indexes=_INDEXES,
+    concerns=frozenset(_HANDLERS),
+    apply=_apply,
+)

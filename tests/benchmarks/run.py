@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.benchmarks import commands, hooks, lookups, many, memory, noop, push, render, resting, watching
+from tests.benchmarks import (
+    commands,
+    hooks,
+    lookups,
+    many,
+    memory,
+    million,
+    noop,
+    push,
+    render,
+    resting,
+    watching,
+)
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Stage
 
@@ -20,6 +32,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lookups": lookups.measure,
     "watching": watching.measure,
     "hooks": hooks.measure,
+    "million": million.measure,
 }
 
 

@@ -1,13 +1,15 @@
 """The stored events that an answer is made from, read once and indexed by what they name.
 
-They are the stream of one environment, the streams of some of its Releases, those of the watched
-repositories and those of the hosts. Data are plain objects in the newest schema that this version knows: the
-catalogue's classes would cost a command their import. Within a schema an older event may lack a newer field.
+They are the stream of one environment, the streams of some of its Releases, what the watched branches showed
+that changed it or that it speaks of, and the newest word of each host: of a long history a small part. Data
+are plain objects in the newest schema that this version knows: the catalogue's classes would cost a command
+their import. Within a schema an older event may lack a newer field.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from events.upcast import current
 if TYPE_CHECKING:
     from events.envelope import StoredEvent
     from events.log import EventLog
+    from projections.views.why.answer import Subject
 
 REQUESTS = frozenset({"DeployRequested", "RevertDetected", "RollbackRequested", "AdoptionRequested"})
 VERDICTS = frozenset(
@@ -55,8 +58,8 @@ class Record:
     """What the log says that concerns one environment; each part is in the order of the log."""
 
     environment: tuple[Told, ...]
-    sightings: tuple[Told, ...] = ()  # of all watched repositories
-    hosts: tuple[Told, ...] = ()
+    sightings: tuple[Told, ...] = ()  # by watched branches, of what concerns it
+    hosts: tuple[Told, ...] = ()  # the newest of each
     releases: dict[str, tuple[Told, ...]] = field(default_factory=dict[str, tuple[Told, ...]])
 
     def named(self, digest: str) -> str:
@@ -114,19 +117,41 @@ class Record:
         ]
 
 
-def gather(log: EventLog, project: str, name: str, *, releases: Collection[str] = ()) -> Record:
-    """Read what an answer about an environment needs; `releases` are those whose own stream counts."""
+def gather(
+    log: EventLog,
+    tables: sqlite3.Connection,
+    subject: Subject,
+    *,
+    releases: Collection[str] = (),
+) -> Record:
+    """Read what an answer about a subject needs; `releases` are those whose own stream counts."""
+    place = (subject.project, subject.name)
+    environment = told(log.read_stream(environment_stream(*place)))
+    revisions = {one.data.get("revision") for one in environment} | {subject.id}
     return Record(
-        environment=told(log.read_stream(environment_stream(project, name))),
-        sightings=_all(log, "repository/"),
-        hosts=_all(log, "host/"),
+        environment=environment,
+        sightings=told(_sightings(log, tables, place, revisions)),
+        hosts=told(_newest_of_hosts(log)),
         releases={one: told(log.read_stream(release_stream(one))) for one in sorted(releases)},
     )
 
 
-def _all(log: EventLog, prefix: str) -> tuple[Told, ...]:
-    found: list[StoredEvent] = [event for stream in log.streams(prefix) for event in log.read_stream(stream)]
-    return told(sorted(found, key=lambda event: event.position))
+def _sightings(
+    log: EventLog, tables: sqlite3.Connection, place: tuple[str, str], revisions: Collection[str | None]
+) -> Iterable[StoredEvent]:
+    """What branches showed of an environment's commits, and what changed it or left it out."""
+    query = "SELECT position FROM trace_sightings WHERE project = ? AND name = ?"
+    positions: set[int] = {row["position"] for row in tables.execute(query, place)}
+    query = "SELECT position FROM trace_revisions WHERE revision = ? AND project = ''"
+    for revision in revisions:
+        positions.update(row["position"] for row in tables.execute(query, (revision,)))
+    for position in sorted(positions):
+        yield from log.read(after=position - 1, limit=1)
+
+
+def _newest_of_hosts(log: EventLog) -> Iterable[StoredEvent]:
+    for stream in log.streams("host/"):
+        yield from log.read_stream(stream, after_version=log.stream_version(stream) - 1)
 
 
 def with_releases(log: EventLog, record: Record, releases: Sequence[str]) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,11 +47,8 @@ def stored(log: EventLog, type_name: str, schema: int, data: dict[str, Any]) -> 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
-    made: Callable[[], EventLog] = {
-        "memory": MemoryEventLog,
-        "sqlite": lambda: SqliteEventLog(tmp_path / "events.db"),
-    }[request.param]
-    opened = made()
+    opened: EventLog
+    opened = MemoryEventLog() if request.param == "memory" else SqliteEventLog(tmp_path / "events.db")
     yield opened
     opened.close()
 

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.envelope import Actor
 from events.log import EventLog, StreamAppend
 from events.memory import MemoryEventLog
 from events.streams import StreamName
 from projections.runner import View, catch_up
 from projections.view_store import ViewStore
-from projections.views.at import environment_at, release_at
+from projections.views.at import Then, environment_at, release_at
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import Environment, find_environment
 from projections.views.releases import RELEASES, Release, ReleaseDetail, find_release, list_releases
@@ -64,7 +63,7 @@ def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], data: st.Da
     Player(history).play(played)
     position = data.draw(st.integers(0, history.log.head()))
     for name in ("prod", "stage"):
-        found = environment_at(history.log, "shop", name, position=position)
+        found = environment_at(history.log, "shop", name, position=position).environment
         assert found == by_the_whole_log(history.log, position, name)
 
 
@@ -104,11 +103,11 @@ def test_each_position_has_its_own_state(history: History) -> None:
     history.held("a", "b")  # 10
 
     def at(position: int) -> Environment:
-        found = environment_at(history.log, "shop", "prod", position=position)
+        found = environment_at(history.log, "shop", "prod", position=position).environment
         assert found is not None
         return found
 
-    assert environment_at(history.log, "shop", "prod", position=0) is None
+    assert environment_at(history.log, "shop", "prod", position=0) == Then(environment=None)
     assert at(2).deployed.release is None
     assert (at(4).deployed.release, at(4).revision, at(4).hold) == (first, "c1", None)
     assert (at(5).deployed.release, at(5).revision) == (first, "c2")
@@ -122,18 +121,21 @@ def test_the_newest_commit_that_affects_it_is_found_behind_many_that_do_not(hist
     history.observed("c1", "shop/prod")
     for number in range(45):
         history.observed(f"d{number}", "shop/dev", "shop/prod-eu")
-    found = environment_at(history.log, "shop", "prod", position=history.log.head())
+    found = environment_at(history.log, "shop", "prod", position=history.log.head()).environment
     assert found is not None
     assert found.revision == "c1"
-    assert environment_at(history.log, "shop", "stage", position=history.log.head()) is None
+    assert environment_at(history.log, "shop", "stage", position=history.log.head()).environment is None
 
 
-def test_an_event_of_an_unknown_type_is_passed_over(history: History) -> None:
+def test_from_an_event_that_a_newer_version_wrote_the_rest_waits(history: History) -> None:
     release = history.deployed("a")
     newer = proposed(b'{"what":1}', type_name="EnvironmentBlessed")
-    assert newer.actor == Actor(kind="cli", id="act-0123456789ab")
-    stream = StreamName("environment/shop/prod")
-    history.log.append([StreamAppend(stream=stream, events=(newer,))])
-    found = environment_at(history.log, "shop", "prod", position=history.log.head())
-    assert found is not None
-    assert found.deployed.release == release
+    history.log.append([StreamAppend(stream=StreamName("environment/shop/prod"), events=(newer,))])
+    history.suspended()
+    then = environment_at(history.log, "shop", "prod", position=history.log.head())
+    assert then.waits_from == 5
+    assert then.environment is not None
+    assert (then.environment.deployed.release, then.environment.suspended) == (release, None)
+    live = as_of(history.log, 6, ENVIRONMENTS, lambda tables: find_environment(tables, "shop", "prod"))
+    assert then.environment == live
+    assert environment_at(history.log, "shop", "prod", position=4).waits_from is None
