@@ -29,8 +29,15 @@ def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) ->
     from controller.api.server import listen
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
+    from controller.seal_places import seal_places
     from controller.source import Source
 
+    places = seal_places(
+        choice.file.seals.to,
+        folder=choice.folder,
+        scratch=settings.home.mirrors,
+        seconds=choice.file.seals.deadline,
+    )
     secrets = hook_secrets(choice.places, os.environ)
     with ExitStack() as stack:
         listening = stack.enter_context(listen(choice.file.listen)) if secrets else None
@@ -47,6 +54,7 @@ def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) ->
             say=_timed(settings),
             whisper=_timed(settings) if settings.verbose else _silent,
             grace_seconds=grace_seconds,
+            seal_places=places,
             door=None if listening is None else Door(listening=listening, secrets=secrets),
         )
         asyncio.run(_run(daemon))

@@ -131,6 +131,8 @@ CONTENTS = (
     ),
     Entry("events", "cli.events", "app", "The event log."),
     Entry("views", "cli.views", "app", "The views: what commands read, folded from the log."),
+    Entry("audit", "cli.audit", "app", "Prove that the log is as it was written."),
+    Entry("log", "cli.log", "app", "Go on in a new log when this one does not verify."),
     Entry("controller", "cli.controller", "app", "Watch branches and keep environments as they say."),
     Entry("repositories", "cli.repositories", "app", "The branches that are watched."),
     Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),

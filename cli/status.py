@@ -44,6 +44,7 @@ def status(
     Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment, or no such
     time; 2 the log or what was recorded cannot be read.
     """
+    from cli.log_words import log_line, say_problem
     from cli.reading import History
     from controller.bootstrap import open_log
 
@@ -61,6 +62,8 @@ def status(
             _look(settings, targets)
         shown = [_status(history, target) for target in targets]
         lag = _lag(history, targets)
+        say_problem(settings, log)
+        of_the_log = None if json else log_line(settings, log)
     if len(shown) == 1:
         shown = [replace(shown[0], lag=lag)]
         _print_one(settings, shown[0], json=json)
@@ -75,6 +78,8 @@ def status(
         _print_overview(settings, shown)
         if lag is not None:
             settings.console.line("\n".join(lag_lines(lag)))
+    if of_the_log is not None:
+        settings.console.line(of_the_log)
 
 
 def _lag(history: History, targets: Sequence[Target]) -> Lag | None:

@@ -11,6 +11,7 @@ from cli.policy import controller_path, operator_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cli.settings import Settings
     from controller.repositories import WatchedBranch
@@ -34,6 +35,7 @@ class Choice:
     """What one call watches."""
 
     file: ControllerFile
+    folder: Path  # of the operator's file: relative paths in it start there
     places: Sequence[WatchedBranch]
     only: tuple[str, ...]  # environments to consider wherever they are; empty: all
     named: bool  # a person named the one branch there is
@@ -56,13 +58,14 @@ def chosen(
         if branch is not None:
             raise typer.BadParameter("it goes with --repo", param_hint="--branch")
         places = listed_branches(settings.home, file, path=path)
-        return Choice(file=file, places=places, only=settings.environments, named=False)
+        return Choice(file=file, folder=path.parent, places=places, only=settings.environments, named=False)
     place = WatchedBranch(
         watched=watched(settings.home, repo, cwd=settings.cwd),
         branch=DEFAULT_BRANCH if branch is None else branch,
         environments=settings.environments,
     )
-    return Choice(file=file, places=[named_branch(place, file, folder=path.parent)], only=(), named=True)
+    places = [named_branch(place, file, folder=path.parent)]
+    return Choice(file=file, folder=path.parent, places=places, only=(), named=True)
 
 
 def check_commits(settings: Settings, choice: Choice, *, controller_file: str | None) -> None:

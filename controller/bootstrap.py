@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.forking import Fork
     from controller.home import Home
+    from controller.record import Record
     from controller.registry.client import RegistryClient
+    from events.actors import ActorDirectory
+    from events.envelope import Actor
     from events.kernel.clock import Clock
     from events.log import EventLog
     from gitops.config.controller import ControllerFile
@@ -74,6 +78,45 @@ def find_actors(home: Home, name: str) -> tuple[str, ...]:
 
 
 @contextmanager
+def open_people(home: Home) -> Generator[ActorDirectory]:
+    """The names behind pseudonyms, without a log; made when they are missing."""
+    from events.actors import SqliteActorDirectory
+
+    home.create()
+    actors = SqliteActorDirectory(home.actors_db)
+    try:
+        yield actors
+    finally:
+        actors.close()
+
+
+def fork_of(home: Home, *, actor: Actor, reason: str) -> Fork:
+    """A fork of a home's log, by the machine's clock."""
+    from controller.forking import Fork
+    from events.kernel.clock import SystemClock
+    from events.kernel.ids import SystemIds
+
+    clock = SystemClock()
+    return Fork(home=home, actor=actor, reason=reason, clock=clock, ids=SystemIds(clock))
+
+
+@contextmanager
+def open_record(home: Home) -> Generator[Record]:
+    """The log of a home for what concerns the log alone: seals, keys, forks; made when it is missing."""
+    from controller.record import Record
+    from events.kernel.clock import SystemClock
+    from events.kernel.ids import SystemIds
+
+    with open_people(home) as actors:
+        clock = SystemClock()
+        log = SqliteEventLog(home.events_db)
+        try:
+            yield Record(home=home, log=log, actors=actors, clock=clock, ids=SystemIds(clock))
+        finally:
+            log.close()
+
+
+@contextmanager
 def open_catalogue(home: Home, *, settings: ControllerFile | None = None) -> Generator[EngineCatalogue]:
     """The image catalogue of this machine's engine, without a log: it changes nothing."""
     from controller.catalogue import EngineCatalogue
@@ -108,6 +151,7 @@ def open_context(
     `settings` None: the defaults, for whoever neither deploys nor asks a registry. The home's own are not
     read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day.
     """
+    from controller.auditing import check_recent
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
@@ -126,6 +170,7 @@ def open_context(
     reserve = Reserve(home.reserve)
     reserve.make()
     log = SqliteEventLog(home.events_db, reserve=reserve)
+    check_recent(home, log)
     actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
     observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)

@@ -24,6 +24,9 @@ from controller.keeper import Keeper
 from controller.locks import LOCKED, locked
 from controller.notify import Notifier
 from controller.schedule import Schedule
+from controller.seal_places import SealPlace
+from controller.sealing import Sealing
+from controller.self_audit import SelfAudit
 from controller.source import Source
 from controller.wakeups import Listener
 from events.kernel.errors import OutsideError, error_code
@@ -48,6 +51,7 @@ class Daemon:
     whisper: Callable[[str], None]  # what woke it
     grace_seconds: float = 60.0  # for the work under way when it is asked to end
     door: Door | None = None  # where webhooks are taken
+    seal_places: Sequence[SealPlace] = ()  # where seals go
     notifier: Notifier = field(init=False)
     keeper: Keeper = field(init=False)
     watches: tuple[BranchWatch, ...] = field(init=False)
@@ -122,6 +126,10 @@ class Daemon:
             *(watch.refs() for watch in self.watches if watch.source.place.follow),
             self._heartbeat(),
             self.keeper.neighbours.run(),
+            Sealing(
+                context=self.context, settings=self.settings.seals, places=self.seal_places, say=self.say
+            ).run(),
+            SelfAudit(context=self.context, say=self.say).run(),
             *(listener.run() for listener in listeners),
             *([] if self.door is None else [self._take_hooks(self.door)]),
         ]

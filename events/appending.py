@@ -7,7 +7,6 @@ answered although its expectation no longer holds), then the expectations, then 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from events.envelope import StoredEvent
@@ -91,7 +90,7 @@ def placed(part: StreamAppend, *, position: int, version: int) -> list[StoredEve
             id=event.id,
             type=event.type,
             schema=event.schema,
-            time=event.time.astimezone(UTC),
+            time=event.time,
             actor=event.actor,
             correlation=event.correlation,
             causation=event.causation,

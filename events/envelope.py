@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
+from uuid import UUID
 
 from events.kernel.clock import format_utc
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
     from events.streams import StreamName
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 ActorKind = Literal["git", "cli", "api", "webhook", "controller", "schedule"]
 
@@ -52,21 +54,88 @@ class ProposedEvent:
     data: bytes  # canonical JSON object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
-    """An event with its place."""
+class _Columns(NamedTuple):
+    """An event as a store keeps it: what is hashed, and what an event is read from without a step between."""
 
     position: int  # 1-based, dense in the log
+    event_id: bytes
     stream: StreamName
     version: int  # 1-based, dense in the stream
-    id: UUID
     type: str
     schema: int
-    time: datetime  # aware, UTC
-    actor: Actor
-    correlation: UUID
-    causation: UUID | None
+    at_us: int  # microseconds since 1970, UTC
+    actor_text: str  # `kind:id`
+    correlation_id: bytes
+    causation_id: bytes | None
     data: bytes
+
+
+class StoredEvent(_Columns):
+    """An event with its place, equal to another one with the same columns.
+
+    It is the row itself, and decodes an id, the time and the actor for whoever asks for them. A fold of a
+    long log asks for little of that; with all fields decoded beforehand it took twice as long and more.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: PLR0913  # each is a column
+        cls,
+        *,
+        position: int,
+        stream: StreamName,
+        version: int,
+        id: UUID,  # noqa: A002  # the published name
+        type: str,  # noqa: A002  # the published name
+        schema: int,
+        time: datetime,  # aware
+        actor: Actor,
+        correlation: UUID,
+        causation: UUID | None,
+        data: bytes,
+    ) -> Self:
+        """The row of an event; `StoredEvent._make` takes a row as it is."""
+        return cls._make(
+            (
+                position,
+                id.bytes,
+                stream,
+                version,
+                type,
+                schema,
+                (time - EPOCH) // MICROSECOND,
+                f"{actor.kind}:{actor.id}",
+                correlation.bytes,
+                None if causation is None else causation.bytes,
+                data,
+            )
+        )
+
+    @property
+    def id(self) -> UUID:
+        """The event's own."""
+        return UUID(bytes=self.event_id)
+
+    @property
+    def time(self) -> datetime:
+        """When it was proposed; aware, in UTC."""
+        return EPOCH + timedelta(microseconds=self.at_us)
+
+    @property
+    def actor(self) -> Actor:
+        """Who caused it."""
+        kind, _, actor_id = self.actor_text.partition(":")
+        return Actor(kind=cast("ActorKind", kind), id=actor_id)
+
+    @property
+    def correlation(self) -> UUID:
+        """The undertaking that it belongs to."""
+        return UUID(bytes=self.correlation_id)
+
+    @property
+    def causation(self) -> UUID | None:
+        """The event because of which it happened, None: nothing in the log caused it."""
+        return None if self.causation_id is None else UUID(bytes=self.causation_id)
 
     def as_json(self) -> dict[str, Any]:
         """The object that `events list --json` prints; its keys are a published contract."""

@@ -9,6 +9,8 @@ Promises of every adapter (one contract suite proves them):
 - An append id makes a repeat harmless: the same events again answer the first positions, other events under
   the same id are refused. What counts is streams, types and data; event ids and times may be new.
 - An event id stands in the log once.
+- Each event is chained to the one before (`events/chain.py`). A log that was found broken, or whose end does
+  not fit its head, takes no append until it verifies again.
 - A wake-up is a hint; the query is the truth.
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from events.kernel.errors import InternalError, OutsideError, error_code
 from events.tokens import Tokens
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from events.broken import LogProblem
     from events.envelope import ProposedEvent, StoredEvent
     from events.query import EventQuery
     from events.streams import StreamName
@@ -38,6 +41,7 @@ VERSION_CONFLICT = error_code(
 APPEND_ID_REUSED = error_code("append-id-reused", "An append id was used before for other events.")
 EVENT_ID_REUSED = error_code("event-id-reused", "An event with this id stands in the log already.")
 LOG_UNAVAILABLE = error_code("log-unavailable", "The event log's file cannot be opened, read or written.")
+LOG_BUSY = error_code("log-busy", "More is waiting to be appended to the event log than its disk can take.")
 LOG_TOO_NEW = error_code("log-too-new", "The event log was written by a newer Stagecraft.")
 
 
@@ -57,6 +61,38 @@ class StreamAppend:
     events: tuple[ProposedEvent, ...]  # at least one
     expected: int | Expect = Expect.ANY
     token: Token | None = None  # must be the newest of its name; None: whoever appends needs no lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A place in the chain of one log: all that must be kept elsewhere to prove everything up to it."""
+
+    log_id: str
+    lineage: str
+    position: int  # 0: before the first event
+    hash: bytes
+
+
+class LogRow(NamedTuple):
+    """An event as it is stored, with its digests: what a verification and an export work on.
+
+    The last three are None in the file of an older Stagecraft that could not be brought up to date.
+    """
+
+    position: int
+    event_id: bytes
+    stream: StreamName
+    version: int
+    type: str
+    schema: int
+    at_us: int  # microseconds since 1970
+    actor: str  # `kind:id`
+    correlation: bytes
+    causation: bytes | None
+    data: bytes
+    data_hash: bytes | None
+    leaf: bytes | None
+    hash: bytes | None
 
 
 class VersionConflictError(OutsideError):
@@ -96,10 +132,11 @@ class EventLog(Tokens, Protocol):
     ) -> tuple[StoredEvent, ...]:
         """Append all parts, each stream at most once, and answer the stored events in order.
 
-        Raises VersionConflictError, LockLostError, AppendIdReusedError and EventIdReusedError, having
-        written nothing;
+        Raises VersionConflictError, LockLostError, AppendIdReusedError, EventIdReusedError, LogBrokenError
+        and OutsideError `log-busy`, having written nothing;
         ValueError for a request that names a stream or an event twice or has no events; OutsideError
-        `log-unavailable` when the store fails.
+        `log-unavailable` when the store fails. Then it may have been written all the same, when the store
+        failed late; a repeat with the same append id answers what came of it.
         """
         ...
 
@@ -139,6 +176,29 @@ class EventLog(Tokens, Protocol):
 
     def streams(self, prefix: str = "") -> list[StreamName]:
         """The names of all streams that start with `prefix`, sorted."""
+        ...
+
+    def rows(self, *, after: int = 0, limit: int | None = None) -> list[LogRow]:
+        """Events after a position as they are stored, oldest first, without a look at their digests."""
+        ...
+
+    def anchor(self, position: int | None = None) -> Anchor:
+        """The place of the event at `position`, None: of the newest one, as the log says it.
+
+        Raises ValueError for a position that the log does not have.
+        """
+        ...
+
+    def problem(self) -> LogProblem | None:
+        """What was found wrong with the log, None: nothing so far."""
+        ...
+
+    def mark_broken(self, problem: LogProblem) -> None:
+        """Refuse every append from now on, in all processes, durably; a later problem replaces a former."""
+        ...
+
+    def clear_broken(self) -> None:
+        """Take appends again, for the log was verified."""
         ...
 
     def wait_for(self, after: int, timeout_seconds: float) -> int:

@@ -10,11 +10,14 @@ import secrets
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from events.appending import check_expectation, check_limit, check_shape, fingerprint, placed
+from events.broken import LogBrokenError
+from events.chain import genesis
 from events.kernel.errors import OutsideError
-from events.log import LOG_UNAVAILABLE, AppendIdReusedError, EventIdReusedError
+from events.log import LOG_UNAVAILABLE, Anchor, AppendIdReusedError, EventIdReusedError
+from events.rows import row_of
 from events.tokens import LockLostError, Token, refuse_stale
 
 if TYPE_CHECKING:
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from events.broken import LogProblem
     from events.envelope import StoredEvent
-    from events.log import StreamAppend
+    from events.log import LogRow, StreamAppend
     from events.query import EventQuery
     from events.streams import StreamName
 
@@ -32,8 +36,11 @@ class MemoryEventLog:
     """An event log in a list. One lock guards it; threads may share it."""
 
     def __init__(self, *, lineage: str | None = None) -> None:
-        self._lineage = lineage or secrets.token_hex(16)
+        self._log_id = secrets.token_hex(16)
+        self._lineage = lineage or self._log_id
         self._events: list[StoredEvent] = []
+        self._rows: list[LogRow] = []
+        self._problem: LogProblem | None = None
         self._streams: dict[StreamName, list[StoredEvent]] = {}
         self._ids: set[UUID] = set()
         self._appends: dict[UUID, tuple[bytes, tuple[StoredEvent, ...]]] = {}
@@ -43,7 +50,7 @@ class MemoryEventLog:
 
     @property
     def lineage(self) -> str:
-        """The id it got when it was made."""
+        """The id it got when it was made, or was made with."""
         return self._lineage
 
     def append(
@@ -53,6 +60,8 @@ class MemoryEventLog:
         check_shape(parts)
         mark = fingerprint(parts)
         with self._open():
+            if self._problem is not None:
+                raise LogBrokenError(self._problem)
             if append_id is not None and append_id in self._appends:
                 known, answer = self._appends[append_id]
                 if known != mark:
@@ -60,6 +69,7 @@ class MemoryEventLog:
                 return answer
             stored = self._placed(parts)
             for event in stored:
+                self._rows.append(row_of(event, previous=self._anchor(len(self._rows)).hash))
                 self._events.append(event)
                 self._streams.setdefault(event.stream, []).append(event)
                 self._ids.add(event.id)
@@ -146,6 +156,39 @@ class MemoryEventLog:
         """The names of all streams that start with `prefix`, sorted."""
         with self._open():
             return sorted(name for name in self._streams if name.startswith(prefix))
+
+    def rows(self, *, after: int = 0, limit: int | None = None) -> list[LogRow]:
+        """Events after a position as a file would store them."""
+        check_limit(limit)
+        with self._open():
+            return self._rows[max(after, 0) :][:limit]
+
+    def anchor(self, position: int | None = None) -> Anchor:
+        """The place of an event in the chain, None: of the newest one; see `EventLog.anchor`."""
+        with self._open():
+            return self._anchor(len(self._rows) if position is None else position)
+
+    def _anchor(self, position: int) -> Anchor:
+        if not 0 <= position <= len(self._rows):
+            raise ValueError(f"the log has no event {position}")
+        log_id, lineage = self._log_id, self._lineage
+        found = self._rows[position - 1].hash if position else genesis(log_id=log_id, lineage=lineage)
+        return Anchor(log_id=log_id, lineage=lineage, position=position, hash=cast("bytes", found))
+
+    def problem(self) -> LogProblem | None:
+        """What was found wrong with the log."""
+        with self._open():
+            return self._problem
+
+    def mark_broken(self, problem: LogProblem) -> None:
+        """Refuse every append from now on."""
+        with self._open():
+            self._problem = problem
+
+    def clear_broken(self) -> None:
+        """Take appends again."""
+        with self._open():
+            self._problem = None
 
     def wait_for(self, after: int, timeout_seconds: float) -> int:
         """The head, as soon as it is beyond `after` or when the time is over."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from events.envelope import StoredEvent
     from events.streams import StreamName
 
-_KINDS: tuple[str, ...] = get_args(ActorKind)
+KINDS: tuple[str, ...] = get_args(ActorKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class ActorQuery:
     def parsed(cls, text: str) -> ActorQuery:
         """`cli:act-1` means both, `cli` a kind, anything else an id."""
         kind, colon, actor_id = text.partition(":")
-        if colon and kind in _KINDS:
+        if colon and kind in KINDS:
             return cls(kind=kind, ids=(actor_id,))
-        return cls(kind=text) if text in _KINDS else cls(ids=(text,))
+        return cls(kind=text) if text in KINDS else cls(ids=(text,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

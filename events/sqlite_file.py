@@ -3,29 +3,36 @@
 The file says whose it is (`application_id`) and how new it is (`user_version`); neither a stranger's file
 nor one from a newer Stagecraft is ever changed. There is one connection that writes, with `BEGIN
 IMMEDIATE` so that the lock is taken before anything is read, and one that reads; each has a lock, so
-threads may share the object. Processes wait for one another in SQLite's busy handler, up to a deadline.
+threads may share the object. Processes wait for one another up to a deadline, by turns (`events/turns.py`)
+where a kind has many writers, otherwise in SQLite's busy handler alone.
+
+A file of an older version is upgraded in one transaction when it is opened for writing, and shown in the
+present form where it can only be read.
 
 Every error of the driver is translated here, and only here. A pool of reading connections was left out:
-our reads take milliseconds, and the second connection already keeps them apart from a slow disk.
+our reads take milliseconds, and the second connection already keeps them apart from a slow disk. So was a
+file mapped into memory: one that is cut short under a reader would end the process instead of the query.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from events.kernel.errors import OutsideError, Where
 from events.kernel.files import make_folders
+from events.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
 BUSY_SECONDS = 10.0  # how long a writer waits for writers of other processes
@@ -36,6 +43,18 @@ _PRIMARY_CODE = 0xFF  # an extended result code holds the primary one in its low
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Older:
+    """A version that this Stagecraft still takes."""
+
+    upgrade: Callable[[sqlite3.Connection], None]  # to the present version, inside a transaction
+    shown: Sequence[str]  # temporary views that show a file which cannot be written in the present form
+
+
+def _begin_with_nothing(_connection: sqlite3.Connection) -> None:
+    """A new file has no rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileKind:
     """What a file of one kind is called, looks like and fails with."""
 
@@ -43,8 +62,11 @@ class FileKind:
     application_id: int
     version: int  # of the tables, from 1
     tables: Sequence[str]  # statements that make a new file
+    begin: Callable[[sqlite3.Connection], None] = _begin_with_nothing  # the rows of a new file
+    older: Mapping[int, Older] = field(default_factory=dict[int, "Older"])  # by version
     journal: Literal["WAL", "DELETE"]
     pragmas: Sequence[str] = ()  # for each connection, beside the common ones
+    takes_turns: bool = False  # writers of several processes do, by a lock beside the file
     unavailable: str  # error code
     too_new: str  # error code
 
@@ -80,14 +102,19 @@ class SqliteFile:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
+        lock = path.with_name(f"{path.name}-lock")
+        self._turns = Turns(lock, wait_seconds=busy_seconds) if kind.takes_turns else None
         with self._translated():
             self._only_read = only_read or _is_read_only(path)
             try:
                 if not self._only_read:
                     self._prepare_path()
                 self._writer = self._connected()
-                self._set_up()
+                version = self._set_up()
+                self._refuse_cut_file()
                 self._reader = self._connected()
+                if version in kind.older:
+                    self._show(kind.older[version])
                 self._reader.execute("PRAGMA query_only = ON")
             except BaseException:
                 self._close_all()
@@ -96,8 +123,12 @@ class SqliteFile:
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """A transaction that holds the write lock from its first statement; rolled back on any error."""
-        with self._translated(), self._write_lock, self._transaction():
-            yield self._writer
+        turn = nullcontext() if self._turns is None else self._turns.held()
+        with self._translated(), self._write_lock:
+            if self._only_read:
+                raise io.UnsupportedOperation("the disk is full or read-only")
+            with turn, self._transaction():
+                yield self._writer
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
@@ -140,11 +171,13 @@ class SqliteFile:
         log = self._path.with_name(f"{self._path.name}-wal")
         return f"{address}?mode=ro" + ("" if log.exists() and log.stat().st_size else "&immutable=1")
 
-    def _set_up(self) -> None:
-        """Recognise the file or make its tables, also while other processes do the same."""
+    def _set_up(self) -> int:
+        """Recognise the file, upgrade it or make its tables, also while other processes do the same.
+
+        Answers its version, which is an older one when the file can only be read.
+        """
         if self._only_read:
-            self._recognised()
-            return
+            return self._recognised()
         deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
@@ -152,22 +185,22 @@ class SqliteFile:
                     self._recognised()
                 self._writer.execute(f"PRAGMA journal_mode = {self._kind.journal}").fetchall()
                 with self._transaction():
-                    if not self._recognised():
-                        self._make_tables()
+                    self._bring_up_to_date(self._recognised())
             except sqlite3.OperationalError as error:  # the switch to WAL does not wait by itself
                 busy = error.sqlite_errorcode & _PRIMARY_CODE in _BUSY_CODES
                 if not busy or time.monotonic() > deadline:
                     raise
                 time.sleep(_RETRY_SECONDS)
             else:
-                return
+                return self._kind.version
 
-    def _recognised(self) -> bool:
-        """Whether the tables are there, False for an empty file. Raises OutsideError for any other file."""
+    def _recognised(self) -> int:
+        """The version of the tables, 0 for an empty file. Raises OutsideError for any other file."""
         application, version = self._number("application_id"), self._number("user_version")
         if application == 0 and version == 0 and not self._writer.execute(_ANY_TABLE).fetchone():
-            return False
-        if application != self._kind.application_id or version < 1:
+            return 0
+        known = {self._kind.version, *self._kind.older}
+        if application != self._kind.application_id or version < min(known):
             raise OutsideError(
                 self._kind.unavailable, f"this file is no {self._kind.noun} of Stagecraft", where=self._where
             )
@@ -178,13 +211,45 @@ class SqliteFile:
                 where=self._where,
                 next="upgrade this Stagecraft to the one that wrote it, or name another home with --home DIR",
             )
-        return True
+        return version
 
-    def _make_tables(self) -> None:
-        for statement in self._kind.tables:
-            self._writer.execute(statement)
-        self._writer.execute(f"PRAGMA application_id = {self._kind.application_id}")
+    def _refuse_cut_file(self) -> None:
+        """Raise OutsideError when the file is shorter than it says itself: SQLite looks only where it reads.
+
+        As long as there is something in a write-ahead log the file may be shorter.
+        """
+        says = self._number("page_count") * self._number("page_size")
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if self._kind.journal == "DELETE" or (log.exists() and log.stat().st_size):
+            return
+        if (has := self._path.stat().st_size) < says:
+            raise OutsideError(
+                self._kind.unavailable,
+                f"the {self._kind.noun} was cut short",
+                where=self._where,
+                why=f"{says - has} of its {says} bytes are missing",
+                next=f"keep {self._path} aside as it is, and put a backup in its place",
+            )
+
+    def _bring_up_to_date(self, version: int) -> None:
+        """Make the tables of an empty file, upgrade an older one; inside a transaction."""
+        if version == self._kind.version:
+            return
+        if version:
+            self._kind.older[version].upgrade(self._writer)
+        else:
+            for statement in self._kind.tables:
+                self._writer.execute(statement)
+            self._kind.begin(self._writer)
+            self._writer.execute(f"PRAGMA application_id = {self._kind.application_id}")
         self._writer.execute(f"PRAGMA user_version = {self._kind.version}")
+
+    def _show(self, older: Older) -> None:
+        """Let an older file that stays as it is look as one of the present version, for this connection."""
+        for connection in self._opened:
+            connection.execute("PRAGMA temp_store = MEMORY")
+            for view in older.shown:
+                connection.execute(view)
 
     def _number(self, pragma: str) -> int:
         value: int = self._writer.execute(f"PRAGMA {pragma}").fetchone()[0]
@@ -212,7 +277,7 @@ class SqliteFile:
                 f"the {self._kind.noun} cannot be used",
                 where=self._where,
                 why=str(error),
-                next=f"look at {self._path}: is it readable and writable, and has its disk room?",
+                next=_help(error, self._path),
             ) from error
 
     @property
@@ -223,11 +288,23 @@ class SqliteFile:
         """Close what is open, the writer last: the last one to close moves the write-ahead log home."""
         while self._opened:
             self._opened.pop().close()
+        if self._turns is not None:
+            self._turns.close()
 
 
 def _is_read_only(path: Path) -> bool:
     """Whether the file is there and it, or its folder, cannot be written."""
     return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _help(error: Exception, path: Path) -> str:
+    """What a person can do about an error of the driver or the file system."""
+    if isinstance(error, TimeoutError):
+        return "look for a process of Stagecraft that is stopped or stuck, then try again"
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if code & _PRIMARY_CODE in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return f"keep {path} aside as it is, and put a backup in its place"
+    return f"look at {path}: is it readable and writable, and has its disk room?"
 
 
 _ANY_TABLE = "SELECT 1 FROM sqlite_master LIMIT 1"

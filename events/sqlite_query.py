@@ -14,14 +14,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from events.envelope import EPOCH, MICROSECOND, StoredEvent
+from events.query import KINDS
+from events.sqlite_read import COLUMNS
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+    from datetime import datetime
 
     from events.query import ActorQuery, EventQuery
 
 EVENTS_BY_FACTS = """
-CREATE INDEX events_by_facts ON events (position, type, at_us, actor_kind, actor_id, correlation)
+CREATE INDEX events_by_facts ON events (position, type, at_us, actor, correlation)
 """
 _HAS_INDEX = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'events_by_facts'"
 _STREAM_NO = "(SELECT stream_no FROM streams WHERE name = :stream)"
@@ -29,13 +34,23 @@ _STREAM_NO = "(SELECT stream_no FROM streams WHERE name = :stream)"
 Values = dict[str, object]
 
 
-def position_at(connection: sqlite3.Connection, at_us: int) -> int:
-    """The last position whose time is at or before `at_us`, 0 when there is none."""
+def position_at(connection: sqlite3.Connection, moment: datetime) -> int:
+    """The last position whose time is at or before `moment`, 0 when there is none."""
     statement = (
         f"SELECT position FROM events {_hint(connection)} WHERE at_us <= ? ORDER BY position DESC LIMIT 1"  # noqa: S608  # the hint is ours
     )
-    found = connection.execute(statement, (at_us,)).fetchone()
+    found = connection.execute(statement, ((moment - EPOCH) // MICROSECOND,)).fetchone()
     return 0 if found is None else int(found[0])
+
+
+def select(connection: sqlite3.Connection, query: EventQuery) -> list[StoredEvent]:
+    """The events that `query` asks for, in its order."""
+    wanted, values = positions(connection, query)
+    statement = (
+        f"SELECT {COLUMNS} FROM ({wanted}) AS wanted CROSS JOIN events AS e USING (position)"  # noqa: S608  # our own words; what was asked for is bound
+        f" CROSS JOIN streams AS s USING (stream_no) ORDER BY e.position {_direction(query)}"
+    )
+    return list(map(StoredEvent._make, connection.execute(statement, values)))
 
 
 def positions(connection: sqlite3.Connection, query: EventQuery) -> tuple[str, Values]:
@@ -45,12 +60,12 @@ def positions(connection: sqlite3.Connection, query: EventQuery) -> tuple[str, V
     hint, order = ("", "version") if query.stream else (_hint(connection), "position")
     statement = (
         f"SELECT position FROM events {hint} WHERE {conditions}"  # noqa: S608  # our own words; what was asked for is bound
-        f" ORDER BY {order} {direction(query)} LIMIT :limit"
+        f" ORDER BY {order} {_direction(query)} LIMIT :limit"
     )
     return statement, values
 
 
-def direction(query: EventQuery) -> str:
+def _direction(query: EventQuery) -> str:
     """The order of the answer as SQL has it."""
     return "DESC" if query.newest_first else "ASC"
 
@@ -83,11 +98,14 @@ def _conditions(query: EventQuery, values: Values) -> Iterable[str]:
 
 
 def _by(actor: ActorQuery, values: Values) -> Iterable[str]:
-    if actor.kind is not None:
-        values["actor_kind"] = actor.kind
-        yield "actor_kind = :actor_kind"
-    if actor.ids is not None:
-        yield f"actor_id IN ({_bound('actor_id', actor.ids, values)})"
+    """An actor stands there as `kind:id`; an id alone may be of any kind."""
+    if actor.ids is None:
+        values["actor_from"], values["actor_below"] = f"{actor.kind}:", f"{actor.kind};"
+        yield "actor >= :actor_from AND actor < :actor_below"
+    else:
+        kinds = KINDS if actor.kind is None else (actor.kind,)
+        wanted = [f"{kind}:{one}" for kind in kinds for one in actor.ids]
+        yield f"actor IN ({_bound('actor', wanted, values)})"
 
 
 def _bound(name: str, wanted: Iterable[str], values: Values) -> str:

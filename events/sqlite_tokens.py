@@ -40,6 +40,18 @@ def draw(connection: sqlite3.Connection, name: str, *, after: int) -> Token:
     found = newest(connection, name)
     if found != after:
         raise LockLostError(name, mine=after, newest=found)
-    connection.execute(_TABLE)
-    connection.execute(_PUT, {"name": name, "number": after + 1})
+    put(connection, name, after + 1)
     return Token(name=name, number=after + 1)
+
+
+def put(connection: sqlite3.Connection, name: str, number: int) -> None:
+    """Make `number` the newest token of `name`, whatever it was, inside the caller's transaction."""
+    connection.execute(_TABLE)
+    connection.execute(_PUT, {"name": name, "number": number})
+
+
+def every(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """The newest token of each name that has one."""
+    if connection.execute(_THERE).fetchone() is None:
+        return []
+    return connection.execute("SELECT name, number FROM tokens ORDER BY name").fetchall()

@@ -8,9 +8,10 @@ running.py       what people ask of services that run, and what containers do by
 host.py          what became of hosts
 removal.py       environments that are gone from Git, and what is taken away
 adoption.py      projects that ran before and are taken over
+log.py           the log itself: seals, their keys, forks
 """
 
-from events.catalog import adoption, environment, host, release, removal, revision, running, service
+from events.catalog import adoption, environment, host, log, release, removal, revision, running, service
 from events.catalog.base import Event, Failure, FailureCause, Unrecognised, decode, event_classes, propose
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "environment",
     "event_classes",
     "host",
+    "log",
     "propose",
     "release",
     "removal",

@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, folder_mo
         with suppress(OSError):
             aside.unlink()
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def make_folders(folder: Path, *, mode: int) -> None:
@@ -42,12 +42,12 @@ def make_folders(folder: Path, *, mode: int) -> None:
     make_folders(folder.parent, mode=mode)
     with suppress(FileExistsError):  # another process was faster
         folder.mkdir(mode=mode)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
     if not folder.is_dir():
         raise NotADirectoryError(f"not a folder: {folder}")
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make a rename durable; a file system that cannot do it has its own way."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

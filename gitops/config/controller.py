@@ -15,6 +15,7 @@ from gitops.config.policy import Policy
 from gitops.config.repositories import repository_faults
 from gitops.config.scalars import Duration, ListenAddress, Text, WebAddress
 from gitops.config.schema import parse
+from gitops.config.seals import SealsSection
 from gitops.config.section import UNUSED, Emptied, Section
 
 CONTROLLER_FILE_UNREADABLE = error_code(
@@ -92,6 +93,9 @@ class ControllerFile(Section):
     )
     builds: Emptied[BuildsSection] = Field(
         default=BuildsSection(), description="Whether commits are built here."
+    )
+    seals: Emptied[SealsSection] = Field(
+        default=SealsSection(), description="How often the log is sealed, and where seals go."
     )
 
 

@@ -14,14 +14,15 @@ class Figure:
 
     what: str
     value: float
-    target: float  # at most
+    target: float
     unit: str  # behind a number, with its space: " ms", " x"
     detail: str  # how it came about, with the sample count
+    at_least: bool = False  # the target, otherwise it is at most
 
     @property
     def met(self) -> bool:
         """Whether the value is within its target."""
-        return self.value <= self.target
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
     def row(self) -> tuple[str, str, str, str]:
         """What, measured, target, detail; a missed target is marked."""
@@ -29,7 +30,7 @@ class Figure:
         return (
             self.what,
             f"{_short(self.value)}{self.unit}{mark}",
-            f"≤ {self.target:g}{self.unit}",
+            f"{'≥' if self.at_least else '≤'} {self.target:g}{self.unit}",
             self.detail,
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from tests.benchmarks import (
     commands,
     hooks,
+    log,
     lookups,
     many,
     memory,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "watching": watching.measure,
     "hooks": hooks.measure,
     "million": million.measure,
+    "log": log.measure,
 }
 
 

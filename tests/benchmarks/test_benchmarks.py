@@ -23,8 +23,10 @@ def test_a_benchmark_runs(name: str, tmp_path: Path, engine: DockerClient, image
 def test_a_missed_target_is_marked() -> None:
     missed = Figure(what="Push", value=1.5, target=1.25, unit=" x", detail="15 pairs")
     met = Figure(what="Memory", value=80.4, target=120, unit=" MB", detail="20 environments")
-    assert (missed.met, met.met) == (False, True)
-    text = page([missed, met], [("cores", "2")])
+    least = Figure(what="Append", value=0.71, target=0.6, unit=" x", detail="20 pairs", at_least=True)
+    assert (missed.met, met.met, least.met) == (False, True, True)
+    text = page([missed, met, least], [("cores", "2")])
+    assert "| Append | 0.71 x | ≥ 0.6 x | 20 pairs |" in text
     assert "| Push | 1.50 x **missed** | ≤ 1.25 x | 15 pairs |" in text
     assert "| Memory | 80 MB | ≤ 120 MB | 20 environments |" in text
 

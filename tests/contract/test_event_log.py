@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import pytest
 
+from events.broken import LogBrokenError, LogProblem
+from events.chain import genesis
 from events.envelope import Actor, ProposedEvent, StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import (
@@ -24,6 +27,7 @@ from events.log import (
     StreamAppend,
     VersionConflictError,
 )
+from events.rows import fits, row_of
 from events.streams import StreamName
 from tests.contract.event_log import ADAPTERS, WHEN, A, Adapter, B, opened, part, proposed
 
@@ -290,6 +294,62 @@ def test_lineages_differ_between_logs(tmp_path: Path) -> None:
     assert len(lineages) == 6
 
 
+def test_each_event_is_chained_to_the_one_before(log: EventLog) -> None:
+    first = log.anchor()
+    assert (first.position, first.lineage, len(first.log_id)) == (0, log.lineage, 32)
+    assert first.hash == genesis(log_id=first.log_id, lineage=first.lineage)
+    stored = log.append([part(A, b"1", b"2"), part(B, b"3")]) + log.append([part(A, b"4")])
+    previous, rows = first.hash, log.rows()
+    for event, row in zip(stored, rows, strict=True):
+        assert fits(row, previous=previous)
+        assert row == row_of(event, previous=previous)
+        previous = cast("bytes", row.hash)
+        assert log.anchor(row.position) == replace(first, position=row.position, hash=previous)
+    assert log.anchor() == log.anchor(4)
+    assert log.anchor(0) == first
+
+
+def test_rows_are_read_in_pages(log: EventLog) -> None:
+    log.append([part(A, b"1", b"2", b"3")])
+    assert [row.position for row in log.rows(after=1)] == [2, 3]
+    assert [row.data for row in log.rows(after=1, limit=1)] == [b"2"]
+    assert log.rows(after=3) == log.rows(limit=0) == []
+    with pytest.raises(ValueError, match="negative"):
+        log.rows(limit=-1)
+
+
+@pytest.mark.parametrize("position", [-1, 3])
+def test_there_is_no_place_in_the_chain_without_an_event(log: EventLog, position: int) -> None:
+    log.append([part(A, b"1", b"2")])
+    with pytest.raises(ValueError, match=f"no event {position}"):
+        log.anchor(position)
+
+
+def test_a_broken_log_can_be_read_and_takes_nothing_until_it_is_cleared(log: EventLog) -> None:
+    log.append([part(A)])
+    assert log.problem() is None
+    problem = LogProblem(position=1, kind="edit", detail="„data“ differs")
+    log.mark_broken(LogProblem(position=7, kind="drop", detail="an earlier one"))
+    log.mark_broken(problem)
+    with pytest.raises(LogBrokenError) as raised:
+        log.append([part(A)])
+    assert (raised.value.code, raised.value.problem) == ("log-broken", problem)
+    assert "edit at position 1: „data“ differs" in raised.value.why
+    assert "log fork --reason" in raised.value.next
+    assert (log.problem(), log.head(), len(log.read())) == (problem, 1, 1)
+    log.clear_broken()
+    assert log.problem() is None
+    assert log.append([part(A)])[0].position == 2
+
+
+def test_times_may_go_back_from_one_event_to_the_next(log: EventLog) -> None:
+    times = [WHEN, WHEN - timedelta(days=400), WHEN - timedelta(microseconds=1)]
+    for time_ in times:
+        log.append([StreamAppend(stream=A, events=(proposed(time=time_),))])
+    assert [event.time for event in log.read()] == times
+    assert [event.position for event in log.read()] == [1, 2, 3]
+
+
 def test_waiting_ends_at_once_when_the_head_is_beyond(log: EventLog) -> None:
     log.append([part(A, b"1", b"2")])
     started = time.monotonic()
@@ -325,6 +385,10 @@ def test_a_closed_log_refuses_every_call(log: EventLog) -> None:
         lambda: log.stream_version(A),
         lambda: log.read_stream(A),
         lambda: log.wait_for(0, 0),
+        log.rows,
+        log.anchor,
+        log.problem,
+        log.clear_broken,
     )
     for call in calls:
         with pytest.raises(OutsideError) as raised:

@@ -41,6 +41,7 @@ FROZEN = {
     ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
     "host": "HostReached HostRebound HostUnreachable",
+    "log": "SealMade SealKeyMade SealKeyRotated SealDeliveryFailed SealDeliveryResumed LogForked",
 }
 
 MOMENTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=-30))]))

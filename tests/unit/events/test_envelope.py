@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -42,5 +41,13 @@ def test_the_keys_of_an_event_in_json_are_a_contract() -> None:
     assert json.loads(json.dumps(EVENT.as_json())) == EVENT.as_json()
 
 
+def test_what_an_event_was_made_of_is_decoded_from_its_row() -> None:
+    assert (EVENT.id, EVENT.correlation, EVENT.causation) == (UUID(int=1), UUID(int=2), UUID(int=3))
+    assert EVENT.actor == Actor(kind="cli", id="act-1")
+    assert (EVENT.time, EVENT.time.tzinfo) == (datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), UTC)
+    assert StoredEvent._make(EVENT) == EVENT
+    assert EVENT._replace(position=8) != EVENT
+
+
 def test_an_event_without_a_cause_says_so() -> None:
-    assert replace(EVENT, causation=None).as_json()["causation"] is None
+    assert EVENT._replace(causation_id=None).as_json()["causation"] is None

@@ -17,6 +17,8 @@ from events.sqlite import POLL_SECONDS, SqliteEventLog
 from events.streams import StreamName
 from tests.contract.event_log import A, B, part
 
+PAGE_BYTES = 4096
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -123,7 +125,8 @@ def test_a_waiter_of_the_same_process_wakes_before_it_would_look_again(path: Pat
         "UPDATE events SET position = 9 WHERE position = 3",
         "DELETE FROM events WHERE position = 3",
         "DELETE FROM events",
-        "INSERT INTO events SELECT 9, randomblob(16), 1, 9, 'X', 1, 0, 'a', 'b', randomblob(16), NULL, x''",
+        "INSERT INTO events SELECT 9, randomblob(16), 1, 9, 'X', 1, 0, 'a', randomblob(16), NULL, x'', "
+        + ", ".join(["randomblob(32)"] * 3),
         "INSERT OR REPLACE INTO events SELECT * FROM events WHERE position = 3",
     ],
 )
@@ -136,7 +139,7 @@ def test_the_file_itself_refuses_to_change_events(filled: Path, statement: str) 
 
 
 def test_a_later_version_may_add_columns_to_events(filled: Path) -> None:
-    change(filled, "ALTER TABLE events ADD COLUMN hash BLOB")
+    change(filled, "ALTER TABLE events ADD COLUMN more BLOB")
     log = SqliteEventLog(filled)
     log.append([part(A, b"4")])
     assert [event.data for event in log.read()] == [b"1", b"2", b"3", b"4"]
@@ -144,11 +147,11 @@ def test_a_later_version_may_add_columns_to_events(filled: Path) -> None:
 
 
 def test_a_log_of_a_newer_stagecraft_is_left_alone(filled: Path) -> None:
-    change(filled, "PRAGMA user_version = 2")
+    change(filled, "PRAGMA user_version = 3")
     before = filled.read_bytes()
     error = opening_fails(filled)
     assert error.code == LOG_TOO_NEW
-    assert "version 2" in error.message
+    assert "version 3" in error.message
     assert filled.read_bytes() == before
 
 
@@ -186,6 +189,22 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_log_that_was_cut_short_anywhere_is_an_error_that_says_so(filled: Path) -> None:
+    whole = filled.read_bytes()
+    pages = len(whole) // PAGE_BYTES
+    for kept in [100, 1000, *(page * PAGE_BYTES for page in range(1, pages)), len(whole) - 100]:
+        filled.write_bytes(whole[:kept])
+        error = opening_fails(filled)
+        assert error.code == LOG_UNAVAILABLE
+        assert "put a backup in its place" in error.next, kept
+        assert filled.read_bytes() == whole[:kept]
+
+
+def test_a_log_that_has_lost_its_head_is_left_alone(filled: Path) -> None:
+    change(filled, "DELETE FROM log_head")
+    assert "lost its head" in opening_fails(filled).message
+
+
 def test_an_empty_file_becomes_a_log(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     path.touch()
@@ -203,20 +222,25 @@ def test_a_folder_or_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     assert isinstance(error.__cause__, OSError)
 
 
-def test_a_failure_in_the_middle_of_an_append_leaves_nothing_of_it(filled: Path) -> None:
-    change(
-        filled,
-        "CREATE TRIGGER fails BEFORE INSERT ON events WHEN NEW.type = 'Bad' "
-        "BEGIN SELECT RAISE(ABORT, 'no room'); END",
-    )
-    log = SqliteEventLog(filled)
-    with pytest.raises(OutsideError, match="no room") as raised:
-        log.append([part(StreamName("host/new")), part(A, type_name="Bad")], append_id=uuid4())
-    assert raised.value.code == LOG_UNAVAILABLE
-    assert raised.value.next
-    assert (log.head(), log.stream_version(A), log.streams("host/")) == (3, 2, [])
-    assert log.append([part(A)])[0].position == 4
-    log.close()
+@pytest.mark.parametrize(
+    "step",
+    ["INSERT ON streams", "UPDATE ON streams", "INSERT ON events", "INSERT ON appends", "UPDATE ON log_head"],
+)
+def test_a_write_that_fails_at_any_step_leaves_nothing_of_the_append(filled: Path, step: str) -> None:
+    change(filled, f"CREATE TRIGGER fails BEFORE {step} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    append_id, parts = uuid4(), [part(StreamName("host/new")), part(A, b"4")]
+    with closing(SqliteEventLog(filled)) as log:
+        before = log.anchor()
+        with pytest.raises(OutsideError, match="no room") as raised:
+            log.append(parts, append_id=append_id)
+        assert raised.value.code == LOG_UNAVAILABLE
+        assert raised.value.next
+        assert (log.head(), log.stream_version(A), log.streams("host/")) == (3, 2, [])
+        assert (len(log.rows()), log.anchor()) == (3, before)
+        change(filled, "DROP TRIGGER fails")
+        stored = log.append(parts, append_id=append_id)
+        assert [event.position for event in stored] == [4, 5]
+        assert log.append(parts, append_id=append_id) == stored
 
 
 @pytest.mark.parametrize("table", ["log_head", "streams"])

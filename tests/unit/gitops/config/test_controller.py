@@ -117,3 +117,33 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
         _load(tmp_path, text)
     assert caught.value.code == "config-invalid"
     assert words in str(caught.value)
+
+
+def test_seals_are_made_without_a_word_and_stay_here_until_a_place_is_named(tmp_path: Path) -> None:
+    found = load_controller_file(tmp_path / "controller.yml", required=False).seals
+    assert (found.every_seconds, found.every_events, found.to) == (60, 1000, [])
+    text = "seals:\n  to:\n  - file: a.jsonl\n  - {ref: refs/heads/seals, url: ../audit.git}\n  - command: [keep]\n"
+    assert [str(one) for one in _load(tmp_path, text).seals.to] == [
+        "file a.jsonl",
+        "ref refs/heads/seals",
+        "command keep",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("{}", "a place is one of file, ref with url, and command"),
+        ("{file: a, command: [b]}", "a place is one of file, ref with url, and command"),
+        ("{ref: refs/heads/a}", "both, or none of them"),
+        ("{file: a, url: b}", "both, or none of them"),
+        ("{ref: refs/tags/a, url: b}", "a tag does not move"),
+        ("{ref: seals, url: b}", "a full name of a ref"),
+        ("{ref: refs/heads/a..b, url: c}", "a full name of a ref"),
+        ("{ref: 'refs/heads/a:refs/heads/b', url: c}", "a full name of a ref"),
+    ],
+)
+def test_a_place_for_seals_is_one_thing(tmp_path: Path, place: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, f"seals:\n  to: [{place}]\n")
+    assert words in str(caught.value)

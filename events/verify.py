@@ -1,0 +1,332 @@
+"""Whether the log is as it was written: every row, its end, its seals, and the blobs beside it.
+
+The chain is followed from the first row (`events/chain.py`); the first row that does not fit is named with
+what was done to it (`events/tampering.py`). Three other counts of the same events must agree with the last
+row: the head, the versions of all streams, and what appends were answered; that finds an end that was cut
+without a trace in the chain. A seal finds what no look at the file alone can: an end that was cut with all
+counts, a log that is gone, a suffix that was written and chained anew.
+
+Seals in the log are checked as well, but whoever cuts the log cuts them too: only a seal that was kept
+elsewhere says where the log must at least reach. Without one the verdict is "complete up to an unknown end".
+A log is read a page at a time, at the length that it has when the look begins.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from events.broken import LogProblem
+from events.chain import genesis, walk
+from events.kernel.errors import UserError, error_code
+from events.seals import Seal, is_handed_over, parse_seal
+from events.tampering import name_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from events.chain import Row
+    from events.ed25519 import PublicKeys
+    from events.raw_log import RawHead, RawLog
+
+SEAL_UNTRUSTED = error_code("seal-untrusted", "A seal is not signed by a key that is known and trusted.")
+
+_SEAL_MADE, _KEY_MADE, _KEY_ROTATED, _FORKED = b"SealMade", b"SealKeyMade", b"SealKeyRotated", b"LogForked"
+_READ = frozenset({_SEAL_MADE, _KEY_MADE, _KEY_ROTATED, _FORKED})
+_TYPE: Final = 4  # places in a row
+_DATA: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a look at the log found."""
+
+    to: int  # the last event that is as it was written
+    hash: str  # the chain's hash there, hex
+    sealed_to: int | None  # the last event that a seal covers; None: no seal agrees
+    outside: bool  # whether that seal was kept outside the log
+    problem: LogProblem | None
+    seal: Seal | None  # the newest one that agrees
+    inside_seals: int  # seals in the log that agree
+    certain: bool = True  # whether the problem rests on nothing that somebody may have mistaken
+    notes: tuple[str, ...] = ()  # what a reader should know beside it
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return self.problem is None
+
+    @property
+    def vouches(self) -> str:
+        """What the verdict says of the log's end, for people."""
+        if self.outside and self.sealed_to is not None:
+            first = self.sealed_to + 1
+            rest = f"event {first}" if first == self.to else f"events {first} to {self.to}"
+            after = f"; for {rest} the chain alone speaks, up to an unknown end" if first <= self.to else ""
+            return f"complete up to event {self.sealed_to}, by a seal that was kept outside{after}"
+        return "complete up to an unknown end: no seal from outside was given, so a cut end would not show"
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `audit verify --json` prints."""
+        return {
+            "ok": self.ok,
+            "from": 1 if self.to else 0,
+            "to": self.to,
+            "sealed_to": self.sealed_to,
+            "problem": None if self.problem is None else asdict(self.problem),
+            "vouches": self.vouches if self.ok else None,
+            "seals_in_log": self.inside_seals,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class Verifier:
+    """One look at one log."""
+
+    raw: RawLog
+    outside: Sequence[Seal] = ()  # seals that were kept elsewhere
+    keys: PublicKeys = field(default_factory=dict)  # trusted to begin with
+    strict: bool = False  # whether no other key is trusted than `keys` and those that they hand over to
+    seen: Callable[[int, int], None] | None = None  # told how far it is, and of how many
+    _known: PublicKeys = field(default_factory=dict)
+    _former: set[str] = field(default_factory=set[str])  # logs that this one was forked from
+    _foreign: list[tuple[int, Seal]] = field(default_factory=list[tuple[int, Seal]])
+    _notes: list[str] = field(default_factory=list[str])
+    _inside: int = 0
+    _mistakable: bool = False
+    _newest_inside: Seal | None = None
+    _good: int = 0
+    _hash: bytes = b""
+
+    def verdict(self) -> Verdict:
+        """Follow the log to its end.
+
+        Raises UserError `seal-untrusted` for a seal from outside whose signature is false, and what reading
+        the file raises.
+        """
+        self._known = dict(self.keys)
+        head = self.raw.head()
+        if head is None:
+            return self._found(LogProblem(position=0, kind="edit", detail="the head row of the log is gone"))
+        self._hash = _first_hash(head)
+        problem = self._emptied(head) or self._walked(head) or self._end(head) or self._seals_beyond(head)
+        return self._found(problem, head)
+
+    def _emptied(self, head: RawHead) -> LogProblem | None:
+        if head.last:
+            return None
+        reached = max([head.position, head.counted, head.appended, *(one.position for one in self.outside)])
+        if not reached:
+            return None
+        return LogProblem(
+            position=1, kind="all", detail=f"every event is gone; there were at least {reached}"
+        )
+
+    def _walked(self, head: RawHead) -> LogProblem | None:
+        """Follow the rows; seals up to each page's end are held against it."""
+        upto = head.last
+        after = min(head.first - 1, 0)
+        while page := self.raw.page(after=after, upto=upto):
+            walked = walk(page, previous=self._hash, position=self._good)
+            begin, self._good, self._hash = self._good, walked.position, walked.hash
+            sealed = self._inside_seals(page[: walked.position - begin], head) or self._outside_seals(
+                head, after=begin
+            )
+            if sealed is not None:
+                return sealed
+            if walked.bad is not None:
+                return self._named(walked.bad, head)
+            after = page[-1][0]
+            if self.seen is not None:
+                self.seen(self._good, upto)
+        return None
+
+    def _named(self, row: Row, head: RawHead) -> LogProblem:
+        if self._good == 0 and (problem := self._other_head(row, head)) is not None:
+            return problem
+        upto = max(head.last, head.position)
+        return name_problem(self.raw, row, previous=self._hash, good=self._good, upto=upto)
+
+    def _other_head(self, row: Row, head: RawHead) -> LogProblem | None:
+        """The first row does not follow from this log's id, but from one that a seal names."""
+        for one in self.raw.rows(after=0, upto=head.last):
+            if one[_TYPE] != _SEAL_MADE or (seal := _seal_of(one)) is None:
+                continue
+            named = genesis(log_id=seal.log_id, lineage=seal.lineage)
+            if walk([row], previous=named, position=0).bad is None:
+                words = f"the id of the log was changed; it was {seal.log_id}, of lineage {seal.lineage}"
+                return LogProblem(position=1, kind="edit", detail=words)
+        return None
+
+    def _inside_seals(self, rows: Sequence[Row], head: RawHead) -> LogProblem | None:
+        for row in rows:
+            if row[_TYPE] in _READ and (problem := self._read(row, head)) is not None:
+                return problem
+        return None
+
+    def _read(self, row: Row, head: RawHead) -> LogProblem | None:
+        """Take in what an event says of keys, forks and seals."""
+        if row[_TYPE] == _SEAL_MADE:
+            seal = _seal_of(row)
+            return None if seal is None else self._inside_seal(row[0], seal, head)
+        try:
+            data = json.loads(row[_DATA])
+            if row[_TYPE] == _FORKED:
+                self._former.add(data["former_log_id"])
+                bad = f"{data['problem_kind']} at event {data['problem_position']}"
+                from_log = f"event {row[0]}: forked from the log {data['former_log_id']} ({bad})"
+                proof = f"what was before is proved by its own file alone, {data['kept_as']}"
+                self._notes.append(f"{from_log}; {proof}")
+            elif row[_TYPE] == _KEY_MADE:
+                if not self.strict:
+                    self._known.setdefault(data["key_id"], bytes.fromhex(data["public_key"]))
+            else:
+                self._rotated(row[0], data)
+        except (ValueError, KeyError, TypeError):  # a row that fits and says nothing we know: a newer one
+            self._notes.append(f"event {row[0]}: what it says of the log is not understood")
+        return None
+
+    def _rotated(self, position: int, data: dict[str, Any]) -> None:
+        """A key that a known one hands over to is known; one that none did, only where all are."""
+        public_key = bytes.fromhex(data["public_key"])
+        former = self._known.get(data["former"])
+        if former is not None and is_handed_over(former, public_key, data["signature"]):
+            self._known[data["key_id"]] = public_key
+            return
+        self._notes.append(f"event {position}: key {data['key_id']} was not signed by the one before it")
+        if not self.strict:
+            self._known.setdefault(data["key_id"], public_key)
+
+    def _inside_seal(self, position: int, seal: Seal, head: RawHead) -> LogProblem | None:
+        if seal.log_id.encode() != head.log_id:
+            if seal.log_id in self._former:
+                return None
+            words = f"the seal at {position} is of the log {seal.log_id}, and no fork from it is recorded"
+            return LogProblem(position=position, kind="rewrite", detail=words)
+        key = self._known.get(seal.key_id)
+        if key is None:
+            self._notes.append(f"event {position}: a seal by the key {seal.key_id}, which is not known")
+            return None
+        if not seal.is_signed_by(key):
+            return LogProblem(position=position, kind="rewrite", detail="the signature of a seal is false")
+        if (problem := self._held_against(seal, f"the seal in event {position}")) is not None:
+            return problem
+        self._inside += 1
+        self._newest_inside = seal
+        return None
+
+    def _outside_seals(self, head: RawHead, *, after: int) -> LogProblem | None:
+        """Hold the seals from outside that speak of the rows just followed against them."""
+        for seal in sorted(self.outside, key=lambda one: one.position):
+            of_this = seal.log_id.encode() == head.log_id
+            if (
+                of_this
+                and after < seal.position <= self._good
+                and (problem := self._held_against(seal, "a seal from outside")) is not None
+            ):
+                return problem
+        return None
+
+    def _held_against(self, seal: Seal, what: str) -> LogProblem | None:
+        stored = self._hash if seal.position == self._good else self.raw.hash_at(seal.position)
+        if stored is not None and stored.hex() == seal.hash:
+            return None
+        words = (
+            f"{what} says another hash for event {seal.position}: the chain fits in itself, "
+            "so it was written anew up to there"
+        )
+        return LogProblem(position=seal.position, kind="rewrite", detail=words)
+
+    def _end(self, head: RawHead) -> LogProblem | None:
+        """Whether all counts of the events agree with the last row."""
+        reached = max(head.position, head.counted, head.appended)
+        if reached > self._good:
+            words = f"the log ends at {self._good} and reached {reached}: its end was cut"
+            return LogProblem(position=self._good + 1, kind="tail", detail=words)
+        if head.position < self._good:
+            words = f"rows stand behind the head, which says {head.position}"
+            return LogProblem(position=head.position + 1, kind="edit", detail=words)
+        if head.hash != self._hash:
+            words = "the head has another hash than the last row: that was written anew, or the head was"
+            return LogProblem(position=self._good, kind="rewrite", detail=words)
+        if head.counted < self._good:
+            words = f"the streams count {head.counted} events and the log has {self._good}"
+            return LogProblem(position=self._good, kind="edit", detail=words)
+        return None
+
+    def _seals_beyond(self, head: RawHead) -> LogProblem | None:
+        """Seals from outside that speak of what is not here: a longer log, or another one."""
+        for seal in sorted(self.outside, key=lambda one: one.position):
+            if seal.log_id.encode() == head.log_id and seal.position > self._good:
+                words = f"a seal from outside was made at {seal.position}, the log ends at {self._good}"
+                return LogProblem(position=self._good + 1, kind="tail", detail=words)
+        strangers = [one for one in self.outside if one.log_id.encode() != head.log_id]
+        unknown = [one for one in strangers if one.log_id not in self._former]
+        if unknown:
+            self._mistakable = True
+            words = f"the log that was sealed is {unknown[0].log_id}: this is another one, and no fork of it"
+            return LogProblem(position=1, kind="rewrite", detail=words)
+        if strangers:
+            words = "are of a log that this one was forked from, and say nothing of this one"
+            self._notes.append(f"{len(strangers)} seals {words}")
+        return None
+
+    def _found(self, problem: LogProblem | None, head: RawHead | None = None) -> Verdict:
+        newest = self._newest_outside(head)  # checks signatures, too
+        seal = newest or self._newest_inside
+        return Verdict(
+            to=self._good,
+            hash=self._hash.hex(),
+            sealed_to=None if seal is None else seal.position,
+            outside=newest is not None,
+            problem=problem,
+            seal=seal,
+            inside_seals=self._inside,
+            certain=not self._mistakable,
+            notes=tuple(self._notes),
+        )
+
+    def _newest_outside(self, head: RawHead | None) -> Seal | None:
+        """The newest seal from outside that agrees; its signature is checked where its key is known."""
+        newest: Seal | None = None
+        for seal in self.outside:
+            self._check_signature(seal)
+            of_this = head is not None and seal.log_id.encode() == head.log_id
+            if (
+                of_this
+                and seal.position <= self._good
+                and (newest is None or seal.position > newest.position)
+            ):
+                newest = seal
+        return newest
+
+    def _check_signature(self, seal: Seal) -> None:
+        key = self._known.get(seal.key_id)
+        if key is None and not self.strict:
+            self._notes.append(
+                f"the signature of the seal of {seal.position} was not checked: its key is unknown"
+            )
+            self._mistakable = True
+            return
+        if key is None or not seal.is_signed_by(key):
+            raise UserError(
+                SEAL_UNTRUSTED,
+                f"the seal of event {seal.position} is not signed by a trusted key",
+                why=f"it names the key {seal.key_id}; known are: {', '.join(sorted(self._known)) or 'none'}",
+                next="give the public key that belongs to the seal with --public-key FILE",
+            )
+
+
+def _first_hash(head: RawHead) -> bytes:
+    """The hash before the first row; ids that were made no text are held to be other ones."""
+    return genesis(log_id=head.log_id.decode(errors="replace"), lineage=head.lineage.decode(errors="replace"))
+
+
+def _seal_of(row: Row) -> Seal | None:
+    """The seal that an event keeps, None when it cannot be read."""
+    try:
+        return parse_seal(json.loads(row[_DATA])["seal"])
+    except (ValueError, KeyError, TypeError):
+        return None
