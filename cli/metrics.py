@@ -6,7 +6,8 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -122,9 +123,7 @@ def length(seconds: float | None) -> str:
 
 def plot(weeks: Sequence[Week]) -> str:
     """Bars of the changes of each week, those that failed on top, for a terminal."""
-    import plotext
-
-    figure = plotext.figure
+    figure: Any = import_module("plotext").figure  # it has no annotations
     figure.clear()
     good = [week.figures.changes - week.figures.failures for week in weeks]
     failed = [week.figures.failures for week in weeks]

@@ -188,7 +188,9 @@ def _file_changes(
 
 
 def _file_change(path: str, was: FileEntry | None, now: FileEntry | None) -> FileChange:
-    return FileChange(path=path, before=was and was.blob, after=now and now.blob)
+    return FileChange(
+        path=path, before=None if was is None else was.blob, after=None if now is None else now.blob
+    )
 
 
 def _tree(mount: Mapping[str, Any], host: HostManifest) -> FileTree | None:

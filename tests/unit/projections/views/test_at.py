@@ -19,7 +19,7 @@ from projections.runner import View, catch_up
 from projections.view_store import ViewStore
 from projections.views.at import Then, environment_at, release_at
 from projections.views.environment_fold import ENVIRONMENTS
-from projections.views.environments import Environment, find_environment
+from projections.views.environments import ActiveRelease, Environment, find_environment
 from projections.views.releases import RELEASES, Release, ReleaseDetail, find_release, list_releases
 from tests.contract.event_log import proposed
 from tests.unit.projections.views.history import History, digest
@@ -111,7 +111,8 @@ def test_each_position_has_its_own_state(history: History) -> None:
     assert at(2).deployed.release is None
     assert (at(4).deployed.release, at(4).revision, at(4).hold) == (first, "c1", None)
     assert (at(5).deployed.release, at(5).revision) == (first, "c2")
-    assert (at(8).deployed.release, at(8).active and at(8).active.id) == (first, second)
+    assert at(8).deployed.release == first
+    assert at(8).active == ActiveRelease(id=second, status="running")
     assert at(9).deployed.release == second
     assert at(10).desired.digest == digest("a")
     assert at(9).hold is None
