@@ -116,7 +116,21 @@ CONTENTS = (
         "several.",
     ),
     Entry("releases", "cli.releases", "app", "The history of Releases."),
+    Entry(
+        "diff",
+        "cli.diff",
+        "diff",
+        "Show what differs between two recorded versions of an environment: images, variables, files, "
+        "routes.",
+    ),
+    Entry(
+        "metrics",
+        "cli.metrics",
+        "metrics",
+        "Show how changes get to an environment, by week: deployments, lead time, failures, time to restore.",
+    ),
     Entry("events", "cli.events", "app", "The event log."),
+    Entry("views", "cli.views", "app", "The views: what commands read, folded from the log."),
     Entry("audit", "cli.audit", "app", "Prove that the log is as it was written."),
     Entry(
         "backup",
@@ -134,7 +148,7 @@ CONTENTS = (
     Entry("controller", "cli.controller", "app", "Watch branches and keep environments as they say."),
     Entry("repositories", "cli.repositories", "app", "The branches that are watched."),
     Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),
-    Entry("hosts", "cli.hosts", "app", "Which machine and engine a host's name means."),
+    Entry("hosts", "cli.hosts", "app", "Which machine and engine a host's name means, and what ran there."),
     Entry("config", "cli.config", "app", "See what stagecraft.yml and the Compose files come to."),
     Entry("version", "cli.version", "version", "Print the version."),
 )

@@ -17,6 +17,7 @@ from events.chain import chained, genesis
 from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE
 from events.sqlite_file import Older
+from events.sqlite_query import EVENTS_BY_FACTS
 from events.sqlite_tables import EVENTS, GUARDS, LOG_HEAD, NEW_EVENT
 from events.sqlite_views import VIEWS
 
@@ -67,7 +68,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.execute(_NEW_HEAD, (first,))
     connection.execute("DROP TABLE events_1")
     connection.execute("DROP TABLE log_head_1")
-    for statement in (*GUARDS, *VIEWS):
+    for statement in (EVENTS_BY_FACTS, *GUARDS, *VIEWS):
         connection.execute(statement)
 
 

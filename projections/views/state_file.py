@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from projections.views.releases import Release, list_releases, phases_of
+from projections.views.releases import Release, list_releases, phases_in
 
 
 class StateRelease(BaseModel):
@@ -79,4 +79,4 @@ def state_file(
 
 
 def _phases(tables: sqlite3.Connection, release: Release) -> dict[str, str]:
-    return {phase.name: phase.status for phase in phases_of(tables, release.id)}
+    return {phase.name: phase.status for phase in phases_in(tables, release.id)}

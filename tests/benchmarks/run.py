@@ -11,6 +11,7 @@ from tests.benchmarks import (
     lookups,
     many,
     memory,
+    million,
     noop,
     push,
     render,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lookups": lookups.measure,
     "watching": watching.measure,
     "hooks": hooks.measure,
+    "million": million.measure,
     "log": log.measure,
 }
 
