@@ -87,10 +87,10 @@ class Verifier:
 
     raw: RawLog
     outside: Sequence[Seal] = ()  # seals that were kept elsewhere
-    keys: PublicKeys = field(default_factory=dict)  # trusted to begin with
+    keys: PublicKeys = field(default_factory=dict[str, bytes])  # trusted to begin with
     strict: bool = False  # whether no other key is trusted than `keys` and those that they hand over to
     seen: Callable[[int, int], None] | None = None  # told how far it is, and of how many
-    _known: PublicKeys = field(default_factory=dict)
+    _known: PublicKeys = field(default_factory=dict[str, bytes])
     _former: set[str] = field(default_factory=set[str])  # logs that this one was forked from
     _foreign: list[tuple[int, Seal]] = field(default_factory=list[tuple[int, Seal]])
     _notes: list[str] = field(default_factory=list[str])
