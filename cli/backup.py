@@ -26,7 +26,7 @@ def backup(
         typer.Option(
             "--to",
             metavar="DIR|FILE",
-            help="Where to; a folder gets a file named after the time. [default: here]",
+            help="Where to; a folder gets a file named after the time.",
         ),
     ] = ".",
     with_keys: Annotated[
