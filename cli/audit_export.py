@@ -40,14 +40,17 @@ def export_command(
     names: Annotated[
         bool, typer.Option("--names", help="Hand over the names behind pseudonyms, as far as they are known.")
     ] = False,
-) -> None:
+) -> int:
     """Write the log, or a part of it, as one file that proves itself without this machine.
 
     Events stand in it as they were recorded, a line each; its last line is the manifest: which part of the
     log it is, digests, the newest seal, and a signature when this home has the key of the seals. Hand it over
     together with the public key; `audit verify-export` checks it, anywhere.
 
-    Exit codes: 0; 1 there is no event to export; 2 the log cannot be read or the file cannot be written.
+    A log that was changed is exported as it is, for the file is evidence too, with a warning.
+
+    Exit codes: 0; 1 there is no event to export; 2 the log does not verify or cannot be read, or the file
+    cannot be written.
     """
     from controller.bootstrap import open_log, open_names
     from controller.home import NOTHING_RECORDED
@@ -65,6 +68,13 @@ def export_command(
         with open_names(settings.home) as name_of:
             export = _export(settings, log, wanted, form=form, name_of=name_of if names else None, now=now)
             _write(settings, export, output)
+    if export.unfit is None:
+        return ExitCode.OK
+    settings.console.warning(
+        f"event {export.unfit} is not as it was recorded, and `audit verify-export` will say so. "
+        "Look with `stagecraft audit verify`"
+    )
+    return ExitCode.OUTSIDE
 
 
 def _range(log: EventLog, *, since: str | None, until: str | None, now: datetime) -> Range:

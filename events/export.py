@@ -16,9 +16,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from events.chain import link
 from events.export_manifest import Manifest, SealInFile, Signature, Step
 from events.export_record import COLUMNS, Form, Record, csv_line, encode
 from events.kernel.errors import OutsideError, UserError, error_code
+from events.rows import fits
 from events.seals import parse_seal
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Export:
     name_of: Callable[[str], str | None] | None = None  # None: names are not handed over
     key: SigningKey | None = None  # who signs the file; None: nobody
     manifest: Manifest | None = None  # of what was written; None: not to its end yet
+    unfit: int | None = None  # the first event that is not as its digests say; it was written all the same
 
     def lines(self) -> Iterator[bytes]:
         """The lines of the file in order, the manifest last.
@@ -78,12 +81,16 @@ class Export:
         """
         content, names = hashlib.sha256(), dict[str, str]()
         newest: Seal | None = None
-        log_id = self.log.anchor().log_id
+        here = self.log.anchor(self.wanted.first - 1)
+        previous = here.hash
         for line in self._header():
             content.update(line)
             yield line
         for row in _rows(self.log, self.wanted):
-            line = self._line(row, log_id, names)
+            line = self._line(row, here.log_id, names)
+            if self.unfit is None and not fits(row, previous=previous):
+                self.unfit = row.position
+            previous = row.hash or b""
             newest = _seal_in(row) or newest
             content.update(line)
             yield line
@@ -162,15 +169,23 @@ def _seal_in(row: LogRow) -> Seal | None:
 
 
 def _seal_behind(log: EventLog, last: int) -> tuple[Seal, tuple[Step, ...]] | None:
-    """The first seal that covers position `last`, and the way there; None when none is near enough."""
+    """The first seal that covers position `last`, and the way there; None when there is none to be had."""
     rows: list[LogRow] = []
     for row in _rows(log, Range(first=last + 1, last=min(log.head(), last + _MAX_BRIDGE))):
         seal = _seal_in(row)
         if seal is not None and seal.position >= last:
             between = [one for one in rows if one.position <= seal.position]
-            return seal, tuple(_step(one) for one in between)
+            return (seal, tuple(map(_step, between))) if _leads(log, last, between, seal) else None
         rows.append(row)
     return None
+
+
+def _leads(log: EventLog, last: int, between: list[LogRow], seal: Seal) -> bool:
+    """Whether the chain leads from event `last` to the seal; over an event that was changed it does not."""
+    reached = log.anchor(last).hash
+    for row in between:
+        reached = link(reached, row.leaf or b"", row.actor.encode())
+    return reached.hex() == seal.hash
 
 
 def _step(row: LogRow) -> Step:

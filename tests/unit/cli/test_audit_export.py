@@ -134,6 +134,22 @@ def test_what_cannot_be_exported_or_written_is_told(call: Call, home: Path, fold
     assert "no public key was given" in call("audit", "verify-export", "x.jsonl").out
 
 
+@pytest.mark.usefixtures("sealed")
+def test_a_log_that_was_changed_is_exported_as_evidence(call: Call, home: Path) -> None:
+    with closing(sqlite3.connect(home / "events.db")) as database:
+        database.execute("DROP TRIGGER events_are_not_updated")
+        database.execute("UPDATE events SET actor = 'cli:act-2' WHERE position = 9")
+        database.commit()
+    said = call("audit", "export", "--output", "log.jsonl")
+    assert (said.code, "event 9 is not as it was recorded" in said.err) == (2, True)
+    told = call("audit", "verify-export", "log.jsonl", "--public-key", "key.pem")
+    assert (told.code, "actor at position 9" in told.out) == (2, True)
+    part = call("audit", "export", "--until", "8", "--output", "part.jsonl")
+    assert part.code == 0
+    good = call("audit", "verify-export", "part.jsonl", "--public-key", "key.pem")
+    assert (good.code, "no seal covers them" in good.out) == (0, True)
+
+
 def test_an_erased_name_is_not_handed_over(sealed: Path, call: Call, home: Path) -> None:
     with closing(sqlite3.connect(home / "actors.db")) as names:
         (bob,) = names.execute("SELECT actor_id FROM actors WHERE name = 'Bob'").fetchone()

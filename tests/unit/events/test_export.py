@@ -425,6 +425,7 @@ def test_an_export_of_a_log_that_was_changed_says_where(scene: Scene, check: Che
     log = Changed(scene.log)
     export = Export(log=log, wanted=Range(first=1, last=8), form="jsonl", exported_at="now", key=KEY)
     verdict = check(b"".join(export.lines()))
+    assert export.unfit == 3
     assert found(verdict) == ("actor", 3)
     assert (verdict.first, verdict.last) == (1, 2)
 
