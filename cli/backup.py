@@ -127,15 +127,16 @@ def restore(
 def _tell_restored(settings: Settings, done: Restored, seals: tuple[Seal, ...]) -> None:
     log, console = done.log, settings.console
     console.line(f"{settings.home.root}: {log.position} events of log {log.log_id}")
-    console.line(log.vouches)
     newest = max((one.position for one in seals if one.log_id == log.log_id), default=0)
-    if newest > log.position:
-        console.warning(
-            f"a seal covers the log up to {newest}, this backup ends at {log.position}. "
-            "`stagecraft log fork --reason TEXT` goes on without the rest, on the record"
-        )
+    lacks = newest > log.position
+    if lacks:
+        console.warning(f"a seal covers the log up to {newest}, this backup ends at {log.position}")
+    else:
+        console.line(log.vouches)
     if done.set_aside is not None:
         console.line(f"what was there before is in {done.set_aside}")
     if not done.manifest.keys:
         console.line("it has no keys: put keys/ back from where you keep them before you go on")
-    console.line("next: stagecraft audit verify")
+    verify = "stagecraft audit verify"
+    rest = " --seal FILE --public-key FILE, then stagecraft log fork --reason TEXT, for the record"
+    console.line(f"next: {verify}{rest if lacks else ''}")

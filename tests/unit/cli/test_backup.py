@@ -29,6 +29,44 @@ def test_a_backup_is_made_here_unless_told_where(call: Call, history: History, f
     assert (missing.code, "backup-failed" in missing.err) == (2, True)
 
 
+def test_a_seal_that_reaches_further_than_a_backup_says_what_is_missing(
+    call: Call, history: History, folder: Path, tmp_path: Path
+) -> None:
+    history.deployed("a")
+    call("backup", "--to", "b.tar")
+    history.deployed("b")
+    call("audit", "seal", "--to", "seals.jsonl")
+    other = ("--home", str(tmp_path / "other"))
+    said = call("restore", "b.tar", *other, "--seal", "seals.jsonl")
+    assert said.code == 0
+    assert "a seal covers the log up to 9, this backup ends at 4" in said.err
+    assert "log fork --reason TEXT" in said.out
+    (folder / "key.pem").write_text(call("audit", "key", "show").out)
+    verify = ("audit", "verify", "--seal", "seals.jsonl", "--public-key", "key.pem")
+    assert call(*verify, *other).code == 2
+    assert call("log", "fork", "--reason", "restored", *other).code == 0
+
+
+def test_seals_are_held_against_the_log_of_a_backup(
+    call: Call, history: History, folder: Path, tmp_path: Path
+) -> None:
+    history.deployed("a")
+    call("audit", "seal", "--to", "seals.jsonl")
+    call("backup", "--to", "b.tar")
+    said = call("restore", "b.tar", "--home", str(tmp_path / "other"), "--seal", "seals.jsonl")
+    assert "complete up to event 5, by a seal that was kept outside" in said.out
+    seals = folder / "seals.jsonl"
+    whole = seals.read_text()
+    seals.write_text(json.dumps(json.loads(whole) | {"hash": "0" * 64}))
+    changed = call("restore", "b.tar", "--home", str(tmp_path / "third"), "--seal", "seals.jsonl")
+    assert changed.code in {1, 2}
+    assert "events.db" not in {path.name for path in (tmp_path / "third").iterdir()}
+    seals.write_text(whole.replace(history.log.lineage, "0" * 32))
+    foreign = call("restore", "b.tar", "--home", str(tmp_path / "third"), "--seal", "seals.jsonl")
+    assert (foreign.code, "seals-of-another-log" in foreign.err) == (1, True)
+    assert not (tmp_path / "third" / "events.db").exists()
+
+
 def test_of_a_folder_the_newest_backup_is_restored(
     call: Call, history: History, folder: Path, tmp_path: Path
 ) -> None:
