@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from events.chain import Row
 
-PAGE_ROWS = 5000
+PAGE_ROWS = 400  # few enough for the processor's cache: larger pages take longer for each row
 
 _COLUMNS = """
 e.position, e.event_id, coalesce(s.name, ''), e.version, e.type, e.schema, e.at_us,

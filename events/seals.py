@@ -12,7 +12,7 @@ JSON of all but the signature.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from events.ed25519 import PublicKeys, is_signature, parse_public_pem
@@ -56,14 +56,15 @@ class Seal:
 
     def is_signed_by(self, public_key: bytes) -> bool:
         """Whether this public key made the signature."""
-        return is_signature(public_key, self.signature, self._signed_bytes())
+        return is_signature(public_key, self.signature, self.signed_bytes())
 
     def signed(self, key: SigningKey) -> Seal:
         """The same statement under a key's name and signature."""
-        named = Seal(**(self.as_json() | {"key_id": key.id, "signature": ""}))
-        return Seal(**(named.as_json() | {"signature": key.sign(named._signed_bytes())}))
+        named = replace(self, key_id=key.id)
+        return replace(named, signature=key.sign(named.signed_bytes()))
 
-    def _signed_bytes(self) -> bytes:
+    def signed_bytes(self) -> bytes:
+        """What the signature is over."""
         rest = self.as_json()
         del rest["signature"]
         return _SEAL_WORDS + canonical_json(rest)

@@ -19,6 +19,7 @@ from events.broken import LogBrokenError
 from events.catalog.host import HostUnreachable
 from events.envelope import CONTROLLER, Actor
 from events.kernel.errors import OutsideError, error_code
+from events.log import LogRow
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.seals import Seal
@@ -35,7 +36,7 @@ class Place:
 
     refuse: int = 0
     name: str = "file x"
-    seals: list[Seal] = field(default_factory=list)
+    seals: list[Seal] = field(default_factory=list[Seal])
 
     async def deliver(self, seal: Seal) -> None:
         if self.refuse:
@@ -52,7 +53,7 @@ class Stage:
     log: MemoryEventLog = field(default_factory=MemoryEventLog)
     clock: FakeClock = field(default_factory=FakeClock)
     ids: CountingIds = field(default_factory=CountingIds)
-    said: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list[str])
 
     @property
     def context(self) -> Context:
@@ -131,8 +132,13 @@ def test_a_seal_says_where_the_log_stood_and_verifies(stage: Stage) -> None:
 def test_nobody_signs_what_does_not_fit_the_chain(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.record(3)
     sealer = sealer_of(stage.context, say=stage.said.append)
-    rows = stage.log.rows()
-    monkeypatch.setattr(stage.log, "rows", lambda **_: [rows[0], rows[1]._replace(data=b"{}")])
+    first, second, *_ = stage.log.rows()
+
+    def changed(*, after: int, limit: int) -> list[LogRow]:
+        del after, limit
+        return [first, second._replace(data=b"{}")]
+
+    monkeypatch.setattr(stage.log, "rows", changed)
     with pytest.raises(LogBrokenError):
         sealer.make()
     assert "SealMade" not in stage.types()

@@ -29,7 +29,8 @@ ROW: dict[str, Any] = {
 
 def digests(**changed: object) -> Chained:
     """The digests of the row with some columns changed."""
-    return chained(**(ROW | changed))
+    values: dict[str, Any] = {**ROW, **changed}
+    return chained(**values)
 
 
 def test_the_digests_of_a_row_never_change() -> None:

@@ -122,7 +122,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
 def test_seals_are_made_without_a_word_and_stay_here_until_a_place_is_named(tmp_path: Path) -> None:
     found = load_controller_file(tmp_path / "controller.yml", required=False).seals
     assert (found.every_seconds, found.every_events, found.to) == (60, 1000, [])
-    text = "seals:\n  to:\n  - file: a.jsonl\n  - {ref: refs/heads/seals, url: ../audit.git}\n  - command: [keep]\n"
+    places = "[{file: a.jsonl}, {ref: refs/heads/seals, url: ../audit.git}, {command: [keep]}]"
+    text = f"seals: {{to: {places}}}\n"
     assert [str(one) for one in _load(tmp_path, text).seals.to] == [
         "file a.jsonl",
         "ref refs/heads/seals",
