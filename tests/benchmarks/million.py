@@ -21,7 +21,7 @@ from tests.support.long_log import LongLog, fill
 EVENTS = 1_000_000
 ENVIRONMENTS = 100
 COMMAND_SECONDS = 0.3
-REBUILD_X = 30.0  # readings of all events
+REBUILD_X = 12.0  # readings of all events
 MEMORY_MB = 150.0
 _PAGE = 5000
 _REBUILD_SECONDS = 900.0
