@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,6 +62,8 @@ def verify(
     keys = None if public_key is None else read_public_keys(settings.cwd / public_key)
     verdict = look_through(settings.home, outside=outside, keys=keys)
     marked = _marked(settings, verdict)
+    if verdict.ok:
+        verdict = replace(verdict, notes=(*verdict.notes, *_missing(settings)))
     if json:
         settings.console.json(verdict.as_json())
     else:
@@ -85,6 +88,32 @@ def _marked(settings: Settings, verdict: Verdict) -> bool:
     except OutsideError as error:
         settings.console.warning(f"the log is not marked: {error.message}")
         return False
+
+
+def _missing(settings: Settings) -> list[str]:
+    """A word for each environment whose Manifest is gone: nothing false, and yet no way back to it."""
+    from cli.reading import History
+    from controller.bootstrap import open_log
+    from events.blobs import FileBlobStore
+    from projections.views.environment_fold import ENVIRONMENTS
+    from projections.views.environments import find_environment, list_environments
+
+    if not settings.home.blobs.is_dir():
+        return []  # a copy of the log alone
+    blobs, words = FileBlobStore(settings.home.blobs), list[str]()
+    with open_log(settings.home) as log:
+        history = History(settings, log)
+        nothing: list[tuple[str, str]] = []
+        for project, name in history.ask([ENVIRONMENTS], list_environments, nothing=nothing):
+            known = history.ask(
+                [ENVIRONMENTS],
+                lambda tables, project=project, name=name: find_environment(tables, project, name),
+                nothing=None,
+            )
+            digest = None if known is None else known.deployed.digest
+            if digest is not None and not blobs.has(digest):
+                words.append(f"the Manifest of what is deployed in {project}/{name} is gone: {digest}")
+    return words
 
 
 def _whole(verdict: Verdict) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHORT_DIGEST = len("sha256:") + 12
 _SHORT_ID = 12
+_ADVICE = "            next:"
 
 
 @with_settings("env")
@@ -233,14 +234,15 @@ def status_lines(shown: Status, names: Callable[[str], str | None] = _nobody) ->
 
 def known_lines(known: Environment) -> list[str]:
     """What the log alone says of an environment, as in the status."""
-    return [f"  git       {known.revision or '-'}", *_decided(known)]
+    return [f"  git       {known.revision or '-'}", *_decided(known, advises=False)]
 
 
-def _decided(known: Environment) -> list[str]:
+def _decided(known: Environment, *, advises: bool = True) -> list[str]:
+    """`advises`: what is out of the ordinary comes with the command that ends it."""
     return [
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
-        *_notes(known),
+        *_notes(known, advises=advises),
     ]
 
 
@@ -256,7 +258,7 @@ def _placed(placed: Placed) -> str:
     return f"{placed.release or 'no release'} {placed.digest[:_SHORT_DIGEST]}"
 
 
-def _notes(known: Environment) -> Iterable[str]:
+def _notes(known: Environment, *, advises: bool) -> Iterable[str]:
     """What is out of the ordinary by the log."""
     if known.active is not None:
         yield f"  active    {known.active.id} {known.active.status}"
@@ -264,16 +266,18 @@ def _notes(known: Environment) -> Iterable[str]:
         awaiting = known.awaiting
         images = ", ".join(awaiting["images"])
         yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
-    yield from _departures(known)
+    yield from (one for one in _departures(known) if advises or not one.startswith(_ADVICE))
     if known.hold is not None:
-        yield f"  held      {_said(known.hold)}{_until(known.hold)}; `stagecraft resume --hold` ends it"
+        ends = "; `stagecraft resume --hold` ends it" if advises else ""
+        yield f"  held      {_said(known.hold)}{_until(known.hold)}{ends}"
     if known.suspended is not None:
-        ends = "`stagecraft resume --suspend` ends it"
-        yield f"  suspended {_said(known.suspended)}{_until(known.suspended)}; {ends}"
+        ends = "; `stagecraft resume --suspend` ends it" if advises else ""
+        yield f"  suspended {_said(known.suspended)}{_until(known.suspended)}{ends}"
     if known.breaker is not None:
         rest = f"{known.breaker['attempts']} attempts, until {known.breaker['until']}"
         yield f"  rests     healing: {known.breaker['reason']} (since {known.breaker['since']}; {rest})"
-        yield f"            next: stagecraft resume --env {known}, or push a commit that mends it"
+        if advises:
+            yield f"{_ADVICE} stagecraft resume --env {known}, or push a commit that mends it"
     if known.render_failure is not None:
         failure = known.render_failure
         begins = "render    {} failed" if failure["rule"] is None else "refused   {}"
@@ -289,14 +293,15 @@ def _departures(known: Environment) -> Iterable[str]:
         yield f"  orphaned  gone from {orphan['ref']} since {commit} ({orphan['since']})"
         if orphan["deferred"] is not None:
             yield f"            not removed by rule: {orphan['deferred']['detail']}"
-        yield f"            next: declare it again, or stagecraft destroy --env {known}"
+        yield f"{_ADVICE} declare it again, or stagecraft destroy --env {known}"
     if known.destroying is not None:
-        yield f"  going     {_said(known.destroying)}; to go on: stagecraft destroy --env {known}"
+        yield f"  going     {_said(known.destroying)}"
+        yield f"{_ADVICE} to go on, stagecraft destroy --env {known}"
     if known.destroyed is not None:
         volumes = sorted(name for names in known.destroyed["volumes"].values() for name in names)
         lost = f"; volumes removed: {', '.join(volumes)}" if volumes else ""
         yield f"  destroyed {_said(known.destroyed)}{lost}"
-        yield f"            next: a commit that changes it, or stagecraft deploy --env {known}"
+        yield f"{_ADVICE} a commit that changes it, or stagecraft deploy --env {known}"
 
 
 def _until(told: dict[str, object]) -> str:

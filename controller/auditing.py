@@ -89,10 +89,10 @@ def check_recent(home: Home, log: EventLog) -> None:
 def _recent_fit(log: EventLog) -> bool:
     """Whether the newest events fit the chain; False also where they cannot be read."""
     try:
-        head = log.anchor().position
-        after = max(0, head - RECENT_EVENTS)
+        end = log.anchor()
+        after = max(0, end.position - RECENT_EVENTS)
         previous = log.anchor(after).hash
-        for row in log.rows(after=after, limit=RECENT_EVENTS):
+        for row in log.rows(after=after, limit=end.position - after):
             if row.hash is None:  # of an older Stagecraft, on a disk that cannot be written
                 return True
             if not fits(row, previous=previous):
@@ -100,7 +100,7 @@ def _recent_fit(log: EventLog) -> bool:
             previous = row.hash
     except (OutsideError, ValueError):  # ValueError: a position that must be there is not
         return False
-    return True
+    return previous == end.hash
 
 
 def _without_log(outside: Sequence[Seal]) -> Verdict:

@@ -21,6 +21,7 @@ from events.catalog.log import LogForked, SealedState
 from events.forking import fork
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.kernel.files import flush_folder
+from events.log import LOG_UNAVAILABLE
 from events.raw_log import raw_log
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Fork:
         _unlink(aside)
         try:
             carried, left = self._write(aside, verdict, problem, kept)
+            self._alone()  # reading it has put it back into that mode
             self._put_in_place(aside, kept)
         finally:
             _unlink(aside)
@@ -102,9 +104,11 @@ class Fork:
             head = raw.head()
             if head is None:
                 raise OutsideError(
-                    LOG_SOUND, "the log has no head, so nothing says which one it is", next="restore a backup"
+                    LOG_UNAVAILABLE,
+                    "the log has lost its head, so nothing says which one it is",
+                    next="restore a backup",
                 )
-            lineage, log_id = head.lineage.decode(), head.log_id.decode()
+            lineage, log_id = verdict.lineage or head.lineage.decode(), head.log_id.decode()
 
             def first(carried: int, left: tuple[int, ...]) -> ProposedEvent:
                 event = LogForked(

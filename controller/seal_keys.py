@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,10 +110,12 @@ class SealKeys:
         types = (SealKeyMade.__name__, SealKeyRotated.__name__)
         found = [one for name in types for one in self.log.read(stream=LOG_STREAM, type_name=name)]
         for stored in sorted(found, key=lambda one: one.position):
-            event = decode(stored)
-            if isinstance(event, (SealKeyMade, SealKeyRotated)):
-                keys.pop(event.key_id, None)
-                keys[event.key_id] = bytes.fromhex(event.public_key)
+            with suppress(ValueError):  # a log that was changed may say anything here; `verify` names it
+                event = decode(stored)
+                if isinstance(event, (SealKeyMade, SealKeyRotated)):
+                    public_key = bytes.fromhex(event.public_key)
+                    keys.pop(event.key_id, None)
+                    keys[event.key_id] = public_key
         return keys
 
     def _made(self) -> SigningKey:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from controller.auditing import look_through, note_problem
@@ -45,6 +46,7 @@ from gitops.config.seals import SealsSection
 LOOK_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5.0, 600.0
 _PAGE_EVENTS = 1000
+_MOST_WORDS = 300  # characters of what a place says
 _SILENT = frozenset(one.__name__ for one in (SealMade, SealKeyMade, SealDeliveryFailed, SealDeliveryResumed))
 """Events that are no reason for a seal."""
 
@@ -210,7 +212,7 @@ class Sealing:
                 async with asyncio.timeout(self.settings.deadline):
                     await place.deliver(seal)
             except (StagecraftError, TimeoutError) as error:
-                why = error.message if isinstance(error, StagecraftError) else "no answer before the deadline"
+                why = _words(error)
                 if pauses.failures == 0:
                     self.say(f"seals do not reach the {place.name}: {why}; tried again by itself")
                 if not failing:
@@ -227,10 +229,13 @@ class Sealing:
 
     def _is_failing(self, place: str) -> bool:
         """Whether the log says last of a place that seals do not reach it."""
-        for stored in reversed(self.context.log.read_stream(LOG_STREAM)):
-            event = decode(stored)
-            if isinstance(event, (SealDeliveryFailed, SealDeliveryResumed)) and event.place == place:
-                return isinstance(event, SealDeliveryFailed)
+        kinds = (SealDeliveryFailed.__name__, SealDeliveryResumed.__name__)
+        found = [one for kind in kinds for one in self.context.log.read(stream=LOG_STREAM, type_name=kind)]
+        for stored in sorted(found, key=lambda one: one.position, reverse=True):
+            with suppress(ValueError):  # the data of a log that was changed
+                event = decode(stored)
+                if isinstance(event, (SealDeliveryFailed, SealDeliveryResumed)) and event.place == place:
+                    return isinstance(event, SealDeliveryFailed)
         return False
 
     async def _record(self, event: SealDeliveryFailed | SealDeliveryResumed) -> bool:
@@ -241,6 +246,14 @@ class Sealing:
             self.say(f"not recorded: {error.message}")
             return False
         return True
+
+
+def _words(error: StagecraftError | TimeoutError) -> str:
+    """What went wrong, in a line."""
+    if isinstance(error, TimeoutError):
+        return "no answer before the deadline"
+    why = " ".join(error.why.split())[:_MOST_WORDS]
+    return f"{error.message}: {why}" if why else error.message
 
 
 def sealer_of(record: Record | Context, *, actor: Actor = CONTROLLER, say: Callable[[str], None]) -> Sealer:

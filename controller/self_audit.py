@@ -45,6 +45,8 @@ class SelfAudit:
                 f"the log does not verify: {problem.kind} at event {problem.position}: {problem.detail}; "
                 "it is only read now; end the controller, then: stagecraft log fork --reason TEXT"
             )
+        elif verdict.problem is not None:  # a blob, or a seal that nobody could check
+            self.say(f"beside the log: {verdict.problem.kind}: {verdict.problem.detail}")
         elif before is not None:
             self.say("the log verifies again")
         return problem

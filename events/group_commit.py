@@ -1,15 +1,16 @@
-"""One thread writes for all threads of a process, and takes everything that waits in one go.
+"""Who writes to the disk of a process: one at a time, and what waits meanwhile is taken in one go.
 
 A durable commit costs one wait for the disk, however much it holds. So a request that comes while the disk
-is busy waits in a queue with the others, and the next commit takes them all: one producer has the pace of the
-disk, many have many times that.
+is busy waits in a queue with the others, and one thread takes them all into the next commit: many producers
+have many times the pace of the disk. Whoever finds nobody writing and nobody waiting commits its own request
+itself: a thread between one producer and the disk took half as long again as the disk.
 
-Rules: the thread is started by the first request, so a process that only reads has none. The queue has a
-bound, and each wait a deadline: whoever gets no room in it is told that the store is busy, whoever gets no
-answer in time takes the request back, or is told that its end is not known when it is being written already.
-What is in the queue when the writer is closed is still written.
+Rules: the thread is started by the first request that has to wait, so a process that only reads, or appends
+now and then, has none. The queue has a bound, and each wait in it a deadline: whoever gets no room is told
+that the store is busy, whoever gets no answer in time takes the request back, or is told that its end is not
+known when it is being written already. What is in the queue when the writer is closed is still written.
 
-Letting one of the callers write for all was dropped: an interrupt of that caller would have struck all.
+Letting one of the callers write for all was dropped: an interrupt of that caller would strike all of them.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Waiting(Generic[RequestT, AnswerT]):
 
 
 class GroupCommit(Generic[RequestT, AnswerT]):
-    """A queue and the thread that empties it into `commit`, which answers every request that it is given.
+    """A queue before `commit`, which answers every request that it is given, and the thread that empties it.
 
     Threads may share the object.
     """
@@ -76,6 +77,7 @@ class GroupCommit(Generic[RequestT, AnswerT]):
         lock = threading.Lock()
         self._filled = threading.Condition(lock)
         self._emptied = threading.Condition(lock)
+        self._turn = threading.Lock()  # held by whoever commits
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -83,6 +85,11 @@ class GroupCommit(Generic[RequestT, AnswerT]):
     def waiting(self) -> int:
         """How many requests are in the queue."""
         return len(self._queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is under way."""
+        return self._turn.locked()
 
     def ask(self, request: RequestT) -> AnswerT:
         """The answer to a request, or what `commit` raised for it.
@@ -92,6 +99,8 @@ class GroupCommit(Generic[RequestT, AnswerT]):
         """
         waiting = Waiting[RequestT, AnswerT](request)
         future = waiting.future
+        if self._write_at_once(waiting):
+            return future.result()
         self._put(waiting)
         try:
             return future.result(self._answer_seconds)
@@ -104,6 +113,19 @@ class GroupCommit(Generic[RequestT, AnswerT]):
         except BaseException:
             future.cancel()
             raise
+
+    def _write_at_once(self, waiting: Waiting[RequestT, AnswerT]) -> bool:
+        """Write a request in the caller's thread, False when somebody else writes or waits."""
+        if self._queue or not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self._closed:
+                raise ClosedError
+            waiting.future.set_running_or_notify_cancel()
+            self._answer([waiting])
+        finally:
+            self._turn.release()
+        return True
 
     def _put(self, waiting: Waiting[RequestT, AnswerT]) -> None:
         """Queue a request, and start the thread for the first one."""
@@ -121,16 +143,22 @@ class GroupCommit(Generic[RequestT, AnswerT]):
             self._filled.notify()
 
     def _run(self) -> None:
-        while batch := self._taken():
-            wanted = [one for one in batch if one.future.set_running_or_notify_cancel()]
-            if wanted:
-                self._answer(wanted)
+        while self._has_work():
+            with self._turn:
+                wanted = [one for one in self._taken() if one.future.set_running_or_notify_cancel()]
+                if wanted:
+                    self._answer(wanted)
 
-    def _taken(self) -> list[Waiting[RequestT, AnswerT]]:
-        """Everything that waits, up to a batch; nothing once the queue is closed and empty."""
+    def _has_work(self) -> bool:
+        """Wait for a request; False once the queue is closed and empty."""
         with self._filled:
             while not self._queue and not self._closed:
                 self._filled.wait()
+            return bool(self._queue)
+
+    def _taken(self) -> list[Waiting[RequestT, AnswerT]]:
+        """Everything that waits, up to a batch; from here on who comes next finds the queue empty again."""
+        with self._emptied:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_SIZE))]
             self._emptied.notify_all()
             return batch
@@ -147,7 +175,7 @@ class GroupCommit(Generic[RequestT, AnswerT]):
     def close(self, *, wait_seconds: float = ANSWER_SECONDS) -> None:
         """Take no more requests, write those that wait, and end the thread; a second call does nothing.
 
-        Raises TimeoutError when the thread does not end in time.
+        Raises TimeoutError when a commit does not end in time.
         """
         with self._filled:
             self._closed = True
@@ -155,5 +183,6 @@ class GroupCommit(Generic[RequestT, AnswerT]):
             self._emptied.notify_all()
         if self._thread is not None:
             self._thread.join(wait_seconds)
-            if self._thread.is_alive():
-                raise TimeoutError(f"{self._name} has not ended in {wait_seconds:g} seconds")
+        if not self._turn.acquire(timeout=wait_seconds):
+            raise TimeoutError(f"{self._name} has not ended in {wait_seconds:g} seconds")
+        self._turn.release()

@@ -13,6 +13,7 @@ from events.streams import LOG_STREAM
 
 if TYPE_CHECKING:
     from events.catalog.log import SealedState
+    from events.envelope import StoredEvent
     from events.log import EventLog
 
 _BACK_EVENTS = 100  # read at a time, from the end
@@ -24,9 +25,19 @@ def newest_seal(log: EventLog) -> SealedState | None:
     while version > 0:
         begin = max(0, version - _BACK_EVENTS)
         for stored in reversed(log.read_stream(LOG_STREAM, after_version=begin)[: version - begin]):
-            if stored.type == SealMade.__name__:
-                event = decode(stored)
-                if isinstance(event, SealMade) and event.seal.log_id == log_id:
-                    return event.seal
+            seal = _seal(stored)
+            if seal is not None and seal.log_id == log_id:
+                return seal
         version = begin
     return None
+
+
+def _seal(stored: StoredEvent) -> SealedState | None:
+    """The seal that an event records; None also where its data were changed to something else."""
+    if stored.type != SealMade.__name__:
+        return None
+    try:
+        event = decode(stored)
+    except ValueError:
+        return None
+    return event.seal if isinstance(event, SealMade) else None

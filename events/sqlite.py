@@ -5,8 +5,8 @@ write lock is held from the numbering to the commit, so the order of positions i
 whoever reads `position > checkpoint` can never skip an event that commits later. A sequence outside the
 lock would lose events for followers.
 
-One thread writes what all threads append (`events/group_commit.py`): a transaction takes every append that
-waits (`events/sqlite_append.py`), and nobody is answered before it is on the disk. When such a transaction
+Appends of all threads that wait for the disk share a transaction (`events/group_commit.py`,
+`events/sqlite_append.py`), and nobody is answered before it is on the disk. When such a transaction
 fails, its appends are tried once more one by one, so that each gets the answer that is its own: what is vital
 may take the reserve, and what cannot be stored at all takes no other with it.
 """
@@ -152,8 +152,13 @@ class SqliteEventLog:
         """How many appends of this process wait for the disk."""
         return self._writer.waiting
 
+    @property
+    def busy(self) -> bool:
+        """Whether this process appends at the moment."""
+        return self._writer.busy
+
     def _commit(self, batch: Sequence[_Waiting]) -> None:
-        """Write a batch and answer everybody; runs in the thread that writes."""
+        """Write a batch and answer everybody; runs in the thread of whoever writes."""
         if len(batch) > 1 and self._has_room_for(batch):
             try:
                 outcomes = self._written([waiting.request for waiting in batch])

@@ -71,7 +71,7 @@ def _direction(query: EventQuery) -> str:
 
 
 def _hint(connection: sqlite3.Connection) -> str:
-    """SQLite would read the wide rows, because they are in the wanted order too."""
+    """By name: no version of SQLite shall choose the wide rows, which are in the wanted order too."""
     return "INDEXED BY events_by_facts" if connection.execute(_HAS_INDEX).fetchone() else ""
 
 

@@ -49,6 +49,7 @@ class Verdict:
     problem: LogProblem | None
     seal: Seal | None  # the newest one that agrees
     inside_seals: int  # seals in the log that agree
+    lineage: str = ""  # that the events were written under, where the head says another one
     certain: bool = True  # whether the problem rests on nothing that somebody may have mistaken
     notes: tuple[str, ...] = ()  # what a reader should know beside it
 
@@ -95,6 +96,7 @@ class Verifier:
     _foreign: list[tuple[int, Seal]] = field(default_factory=list[tuple[int, Seal]])
     _notes: list[str] = field(default_factory=list[str])
     _inside: int = 0
+    _lineage: str = ""
     _mistakable: bool = False
     _newest_inside: Seal | None = None
     _good: int = 0
@@ -156,6 +158,7 @@ class Verifier:
                 continue
             named = genesis(log_id=seal.log_id, lineage=seal.lineage)
             if walk([row], previous=named, position=0).bad is None:
+                self._lineage = seal.lineage
                 words = f"the id of the log was changed; it was {seal.log_id}, of lineage {seal.lineage}"
                 return LogProblem(position=1, kind="edit", detail=words)
         return None
@@ -284,6 +287,7 @@ class Verifier:
             problem=problem,
             seal=seal,
             inside_seals=self._inside,
+            lineage=self._lineage,
             certain=not self._mistakable,
             notes=tuple(self._notes),
         )

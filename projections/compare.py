@@ -82,21 +82,16 @@ def compare(log: EventLog, path: Path, views: Sequence[View], *, told: Told | No
     names = tuple(view.name for view in views)
     if not path.exists():
         return Comparison(compared=(), skipped=names, difference=None)
-    with beside(path) as aside:
-        copy = aside.with_name(aside.name + "-live")
+    with beside(path) as (aside, copy):
         try:
             _copy(path, copy)
             return _compare(log, copy, aside, views, told)
         except ViewsDamagedError as error:
             words = Difference(detail=f"{path.name} is damaged: {error.why}")
             return Comparison(compared=(), skipped=names, difference=words)
-        finally:
-            for suffix in ("", "-journal"):
-                copy.with_name(copy.name + suffix).unlink(missing_ok=True)
 
 
 def _copy(path: Path, copy: Path) -> None:
-    copy.unlink(missing_ok=True)
     with translated(path), closing(connected(path)) as live, closing(connected(copy)) as target:
         live.backup(target)
 

@@ -24,6 +24,7 @@ from projections.view_store import ViewStore, connected, is_damage, locked, sync
 VIEWS_BUSY = error_code("views-busy", "Another process makes the views anew, or compares them, now.")
 
 _ASIDE = ".aside"
+_COPY = ".aside-live"
 _MOST_ROUNDS = 3  # after the first: what was appended meanwhile; readers fold the rest
 
 
@@ -33,7 +34,7 @@ def rebuild(log: EventLog, path: Path, views: Sequence[View], *, told: Told | No
     Answers the position they stand at. Raises OutsideError `views-busy`, `views-unavailable` and what the log
     raises; the live views are as they were then.
     """
-    with beside(path) as aside:
+    with beside(path) as (aside, _):
         store = ViewStore(aside, lineage=log.lineage, durable=False)
         try:
             reached = 0
@@ -50,18 +51,21 @@ def rebuild(log: EventLog, path: Path, views: Sequence[View], *, told: Told | No
 
 
 @contextmanager
-def beside(path: Path) -> Generator[Path]:
-    """A place for a file beside the live one, empty and for one process at a time, and gone afterwards."""
-    aside = path.with_name(path.name + _ASIDE)
+def beside(path: Path) -> Generator[tuple[Path, Path]]:
+    """Places for two files beside the live one, for one process at a time; what is there goes afterwards.
+
+    The first is for a fold, the second for a copy of the live file.
+    """
+    aside, copy = path.with_name(path.name + _ASIDE), path.with_name(path.name + _COPY)
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with locked(path.with_name(path.name + _ASIDE + ".lock"), seconds=0):
-            _remove(aside)
+            _remove(aside, copy)
             try:
-                yield aside
+                yield aside, copy
             finally:
-                _remove(aside)
+                _remove(aside, copy)
     except TimeoutError as error:
         raise OutsideError(
             VIEWS_BUSY, "the views are made anew, or compared, by another process now", why=str(error)
@@ -89,6 +93,7 @@ def _replace(aside: Path, path: Path) -> None:
         live.rollback()
 
 
-def _remove(path: Path) -> None:
-    for suffix in ("-journal", ""):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+def _remove(*files: Path) -> None:
+    for file in files:
+        for suffix in ("-journal", ""):
+            file.with_name(file.name + suffix).unlink(missing_ok=True)

@@ -53,7 +53,7 @@ def environment_at(log: EventLog, project: str, name: str, *, position: int) -> 
     stream = log.select(EventQuery(stream=environment_stream(project, name), upto=position))
     own = list(takewhile(lambda event: illegible(event) is None, stream))
     commit = _newest_commit(log, f"{project}/{name}", position)
-    told = sorted([*own, *([] if commit is None else [commit])], key=lambda event: event.position)
+    told = [*own] if commit is None else sorted([*own, commit])  # by position, their first column
     waits_from = stream[len(own)].position if len(own) < len(stream) else None
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as tables:
         tables.row_factory = sqlite3.Row

@@ -107,7 +107,9 @@ def _resident(tables: sqlite3.Connection, row: sqlite3.Row, position: int) -> Re
         " AND service = ? AND position <= ? ORDER BY position DESC LIMIT 1",
         (row["project"], row["name"], row["host"], row["service"], position),
     ).fetchone()
-    counts = said is not None and said["position"] > row["came"] and said["said"]
+    note = ""
+    if said is not None and said["position"] > row["came"] and said["said"]:
+        note = f"{said['said']} at {said['at']}"
     return Resident(
         host=row["host"],
         project=row["project"],
@@ -117,7 +119,7 @@ def _resident(tables: sqlite3.Connection, row: sqlite3.Row, position: int) -> Re
         release=row["release"],
         since=row["came_at"],
         position=row["came"],
-        note=f"{said['said']} at {said['at']}" if counts else "",
+        note=note,
     )
 
 

@@ -117,7 +117,7 @@ class _Told:
 
 
 def _observed(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    committed: str | None = data["committed_at"]
+    committed: str | None = data.get("committed_at")
     tables.execute(
         "INSERT INTO delivery_commits VALUES (?, ?, ?)"
         " ON CONFLICT DO UPDATE SET committed_at = coalesce(committed_at, excluded.committed_at)",

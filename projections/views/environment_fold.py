@@ -14,7 +14,7 @@ from collections.abc import Callable
 from events.envelope import StoredEvent
 from events.streams import split_environment
 from projections.view import View
-from projections.views.environment_rows import TABLES, Told
+from projections.views.environment_rows import INDEXES, TABLES, Told
 from projections.views.environment_steering import STEERING
 
 
@@ -159,8 +159,9 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=4,
+    version=5,
     tables=TABLES,
+    indexes=INDEXES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),
     apply=_apply,
 )

@@ -67,6 +67,12 @@ TABLES = {
         ) WITHOUT ROWID
     """,
 }
+INDEXES = (
+    """
+    CREATE INDEX environment_releases_of_a_manifest
+    ON environment_releases (project, name, digest)
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from tests.support.long_log import LongLog, fill
 EVENTS = 1_000_000
 ENVIRONMENTS = 100
 COMMAND_SECONDS = 0.3
-REBUILD_X = 30.0  # readings of all events
+REBUILD_X = 12.0  # readings of all events
 MEMORY_MB = 150.0
 _PAGE = 5000
 _REBUILD_SECONDS = 900.0
@@ -103,6 +103,20 @@ def _commands(stage: Stage, place: Place, long: LongLog) -> list[Figure]:
         "why RELEASE": ["why", long.newest_release],
         "why COMMIT": ["why", long.newest_revision],
         "releases list": ["releases", "list"],
+        "status --at": ["status", "--env", environment, "--at", str(long.events // 2)],
+        "releases list --at": ["releases", "list", "--at", str(long.events // 2)],
+        "hosts show --at": ["hosts", "show", "local", "--at", str(long.events // 2)],
+        "events list --type": [
+            "events",
+            "list",
+            "--type",
+            "ReleaseRolledBack",
+            "--since",
+            "1",
+            "--limit",
+            "9",
+        ],
+        "metrics": ["metrics", "--env", environment, "--weeks", "500"],
     }
     figures: list[Figure] = []
     for name, arguments in asked.items():

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from abc import abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -19,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from typing_extensions import override
 
+from events.broken import LogBrokenError, LogProblem
 from events.envelope import StoredEvent
 from events.log import (
     AppendIdReusedError,
@@ -29,6 +33,7 @@ from events.log import (
     VersionConflictError,
 )
 from events.memory import MemoryEventLog
+from events.rows import fits
 from events.sqlite import SqliteEventLog
 from events.streams import StreamName
 from tests.contract.event_log import part, proposed
@@ -106,6 +111,37 @@ class LogMachine(RuleBasedStateMachine):
             with pytest.raises(VersionConflictError):
                 self.log.append(self.proposal(wanted))
 
+    @rule(batch=st.lists(parts, min_size=2, max_size=5))
+    def append_from_threads(self, batch: list[Parts]) -> None:
+        """Several threads append at once, in an order that nobody knows: some order explains all answers."""
+        start = threading.Barrier(len(batch))
+
+        def attempt(wanted: Parts) -> tuple[StoredEvent, ...] | None:
+            start.wait(timeout=30)
+            try:
+                return self.log.append(self.proposal(wanted))
+            except VersionConflictError:
+                return None
+
+        with ThreadPoolExecutor(len(batch)) as pool:
+            answers = list(zip(batch, pool.map(attempt, batch), strict=True))
+        refused = [wanted for wanted, stored in answers if stored is None]
+        taken = [(stored[0].position, wanted, stored) for wanted, stored in answers if stored is not None]
+        for _, wanted, stored in sorted(taken, key=lambda one: one[0]):
+            refused = [one for one in refused if self.passes(one)]
+            assert self.passes(wanted)
+            self.accepted(wanted, stored)
+        assert not [one for one in refused if self.passes(one)], "refused, and it was right all the time"
+
+    @rule(wanted=parts)
+    def append_to_a_broken_log(self, wanted: Parts) -> None:
+        problem = LogProblem(position=1, kind="edit", detail="not as it was")
+        self.log.mark_broken(problem)
+        with pytest.raises(LogBrokenError):
+            self.log.append(self.proposal(wanted))
+        assert self.log.problem() == problem
+        self.log.clear_broken()
+
     @rule(wanted=parts, append_id=append_ids)
     def append_with_id(self, wanted: Parts, append_id: UUID) -> None:
         if append_id in self.answers:
@@ -169,6 +205,14 @@ class LogMachine(RuleBasedStateMachine):
         for stream in STREAMS:
             assert self.log.stream_version(stream) == self.version(stream)
 
+    @invariant()
+    def the_chain_holds(self) -> None:
+        previous, rows = self.log.anchor(0).hash, self.log.rows()
+        for row in rows:
+            assert fits(row, previous=previous)
+            previous = cast("bytes", row.hash)
+        assert (self.log.anchor().position, self.log.anchor().hash) == (len(rows), previous)
+
     @override
     def teardown(self) -> None:
         assert [content(event) for event in self.log.read()] == self.model
@@ -212,6 +256,7 @@ class SqliteMachine(LogMachine):
     def open_beside(self) -> None:
         former, self.log = self.log, self.open()
         assert self.log.read() == former.read()
+        assert self.log.anchor() == former.anchor()
         former.close()
 
     @override

@@ -10,6 +10,7 @@ from typing import Any
 
 from events.catalog import Event
 from events.kernel.canonical import digest_of
+from gitops.config.plain import is_list, is_mapping
 from tests.goldens.examples import least_example, whole_example
 
 FOLDER = Path(__file__).parent / "events"
@@ -72,12 +73,12 @@ def model_digest(cls: type[Event]) -> str:
 
 def _without_prose(value: object, *, names: bool = False) -> object:
     """A JSON Schema without what explains it; with `names` the keys are names of fields, which all count."""
-    if isinstance(value, dict):
+    if is_mapping(value):
         return {
             key: _without_prose(inner, names=not names and key in {"properties", "$defs"})
-            for key, inner in value.items()  # pyright: ignore[reportUnknownVariableType]  # any JSON
+            for key, inner in value.items()
             if names or key not in _PROSE
         }
-    if isinstance(value, list):
-        return [_without_prose(one) for one in value]  # pyright: ignore[reportUnknownVariableType]  # any JSON
+    if is_list(value):
+        return [_without_prose(one) for one in value]
     return value

@@ -173,6 +173,7 @@ def _observed(place: tuple[str, str], revision: str, number: int) -> dict[str, A
         "signing_key": None,
         "takes_back": [],
         "tag": None,
+        "committed_at": None,
     }
 
 

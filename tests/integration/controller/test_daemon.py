@@ -13,9 +13,11 @@ import pytest
 from controller.daemon import Daemon
 from controller.notify import Notice
 from controller.repositories import WatchedBranch, watched
+from controller.seal_places import SealFile
 from controller.source import Source
 from events.catalog.environment import BreakerOpened
 from events.kernel.clock import SystemClock
+from events.seals import read_seals
 from events.streams import environment_stream
 from gitops.config.controller import ControllerFile
 from projections.engine.port import EngineEvent
@@ -143,6 +145,28 @@ def test_a_source_that_answers_again_is_said_and_no_longer_shown(scene: _Scene) 
     tell(story)
     assert "the repository answers again" in scene.said
     assert scene.said[-1] == "ended"
+
+
+def test_what_was_recorded_is_sealed_beside_the_work(scene: _Scene, tmp_path: Path) -> None:
+    controller = scene.controller
+    controller.merge(web="web:1")
+    path = tmp_path / "seals.jsonl"
+    object.__setattr__(controller.context, "clock", SystemClock())
+    settings = ControllerFile.model_validate({"seals": {"every_seconds": 1, "to": [{"file": str(path)}]}})
+
+    async def story() -> None:
+        daemon = scene.daemon(settings=settings)
+        daemon.seal_places = (SealFile(path, name="file"),)
+        stopping = asyncio.Event()
+        running = asyncio.create_task(daemon.run(stopping))
+        await until(lambda: "ReleaseCompleted" in controller.types and path.exists())
+        stopping.set()
+        await running
+
+    tell(story)
+    for seal in read_seals(path):
+        assert seal.hash == controller.log.anchor(seal.position).hash.hex()
+    assert controller.types.count("SealMade") >= len(read_seals(path)) >= 1
 
 
 def test_an_event_of_the_engine_heals(scene: _Scene) -> None:

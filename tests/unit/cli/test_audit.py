@@ -8,7 +8,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from events.blobs import FileBlobStore
+from events.sqlite import SqliteEventLog
 from tests.unit.cli.conftest import Call
 from tests.unit.projections.views.history import History
 
@@ -192,6 +195,29 @@ def test_an_event_that_cannot_be_read_stays_behind_and_is_named(
     assert call("audit", "verify").code == 0
 
 
+def test_a_fork_goes_on_with_the_lineage_that_the_log_was_written_under(
+    call: Call, history: History, home: Path
+) -> None:
+    history.deployed("a")
+    call("audit", "seal")
+    lineage = history.log.lineage
+    history.log.close()
+    tampered(home, "UPDATE log_head SET lineage = 'another'")
+    assert "the id of the log was changed" in call("audit", "verify").out
+    assert call("log", "fork", "--reason", "x").code == 0
+    with closing(SqliteEventLog(home / "events.db")) as log:
+        assert log.lineage == lineage
+
+
+@pytest.mark.parametrize("content", [b"garbage", b""])
+def test_a_file_that_is_no_log_is_refused_in_words(call: Call, home: Path, content: bytes) -> None:
+    home.mkdir()
+    (home / "events.db").write_bytes(content)
+    said = call("audit", "verify")
+    assert said.code == (2 if content else 0)
+    assert ("log-unavailable" in said.err) == bool(content)
+
+
 def test_a_blob_that_is_not_what_its_name_says_is_named_until_it_is_put_back(
     call: Call, history: History, home: Path
 ) -> None:
@@ -208,6 +234,17 @@ def test_a_blob_that_is_not_what_its_name_says_is_named_until_it_is_put_back(
     assert call("audit", "verify").code == 0
     path.unlink()
     assert call("audit", "verify").code == 0
+
+
+def test_a_manifest_of_what_is_deployed_that_is_gone_is_told_and_is_no_problem(
+    call: Call, history: History, home: Path
+) -> None:
+    history.deployed("a")
+    assert "is gone" not in call("audit", "verify").out  # a copy of the log alone
+    (home / "blobs").mkdir()
+    said = call("audit", "verify")
+    assert said.code == 0
+    assert "the Manifest of what is deployed in shop/prod is gone: sha256:61" in said.out
 
 
 def test_status_says_how_far_the_log_is_sealed_and_that_nothing_leaves_the_machine(

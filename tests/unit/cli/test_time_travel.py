@@ -49,7 +49,8 @@ def test_a_status_of_then_has_what_was_decided_and_made_and_says_what_it_lacks(
     ]
     later = call("status", "--at", "2026-01-02T03:04:15Z").out.splitlines()
     assert later[0] == "shop/prod as of 2026-01-02 03:04:15Z (position 11)"
-    assert any(line.startswith("  held      it was slow") for line in later)
+    (held,) = [line for line in later if line.startswith("  held ")]
+    assert held == "  held      it was slow (since 2026-01-02T03:04:15.000Z)"
     assert any("bbbbbbbbbbbb" in line for line in later)
 
 

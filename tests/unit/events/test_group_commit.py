@@ -22,11 +22,13 @@ class Store:
         self.began = threading.Semaphore(0)  # once for each commit
         self.goes_on = threading.Event()
         self.goes_on.set()
+        self.late = threading.Event()  # what the number 99 waits for
 
     def commit(self, batch: Sequence[Waiting[int, int]]) -> None:
         self.batches.append([waiting.request for waiting in batch])
         self.began.release()
         assert self.goes_on.wait(SECONDS)
+        assert 99 not in self.batches[-1] or self.late.wait(SECONDS)
         for waiting in batch:
             if waiting.request < 0:
                 waiting.future.set_exception(ValueError(f"refused: {waiting.request}"))
@@ -50,7 +52,7 @@ def writer(
 
 @contextmanager
 def held(store: Store, commit: GroupCommit[int, int], pool: ThreadPoolExecutor) -> Iterator[Future[int]]:
-    """The thread stands in a commit of the number 1; whatever is asked meanwhile waits in the queue."""
+    """Somebody stands in a commit of the number 1; whatever is asked meanwhile waits in the queue."""
     store.goes_on.clear()
     try:
         first = pool.submit(commit.ask, 1)
@@ -151,14 +153,18 @@ def test_who_waits_for_room_gets_it_when_there_is_some() -> None:
 
 def test_who_gets_no_answer_in_time_takes_back_what_was_not_begun_and_else_knows_no_end() -> None:
     store = Store()
-    commit = writer(store, answer_seconds=0.2)
-    with ThreadPoolExecutor(4) as pool, held(store, commit, pool) as first:
-        with pytest.raises(FullError):
+    commit = writer(store, answer_seconds=0.3)
+    with ThreadPoolExecutor(4) as pool:
+        with held(store, commit, pool), pytest.raises(FullError):
             commit.ask(9)
+        with held(store, commit, pool):
+            late = pool.submit(commit.ask, 99)
+            until_queued(commit, 1)
         with pytest.raises(UnansweredError):
-            first.result(SECONDS)
+            late.result(SECONDS)
+        store.late.set()
     commit.close()
-    assert store.batches == [[1]]
+    assert 9 not in [number for batch in store.batches for number in batch]
 
 
 def test_closing_writes_what_waits_and_takes_nothing_more() -> None:
@@ -186,7 +192,21 @@ def test_closing_has_a_deadline() -> None:
     commit.close()
 
 
-def test_a_process_that_asks_for_nothing_has_no_thread_for_it() -> None:
-    commit = writer(Store())
+def test_a_process_without_two_requests_at_a_time_has_no_thread_for_them() -> None:
+    store = Store()
+    commit = writer(store)
+    assert [commit.ask(number) for number in (1, 2, 3)] == [2, 4, 6]
     assert not any(thread.name == "test writer" for thread in threading.enumerate())
+    assert (commit.busy, commit.waiting) == (False, 0)
+    commit.close()
+
+
+def test_an_interrupt_of_whoever_writes_for_itself_is_its_own() -> None:
+    def interrupted(_batch: Sequence[Waiting[int, int]]) -> None:
+        raise KeyboardInterrupt
+
+    commit = GroupCommit[int, int](interrupted, name="test writer")
+    with pytest.raises(KeyboardInterrupt):
+        commit.ask(1)
+    assert not commit.busy
     commit.close()

@@ -57,7 +57,7 @@ def together(log: SqliteEventLog, path: Path, appends: Sequence[Append]) -> list
     with ThreadPoolExecutor(len(appends) + 1) as pool:
         with another_has_the_turn(path):
             pool.submit(log.append, [part(StreamName("host/first"))])
-            until(lambda: threading.active_count() > 1 and log.queued == 0)
+            until(lambda: log.busy)
             answers: list[Answer] = []
             for parts, append_id in appends:
                 answers.append(pool.submit(log.append, parts, append_id=append_id))

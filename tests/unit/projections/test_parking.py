@@ -198,8 +198,11 @@ def test_a_newer_schema_waits_where_it_concerns_the_view(history: History, path:
 def test_an_older_schema_is_folded_in_the_newest(history: History, path: Path) -> None:
     folded: list[StoredEvent] = []
     stray(history, release_stream("rel-1"), "ServiceReplaced", host="local", seconds=1.5)
-    view = replace(SEEN, apply=lambda _tables, event: folded.append(event))
-    read_views(history.log, path, [view], seen)
+
+    def keep(_tables: sqlite3.Connection, event: StoredEvent) -> None:
+        folded.append(event)
+
+    read_views(history.log, path, [replace(SEEN, apply=keep)], seen)
     assert folded[0].schema == 2
     assert b'"milliseconds":1500' in folded[0].data
 

@@ -72,7 +72,7 @@ def test_a_rebuild_has_the_rows_of_the_live_views_and_leaves_nothing_beside_them
     before = path.stat().st_ino
     told: list[tuple[int, int]] = []
     head = history.log.head()
-    assert rebuild(history.log, path, VIEWS, told=lambda *place: told.append(place)) == head
+    assert rebuild(history.log, path, VIEWS, told=lambda done, whole: told.append((done, whole))) == head
     assert path.stat().st_ino != before
     assert all_rows(history, path) == live
     assert (leftovers(path), told[-1]) == ([], (head, head))
