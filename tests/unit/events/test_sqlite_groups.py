@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -36,7 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @contextmanager
-def another_has_the_turn(path: Path) -> Iterator[None]:
+def another_has_the_turn(path: Path) -> Generator[None]:
     """What a process does that writes to the same log."""
     with path.with_name(f"{path.name}-lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
