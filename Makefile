@@ -27,7 +27,7 @@ TESTS ?=
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lab check test test-full demo docs bench parity soak lock clean
+.PHONY: help setup lab check test test-full demo docs goldens bench parity soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ demo: setup ## a team's day on this machine in half a minute; leaves nothing
 
 docs: setup ## regenerate docs/reference
 	$(BIN)/python -P -m cli.docs $(REFERENCE)
+
+goldens: setup ## record what events of a new type or schema look like; what is recorded stays
+	$(BIN)/python -m tests.goldens
 
 bench: setup lab ## the benchmarks against their targets, and the table in docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks --report docs/benchmarks.md

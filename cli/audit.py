@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.audit_export import export_command, verify_export_command
 from cli.policy import ControllerOption
 from cli.settings import Settings, group, required_reason, with_settings
 from events.kernel.errors import ExitCode
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 app = group("Prove that the log is as it was written.")
 key = group("The key that signs seals.")
 app.add_typer(key, name="key")
+app.command("export")(export_command)
+app.command("verify-export")(verify_export_command)
 
 
 @app.command("verify")

@@ -12,9 +12,9 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import typer
@@ -28,6 +28,9 @@ _GAP = "  "
 _LONGEST_LINE = (
     1000  # characters of a line of an error: room for a path or an engine's words, bounded on screen
 )
+
+
+Advance = Callable[[int, int], None]  # what is done, and all of it
 
 
 class ReaderGoneError(Exception):
@@ -67,6 +70,15 @@ class Console:
         """
         _write(sys.stdout, json.dumps(value, indent=None if compact else 2))
 
+    def content(self, content: bytes) -> None:
+        """A result that is a file of ours, byte for byte, because it has digests. Raises ReaderGoneError."""
+        sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
+
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table with one row a line; on a terminal its head is bold and long cells fold."""
         cells = [[one_line(cell) for cell in row] for row in rows]
@@ -79,6 +91,15 @@ class Console:
         """One line of what is being done, on stderr; nothing when quiet."""
         if not self.quiet:
             _write(sys.stderr, clean(text))
+
+    @contextmanager
+    def advancing(self, what: str, *, unit: str) -> Generator[Advance]:
+        """How far a long piece of work is, on stderr: a bar on a terminal, else a line for each tenth."""
+        if not self.quiet and _is_terminal(sys.stderr):
+            with _rich_bar(clean(what)) as advance:
+                yield advance
+        else:
+            yield _Tenths(self.progress, what, unit)
 
     def warning(self, text: str) -> None:
         """One line that somebody should read, on stderr; nothing when quiet."""
@@ -115,6 +136,23 @@ class Console:
             if isinstance(error, InternalError):
                 raise
             raise internal_error(error) from error
+
+
+@dataclass(slots=True)
+class _Tenths:
+    """Tells of each tenth once."""
+
+    tell: Callable[[str], None]
+    what: str
+    unit: str
+    told: int = field(default=0, init=False)  # tenths
+
+    def __call__(self, done: int, whole: int) -> None:
+        """Tell it if another tenth is done; a part that begins again begins with its first tenth."""
+        tenths = 10 * done // max(whole, 1)
+        if tenths > self.told:
+            self.tell(f"{self.what}: {done} of {whole} {self.unit}")
+        self.told = tenths
 
 
 def internal_error(error: BaseException) -> InternalError:
@@ -170,6 +208,17 @@ def _write(stream: TextIO, text: str) -> None:
 
 def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+@contextmanager
+def _rich_bar(what: str) -> Generator[Advance]:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, whole: progress.update(task, completed=done, total=whole)
 
 
 def _rich_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,11 @@ import typer
 from cli.settings import Settings, group, with_settings
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from events.envelope import StoredEvent
     from events.log import EventLog
+    from events.query import ActorQuery, EventQuery
 
 PAGE_EVENTS = 1000  # read at a time: bounds memory and how long one query keeps the log's reader
 _WAIT_SECONDS = 60.0  # for the next event, and then again
@@ -32,8 +36,28 @@ def list_command(
     stream: Annotated[
         str | None, typer.Option("--stream", metavar="S", help="Events of this stream only.")
     ] = None,
-    type_name: Annotated[
-        str | None, typer.Option("--type", metavar="T", help="Events of this type only.")
+    type_names: Annotated[
+        list[str] | None, typer.Option("--type", metavar="T", help="Events of this type only; repeatable.")
+    ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            "--actor", metavar="WHO", help="Caused by them only: a name, `cli`, `act-1` or `cli:act-1`."
+        ),
+    ] = None,
+    correlation: Annotated[
+        str | None, typer.Option("--correlation", metavar="ID", help="Of this undertaking only.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="From then on: 14:05, 2026-11-21, '2h ago', RFC 3339, or a position.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="WHEN", help="Up to then, which is included.")
     ] = None,
     after: Annotated[
         int, typer.Option("--after", metavar="POSITION", min=0, help="Begin behind this position.")
@@ -42,23 +66,71 @@ def list_command(
         int | None, typer.Option("--limit", metavar="N", min=0, help="Stop after so many; all unless given.")
     ] = None,
 ) -> None:
-    """List events, oldest first: all that the log holds at this moment.
+    """List events, oldest first: all that the log holds at this moment, or those for which all of it holds.
+
+    A time means the last event recorded at or before it, by position: a clock that went back changes nothing.
 
     A program that follows the log calls again with --after and the last position it saw.
 
-    Exit codes: 0 also when there is none; 2 the log cannot be read.
+    Exit codes: 0 also when there is none; 1 no such time or position; 2 the log cannot be read.
     """
     from controller.bootstrap import open_log
+    from events.query import EventQuery
+    from events.streams import StreamName
 
     with open_log(settings.home) as log:
-        events = (
-            () if log is None else read_all(log, after=after, limit=limit, stream=stream, type_name=type_name)
-        )
+        events: Iterable[StoredEvent] = ()
+        if log is not None:
+            begin, end = _bounds(log, since=since, until=until)
+            query = EventQuery(
+                after=max(after, begin),
+                upto=end,
+                stream=None if stream is None else StreamName(stream),
+                types=frozenset(type_names or ()),
+                actor=None if actor is None else _actor(settings, actor),
+                correlation=None if correlation is None else _correlation(correlation),
+                limit=limit,
+            )
+            events = read_all(log, query)
         if json:
             for event in events:
                 settings.console.json(event.as_json(), compact=True)
         else:
             _print_table(settings, iter(events))
+
+
+def _bounds(log: EventLog, *, since: str | None, until: str | None) -> tuple[int, int]:
+    """Behind which position to begin, and at which to end: at most the head at this moment."""
+    head = log.head()
+    if since is None and until is None:
+        return 0, head
+    from datetime import UTC, datetime
+
+    from controller.moments import position_before, position_upto
+
+    now = datetime.now(UTC)
+    begin = 0 if since is None else position_before(log, since, now=now)
+    return begin, head if until is None else position_upto(log, until, now=now)
+
+
+def _actor(settings: Settings, who: str) -> ActorQuery:
+    """An actor by what an event holds, or by the name behind it, which no event does."""
+    from controller.bootstrap import find_actors
+    from events.query import ActorQuery
+
+    parsed = ActorQuery.parsed(who)
+    if parsed.kind is not None:
+        return parsed
+    return ActorQuery(ids=(who, *find_actors(settings.home, who)))
+
+
+def _correlation(text: str) -> UUID:
+    from uuid import UUID
+
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text[:60]!r} is no id", param_hint="--correlation") from error
 
 
 @app.command("follow")
@@ -133,23 +205,18 @@ def read_on(
             after = max([after, head, *(event.position for event in page[-1:])])
 
 
-def read_all(
-    log: EventLog, *, after: int, limit: int | None, stream: str | None, type_name: str | None
-) -> Iterator[StoredEvent]:
-    """Events up to the head at this moment, a page at a time; at most `limit` of them."""
-    from events.streams import StreamName
-
-    head = log.head()
-    wanted = None if stream is None else StreamName(stream)
-    left = head if limit is None else limit
+def read_all(log: EventLog, query: EventQuery) -> Iterator[StoredEvent]:
+    """The events that `query` asks for, a page at a time; it names where to end."""
+    left = log.head() if query.limit is None else query.limit
+    after = query.after
     while left > 0:
-        page = log.read(after=after, limit=min(PAGE_EVENTS, left), stream=wanted, type_name=type_name)
-        shown = [event for event in page if event.position <= head]
-        yield from shown
-        if len(shown) < min(PAGE_EVENTS, left):
+        size = min(PAGE_EVENTS, left)
+        page = log.select(replace(query, after=after, limit=size))
+        yield from page
+        if len(page) < size:
             return
-        left -= len(shown)
-        after = shown[-1].position
+        left -= size
+        after = page[-1].position
 
 
 def _print_table(settings: Settings, events: Iterator[StoredEvent]) -> None:

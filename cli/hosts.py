@@ -1,14 +1,26 @@
-"""`stagecraft hosts`: which machine and engine a host's name means."""
+"""`stagecraft hosts`: which machine and engine a host's name means, and what ran there."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sqlite3
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.moments import AtOption, nothing_recorded, place_of
 from cli.settings import Settings, group, required_reason, with_settings
+from events.kernel.errors import UserError, error_code
 
-app = group("Which machine and engine a host's name means.")
+if TYPE_CHECKING:
+    from projections.views.at_hosts import Resident
+    from projections.views.releases import Images
+
+HOST_UNKNOWN_TO_LOG = error_code("host-not-in-log", "The log knows no host of that name.")
+
+_SHORT_PIN = len("sha256:") + 12
+
+app = group("Which machine and engine a host's name means, and what ran there.")
 
 
 @app.command("rebind")
@@ -47,3 +59,73 @@ def rebind(
         f"{found.change.machine}; before: {found.change.former_engine} on {found.change.former_machine}\n"
         f"next: stagecraft status --live"
     )
+
+
+def shown_image(image: Mapping[str, str] | None) -> str:
+    """`web:1.4 sha256:4e07408562be`: a reference and what it was pinned to; `-` for an unknown one."""
+    return "-" if image is None else f"{image['ref']} {image['pin'][:_SHORT_PIN]}"
+
+
+@app.command("show")
+@with_settings()
+def show(
+    settings: Settings,
+    *,
+    host: Annotated[str, typer.Argument(metavar="HOST", help="The host, such as `local`.")],
+    at: AtOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what the log knows to run on a host, of all environments: now, or with --at as of then.
+
+    A container is there from the event that it came with to the event that it went with. What became of it
+    without an event only its engine knew; `status --live` asks it for now.
+
+    Exit codes: 0 also when nothing ran there; 1 no such host, or no such time; 2 the log cannot be read.
+    """
+    from cli.reading import History
+    from controller.bootstrap import open_log
+    from projections.views.at_hosts import RESIDENTS, known_hosts, ran_on
+    from projections.views.releases import RELEASES, images_of_releases
+
+    with open_log(settings.home) as log:
+        if log is None:
+            raise nothing_recorded(at or "now")
+        place = place_of(log, at or "now")
+
+        def query(tables: sqlite3.Connection) -> tuple[list[str], list[Resident], Images]:
+            found = ran_on(tables, host, position=place.position)
+            return known_hosts(tables), found, images_of_releases(tables, [one.release for one in found])
+
+        known, residents, images = History(settings, log).read(log, [RESIDENTS, RELEASES], query)
+    if host not in known:
+        raise UserError(
+            HOST_UNKNOWN_TO_LOG,
+            f"the log knows nothing of a host {host!r}",
+            why=f"known hosts: {', '.join(known) or 'none'}",
+            next="stagecraft status",
+        )
+
+    def image(one: Resident) -> Mapping[str, str] | None:
+        return images.get(one.release, {}).get(one.service)
+
+    if json:
+        containers = [{**one.as_json(), "image": image(one)} for one in residents]
+        settings.console.json({"host": host, "at": place.as_json(), "containers": containers})
+        return
+    settings.console.line(f"{host} as of {place}, by the log")
+    if not residents:
+        settings.console.line("no container")
+        return
+    rows = [
+        (
+            f"{one.project}/{one.name}",
+            one.service,
+            one.container[:12],
+            shown_image(image(one)),
+            one.since,
+            one.release,
+            one.note,
+        )
+        for one in residents
+    ]
+    settings.console.table(("ENVIRONMENT", "SERVICE", "CONTAINER", "IMAGE", "SINCE", "RELEASE", "NOTE"), rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,10 @@ from controller.targets import (
     unknown_environment,
 )
 from events.kernel.errors import UserError
-from projections.runner import View, read_views
+from events.streams import environment_stream, split_environment
+from projections.parking import Lag, Parked, lag_of, list_parked
+from projections.runner import read_views
+from projections.view import View
 
 if TYPE_CHECKING:
     from cli.settings import Settings
@@ -35,14 +39,57 @@ class History:
     settings: Settings
     log: EventLog | None  # None: nothing was ever recorded here
 
-    def ask(self, views: Sequence[View], query: Callable[[sqlite3.Connection], T], *, nothing: T) -> T:
+    def ask(
+        self,
+        views: Sequence[View],
+        query: Callable[[sqlite3.Connection], T],
+        *,
+        nothing: T,
+        warns: bool = True,
+    ) -> T:
         """What `query` finds in `views` folded up to the head, `nothing` when there is no log.
 
-        Raises OutsideError `views-unavailable` and what the log raises.
+        `warns` and errors are those of `read`.
         """
-        if self.log is None:
-            return nothing
-        return read_views(self.log, self.settings.home.views_db, views, query)
+        return nothing if self.log is None else self.read(self.log, views, query, warns=warns)
+
+    def read(
+        self,
+        log: EventLog,
+        views: Sequence[View],
+        query: Callable[[sqlite3.Connection], T],
+        *,
+        warns: bool = True,
+    ) -> T:
+        """What `query` finds in `views` folded up to the head of `log`.
+
+        What the views wait with is told as a warning, unless the caller says it. Raises OutsideError
+        `views-unavailable` and what the log raises.
+        """
+        console = self.settings.console
+        names = {view.name for view in views}
+
+        def asked(tables: sqlite3.Connection) -> tuple[T, list[Parked]]:
+            return query(tables), list_parked(tables, names) if warns else []
+
+        path = self.settings.home.views_db
+        found, parked = read_views(log, path, views, asked, tell=console.progress)
+        for one in parked:
+            console.warning(f"{one.stream} is shown as it was before position {one.position}: {one.words}")
+        return found
+
+    def lag(self, target: Target | None, views: Sequence[View], *, now: datetime) -> Lag | None:
+        """What `views` wait with that may concern an environment, or any; None: they are not behind."""
+        nothing: list[Parked] = []
+        names = {view.name for view in views}
+        parked = self.ask(views, lambda tables: list_parked(tables, names), nothing=nothing, warns=False)
+        other = None if target is None else environment_stream(target.project, target.name)
+        concerned = (
+            one
+            for one in parked
+            if other is None or one.stream == other or split_environment(one.stream) is None
+        )
+        return lag_of(concerned, now=now)
 
     def target(self, named: str) -> Target:
         """The environment that `named` means, by the log or by the project file here.

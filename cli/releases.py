@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from shlex import quote as quoted
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.console import aligned
+from cli.moments import AtOption, place_of
+from cli.releases_export import export_command
 from cli.settings import Settings, group, with_settings
 from cli.verdicts import kept_words
 from events.kernel.errors import UserError, error_code
@@ -17,19 +21,37 @@ if TYPE_CHECKING:
 
 RELEASE_NOT_FOUND = error_code("release-not-found", "No Release has this id.")
 
+_MOST_LISTED = 200  # unless somebody asks for more: some screens, and not the years of a team
+
 app = group("The history of Releases.")
+app.command("export")(export_command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 @with_settings("env")
-def list_command(settings: Settings, *, json: AsJson = False) -> None:
+def list_command(
+    settings: Settings,
+    *,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=0,
+            help="The newest N; 0: all. Else 200, or all with --json.",
+        ),
+    ] = None,
+    at: AtOption = None,
+    json: AsJson = False,
+) -> None:
     """List Releases: by environment and newest first; of one environment with --env.
 
-    With --json a list, newest first, whatever the environment.
+    With --json a list, newest first, whatever the environment. A text ends with the newest 200 unless --limit
+    says otherwise, and says so. With --at those that were there then, as they were then.
 
-    Exit codes: 0 also when there is none; 1 no such environment; 2 the log cannot be read.
+    Exit codes: 0 also when there is none; 1 no such environment, or no such time; 2 the log cannot be read.
     """
     from cli.reading import History
     from controller.bootstrap import open_log
@@ -41,10 +63,19 @@ def list_command(settings: Settings, *, json: AsJson = False) -> None:
         if settings.environment is not None and log is not None:
             target = history.target(settings.environment)
             places = [(target.project, target.name)]
+        place = None if at is None else place_of(log, at)
+        upto = None if place is None else place.position
         nothing: list[Release] = []
+        most = (None if json else _MOST_LISTED) if limit is None else limit or None
+        asked = None if most is None else most + 1  # one more tells whether there are more
         found = history.ask(
-            [RELEASES], lambda tables: list_releases(tables, environments=places), nothing=nothing
+            [RELEASES],
+            lambda tables: list_releases(tables, environments=places, limit=asked, upto=upto),
+            nothing=nothing,
         )
+    if place is not None:
+        settings.console.progress(f"as of {place}")
+    more, found = len(found) > (most or len(found)), found[:most]
     if json:
         settings.console.json([release.as_json() for release in found])
     elif not found:
@@ -53,6 +84,8 @@ def list_command(settings: Settings, *, json: AsJson = False) -> None:
         settings.console.table(_HEADS, [_row(release) for release in found])
     else:
         _print_all(settings, found)
+    if more and not json:
+        settings.console.progress(f"the newest {most} are shown; --limit 0 shows all")
 
 
 @app.command("show")
@@ -61,23 +94,38 @@ def show_command(
     settings: Settings,
     *,
     release_id: Annotated[str, typer.Argument(metavar="ID", help="As `releases list` shows it.")],
+    at: AtOption = None,
     json: AsJson = False,
 ) -> None:
     """Show one Release: where it came from, its six phases, its images, and why it failed.
 
-    Exit codes: 0; 1 there is no such Release; 2 the log cannot be read.
+    With --at as it was then.
+
+    Exit codes: 0; 1 there is no such Release, or was none then, or no such time; 2 the log cannot be read.
     """
     from cli.reading import History
     from controller.bootstrap import open_log
+    from projections.views.at import release_at
     from projections.views.releases import RELEASES, find_release
 
     with open_log(settings.home) as log:
-        history = History(settings, log)
-        found = history.ask([RELEASES], lambda tables: find_release(tables, release_id), nothing=None)
+        place = None if at is None else place_of(log, at)
+
+        def query(tables: sqlite3.Connection) -> ReleaseDetail | None:
+            if log is None or place is None:
+                return find_release(tables, release_id)
+            return release_at(log, tables, release_id, position=place.position)
+
+        found = History(settings, log).ask([RELEASES], query, nothing=None)
     if found is None:
+        then = "" if place is None else f" as of {place}"
         raise UserError(
-            RELEASE_NOT_FOUND, f"release not found: {release_id}", next="stagecraft releases list"
+            RELEASE_NOT_FOUND,
+            f"release not found{then}: {release_id}",
+            next="stagecraft releases list" + ("" if at is None else f" --at {quoted(at)}"),
         )
+    if place is not None:
+        settings.console.progress(f"as of {place}")
     if json:
         settings.console.json(found.as_json())
     else:

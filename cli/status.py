@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.ages import ago
+from cli.moments import AtOption
 from cli.settings import ENVIRONMENT_REQUIRED, Settings, with_settings
 from events.kernel.errors import UserError
 
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
     from cli.reading import History
     from controller.targets import Target
     from projections.observed import HostObservation, SourceFailure
+    from projections.parking import Lag
     from projections.views.environments import Environment, Placed
     from projections.views.status import HostStatus, ServiceStatus, Status
 
 _SHORT_DIGEST = len("sha256:") + 12
 _SHORT_ID = 12
+_ADVICE = "            next:"
 
 
 @with_settings("env")
@@ -31,28 +35,38 @@ def status(
     live: Annotated[
         bool, typer.Option("--live", help="Ask the engines now instead of reading what they last answered.")
     ] = False,
+    at: AtOption = None,
 ) -> None:
     """Show whether an environment runs what it should: desired, deployed, running, hold.
 
     Without --env the only environment there is, or one line for each of several. Reads what was recorded;
-    no engine is asked without --live.
+    no engine is asked without --live. With --at as the log knew it then, without what engines answered.
 
-    Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment; 2 the log
-    or what was recorded cannot be read.
+    Exit codes: 0 whatever the status is, also when a host does not answer; 1 no such environment, or no such
+    time; 2 the log or what was recorded cannot be read.
     """
     from cli.log_words import log_line, say_problem
     from cli.reading import History
     from controller.bootstrap import open_log
 
+    if live and at is not None:
+        raise typer.BadParameter("engines answer for now, not for then", param_hint="--live with --at")
     with open_log(settings.home) as log:
         history = History(settings, log)
         targets = _targets(history)
+        if at is not None:
+            from cli.status_at import show_past
+
+            show_past(history, targets, at, json=json)
+            return
         if live:
             _look(settings, targets)
         shown = [_status(history, target) for target in targets]
+        lag = _lag(history, targets)
         say_problem(settings, log)
         of_the_log = None if json or len(shown) > 1 else log_line(settings, log)
     if len(shown) == 1:
+        shown = [replace(shown[0], lag=lag)]
         _print_one(settings, shown[0], json=json)
     elif json:
         raise UserError(
@@ -63,8 +77,28 @@ def status(
         )
     else:
         _print_overview(settings, shown)
+        if lag is not None:
+            settings.console.line("\n".join(lag_lines(lag)))
     if of_the_log is not None:
         settings.console.line(of_the_log)
+
+
+def _lag(history: History, targets: Sequence[Target]) -> Lag | None:
+    """What the view of environments waits with: of the one that is shown, or of any."""
+    from projections.views.environment_fold import ENVIRONMENTS
+
+    alone = targets[0] if len(targets) == 1 else None
+    return history.lag(alone, [ENVIRONMENTS], now=datetime.now(UTC))
+
+
+def lag_lines(lag: Lag) -> list[str]:
+    """How far what is shown is behind the log, and with which streams."""
+    lines = [f"  behind    {lag.events} events wait, the oldest since{_ago(lag.seconds)}"]
+    for one in lag.parked:
+        lines.append(f"            {one.stream} is shown as before position {one.position}: {one.words}")
+        ends = "stagecraft views rebuild, after an upgrade" if one.why == "failed" else "upgrade Stagecraft"
+        lines.append(f"            next: {ends}; stagecraft events list --after {one.position - 1} --limit 1")
+    return lines
 
 
 def _targets(history: History) -> list[Target]:
@@ -78,7 +112,7 @@ def _targets(history: History) -> list[Target]:
     if settings.environment is not None:
         return [history.target(settings.environment)]
     nothing: list[tuple[str, str]] = []
-    known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing)
+    known = history.ask([ENVIRONMENTS], list_environments, nothing=nothing, warns=False)
     if known:
         return [Target(project=project, name=name) for project, name in known]
     declared, fault = read_project_file(settings)
@@ -110,6 +144,7 @@ def _status(history: History, target: Target) -> Status:
         [ENVIRONMENTS],
         lambda tables: find_environment(tables, target.project, target.name),
         nothing=unknown,
+        warns=False,
     )
     environment = known or unseen(target.project, target.name)
     hosts, looked_at, git_failure = _observed(history.settings, target)
@@ -159,14 +194,14 @@ def _print_overview(settings: Settings, every: Sequence[Status]) -> None:
             one.sync,
             one.health,
             one.environment.deployed.release or "-",
-            _note(one.environment),
+            note_of(one.environment),
         )
         for one in every
     ]
     settings.console.table(("ENVIRONMENT", "SYNC", "HEALTH", "DEPLOYED", "NOTE"), rows)
 
 
-def _note(known: Environment) -> str:
+def note_of(known: Environment) -> str:
     """The one word for what is out of the ordinary."""
     if known.destroyed is not None:
         return "destroyed"
@@ -190,11 +225,24 @@ def status_lines(shown: Status, names: Callable[[str], str | None] = _nobody) ->
         f"{known}: {shown.sync}, {'destroyed' if known.destroyed else shown.health}",
         f"  git       {known.revision or '-'}{_ago(shown.git_seconds)}",
         *_silent_git(shown.git_failure),
-        f"  desired   {_placed(known.desired)}",
-        f"  deployed  {_placed(known.deployed)}",
-        *_notes(known),
+        *_decided(known),
         *(line for host in shown.hosts for line in _host_lines(host, names)),
         *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
+        *([] if shown.lag is None else lag_lines(shown.lag)),
+    ]
+
+
+def known_lines(known: Environment) -> list[str]:
+    """What the log alone says of an environment, as in the status."""
+    return [f"  git       {known.revision or '-'}", *_decided(known, advises=False)]
+
+
+def _decided(known: Environment, *, advises: bool = True) -> list[str]:
+    """`advises`: what is out of the ordinary comes with the command that ends it."""
+    return [
+        f"  desired   {_placed(known.desired)}",
+        f"  deployed  {_placed(known.deployed)}",
+        *_notes(known, advises=advises),
     ]
 
 
@@ -210,7 +258,7 @@ def _placed(placed: Placed) -> str:
     return f"{placed.release or 'no release'} {placed.digest[:_SHORT_DIGEST]}"
 
 
-def _notes(known: Environment) -> Iterable[str]:
+def _notes(known: Environment, *, advises: bool) -> Iterable[str]:
     """What is out of the ordinary by the log."""
     if known.active is not None:
         yield f"  active    {known.active.id} {known.active.status}"
@@ -218,16 +266,18 @@ def _notes(known: Environment) -> Iterable[str]:
         awaiting = known.awaiting
         images = ", ".join(awaiting["images"])
         yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
-    yield from _departures(known)
+    yield from (one for one in _departures(known) if advises or not one.startswith(_ADVICE))
     if known.hold is not None:
-        yield f"  held      {_said(known.hold)}{_until(known.hold)}; `stagecraft resume --hold` ends it"
+        ends = "; `stagecraft resume --hold` ends it" if advises else ""
+        yield f"  held      {_said(known.hold)}{_until(known.hold)}{ends}"
     if known.suspended is not None:
-        ends = "`stagecraft resume --suspend` ends it"
-        yield f"  suspended {_said(known.suspended)}{_until(known.suspended)}; {ends}"
+        ends = "; `stagecraft resume --suspend` ends it" if advises else ""
+        yield f"  suspended {_said(known.suspended)}{_until(known.suspended)}{ends}"
     if known.breaker is not None:
         rest = f"{known.breaker['attempts']} attempts, until {known.breaker['until']}"
         yield f"  rests     healing: {known.breaker['reason']} (since {known.breaker['since']}; {rest})"
-        yield f"            next: stagecraft resume --env {known}, or push a commit that mends it"
+        if advises:
+            yield f"{_ADVICE} stagecraft resume --env {known}, or push a commit that mends it"
     if known.render_failure is not None:
         failure = known.render_failure
         begins = "render    {} failed" if failure["rule"] is None else "refused   {}"
@@ -243,14 +293,15 @@ def _departures(known: Environment) -> Iterable[str]:
         yield f"  orphaned  gone from {orphan['ref']} since {commit} ({orphan['since']})"
         if orphan["deferred"] is not None:
             yield f"            not removed by rule: {orphan['deferred']['detail']}"
-        yield f"            next: declare it again, or stagecraft destroy --env {known}"
+        yield f"{_ADVICE} declare it again, or stagecraft destroy --env {known}"
     if known.destroying is not None:
-        yield f"  going     {_said(known.destroying)}; to go on: stagecraft destroy --env {known}"
+        yield f"  going     {_said(known.destroying)}"
+        yield f"{_ADVICE} to go on, stagecraft destroy --env {known}"
     if known.destroyed is not None:
         volumes = sorted(name for names in known.destroyed["volumes"].values() for name in names)
         lost = f"; volumes removed: {', '.join(volumes)}" if volumes else ""
         yield f"  destroyed {_said(known.destroyed)}{lost}"
-        yield f"            next: a commit that changes it, or stagecraft deploy --env {known}"
+        yield f"{_ADVICE} a commit that changes it, or stagecraft deploy --env {known}"
 
 
 def _until(told: dict[str, object]) -> str:

@@ -59,7 +59,6 @@ def why(
 
 def _answer(history: History, word: str) -> Answer:
     from events.kernel.errors import UserError
-    from projections.runner import read_views
     from projections.views.why.reading import why as ask
     from projections.views.why.subjects import SUBJECT_UNKNOWN
     from projections.views.why.traces import TRACES
@@ -76,9 +75,8 @@ def _answer(history: History, word: str) -> Answer:
     if named is not None:
         target = history.target(named)
         environment = (target.project, target.name)
-    return read_views(
+    return history.read(
         log,
-        history.settings.home.views_db,
         [TRACES],
         lambda tables: ask(log, tables, word, environment=environment, shown=lambda: _shown(history)),
     )

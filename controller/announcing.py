@@ -147,6 +147,7 @@ class Announcement:
             signing_key=signature.key,
             takes_back=self._takes_back(),
             tag=self.tag,
+            committed_at=commit.committed_at,
         )
         rewritten = self._rewritten()
         if rewritten is None:

@@ -64,6 +64,19 @@ def _nobody(_actor_id: str) -> None:
     """The name behind any id where no names are kept."""
 
 
+def find_actors(home: Home, name: str) -> tuple[str, ...]:
+    """The ids behind which somebody of this name stands; none where no names are kept; nothing is made."""
+    if not home.actors_db.is_file():
+        return ()
+    from events.actors import SqliteActorDirectory
+
+    actors = SqliteActorDirectory(home.actors_db)
+    try:
+        return actors.ids_of(name)
+    finally:
+        actors.close()
+
+
 @contextmanager
 def open_people(home: Home) -> Generator[ActorDirectory]:
     """The names behind pseudonyms, without a log; made when they are missing."""

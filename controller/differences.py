@@ -17,7 +17,7 @@ from projections.converge.conflicts import replicas
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from events.manifest import FileTree, HostManifest
+    from events.manifest import FileEntry, FileTree, HostManifest
 
 _NOT_A_REASON = ("image", "depends_on", "profiles", "scale", "volumes", "networks", "ports", "deploy")
 _BY_KEY = ("environment", "labels")
@@ -35,6 +35,41 @@ class Reason:
     def as_json(self) -> dict[str, str]:
         """The object that `plan --format json` prints."""
         return {"kind": self.kind, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """A committed file that a service mounts and that differs."""
+
+    path: str  # in the repository where that is known, else in the container
+    before: str | None  # digest of its bytes; None: it was not there
+    after: str | None
+
+    @property
+    def sign(self) -> str:
+        """`+` for a new one, `-` for one that is gone, `~` for other content or another mode."""
+        if self.before is None and self.after is not None:
+            return "+"
+        return "-" if self.after is None and self.before is not None else "~"
+
+
+def file_changes(service: str, *, old: HostManifest, new: HostManifest) -> list[FileChange]:
+    """The files that a service mounts from the commit in both and that differ, by their path in it."""
+    former, latter = _by_target(_definition(old, service)), _by_target(_definition(new, service))
+    return [
+        change
+        for target in sorted(former.keys() & latter.keys())
+        if former[target] != latter[target]
+        for change in _file_changes(former[target], latter[target], old=old, new=new, origin=target)
+    ]
+
+
+def names_changed(
+    field: str, service: str, *, old: HostManifest, new: HostManifest
+) -> tuple[list[str], list[str], list[str]]:
+    """Names that were added, changed and removed in a field that is a mapping: `environment`, `labels`."""
+    before, after = _definition(old, service), _definition(new, service)
+    return _changed_names(_mapping(before.get(field)), _mapping(after.get(field)))
 
 
 def reasons_of(
@@ -109,7 +144,8 @@ def _mounts(
         one, two = former.get(target), latter.get(target)
         if one == two:
             continue
-        files = _changed_files(one, two, old=old, new=new, origin=origins.get(target, target))
+        changes = _file_changes(one, two, old=old, new=new, origin=origins.get(target, target))
+        files = [f"{change.sign}{change.path}" for change in changes]
         if files:
             more = f" and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
             yield Reason(kind="file", text=f"file {', '.join(files[:_MOST_FILES])}{more}")
@@ -123,32 +159,38 @@ def _mounts(
         yield Reason(kind="mount", text=f"volumes {names}")
 
 
-def _changed_files(
+def _file_changes(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
     *,
     old: HostManifest,
     new: HostManifest,
     origin: str,
-) -> list[str]:
-    """`~conf/app.conf` for each file that differs; nothing when it is no mount of committed files in both."""
+) -> list[FileChange]:
+    """Each file that differs; nothing when it is no mount of committed files in both."""
     one = None if before is None else _tree(before, old)
     two = None if after is None else _tree(after, new)
     if one is None or two is None or before is None or after is None:
         return []
     if {**before, "source": ""} != {**after, "source": ""}:
         return []
-    former = {entry.path: (entry.blob, entry.executable) for entry in one.entries}
-    latter = {entry.path: (entry.blob, entry.executable) for entry in two.entries}
+    former = {entry.path: entry for entry in one.entries}
+    latter = {entry.path: entry for entry in two.entries}
     if _is_one_file(before) and _is_one_file(after):
-        return [f"~{origin}"]
+        was, now = former.get(_name_in_tree(before)), latter.get(_name_in_tree(after))
+        return [_file_change(origin, was, now)]
     folder = "" if origin in ("", ".") else f"{origin.rstrip('/')}/"
-    signed: list[str] = []
-    for path in sorted({*former, *latter}):
-        if former.get(path) != latter.get(path):
-            sign = "+" if path not in former else "-" if path not in latter else "~"
-            signed.append(f"{sign}{folder}{path}")
-    return signed
+    return [
+        _file_change(f"{folder}{path}", former.get(path), latter.get(path))
+        for path in sorted({*former, *latter})
+        if former.get(path) != latter.get(path)
+    ]
+
+
+def _file_change(path: str, was: FileEntry | None, now: FileEntry | None) -> FileChange:
+    return FileChange(
+        path=path, before=None if was is None else was.blob, after=None if now is None else now.blob
+    )
 
 
 def _tree(mount: Mapping[str, Any], host: HostManifest) -> FileTree | None:
@@ -160,7 +202,12 @@ def _tree(mount: Mapping[str, Any], host: HostManifest) -> FileTree | None:
 
 
 def _is_one_file(mount: Mapping[str, Any]) -> bool:
-    return "/" in str(mount.get("source", "")).removeprefix(FILES_PREFIX)
+    return bool(_name_in_tree(mount))
+
+
+def _name_in_tree(mount: Mapping[str, Any]) -> str:
+    """What stands behind the digest in a mount's source: the name of the one file, or nothing."""
+    return str(mount.get("source", "")).removeprefix(FILES_PREFIX).partition("/")[2]
 
 
 def _networks(
@@ -238,7 +285,20 @@ def _mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _signed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    added = [f"+{name}" for name in sorted(set(after) - set(before))]
-    changed = [f"~{name}" for name in sorted(set(after) & set(before)) if after[name] != before[name]]
-    removed = [f"-{name}" for name in sorted(set(before) - set(after))]
-    return " ".join([*added, *changed, *removed])
+    added, changed, removed = _changed_names(before, after)
+    return " ".join(
+        f"{sign}{name}"
+        for sign, names in zip("+~-", (added, changed, removed), strict=True)
+        for name in names
+    )
+
+
+def _changed_names(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[list[str], list[str], list[str]]:
+    """Names only in the second, in both with another value, and only in the first, each sorted."""
+    return (
+        sorted(set(after) - set(before)),
+        [name for name in sorted(set(after) & set(before)) if after[name] != before[name]],
+        sorted(set(before) - set(after)),
+    )

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HOME_UNUSABLE = error_code(
     "home-unusable", "The folder that holds Stagecraft's state cannot be made or written."
 )
+NOTHING_RECORDED = error_code(
+    "nothing-recorded", "The home has no log yet, so there is nothing to hand over."
+)
 
 PROJECT_FILE = "stagecraft.yml"
 _FOLDER = ".stagecraft"

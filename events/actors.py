@@ -49,6 +49,10 @@ class ActorDirectory(Protocol):
         """The name behind `actor_id`, None when it is unknown or erased."""
         ...
 
+    def ids_of(self, name: str) -> tuple[str, ...]:
+        """The ids behind which somebody of this name stands, of whatever kind and address, sorted."""
+        ...
+
     def erase(self, actor_id: str) -> None:
         """Forget name and address for good; a second call does nothing."""
         ...
@@ -84,6 +88,11 @@ class MemoryActorDirectory:
         person = self._people.get(actor_id)
         return None if person is None else person[1]
 
+    def ids_of(self, name: str) -> tuple[str, ...]:
+        """The ids of all of this name."""
+        with self._lock:
+            return tuple(sorted(one for one, person in self._people.items() if person[1] == name))
+
     def erase(self, actor_id: str) -> None:
         """Forget name and address."""
         with self._lock:
@@ -105,6 +114,7 @@ CREATE TABLE actors (
 _KNOWN = "SELECT actor_id FROM actors WHERE kind = ? AND name = ? AND address = ?"
 _NEW = "INSERT INTO actors (actor_id, kind, name, address) VALUES (?, ?, ?, ?)"
 _NAME = "SELECT name FROM actors WHERE actor_id = ?"
+_IDS = "SELECT actor_id FROM actors WHERE name = ? ORDER BY actor_id"
 _ERASE = "DELETE FROM actors WHERE actor_id = ?"
 
 ACTORS = FileKind(
@@ -165,6 +175,11 @@ class SqliteActorDirectory:
         with self._file.reading() as connection:
             found = connection.execute(_NAME, (actor_id,)).fetchone()
         return None if found is None else found[0]
+
+    def ids_of(self, name: str) -> tuple[str, ...]:
+        """The ids of all of this name."""
+        with self._file.reading() as connection:
+            return tuple(actor_id for (actor_id,) in connection.execute(_IDS, (name,)))
 
     def erase(self, actor_id: str) -> None:
         """Forget name and address, also in the free pages of the file."""

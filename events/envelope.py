@@ -21,8 +21,8 @@ from events.kernel.clock import format_utc
 if TYPE_CHECKING:
     from events.streams import StreamName
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 ActorKind = Literal["git", "cli", "api", "webhook", "controller", "schedule"]
 
@@ -103,7 +103,7 @@ class StoredEvent(_Columns):
                 version,
                 type,
                 schema,
-                (time - _EPOCH) // _MICROSECOND,
+                (time - EPOCH) // MICROSECOND,
                 f"{actor.kind}:{actor.id}",
                 correlation.bytes,
                 None if causation is None else causation.bytes,
@@ -119,7 +119,7 @@ class StoredEvent(_Columns):
     @property
     def time(self) -> datetime:
         """When it was proposed; aware, in UTC."""
-        return _EPOCH + timedelta(microseconds=self.at_us)
+        return EPOCH + timedelta(microseconds=self.at_us)
 
     @property
     def actor(self) -> Actor:

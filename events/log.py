@@ -25,10 +25,12 @@ from events.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from events.broken import LogProblem
     from events.envelope import ProposedEvent, StoredEvent
+    from events.query import EventQuery
     from events.streams import StreamName
     from events.tokens import Token
 
@@ -159,6 +161,17 @@ class EventLog(Tokens, Protocol):
         type_name: str | None = None,
     ) -> list[StoredEvent]:
         """Events after a position, oldest first, optionally of one stream or one type."""
+        ...
+
+    def select(self, query: EventQuery) -> list[StoredEvent]:
+        """The events that `query` asks for, in its order."""
+        ...
+
+    def position_at(self, moment: datetime) -> int:
+        """The position of the last event, in the order of positions, whose time is at or before `moment`.
+
+        0 when there is none. Clocks go back at times, positions never do.
+        """
         ...
 
     def streams(self, prefix: str = "") -> list[StreamName]:

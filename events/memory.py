@@ -22,11 +22,13 @@ from events.tokens import LockLostError, Token, refuse_stale
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from events.broken import LogProblem
     from events.envelope import StoredEvent
     from events.log import LogRow, StreamAppend
+    from events.query import EventQuery
     from events.streams import StreamName
 
 
@@ -137,6 +139,18 @@ class MemoryEventLog:
                 if stream in {None, event.stream} and type_name in {None, event.type}
             ]
             return found[:limit]
+
+    def select(self, query: EventQuery) -> list[StoredEvent]:
+        """The events that `query` asks for, in its order."""
+        check_limit(query.limit)
+        with self._open():
+            found = [event for event in self._events if query.matches(event)]
+        return (found[::-1] if query.newest_first else found)[: query.limit]
+
+    def position_at(self, moment: datetime) -> int:
+        """The position of the last event whose time is at or before `moment`."""
+        with self._open():
+            return next((one.position for one in reversed(self._events) if one.time <= moment), 0)
 
     def streams(self, prefix: str = "") -> list[StreamName]:
         """The names of all streams that start with `prefix`, sorted."""

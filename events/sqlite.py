@@ -26,11 +26,13 @@ from events.log import LOG_BUSY, LOG_UNAVAILABLE
 from events.reserve import is_vital
 from events.sqlite_append import Request, Writing
 from events.sqlite_file import BUSY_SECONDS, SqliteFile, disk_is_full
+from events.sqlite_query import position_at, select
 from events.sqlite_schema import event_log
 from events.sqlite_tokens import draw, newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from events.envelope import StoredEvent
     from events.group_commit import Waiting
     from events.log import Anchor, LogRow, StreamAppend
+    from events.query import EventQuery
     from events.reserve import Reserve
     from events.streams import StreamName
     from events.tokens import Token
@@ -263,6 +266,17 @@ class SqliteEventLog:
         check_limit(limit)
         with self._file.reading() as connection:
             return sqlite_read.read(connection, after=after, limit=limit, stream=stream, type_name=type_name)
+
+    def select(self, query: EventQuery) -> list[StoredEvent]:
+        """The events that `query` asks for, in its order."""
+        check_limit(query.limit)
+        with self._file.reading() as connection:
+            return select(connection, query)
+
+    def position_at(self, moment: datetime) -> int:
+        """The position of the last event whose time is at or before `moment`."""
+        with self._file.reading() as connection:
+            return position_at(connection, moment)
 
     def streams(self, prefix: str = "") -> list[StreamName]:
         """The names of all streams that start with `prefix`, sorted."""

@@ -26,26 +26,26 @@ FROM log_head AS h LEFT JOIN events AS e ON e.position = :position
 _BROKEN = "SELECT broken FROM log_head"
 _VERSION = "SELECT version FROM streams WHERE name = ?"
 _STREAM_NAMES = "SELECT name FROM streams WHERE substr(name, 1, length(:prefix)) = :prefix ORDER BY name"
-_COLUMNS = """
+COLUMNS = """
 e.position, e.event_id, s.name, e.version, e.type, e.schema, e.at_us, e.actor, e.correlation, e.causation,
 e.data
 """
 # CROSS JOIN keeps SQLite from walking the streams first; a LIMIT of -1 is none.
 _READ = f"""
-SELECT {_COLUMNS} FROM events AS e CROSS JOIN streams AS s USING (stream_no)
+SELECT {COLUMNS} FROM events AS e CROSS JOIN streams AS s USING (stream_no)
 WHERE e.position > :after AND (:type IS NULL OR e.type = :type)
 ORDER BY e.position LIMIT :limit
 """  # noqa: S608  # the columns above
 # Within a stream versions are in the order of positions, so its index serves both.
 _READ_STREAM = f"""
-SELECT {_COLUMNS} FROM streams AS s CROSS JOIN events AS e USING (stream_no)
+SELECT {COLUMNS} FROM streams AS s CROSS JOIN events AS e USING (stream_no)
 WHERE s.name = :stream AND e.version > :after_version AND e.position > :after
       AND (:type IS NULL OR e.type = :type)
 ORDER BY e.version LIMIT :limit
 """  # noqa: S608  # the columns above
 # A row whose stream is gone is shown without a name: whoever verifies must see it.
 _ROWS = f"""
-SELECT {_COLUMNS}, e.data_hash, e.leaf, e.hash FROM events AS e LEFT JOIN streams AS s USING (stream_no)
+SELECT {COLUMNS}, e.data_hash, e.leaf, e.hash FROM events AS e LEFT JOIN streams AS s USING (stream_no)
 WHERE e.position > :after ORDER BY e.position LIMIT :limit
 """.replace("s.name", "coalesce(s.name, '')")  # noqa: S608  # the columns above
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from events.chain import genesis
 from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE
 from events.sqlite_file import FileKind
+from events.sqlite_query import EVENTS_BY_FACTS
 from events.sqlite_tables import APPENDS, EVENTS, FIRST_HEAD, GUARDS, LOG_HEAD, STREAMS
 from events.sqlite_upgrade import FROM_1
+from events.sqlite_views import VIEWS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +30,7 @@ def event_log(*, lineage: str | None = None) -> FileKind:
         noun="event log",
         application_id=0x5354_4C47,  # "STLG"
         version=2,
-        tables=(LOG_HEAD, STREAMS, EVENTS, APPENDS, *GUARDS),
+        tables=(LOG_HEAD, STREAMS, EVENTS, EVENTS_BY_FACTS, APPENDS, *GUARDS, *VIEWS),
         begin=begin,
         older={1: FROM_1},
         journal="WAL",

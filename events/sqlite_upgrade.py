@@ -17,7 +17,9 @@ from events.chain import chained, genesis
 from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE
 from events.sqlite_file import Older
+from events.sqlite_query import EVENTS_BY_FACTS
 from events.sqlite_tables import EVENTS, GUARDS, LOG_HEAD, NEW_EVENT
+from events.sqlite_views import VIEWS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,8 +68,8 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.execute(_NEW_HEAD, (first,))
     connection.execute("DROP TABLE events_1")
     connection.execute("DROP TABLE log_head_1")
-    for guard in GUARDS:
-        connection.execute(guard)
+    for statement in (EVENTS_BY_FACTS, *GUARDS, *VIEWS):
+        connection.execute(statement)
 
 
 def _rows(connection: sqlite3.Connection, first: bytes) -> Generator[tuple[object, ...]]:

@@ -5,103 +5,183 @@ any time. It is made anew from the first event when it is damaged, when it belon
 when the log does not hold the event that the checkpoint names (a restored copy), and a single view when its
 `version` is not the stored one. A page moves the checkpoint past all its events, also those that do not
 concern the view, and it moves from the position that was read: of two processes that follow at once one
-applies a page and the other reads again.
+applies a page and the other reads again. Views that stand at the same place share a page and a transaction.
 
-Views built aside and flipped were left out until a rebuild takes longer than anybody wants to wait.
+What a view cannot take is parked with its stream (`parking.py`), and how a page is applied is in
+`folding.py`. Who reads folds up to the head first, and answers only if nobody has begun to make the views
+anew meanwhile.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from events.envelope import StoredEvent
-from events.kernel.errors import InternalError, error_code
-from events.log import EventLog
-from projections.view_store import ViewsDamagedError, ViewStore, ViewsUnwritableError, mend
+from events.kernel.errors import OutsideError
+from events.log import LOG_UNAVAILABLE, EventLog
+from projections.folding import Checkpoint, fold_page
+from projections.parking import may_be_taken
+from projections.view import View
+from projections.view_store import (
+    VIEWS_UNAVAILABLE,
+    ViewsDamagedError,
+    ViewsMovedError,
+    ViewStore,
+    ViewsUnwritableError,
+    mend,
+)
 
-VIEW_BROKEN = error_code("view-broken", "A view cannot take an event of the log: a bug, or a damaged log.")
+__all__ = ["View", "catch_up", "fold_on", "nobody", "read_views", "standing"]
 
 PAGE_EVENTS = 1000  # one transaction a page: bounds memory, and what is repeated after a crash
-_BAD_DATA = (KeyError, ValueError, TypeError, AttributeError)
-_REFUSED_ROWS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+FAR_PAGE_EVENTS = 5000  # of one who is far behind: fewer waits for the disk, some 10 MB
+_FAR_EVENTS = 10 * PAGE_EVENTS
+_MOST_OPENINGS = 5  # of a file that is replaced again and again
+_MOST_READINGS = 5  # of views that others make anew again and again
 
 T = TypeVar("T")
+Tell = Callable[[str], None]  # one line for people
+Told = Callable[[int, int], None]  # position that was reached, and the one that is aimed at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A fold of the log into tables."""
-
-    name: str
-    version: int  # of the fold and its tables together; another one than stored: rebuilt
-    tables: Mapping[str, str]  # {table: the statement that makes it}
-    concerns: frozenset[str]  # event types that `apply` is called with
-    apply: Callable[[sqlite3.Connection, StoredEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Checkpoint:
-    position: int  # 0: nothing applied yet
-    event_id: str | None  # of the event at `position`
+def nobody(_text: str) -> None:
+    """Tell nobody."""
 
 
 def read_views(
-    log: EventLog, path: Path, views: Sequence[View], query: Callable[[sqlite3.Connection], T]
+    log: EventLog,
+    path: Path,
+    views: Sequence[View],
+    query: Callable[[sqlite3.Connection], T],
+    *,
+    tell: Tell = nobody,
 ) -> T:
     """Fold the log into `views` up to its head and answer what `query` finds; a damaged file is made anew.
 
-    Where the file cannot be written, on a full disk or a read-only one, the fold is made in memory: slower
-    on a long log, and just as right. Raises what `catch_up` raises.
+    `tell` is told when something is made anew, and why. Where the file cannot be written, on a full disk or
+    a read-only one, the fold is made in memory: slower on a long log, and just as right. Raises what
+    `fold_on` raises.
     """
     try:
-        return _read_or_mend(log, path, views, query)
+        return _read_or_mend(log, path, views, query, tell)
     except ViewsUnwritableError:
-        return _read_views(log, None, views, query)
+        return _read_views(log, None, views, query, tell)
 
 
 def _read_or_mend(
-    log: EventLog, path: Path, views: Sequence[View], query: Callable[[sqlite3.Connection], T]
+    log: EventLog, path: Path, views: Sequence[View], query: Callable[[sqlite3.Connection], T], tell: Tell
 ) -> T:
-    try:
-        return _read_views(log, path, views, query)
-    except ViewsDamagedError:
-        mend(path)
-        return _read_views(log, path, views, query)
+    mended = False
+    for _ in range(_MOST_OPENINGS):
+        try:
+            return _read_views(log, path, views, query, tell)
+        except ViewsDamagedError:
+            if mended:
+                raise
+            mend(path)
+            tell(f"{path.name} was damaged; the views are made anew from the log")
+            mended = True
+        except ViewsMovedError:
+            continue
+    raise _restless(f"{path} was replaced {_MOST_OPENINGS} times while it was read")
 
 
 def _read_views(
-    log: EventLog, path: Path | None, views: Sequence[View], query: Callable[[sqlite3.Connection], T]
+    log: EventLog,
+    path: Path | None,
+    views: Sequence[View],
+    query: Callable[[sqlite3.Connection], T],
+    tell: Tell,
 ) -> T:
     with closing(ViewStore(path, lineage=log.lineage)) as store:
-        for view in views:
-            catch_up(log, store, view)
-        with store.reading() as tables:
-            return query(tables)
+        if store.emptied is not None and path is not None:
+            tell(f"{path.name} is made anew from the log: {store.emptied}")
+        for _ in range(_MOST_READINGS):
+            reached = fold_on(log, store, views, tell=tell)
+            with store.reading() as tables:
+                if all(_stands_at(tables, view, reached[view.name]) for view in views):
+                    return query(tables)
+    raise _restless("other processes make the views anew again and again")
 
 
-def catch_up(log: EventLog, store: ViewStore, view: View, *, page_events: int = PAGE_EVENTS) -> int:
-    """Fold the log into `view` up to its head at this moment, or further; answers the position reached.
+def _restless(why: str) -> OutsideError:
+    return OutsideError(
+        VIEWS_UNAVAILABLE, "the views do not come to rest", why=why, next="stagecraft views verify"
+    )
 
-    Raises OutsideError `views-unavailable` or `log-unavailable`, InternalError `view-broken`.
+
+def catch_up(log: EventLog, store: ViewStore, view: View, *, page_events: int | None = None) -> int:
+    """Fold the log into one view up to its head at this moment, or further; answers the position reached."""
+    return fold_on(log, store, [view], page_events=page_events)[view.name]
+
+
+def fold_on(
+    log: EventLog,
+    store: ViewStore,
+    views: Sequence[View],
+    *,
+    until: int | None = None,
+    page_events: int | None = None,
+    tell: Tell = nobody,
+    told: Told | None = None,
+) -> dict[str, int]:
+    """Fold the log into `views` up to a position, its head unless given; answers where each view stands.
+
+    The one that is furthest behind comes first, and those beside it come along. Raises OutsideError
+    `views-unavailable` or `log-unavailable`.
     """
-    checkpoint = _prepared(store, view)
-    if not _holds(log, checkpoint):
-        with store.writing() as tables:
-            _make(tables, view)
-        checkpoint = _Checkpoint(0, None)
-    head = log.head()
-    while checkpoint.position < head:
-        page = log.read(after=checkpoint.position, limit=page_events)
-        checkpoint = _apply_page(store, view, page, checkpoint=checkpoint)
-    return checkpoint.position
+    checkpoints = {view.name: _trusted(log, store, view, tell) for view in views}
+    head = log.head() if until is None else until
+    behind = min((one.position for one in checkpoints.values()), default=head)
+    if head - behind > _FAR_EVENTS and told is None:
+        tell(f"{head - behind} events are folded into the views first, this once")
+    size = page_events or (FAR_PAGE_EVENTS if head - behind > _FAR_EVENTS else PAGE_EVENTS)
+    while behind < head:
+        ahead = [one.position for one in checkpoints.values() if one.position > behind]
+        page = log.read(after=behind, limit=min(size, min([*ahead, head]) - behind))
+        if not page:
+            raise OutsideError(
+                LOG_UNAVAILABLE,
+                f"the log has no event behind position {behind}, and its head is {head}",
+                next="stagecraft audit verify",
+            )
+        here = [view for view in views if checkpoints[view.name].position == behind]
+        reached = Checkpoint(page[-1].position, str(page[-1].id))
+        moved = fold_page(store, here, page, behind=behind, reached=reached)
+        checkpoints.update(
+            (view.name, reached if view in moved else _prepared(store, view, nobody)) for view in here
+        )
+        behind = min(one.position for one in checkpoints.values())
+        if told is not None:
+            told(behind, head)
+    return {name: one.position for name, one in checkpoints.items()}
 
 
-def _holds(log: EventLog, checkpoint: _Checkpoint) -> bool:
+def standing(log: EventLog, store: ViewStore, view: View) -> int | None:
+    """Where a view stands; None: it is not there, or the next reader makes it anew. Nothing is changed."""
+    with store.reading() as tables:
+        found = tables.execute(_CHECKPOINT, (view.name,)).fetchone()
+        if found is None or _outdated(tables, view) is not None:
+            return None
+    checkpoint = Checkpoint(found["position"], found["event_id"])
+    return checkpoint.position if _holds(log, checkpoint) else None
+
+
+def _trusted(log: EventLog, store: ViewStore, view: View, tell: Tell) -> Checkpoint:
+    """The view's checkpoint; the view is made anew where its rows cannot be those of this log and version."""
+    checkpoint = _prepared(store, view, tell)
+    if _holds(log, checkpoint):
+        return checkpoint
+    tell(f"the view {view.name} is made anew: the log was set back or is another copy")
+    with store.writing() as tables:
+        _make(tables, view)
+    return Checkpoint(0, None)
+
+
+def _holds(log: EventLog, checkpoint: Checkpoint) -> bool:
     """Whether the log still has the event that the checkpoint names at its position."""
     if checkpoint.position == 0:
         return True
@@ -109,57 +189,53 @@ def _holds(log: EventLog, checkpoint: _Checkpoint) -> bool:
     return [str(event.id) for event in newest] == [checkpoint.event_id]
 
 
-def _apply_page(
-    store: ViewStore, view: View, page: list[StoredEvent], *, checkpoint: _Checkpoint
-) -> _Checkpoint:
-    """Apply one page and move the checkpoint with it; when somebody else moved it, answer where it is."""
-    reached = _Checkpoint(page[-1].position, str(page[-1].id))
-    with store.writing() as tables:
-        moved = tables.execute(
-            "UPDATE checkpoints SET position = ?, event_id = ?"
-            " WHERE view = ? AND version = ? AND position = ?",
-            (reached.position, reached.event_id, view.name, view.version, checkpoint.position),
-        )
-        if moved.rowcount == 1:
-            for event in page:
-                if event.type in view.concerns:
-                    _apply(tables, view, event)
-            return reached
-    return _prepared(store, view)
+_CHECKPOINT = "SELECT version, position, event_id FROM checkpoints WHERE view = ?"
 
 
-def _apply(tables: sqlite3.Connection, view: View, event: StoredEvent) -> None:
-    try:
-        view.apply(tables, event)
-    except (*_BAD_DATA, *_REFUSED_ROWS) as error:
-        raise InternalError(
-            VIEW_BROKEN,
-            f"the view {view.name} cannot take {event.type} at position {event.position}",
-            why=f"{type(error).__name__}: {error}",
-            next=f"stagecraft events list --json --after {event.position - 1} --limit 1",
-        ) from error
-
-
-def _prepared(store: ViewStore, view: View) -> _Checkpoint:
-    """The view's checkpoint; its tables are made, or made anew, unless they are of its version."""
-    query = "SELECT version, position, event_id FROM checkpoints WHERE view = ?"
+def _prepared(store: ViewStore, view: View, tell: Tell) -> Checkpoint:
+    """The view's checkpoint; its tables are made, or made anew unless they are what this version makes."""
     with store.reading() as tables:
-        found = tables.execute(query, (view.name,)).fetchone()
-    if found is not None and found["version"] == view.version:
-        return _Checkpoint(found["position"], found["event_id"])
+        why = _outdated(tables, view)
+        found = tables.execute(_CHECKPOINT, (view.name,)).fetchone()
+    if found is not None and why is None:
+        return Checkpoint(found["position"], found["event_id"])
     with store.writing() as tables:
-        again = tables.execute(query, (view.name,)).fetchone()
-        if again is None or again["version"] != view.version:
+        found = tables.execute(_CHECKPOINT, (view.name,)).fetchone()
+        why = _outdated(tables, view)
+        if found is None or why is not None:
+            if why is not None:
+                tell(f"the view {view.name} is made anew from the log: {why}")
             _make(tables, view)
-            return _Checkpoint(0, None)
-        return _Checkpoint(again["position"], again["event_id"])
+            return Checkpoint(0, None)
+        return Checkpoint(found["position"], found["event_id"])
+
+
+def _outdated(tables: sqlite3.Connection, view: View) -> str | None:
+    """Why the rows of a view are not those of this version, None when they are or there are none."""
+    found = tables.execute(_CHECKPOINT, (view.name,)).fetchone()
+    if found is None:
+        return None
+    if found["version"] != view.version:
+        return f"its version is {view.version}, and {found['version']} was stored"
+    if may_be_taken(tables, view.name):
+        return "this version of Stagecraft may take events that were parked"
+    return None
+
+
+def _stands_at(tables: sqlite3.Connection, view: View, position: int) -> bool:
+    """Whether a view is still there and has not been set back behind a position."""
+    found = tables.execute(_CHECKPOINT, (view.name,)).fetchone()
+    return found is not None and found["version"] == view.version and found["position"] >= position
 
 
 def _make(tables: sqlite3.Connection, view: View) -> None:
-    """Empty tables and a checkpoint at the start."""
+    """Empty tables, nothing parked and a checkpoint at the start."""
     for name, statement in view.tables.items():
         tables.execute(f'DROP TABLE IF EXISTS "{name}"')
         tables.execute(statement)
+    for statement in view.indexes:
+        tables.execute(statement)
+    tables.execute("DELETE FROM parked WHERE view = ?", (view.name,))
     tables.execute(
         "INSERT OR REPLACE INTO checkpoints (view, version, position, event_id) VALUES (?, ?, 0, NULL)",
         (view.name, view.version),

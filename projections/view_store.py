@@ -3,6 +3,9 @@
 It belongs to one log, by lineage; what it holds of another log is dropped. It has no write-ahead log: its
 transactions are short, and one file alone is easy to throw away. Damage is told from a lock or a full disk,
 which are no reason to throw anything away, and from a wrong statement, which is a bug and stays what it is.
+
+The file may be deleted, or another one put in its place, while somebody has it open. Who reads then reads
+what was there; who begins to write is refused by SQLite before anything is written, and opens it again.
 """
 
 from __future__ import annotations
@@ -24,12 +27,27 @@ VIEWS_UNAVAILABLE = error_code(
 
 _BUSY_SECONDS = 10.0  # how long one process waits for another
 _RETRY_SECONDS = 0.01
-_LAYOUT = 1  # user_version of the file: the layout of the two tables below
+_LAYOUT = 2  # user_version of the file: the layout of the tables below
 _OWN_TABLES = (
     "CREATE TABLE log (lineage TEXT NOT NULL)",
     """
     CREATE TABLE checkpoints (
         view TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE parked (
+        view TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        position INTEGER NOT NULL,  -- of the first event of the stream that the view could not take
+        type TEXT NOT NULL,
+        schema INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        why TEXT NOT NULL,  -- unknown-type, newer-schema, failed
+        error TEXT NOT NULL,
+        version TEXT NOT NULL,  -- of the Stagecraft that failed
+        events INTEGER NOT NULL,  -- of the stream, that the view would have taken, with this one
+        PRIMARY KEY (view, stream)
     ) WITHOUT ROWID
     """,
 )
@@ -43,7 +61,7 @@ _UNWRITABLE = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-_MISTAKES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH})
+MISTAKES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH})
 _LOW_BYTE = 0xFF  # an extended result code holds the primary one there
 
 
@@ -55,19 +73,30 @@ class ViewsUnwritableError(OutsideError):
     """The file may be in order and cannot be written: no room, a read-only disk, no permission."""
 
 
+class ViewsMovedError(OutsideError):
+    """The file was deleted or replaced since it was opened; open it again."""
+
+
 class ViewStore:
     """The file `views.db` of one log; made when it is missing, emptied when it is not of this log.
 
     It belongs to the thread that opened it. Raises OutsideError `views-unavailable`; ViewsDamagedError, of
-    the same code, when to throw the file away would help.
+    the same code, when to throw the file away would help, and ViewsMovedError when to open it again would.
     """
 
-    def __init__(self, path: Path | None, *, lineage: str) -> None:
-        """Without a path it is in memory and gone with this object."""
+    def __init__(self, path: Path | None, *, lineage: str, durable: bool = True) -> None:
+        """Without a path it is in memory and gone with this object.
+
+        One that is not `durable` may be damaged when the machine stops, unless `sync` was called after it.
+        """
         self._path = path
-        with _translated(path):
-            self._connection = _connected(path)
+        self.emptied: str | None = None
+        """Why everything in it is to be made anew, in words; None: nothing is, or it was missing."""
+        with translated(path):
+            self._connection = connected(path)
             try:
+                if not durable:
+                    self._connection.execute("PRAGMA synchronous = OFF")
                 self._make_ours(lineage)
             except BaseException:
                 self._connection.close()
@@ -80,18 +109,19 @@ class ViewStore:
                 return
         with self._transaction("BEGIN IMMEDIATE"):
             if not _belongs(self._connection, lineage):
+                self.emptied = _stranger(self._connection)
                 _empty(self._connection, lineage)
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """One consistent state of all views; columns are addressed by name."""
-        with _translated(self._path), self._transaction("BEGIN"):
+        with translated(self._path), self._transaction("BEGIN"):
             yield self._connection
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """A transaction that holds the write lock from its start; rolled back on any error."""
-        with _translated(self._path), self._transaction("BEGIN IMMEDIATE"):
+        with translated(self._path), self._transaction("BEGIN IMMEDIATE"):
             yield self._connection
 
     def close(self) -> None:
@@ -114,7 +144,7 @@ def mend(path: Path) -> None:
 
     Raises OutsideError `views-unavailable`.
     """
-    with _translated(path), _locked(path.with_name(path.name + ".lock")):
+    with translated(path), locked(path.with_name(path.name + ".lock")):
         if _is_sound(path):
             return
         for suffix in ("", "-journal"):
@@ -123,15 +153,16 @@ def mend(path: Path) -> None:
 
 def _is_sound(path: Path) -> bool:
     try:
-        with closing(_connected(path)) as connection:
+        with closing(connected(path)) as connection:
             return [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
     except sqlite3.DatabaseError as error:
-        if _is_damage(error):
+        if is_damage(error):
             return False
         raise
 
 
-def _connected(path: Path | None) -> sqlite3.Connection:
+def connected(path: Path | None) -> sqlite3.Connection:
+    """A connection to a file of views, made when it is missing; raises what the driver raises."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     connection = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None)
@@ -139,9 +170,27 @@ def _connected(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stranger(connection: sqlite3.Connection) -> str | None:
+    """What a file is that is not of this log, in words; None for an empty one."""
+    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+        return None
+    layout: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return "it is of another log" if layout == _LAYOUT else "another version of Stagecraft made it"
+
+
 def _belongs(connection: sqlite3.Connection, lineage: str) -> bool:
     """Whether the file has our layout and the views of this log."""
-    own = connection.execute("SELECT 1 FROM sqlite_master WHERE name IN ('log', 'checkpoints')").fetchall()
+    names = "SELECT 1 FROM sqlite_master WHERE name IN ('log', 'checkpoints', 'parked')"
+    own = connection.execute(names).fetchall()
     if len(own) != len(_OWN_TABLES) or connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
         return False
     return [row["lineage"] for row in connection.execute("SELECT lineage FROM log")] == [lineage]
@@ -157,12 +206,12 @@ def _empty(connection: sqlite3.Connection, lineage: str) -> None:
     connection.execute(f"PRAGMA user_version = {_LAYOUT}")
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is at fault; a lock or a full disk is no reason to throw it away."""
-    return _primary_code(error) in _DAMAGE
+    return primary_code(error) in _DAMAGE
 
 
-def _primary_code(error: sqlite3.Error) -> int:
+def primary_code(error: sqlite3.Error) -> int:
     """SQLite's primary result code; SQLITE_ERROR, a wrong statement, also for a wrong use of the driver."""
     extended: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return extended & _LOW_BYTE
@@ -173,11 +222,11 @@ def _has_no_room(error: Exception) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Generator[None]:
-    """Hold a lock that dies with its process. Raises TimeoutError after `_BUSY_SECONDS`."""
+def locked(path: Path, *, seconds: float | None = None) -> Generator[None]:
+    """Hold a lock that dies with its process. Raises TimeoutError after `seconds`, or `_BUSY_SECONDS`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        deadline = time.monotonic() + _BUSY_SECONDS
+        deadline = time.monotonic() + (_BUSY_SECONDS if seconds is None else seconds)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -192,15 +241,17 @@ def _locked(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def _translated(path: Path | None) -> Generator[None]:
+def translated(path: Path | None) -> Generator[None]:
     """Errors of the driver and the file system as `views-unavailable`; a wrong statement stays what it is."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        code = _primary_code(error) if isinstance(error, sqlite3.Error) else None
-        if code in _MISTAKES:
+        code = primary_code(error) if isinstance(error, sqlite3.Error) else None
+        if code in MISTAKES:
             raise
         kind = ViewsDamagedError if code in _DAMAGE else OutsideError
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DBMOVED:
+            raise ViewsMovedError(VIEWS_UNAVAILABLE, "the file of the views was replaced") from error
         if code in _UNWRITABLE or isinstance(error, PermissionError) or _has_no_room(error):
             kind = ViewsUnwritableError
         raise kind(

@@ -1,7 +1,9 @@
 """What all event classes share, and the table that finds a class by its stored name.
 
-A class name in the past tense is the event's type and never changes. Readers take an event of a newer
-schema as far as they know its fields; writers write exactly the fields of the class.
+A class name in the past tense is the event's type and never changes. Writers write exactly the fields of the
+class. Readers take an event of an older schema by the steps of `upcast.py`, and one of a newer schema as far
+as they know its fields: who decides must be able to roll back on the day a newer version was taken back.
+(Views do not: what they cannot read they park, and say so.)
 """
 
 from __future__ import annotations
@@ -9,11 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from events.envelope import ProposedEvent
 from events.kernel.canonical import canonical_json
-from events.kernel.errors import ExitCode
+from events.kernel.errors import ExitCode, OutsideError, error_code
+from events.schemas import illegible
+from events.upcast import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
     from events.kernel.clock import Clock
     from events.kernel.errors import StagecraftError
     from events.kernel.ids import Ids
+
+EVENT_TOO_NEW = error_code(
+    "event-too-new", "The log has an event that a newer Stagecraft wrote and this one cannot understand."
+)
 
 FailureCause = Literal["repository", "outside", "internal"]
 StreamKind = Literal["environment", "release", "repository", "host", "tenant", "log"]
@@ -109,11 +117,24 @@ def event_classes() -> dict[str, type[Event]]:
 def decode(stored: StoredEvent) -> Event:
     """The stored event as an object of its class, `Unrecognised` when the type is unknown here.
 
-    Raises pydantic.ValidationError when the data do not fit the class: the log is damaged or a schema
-    changed without a step.
+    Raises OutsideError `event-too-new` when a newer schema lacks what this version needs, and
+    pydantic.ValidationError when the data do not fit the class: the log is damaged, or a schema changed
+    without a step.
     """
     cls = _CLASSES.get(stored.type)
-    return Unrecognised() if cls is None else cls.model_validate_json(stored.data)
+    if cls is None:
+        return Unrecognised()
+    try:
+        return cls.model_validate_json(current(stored).data)
+    except ValidationError as error:
+        if illegible(stored) != "newer-schema":
+            raise
+        raise OutsideError(
+            EVENT_TOO_NEW,
+            f"{stored.type} at position {stored.position} has schema {stored.schema}, "
+            f"this Stagecraft knows {cls.SCHEMA}",
+            next="upgrade this Stagecraft to the one that wrote it",
+        ) from error
 
 
 def propose(

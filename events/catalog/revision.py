@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import ClassVar
+
 from pydantic import Field
 
 from events.catalog.base import Event, recorded
@@ -10,6 +13,8 @@ from events.catalog.base import Event, recorded
 @recorded("repository")
 class RevisionObserved(Event):
     """The watched branch points at a commit that was not seen, or not verified, there before."""
+
+    SCHEMA: ClassVar[int] = 2  # 1: without `committed_at`
 
     ref: str = Field(
         description="Fully qualified ref, as in `refs/heads/main`; where tags are watched `refs/tags/` and "
@@ -48,6 +53,9 @@ class RevisionObserved(Event):
     )
     tag: str | None = Field(
         default=None, description="The tag that names the version; null where a branch is watched."
+    )
+    committed_at: datetime | None = Field(
+        default=None, description="When it was committed, by the committer's clock; null in older events."
     )
 
 

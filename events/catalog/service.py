@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from events.catalog.base import Event, Failure, recorded
@@ -11,6 +13,8 @@ from events.rollout import Strategy
 @recorded("release")
 class ServiceReplaced(Event):
     """Containers of a service came, went or were exchanged."""
+
+    SCHEMA: ClassVar[int] = 2  # 1: `seconds` in place of `milliseconds`, and before that neither
 
     host: str = Field(description="The host.")
     service: str = Field(description="The service.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 
@@ -15,13 +16,23 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, folder_mo
 
     Durable when the call returns. Raises OSError with the temporary file removed.
     """
+    with replaced(path, mode=mode, folder_mode=folder_mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def replaced(path: Path, *, mode: int = 0o644, folder_mode: int = 0o755) -> Generator[IO[bytes]]:
+    """A file that takes the place of `path` at the end of the block, or never when that raises.
+
+    As `write_atomically`, for content that comes in parts.
+    """
     make_folders(path.parent, mode=folder_mode)
     aside = path.parent / f".{path.name}.{os.urandom(6).hex()}"
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)  # the umask may have taken bits away
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         aside.rename(path)

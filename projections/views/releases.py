@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from events.envelope import StoredEvent
 from events.kernel.clock import format_utc
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
+
+Images = Mapping[str, Mapping[str, Mapping[str, str]]]  # {release: {service: {ref, pin, pin_kind}}}
+
+_NEWEST = 2**62  # beyond every position
 
 PHASE_NAMES = ("build", "push", "migrate_pre", "rollout", "migrate_post", "finalize")
 
@@ -62,7 +66,9 @@ _TABLES = {
             kind TEXT NOT NULL,
             reverts TEXT,
             retry_of TEXT,
-            failure TEXT
+            failure TEXT,
+            started_position INTEGER,
+            ended_position INTEGER
         ) WITHOUT ROWID
     """,
     "release_phases": """
@@ -78,6 +84,11 @@ _TABLES = {
         ) WITHOUT ROWID
     """,
 }
+
+_INDEXES = (
+    "CREATE INDEX releases_by_position ON releases (position)",
+    "CREATE INDEX releases_of_an_environment ON releases (project, environment, position)",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,40 +154,116 @@ class ReleaseDetail:
 
 
 def list_releases(
-    tables: sqlite3.Connection, *, environments: Iterable[tuple[str, str]] | None = None
+    tables: sqlite3.Connection,
+    *,
+    environments: Iterable[tuple[str, str]] | None = None,
+    limit: int | None = None,
+    upto: int | None = None,
 ) -> list[Release]:
-    """Releases, newest first; of these `(project, name)` environments only, or of all."""
-    rows = tables.execute("SELECT * FROM releases ORDER BY position DESC")
-    wanted = None if environments is None else set(environments)
-    return [_release(row) for row in rows if wanted is None or (row["project"], row["environment"]) in wanted]
+    """Releases, newest first; of these `(project, name)` environments only, or of all; at most `limit`.
+
+    With `upto` those that were requested up to this position, as they were then.
+    """
+    most, last = -1 if limit is None else limit, _NEWEST if upto is None else upto
+    if environments is None:
+        query = "SELECT * FROM releases WHERE position <= ? ORDER BY position DESC LIMIT ?"
+        return [_release(row, upto=upto) for row in tables.execute(query, (last, most)).fetchall()]
+    query = (
+        "SELECT * FROM releases WHERE project = ? AND environment = ? AND position <= ?"
+        " ORDER BY position DESC LIMIT ?"
+    )
+    found = [row for place in set(environments) for row in tables.execute(query, (*place, last, most))]
+    newest = sorted(found, key=lambda row: row["position"], reverse=True)
+    return [_release(row, upto=upto) for row in newest[:limit]]
 
 
-def find_release(tables: sqlite3.Connection, release_id: str) -> ReleaseDetail | None:
-    """One Release, None when there is none of this id."""
+def find_release(
+    tables: sqlite3.Connection, release_id: str, *, upto: int | None = None
+) -> ReleaseDetail | None:
+    """One Release, None when there is none of this id.
+
+    With `upto` as it was at this position, if it had been requested by then. Its phases stay the newest ones:
+    `phases_of` tells the earlier ones from the Release's own events.
+    """
     row = tables.execute("SELECT * FROM releases WHERE id = ?", (release_id,)).fetchone()
-    if row is None:
+    if row is None or (upto is not None and row["position"] > upto):
         return None
-    images = tables.execute(
-        "SELECT images FROM release_images WHERE project = ? AND environment = ? AND digest = ?",
-        (row["project"], row["environment"], row["digest"]),
-    ).fetchone()
     return ReleaseDetail(
-        release=_release(row),
-        phases=_phases(tables, release_id),
-        images={} if images is None else json.loads(images["images"]),
+        release=_release(row, upto=upto),
+        phases=phases_in(tables, release_id),
+        images=images_of(tables, row["project"], row["environment"], digest=row["digest"]),
         reverts=row["reverts"],
         retry_of=row["retry_of"],
-        failure=None if row["failure"] is None else json.loads(row["failure"]),
+        failure=None
+        if row["failure"] is None or not _had(row, "ended", upto)
+        else json.loads(row["failure"]),
     )
 
 
-def _release(row: sqlite3.Row) -> Release:
-    return Release(**{name: row[name] for name in Release.__slots__})
+def images_of(
+    tables: sqlite3.Connection, project: str, environment: str, *, digest: str | None
+) -> dict[str, dict[str, str]]:
+    """`{service: {ref, pin, pin_kind}}` of a Manifest, sorted by service; nothing for one that is unknown."""
+    found = tables.execute(
+        "SELECT images FROM release_images WHERE project = ? AND environment = ? AND digest = ?",
+        (project, environment, digest),
+    ).fetchone()
+    return {} if found is None else json.loads(found["images"])
 
 
-def _phases(tables: sqlite3.Connection, release_id: str) -> tuple[Phase, ...]:
+def digests_like(tables: sqlite3.Connection, project: str, environment: str, *, beginning: str) -> list[str]:
+    """The recorded Manifests of an environment whose digests begin so, sorted."""
+    rows = tables.execute(
+        "SELECT digest FROM release_images WHERE project = ? AND environment = ?"
+        " AND digest >= ? AND digest < ? ORDER BY digest",
+        (project, environment, beginning, f"{beginning}g"),
+    )
+    return [row["digest"] for row in rows]
+
+
+def images_of_releases(tables: sqlite3.Connection, release_ids: Iterable[str]) -> Images:
+    """`{release: {service: {ref, pin, pin_kind}}}`; a Release that nobody requested is left out."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for one in set(release_ids):
+        row = tables.execute("SELECT * FROM releases WHERE id = ?", (one,)).fetchone()
+        if row is not None:
+            found[one] = images_of(tables, row["project"], row["environment"], digest=row["digest"])
+    return found
+
+
+def phases_of(events: Iterable[StoredEvent]) -> tuple[Phase, ...]:
+    """The six phases as these events of a Release's own stream tell them, in their newest schema."""
+    known: dict[str, Phase] = {}
+    for event in events:
+        if event.type in _PHASE_STATUS:
+            data = json.loads(event.data)
+            name: str = data["phase"]
+            known[name] = Phase(name=name, status=_PHASE_STATUS[event.type], detail=_detail(data))
+    return _all_six(known)
+
+
+def _had(row: sqlite3.Row, step: str, upto: int | None) -> bool:
+    """Whether a Release had `started` or `ended` by a position; None: by now."""
+    reached: int | None = row[f"{step}_position"]
+    return reached is not None and (upto is None or reached <= upto)
+
+
+def _release(row: sqlite3.Row, *, upto: int | None = None) -> Release:
+    told: dict[str, Any] = {name: row[name] for name in Release.__slots__}
+    if upto is not None and not _had(row, "ended", upto):
+        told["status"] = "running" if _had(row, "started", upto) else "pending"
+    return Release(**told)
+
+
+def phases_in(tables: sqlite3.Connection, release_id: str) -> tuple[Phase, ...]:
+    """The six phases of a Release, in order; one that was not reached is pending."""
     rows = tables.execute("SELECT name, status, detail FROM release_phases WHERE release = ?", (release_id,))
-    known = {row["name"]: Phase(name=row["name"], status=row["status"], detail=row["detail"]) for row in rows}
+    return _all_six(
+        {row["name"]: Phase(name=row["name"], status=row["status"], detail=row["detail"]) for row in rows}
+    )
+
+
+def _all_six(known: Mapping[str, Phase]) -> tuple[Phase, ...]:
     return tuple(known.get(name, Phase(name=name, status="pending", detail="")) for name in PHASE_NAMES)
 
 
@@ -195,7 +282,8 @@ def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, A
     if place is None:
         return
     tables.execute(
-        "INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, NULL)",
+        "INSERT OR IGNORE INTO releases"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, NULL, NULL, NULL)",
         (
             data["release"],
             event.position,
@@ -214,9 +302,15 @@ def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, A
 
 def _verdict(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     failure = data.get("failure")
+    moved = "started_position" if event.type == "ReleaseStarted" else "ended_position"
     tables.execute(
-        "UPDATE releases SET status = ?, failure = ? WHERE id = ?",
-        (_VERDICTS[event.type], None if failure is None else json.dumps(failure), data["release"]),
+        f"UPDATE releases SET status = ?, failure = ?, {moved} = ? WHERE id = ?",  # noqa: S608  # one of two columns
+        (
+            _VERDICTS[event.type],
+            None if failure is None else json.dumps(failure),
+            event.position,
+            data["release"],
+        ),
     )
     if event.type == "ReleaseSuperseded":  # the phase in which a newer one ended its wait goes no further
         skip = "UPDATE release_phases SET status = 'skipped', detail = ? WHERE release = ? AND status = ?"
@@ -225,11 +319,16 @@ def _verdict(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any
 
 def _phase(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     _kind, _, release_id = event.stream.partition("/")
-    detail: str = data.get("detail") or data.get("reason") or data.get("failure", {}).get("message", "")
     tables.execute(
         "INSERT OR REPLACE INTO release_phases VALUES (?, ?, ?, ?)",
-        (release_id, data["phase"], _PHASE_STATUS[event.type], detail),
+        (release_id, data["phase"], _PHASE_STATUS[event.type], _detail(data)),
     )
+
+
+def _detail(data: dict[str, Any]) -> str:
+    """What a phase's event says of it for people."""
+    said: str = data.get("detail") or data.get("reason") or data.get("failure", {}).get("message", "")
+    return said
 
 
 _HANDLERS: dict[str, Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]] = {
@@ -244,4 +343,11 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
     _HANDLERS[event.type](tables, event, json.loads(event.data))
 
 
-RELEASES = View(name="releases", version=3, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)
+RELEASES = View(
+    name="releases",
+    version=5,
+    tables=_TABLES,
+    indexes=_INDEXES,
+    concerns=frozenset(_HANDLERS),
+    apply=_apply,
+)

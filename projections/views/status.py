@@ -22,6 +22,7 @@ from projections.views.environments import Environment, Placed
 
 if TYPE_CHECKING:
     from projections.observed import HostObservation, ObservedContainer, ObservedService, SourceFailure
+    from projections.parking import Lag
 
 Sync = Literal["in-sync", "out-of-sync", "unknown"]
 Health = Literal["healthy", "suspended", "progressing", "missing", "degraded", "unknown"]
@@ -87,6 +88,7 @@ class Status:
     git_seconds: float | None  # since Git was last looked at; None: never
     host_seconds: float | None  # since the host that was silent longest answered; None: one never did
     git_failure: SourceFailure | None = None  # Git does not answer now
+    lag: Lag | None = None  # None: what the log says is shown up to its head
 
     def as_json(self) -> dict[str, Any]:
         """The object of `status --json`; its keys are a published contract."""
@@ -103,7 +105,7 @@ class Status:
                 "digest": known.deployed.digest,
                 "revision": known.deployed.revision,
             },
-            "refused": _refused_json(known),
+            "refused": refused(known),
             "hold": known.hold,
             "suspended": known.suspended,
             "breaker": known.breaker,
@@ -118,6 +120,7 @@ class Status:
                 "git_error": None if self.git_failure is None else self.git_failure.error,
                 "git_failing_since": None if self.git_failure is None else format_utc(self.git_failure.since),
             },
+            **({} if self.lag is None else {"lag": self.lag.as_json()}),
         }
 
 
@@ -268,7 +271,7 @@ def _oldest_age(
     return max(known) if known and len(known) == len(ages) else None
 
 
-def _refused_json(environment: Environment) -> dict[str, Any] | None:
+def refused(environment: Environment) -> dict[str, Any] | None:
     """Why the newest commit of the branch is not what is desired; None: it is, or its turn comes."""
     failure = environment.render_failure
     if failure is None:

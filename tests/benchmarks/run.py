@@ -13,6 +13,7 @@ from tests.benchmarks import (
     lookups,
     many,
     memory,
+    million,
     noop,
     push,
     render,
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lookups": lookups.measure,
     "watching": watching.measure,
     "hooks": hooks.measure,
+    "million": million.measure,
     "log": log.measure,
 }
 

@@ -34,6 +34,15 @@ def test_a_person_keeps_their_pseudonym(actors: ActorDirectory) -> None:
     assert first.kind == "git"
 
 
+def test_a_name_leads_to_all_ids_behind_which_it_stands(actors: ActorDirectory) -> None:
+    known = [actors.pseudonym("git", "Ann", "ann@example.org"), actors.pseudonym("cli", "Ann")]
+    actors.pseudonym("cli", "Bob")
+    assert actors.ids_of("Ann") == tuple(sorted(one.id for one in known))
+    assert actors.ids_of("Carl") == ()
+    actors.erase(known[0].id)
+    assert actors.ids_of("Ann") == (known[1].id,)
+
+
 def test_a_pseudonym_is_random_and_says_nothing_of_the_person(actors: ActorDirectory) -> None:
     actor = actors.pseudonym("cli", "Ann", "ann@example.org")
     prefix, _, digits = actor.id.partition("-")

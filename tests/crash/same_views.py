@@ -11,11 +11,10 @@ from controller.decide.state import EnvironmentState
 from events.log import EventLog
 from events.streams import StreamName
 from projections.runner import read_views
-from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.every import VIEWS
 from projections.views.releases import RELEASES
 from tests.crash.ledger import Ledger
 
-_VIEWS = (RELEASES, ENVIRONMENTS)
 _STATUS: Mapping[str, str] = {
     "ReleaseCompleted": "completed",
     "ReleaseFailed": "failed",
@@ -39,9 +38,9 @@ class Views:
         self.compare_fold(log, ledger)
         anew = fold(log.read_stream(self._stream))
         assert anew == self._state, "a state folded on is another one than one folded at once"
-        carried_on = read_views(log, self._kept, _VIEWS, _rows)
+        carried_on = read_views(log, self._kept, VIEWS, _rows)
         self._fresh.unlink(missing_ok=True)
-        assert carried_on == read_views(log, self._fresh, _VIEWS, _rows), "a view made anew is another one"
+        assert carried_on == read_views(log, self._fresh, VIEWS, _rows), "a view made anew is another one"
         statuses = read_views(log, self._kept, [RELEASES], _statuses)
         said = {
             release: _STATUS.get(ledger.verdicts.get(release, ""), "open") for release in ledger.requested
@@ -61,7 +60,7 @@ class Views:
 
 
 def _rows(tables: sqlite3.Connection) -> _Rows:
-    names = [name for view in _VIEWS for name in view.tables]
+    names = [name for view in VIEWS for name in view.tables]
     return {name: sorted(map(tuple, tables.execute(f'SELECT * FROM "{name}"')), key=repr) for name in names}  # noqa: S608  # names of ours
 
 

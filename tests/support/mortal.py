@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from events.broken import LogProblem
 from events.envelope import StoredEvent
 from events.log import Anchor, EventLog, LogRow, StreamAppend
+from events.query import EventQuery
 from events.streams import StreamName
 from events.tokens import Token
 
@@ -121,6 +123,14 @@ class MortalLog:
     ) -> list[StoredEvent]:
         """As the log's."""
         return self._log.read(after=after, limit=limit, stream=stream, type_name=type_name)
+
+    def select(self, query: EventQuery) -> list[StoredEvent]:
+        """As the log's."""
+        return self._log.select(query)
+
+    def position_at(self, moment: datetime) -> int:
+        """As the log's."""
+        return self._log.position_at(moment)
 
     def streams(self, prefix: str = "") -> list[StreamName]:
         """As the log's."""

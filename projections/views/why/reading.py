@@ -35,7 +35,7 @@ def why(
     """
     found = find_subject(log, tables, word, environment=environment, shown=shown)
     subject = found.subject
-    record = gather(log, subject.project, subject.name, releases=found.releases)
+    record = gather(log, tables, subject, releases=found.releases)
     if subject.kind == "revision":
         asked = [one for one in record.requests() if one.data["revision"] == subject.id]
         record = with_releases(log, record, [one.data["release"] for one in asked])

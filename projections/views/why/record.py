@@ -1,22 +1,27 @@
 """The stored events that an answer is made from, read once and indexed by what they name.
 
-They are the stream of one environment, the streams of some of its Releases, those of the watched
-repositories and those of the hosts. Data stay the objects that were stored: an older event lacks what a newer
-one has, and the catalogue's classes would cost a command their import.
+They are the stream of one environment, the streams of some of its Releases, what the watched branches showed
+that changed it or that it speaks of, and the newest word of each host: of a long history a small part. Data
+are plain objects in the newest schema that this version knows: the catalogue's classes would cost a command
+their import. Within a schema an older event may lack a newer field.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from events.schemas import illegible
 from events.streams import environment_stream, release_stream
+from events.upcast import current
 
 if TYPE_CHECKING:
     from events.envelope import StoredEvent
     from events.log import EventLog
+    from projections.views.why.answer import Subject
 
 REQUESTS = frozenset({"DeployRequested", "RevertDetected", "RollbackRequested", "AdoptionRequested"})
 VERDICTS = frozenset(
@@ -33,8 +38,9 @@ class Told:
 
     @property
     def type(self) -> str:
-        """The event's type."""
-        return self.event.type
+        """The event's type; one of a newer schema is called by it too, so that nobody takes it for known."""
+        known = illegible(self.event) != "newer-schema"
+        return self.event.type if known else f"{self.event.type} in schema {self.event.schema}"
 
     @property
     def position(self) -> int:
@@ -44,7 +50,7 @@ class Told:
 
 def told(events: Iterable[StoredEvent]) -> tuple[Told, ...]:
     """Events with their data."""
-    return tuple(Told(event=event, data=json.loads(event.data)) for event in events)
+    return tuple(Told(event=event, data=json.loads(current(event).data)) for event in events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +58,8 @@ class Record:
     """What the log says that concerns one environment; each part is in the order of the log."""
 
     environment: tuple[Told, ...]
-    sightings: tuple[Told, ...] = ()  # of all watched repositories
-    hosts: tuple[Told, ...] = ()
+    sightings: tuple[Told, ...] = ()  # by watched branches, of what concerns it
+    hosts: tuple[Told, ...] = ()  # the newest of each
     releases: dict[str, tuple[Told, ...]] = field(default_factory=dict[str, tuple[Told, ...]])
 
     def named(self, digest: str) -> str:
@@ -111,19 +117,41 @@ class Record:
         ]
 
 
-def gather(log: EventLog, project: str, name: str, *, releases: Collection[str] = ()) -> Record:
-    """Read what an answer about an environment needs; `releases` are those whose own stream counts."""
+def gather(
+    log: EventLog,
+    tables: sqlite3.Connection,
+    subject: Subject,
+    *,
+    releases: Collection[str] = (),
+) -> Record:
+    """Read what an answer about a subject needs; `releases` are those whose own stream counts."""
+    place = (subject.project, subject.name)
+    environment = told(log.read_stream(environment_stream(*place)))
+    revisions = {one.data.get("revision") for one in environment} | {subject.id}
     return Record(
-        environment=told(log.read_stream(environment_stream(project, name))),
-        sightings=_all(log, "repository/"),
-        hosts=_all(log, "host/"),
+        environment=environment,
+        sightings=told(_sightings(log, tables, place, revisions)),
+        hosts=told(_newest_of_hosts(log)),
         releases={one: told(log.read_stream(release_stream(one))) for one in sorted(releases)},
     )
 
 
-def _all(log: EventLog, prefix: str) -> tuple[Told, ...]:
-    found: list[StoredEvent] = [event for stream in log.streams(prefix) for event in log.read_stream(stream)]
-    return told(sorted(found, key=lambda event: event.position))
+def _sightings(
+    log: EventLog, tables: sqlite3.Connection, place: tuple[str, str], revisions: Collection[str | None]
+) -> Iterable[StoredEvent]:
+    """What branches showed of an environment's commits, and what changed it or left it out."""
+    query = "SELECT position FROM trace_sightings WHERE project = ? AND name = ?"
+    positions: set[int] = {row["position"] for row in tables.execute(query, place)}
+    query = "SELECT position FROM trace_revisions WHERE revision = ? AND project = ''"
+    for revision in revisions:
+        positions.update(row["position"] for row in tables.execute(query, (revision,)))
+    for position in sorted(positions):
+        yield from log.read(after=position - 1, limit=1)
+
+
+def _newest_of_hosts(log: EventLog) -> Iterable[StoredEvent]:
+    for stream in log.streams("host/"):
+        yield from log.read_stream(stream, after_version=log.stream_version(stream) - 1)
 
 
 def with_releases(log: EventLog, record: Record, releases: Sequence[str]) -> Record:

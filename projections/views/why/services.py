@@ -105,9 +105,11 @@ def _renders(told: Told, service: str) -> bool:
 
 
 def _all(record: Record) -> list[Told]:
-    """What can bring or take a container, in the order of the log."""
+    """What can bring or take a container in the Releases of the record, in the order of the log."""
     kinds = {"ServiceAdopted", "JobCompleted", "JobFailed"}
-    beside = [one for one in record.environment if one.type in kinds]
+    beside = [
+        one for one in record.environment if one.type in kinds and one.data["release"] in record.releases
+    ]
     own = [one for each in record.releases.values() for one in each if one.type == "ServiceReplaced"]
     return sorted([*beside, *own], key=lambda told: told.position)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from events.kernel.errors import UserError, error_code
 from projections.views.why.answer import Subject
+from projections.views.why.containers import releases_of_container, releases_of_service
 
 if TYPE_CHECKING:
     from events.log import EventLog
@@ -82,13 +83,24 @@ def find_subject(
         ]
         every = [one for one in every if one.subject.kind == kind]
     if not every and kind in {None, "container"}:
-        every = _shown(tables, name, shown())
+        every = _shown(name, shown())
     chosen = [one for one in every if environment in {None, (one.subject.project, one.subject.name)}]
     if not chosen:
         raise _unknown(tables, word, environment=environment, elsewhere=every)
     if len(chosen) > 1:
         raise _ambiguous(word, chosen)
-    return chosen[0]
+    return _with_releases(tables, chosen[0])
+
+
+def _with_releases(tables: sqlite3.Connection, found: Found) -> Found:
+    """With the Releases whose streams the answer needs, of a service or a container."""
+    subject = found.subject
+    place = (subject.project, subject.name)
+    if subject.kind == "service" or not found.known:
+        return replace(found, releases=releases_of_service(tables, found.service or subject.id, place))
+    if subject.kind == "container":
+        return replace(found, releases=releases_of_container(tables, subject.id, found.service or "", place))
+    return found
 
 
 def _kind_of(word: str) -> tuple[str | None, str]:
@@ -110,20 +122,10 @@ def _releases(tables: sqlite3.Connection, name: str) -> list[Found]:
 
 def _services(tables: sqlite3.Connection, name: str) -> list[Found]:
     query = "SELECT DISTINCT project, name FROM trace_services WHERE service = ? ORDER BY project, name"
-    places: list[Place] = [(row["project"], row["name"]) for row in tables.execute(query, (name,))]
     return [
-        Found(
-            subject=Subject(kind="service", id=name, project=place[0], name=place[1]),
-            releases=_releases_with(tables, name, place),
-        )
-        for place in places
+        Found(subject=Subject(kind="service", id=name, project=row["project"], name=row["name"]))
+        for row in tables.execute(query, (name,))
     ]
-
-
-def _releases_with(tables: sqlite3.Connection, service: str, place: Place) -> tuple[str, ...]:
-    """The Releases in which containers of a service came or went."""
-    query = "SELECT DISTINCT release FROM trace_containers WHERE service = ? AND project = ? AND name = ?"
-    return tuple(row["release"] for row in tables.execute(query, (service, *place)))
 
 
 def _containers(tables: sqlite3.Connection, prefix: str) -> list[Found]:
@@ -136,7 +138,6 @@ def _containers(tables: sqlite3.Connection, prefix: str) -> list[Found]:
     )
     found: dict[str, Found] = {}
     for row in tables.execute(query, (prefix, prefix + "g")):
-        former = found.get(row["container"])
         subject = Subject(
             kind="container",
             id=row["container"],
@@ -144,10 +145,7 @@ def _containers(tables: sqlite3.Connection, prefix: str) -> list[Found]:
             name=row["name"],
             host=row["host"],
         )
-        releases = () if former is None else former.releases
-        if former is None:
-            releases = _releases_with(tables, row["service"], (row["project"], row["name"]))
-        found[row["container"]] = Found(subject=subject, service=row["service"], releases=releases)
+        found[row["container"]] = Found(subject=subject, service=row["service"])
     return list(found.values())
 
 
@@ -199,7 +197,7 @@ def _declared(log: EventLog, position: int) -> Collection[str]:
     return ()
 
 
-def _shown(tables: sqlite3.Connection, prefix: str, shown: Sequence[Shown]) -> list[Found]:
+def _shown(prefix: str, shown: Sequence[Shown]) -> list[Found]:
     """Containers that an engine showed and that no event names."""
     if len(prefix) < _LEAST_CONTAINER or not _HEX.fullmatch(prefix):
         return []
@@ -207,7 +205,6 @@ def _shown(tables: sqlite3.Connection, prefix: str, shown: Sequence[Shown]) -> l
         Found(
             subject=Subject(kind="container", id=one.id, project=one.project, name=one.name, host=one.host),
             service=one.service,
-            releases=_releases_with(tables, one.service, (one.project, one.name)),
             known=False,
         )
         for one in shown

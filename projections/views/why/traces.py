@@ -1,7 +1,9 @@
 """Where the log speaks of a word that a person may know: services, containers, Releases, commits.
 
-The rows say which environment and which Release a word belongs to; the answer itself is read from the events.
-A commit that a watched branch showed concerns many environments: one row names the event, which lists them.
+The rows say which environment and which Release a word belongs to, and where the events stand that an answer
+needs; the answer itself is read from these. A commit that a watched branch showed concerns many environments:
+one row names the event, which lists them. Of what a branch showed, an answer about an environment needs what
+changed it or left it out, which is a small part of a long history.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 from events.envelope import StoredEvent
 from events.streams import split_environment
-from projections.runner import View
+from projections.view import View
 
 _TABLES = {
     "trace_releases": """
@@ -49,12 +51,36 @@ _TABLES = {
             PRIMARY KEY (container, position, came)
         ) WITHOUT ROWID
     """,
+    "trace_sightings": """
+        CREATE TABLE trace_sightings (
+            project TEXT NOT NULL, name TEXT NOT NULL, position INTEGER NOT NULL,
+            PRIMARY KEY (project, name, position)
+        ) WITHOUT ROWID
+    """,
 }
+_INDEXES = (
+    """
+    CREATE INDEX trace_containers_of_a_service
+    ON trace_containers (service, project, name, position, release, host, container, came)
+    """,
+)
 _Handler = Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]
 
 
 def _observed(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     _add_revision(tables, data["revision"], ("", ""), event.position)
+    for environment in data.get("affected", ()):
+        _add_sighting(tables, environment, event.position)
+
+
+def _left_out(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _add_revision(tables, data["revision"], ("", ""), event.position)
+    _add_sighting(tables, data["environment"], event.position)
+
+
+def _add_sighting(tables: sqlite3.Connection, environment: str, position: int) -> None:
+    project, _, name = environment.partition("/")
+    tables.execute("INSERT OR IGNORE INTO trace_sightings VALUES (?, ?, ?)", (project, name, position))
 
 
 def _named(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
@@ -130,13 +156,17 @@ def _adopted(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any
 
 
 def _job_ended(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    """A run came, and it counts as nothing that stayed."""
     _brought(tables, event, data, ids=[data["container"]])
+    _brought(tables, event, data, ids=[data["container"]], came=0)
 
 
-def _brought(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any], *, ids: list[str]) -> None:
+def _brought(
+    tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any], *, ids: list[str], came: int = 1
+) -> None:
     place = split_environment(event.stream)
     if place is not None:
-        _add_containers(tables, event, data, place=place, release=data["release"], ids=ids, came=1)
+        _add_containers(tables, event, data, place=place, release=data["release"], ids=ids, came=came)
 
 
 def _add_containers(
@@ -158,6 +188,7 @@ def _add_containers(
 _HANDLERS: dict[str, _Handler] = {
     "RevisionObserved": _observed,
     "RevisionRejected": _observed,
+    "EnvironmentLeftOut": _left_out,
     "ManifestRendered": _rendered,
     "RenderFailed": _named,
     "ImageAwaited": _named,
@@ -183,4 +214,11 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
     _HANDLERS[event.type](tables, event, json.loads(event.data))
 
 
-TRACES = View(name="traces", version=1, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)
+TRACES = View(
+    name="traces",
+    version=2,
+    tables=_TABLES,
+    indexes=_INDEXES,
+    concerns=frozenset(_HANDLERS),
+    apply=_apply,
+)

@@ -108,6 +108,32 @@ def test_on_a_terminal_a_table_has_the_same_words(monkeypatch: pytest.MonkeyPatc
     assert "\x1b[" in screen.getvalue()
 
 
+def test_a_long_piece_of_work_is_told_by_tenths(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console().advancing("folding", unit="events") as advance:
+        for done in (1, 9, 10, 11, 55, 100):
+            advance(done, 100)
+        advance(0, 10)
+        advance(10, 10)
+    with Console(quiet=True).advancing("folding", unit="events") as advance:
+        advance(1, 1)
+    assert capsys.readouterr().err.splitlines() == [
+        "folding: 10 of 100 events",
+        "folding: 55 of 100 events",
+        "folding: 100 of 100 events",
+        "folding: 10 of 10 events",
+    ]
+
+
+def test_on_a_terminal_a_long_piece_of_work_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with Console().advancing("folding", unit="events") as advance:
+        advance(30, 100)
+    assert "folding" in stream.getvalue()
+    assert "30/100" in stream.getvalue()
+
+
 def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stdout", screen)

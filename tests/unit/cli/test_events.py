@@ -14,7 +14,13 @@ import pytest
 
 from cli import events as events_module
 from cli.events import read_all, read_on
+from events.actors import SqliteActorDirectory
+from events.envelope import Actor
+from events.log import StreamAppend
+from events.query import EventQuery
 from events.sqlite import SqliteEventLog
+from events.streams import StreamName
+from tests.contract.event_log import proposed
 from tests.support.cli import Stagecraft
 from tests.support.processes import wait_until
 from tests.unit.cli.conftest import Call
@@ -68,6 +74,63 @@ def test_it_begins_behind_a_position_and_keeps_to_a_stream_and_a_type(call: Call
     assert call("events", "list", "--json", "--type", "Nothing").out == ""
 
 
+def test_everything_that_is_given_has_to_hold(call: Call, history: History, home: Path) -> None:
+    with closing(SqliteActorDirectory(home / "actors.db")) as names:
+        ann = names.pseudonym("cli", "Ann Miller", "ann@example.org")
+    history.actor = ann
+    history.suspended()  # 1
+    history.resumed()  # 2
+    history.actor = Actor(kind="controller", id="controller")
+    history.suspended()  # 3
+    history.environment = "dev"
+    history.suspended()  # 4
+
+    def listed(*argv: str) -> list[int]:
+        return positions(call("events", "list", "--json", *argv).out)
+
+    assert listed("--actor", "Ann Miller") == [1, 2]
+    assert listed("--actor", ann.id) == [1, 2]
+    assert listed("--actor", f"cli:{ann.id}", "--type", "EnvironmentResumed") == [2]
+    assert listed("--actor", "controller") == [3, 4]
+    assert listed("--actor", "nobody") == []
+    assert listed("--type", "EnvironmentResumed", "--type", "EnvironmentSuspended", "--limit", "3") == [
+        1,
+        2,
+        3,
+    ]
+    assert listed("--stream", "environment/shop/dev", "--actor", "controller") == [4]
+    assert listed("--since", "2", "--until", "3") == [2, 3]
+    assert listed("--since", "2026-01-02T03:04:06Z", "--until", "2026-01-02T03:04:07Z") == [2, 3]
+    assert listed("--since", "2026-01-02T03:04:06Z", "--after", "2", "--limit", "1") == [3]
+    (second,) = history.log.read(after=1, limit=1)
+    assert listed("--correlation", str(second.correlation)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("--since", "soon"), "moment-unreadable"),
+        (("--since", "2999-01-01"), "moment-in-future"),
+        (("--until", "99"), "position-unknown"),
+        (("--correlation", "rel-1"), "'rel-1' is no id"),
+    ],
+)
+def test_what_names_no_time_and_no_undertaking_is_the_users_mistake(
+    call: Call, history: History, argv: tuple[str, ...], says: str
+) -> None:
+    history.suspended()
+    said = call("events", "list", *argv)
+    assert (said.code, said.out) == (1, "")
+    assert says in said.err
+
+
+def test_a_type_that_this_version_does_not_know_is_listed_and_found(call: Call, history: History) -> None:
+    newer = proposed(b'{"what":1}', type_name="EnvironmentBlessed")
+    history.log.append([StreamAppend(stream=StreamName("environment/shop/prod"), events=(newer,))])
+    assert positions(call("events", "list", "--json", "--type", "EnvironmentBlessed").out) == [1]
+    assert "EnvironmentBlessed" in call("events", "list", "--since", "1").out
+
+
 @pytest.mark.parametrize(("limit", "expected"), [("0", []), ("2", [1, 2]), ("9", [1, 2, 3])])
 def test_a_limit_keeps_the_oldest(call: Call, history: History, limit: str, expected: list[int]) -> None:
     for _ in range(3):
@@ -82,7 +145,7 @@ def test_pages_meet_without_gap_or_overlap(
     monkeypatch.setattr(events_module, "PAGE_EVENTS", 2)
     for _ in range(5):
         history.suspended()
-    found = read_all(history.log, after=0, limit=limit, stream=None, type_name=None)
+    found = read_all(history.log, EventQuery(limit=limit, upto=5))
     assert [event.position for event in found] == [1, 2, 3, 4, 5][:limit]
 
 
@@ -93,7 +156,7 @@ def test_what_is_appended_meanwhile_is_left_to_the_next_call(
     for _ in range(3):
         history.suspended()
     found: list[int] = []
-    for event in read_all(history.log, after=1, limit=None, stream=None, type_name=None):
+    for event in read_all(history.log, EventQuery(after=1, upto=3)):
         found.append(event.position)
         history.resumed()
     assert found == [2, 3]

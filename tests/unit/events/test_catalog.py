@@ -121,13 +121,13 @@ def test_an_event_is_frozen() -> None:
         event.reason = "other"  # type: ignore[misc]  # the case
 
 
-def unknown(type_name: str, data: bytes) -> StoredEvent:
+def unknown(type_name: str, data: bytes, *, schema: int = 9) -> StoredEvent:
     proposal = dressed(EnvironmentSuspended(reason="x"))
     return stored(
         ProposedEvent(
             id=proposal.id,
             type=type_name,
-            schema=9,
+            schema=schema,
             time=proposal.time,
             actor=proposal.actor,
             correlation=proposal.correlation,
@@ -146,9 +146,18 @@ def test_a_field_of_a_newer_stagecraft_is_passed_over() -> None:
     assert event == EnvironmentSuspended(reason="upgrade")
 
 
-def test_data_that_do_not_fit_are_an_error() -> None:
-    with pytest.raises(ValidationError):
+def test_data_of_a_newer_schema_that_lack_what_is_needed_ask_for_an_upgrade() -> None:
+    with pytest.raises(OutsideError) as caught:
         decode(unknown("EnvironmentSuspended", b'{"why":"upgrade"}'))
+    assert caught.value.code == "event-too-new"
+    assert "EnvironmentSuspended at position 1 has schema 9, this Stagecraft knows 1" in caught.value.message
+    assert "upgrade" in caught.value.next
+
+
+def test_data_that_do_not_fit_are_an_error() -> None:
+    event = unknown("EnvironmentSuspended", b'{"why":"upgrade"}', schema=1)
+    with pytest.raises(ValidationError):
+        decode(event)
 
 
 def test_a_proposal_begins_an_undertaking_or_goes_on_with_one() -> None:

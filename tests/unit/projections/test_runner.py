@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,18 +19,17 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from events.envelope import StoredEvent
-from events.kernel.errors import InternalError, OutsideError
+from events.kernel.errors import OutsideError
 from events.memory import MemoryEventLog
+from events.sqlite import SqliteEventLog
 from projections import view_store
-from projections.runner import View, catch_up, read_views
+from projections.rebuild import rebuild
+from projections.runner import View, catch_up, fold_on, read_views
 from projections.view_store import ViewsDamagedError, ViewStore, mend
-from projections.views.environment_fold import ENVIRONMENTS
-from projections.views.releases import RELEASES
+from projections.views.every import VIEWS
 from tests.support.logs import ReadLog
 from tests.unit.projections.views.history import History, digest, rows
 from tests.unit.projections.views.player import OPERATIONS, STEPS, Player, Step
-
-VIEWS = (RELEASES, ENVIRONMENTS)
 
 
 def _count(tables: sqlite3.Connection, event: StoredEvent) -> None:
@@ -320,39 +322,6 @@ def test_a_locked_file_is_no_damage(history: History, path: Path, monkeypatch: p
     assert read_views(history.log, path, [SEEN], positions) == [1]
 
 
-@pytest.mark.parametrize("error", [KeyError("digest"), TypeError("x"), sqlite3.IntegrityError("NOT NULL")])
-def test_an_event_that_a_view_cannot_take_is_a_bug_with_its_place(
-    history: History, path: Path, error: Exception
-) -> None:
-    write(history)
-
-    def broken(_tables: sqlite3.Connection, _event: StoredEvent) -> None:
-        raise error
-
-    with pytest.raises(InternalError) as caught:
-        read_views(history.log, path, [replace(SEEN, apply=broken)], positions)
-    assert caught.value.code == "view-broken"
-    assert "DeployRequested at position 1" in caught.value.message
-    assert caught.value.next == "stagecraft events list --json --after 0 --limit 1"
-
-
-def test_a_page_that_fails_leaves_rows_and_checkpoint_as_they_were(history: History, path: Path) -> None:
-    write(history, 2)
-
-    def third_fails(tables: sqlite3.Connection, event: StoredEvent) -> None:
-        if event.position == 3:
-            raise KeyError("third")
-        _count(tables, event)
-
-    with pytest.raises(InternalError):
-        read_views(history.log, path, [replace(SEEN, apply=third_fails)], positions)
-    store = ViewStore(path, lineage=history.log.lineage)
-    with store.reading() as tables:
-        assert positions(tables) == []
-        assert checkpoint(tables) == (0, None)
-    store.close()
-
-
 def test_a_failed_transaction_is_rolled_back(history: History, path: Path) -> None:
     store = ViewStore(path, lineage=history.log.lineage)
     catch_up(history.log, store, SEEN)
@@ -383,6 +352,145 @@ def test_views_are_equal_however_they_were_folded(before: list[Step], after: lis
         again = read_views(history.log, path, VIEWS, lambda tables: rows(tables, VIEWS))
     history.log.close()
     assert step_by_step == at_once == again
+
+
+class _Killed(BaseException):
+    """The process is gone."""
+
+
+@settings(deadline=None, max_examples=40)
+@given(steps=STEPS, page=st.integers(1, 7), kills=st.lists(st.integers(1, 30), max_size=4), data=st.data())
+def test_a_runner_killed_within_any_page_goes_on_to_the_same_rows_at_any_checkpoint(
+    steps: list[Step], page: int, kills: list[int], data: st.DataObject
+) -> None:
+    history = History()
+    Player(history).play(steps)
+    head = history.log.head()
+    until = data.draw(st.integers(0, head), label="checkpoint")
+    with TemporaryDirectory() as folder:
+        killed, whole, rebuilt = (Path(folder) / name for name in ("killed.db", "whole.db", "rebuilt.db"))
+        for left in kills:
+            store = ViewStore(killed, lineage=history.log.lineage)
+            with suppress(_Killed):
+                fold_on(history.log, store, _mortal(left), until=until, page_events=page)
+            store.close()
+        assert _folded(history, killed, until, page) == _folded(history, whole, until, 1000)
+        live = _folded(history, killed, head, page)
+        rebuild(history.log, rebuilt, VIEWS)
+        assert live == read_views(history.log, rebuilt, VIEWS, lambda tables: rows(tables, VIEWS))
+    history.log.close()
+
+
+def _mortal(left: int) -> list[View]:
+    """The views, with folds that end the process at their n-th event together."""
+    lives = iter(range(left))
+
+    def dying(view: View) -> View:
+        def apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
+            view.apply(tables, event)
+            if next(lives, None) is None:
+                raise _Killed
+
+        return replace(view, apply=apply)
+
+    return [dying(view) for view in VIEWS]
+
+
+def _folded(history: History, path: Path, until: int, page: int) -> dict[str, list[tuple[object, ...]]]:
+    store = ViewStore(path, lineage=history.log.lineage)
+    reached = fold_on(history.log, store, VIEWS, until=until, page_events=page)
+    assert set(reached.values()) == {until}
+    with store.reading() as tables:
+        found = rows(tables, VIEWS)
+    store.close()
+    return found
+
+
+def test_views_that_stand_at_the_same_place_share_the_reading(path: Path) -> None:
+    log = ReadLog()
+    write(History(log), 5)
+    ahead = replace(SEEN, name="ahead", tables={"ahead": "CREATE TABLE ahead (x)"}, concerns=frozenset[str]())
+    store = ViewStore(path, lineage=log.lineage)
+    fold_on(log, store, [ahead], until=4)
+    log.given.clear()
+    assert fold_on(log, store, [SEEN, ahead], page_events=4) == {"seen": 10, "ahead": 10}
+    assert log.given == [1, 4, 4, 2], "the event of the checkpoint, then each page once"
+    store.close()
+    log.close()
+
+
+def test_a_log_that_lacks_what_its_head_says_is_an_error_and_no_loop(history: History, path: Path) -> None:
+    write(history)
+    store = ViewStore(path, lineage=history.log.lineage)
+    with pytest.raises(OutsideError) as caught:
+        fold_on(history.log, store, [SEEN], until=9)
+    assert caught.value.code == "log-unavailable"
+    store.close()
+
+
+def test_what_is_made_anew_is_said_once(history: History, path: Path) -> None:
+    write(history)
+    said: list[str] = []
+
+    def ask(view: View = SEEN, of: History = history) -> None:
+        read_views(of.log, path, [view], positions, tell=said.append)
+
+    ask()
+    assert said == [], "a short log is folded in no time"
+    path.write_bytes(b"not a database, not at all" * 100)
+    ask()
+    other = History()
+    ask(of=other)
+    other.log.close()
+    ask()
+    ask(replace(SEEN, version=2))
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    for _ in range(2):
+        ask()
+    assert said == [
+        "views.db was damaged; the views are made anew from the log",
+        "views.db is made anew from the log: it is of another log",
+        "views.db is made anew from the log: it is of another log",
+        "the view seen is made anew from the log: its version is 2, and 1 was stored",
+        "views.db is made anew from the log: another version of Stagecraft made it",
+    ]
+
+
+def test_a_long_way_is_said_before_it_is_gone(history: History, path: Path) -> None:
+    write(history, 5001)
+    said: list[str] = []
+    for _ in range(2):
+        read_views(history.log, path, [SEEN], positions, tell=said.append)
+    assert said == ["10002 events are folded into the views first, this once"]
+
+
+def test_readers_at_once_answer_the_same_while_the_file_is_deleted_and_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "views.db"
+    history = History(SqliteEventLog(tmp_path / "events.db"))
+    Player(history).play([(operation, "prod", 1) for operation in OPERATIONS for _ in range(2)])
+    expected = read_views(history.log, path, VIEWS, lambda tables: rows(tables, VIEWS))
+    over = threading.Event()
+
+    def read() -> int:
+        answers = 0
+        while not over.is_set() or answers == 0:
+            assert read_views(history.log, path, VIEWS, lambda tables: rows(tables, VIEWS)) == expected
+            answers += 1
+        return answers
+
+    with ThreadPoolExecutor(4) as readers:
+        reading = [readers.submit(read) for _ in range(4)]
+        try:
+            for _ in range(5):
+                path.unlink()
+                rebuild(history.log, path, VIEWS)
+                history.log.head()
+        finally:
+            over.set()
+        assert all(one.result(timeout=60) > 0 for one in reading)
+    history.log.close()
 
 
 def test_the_player_makes_histories_that_fill_every_table() -> None:
