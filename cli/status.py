@@ -51,7 +51,7 @@ def status(
             _look(settings, targets)
         shown = [_status(history, target) for target in targets]
         say_problem(settings, log)
-        of_the_log = None if json else log_line(settings, log)
+        of_the_log = None if json or len(shown) > 1 else log_line(settings, log)
     if len(shown) == 1:
         _print_one(settings, shown[0], json=json)
     elif json:
