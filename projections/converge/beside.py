@@ -19,7 +19,7 @@ they serve nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from events.catalog import Failure
@@ -39,7 +39,10 @@ _MOST_STOPS = 4  # at once on one engine; each takes up to its own grace period,
 
 @dataclass(slots=True, kw_only=True)
 class SideBySide:
-    """The exchanges of one wave that are made side by side; without operations each step does nothing."""
+    """The exchanges of one wave that are made side by side; without operations each step does nothing.
+
+    A service may take over and let its old ones go before the others of its wave have passed.
+    """
 
     exchange: Exchange
     content: HostManifest
@@ -52,6 +55,7 @@ class SideBySide:
     arriving: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By service the ids of those of `new` that have not passed a gate yet, of this run or one that died."""
     cleared: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # ids likewise
+    over: set[str] = field(default_factory=set[str])  # services whose old ones go
 
     async def begin(self) -> None:
         """Make the new containers and record them. Raises what did not start."""
@@ -81,9 +85,9 @@ class SideBySide:
             if len(self.new[name]) < self._wanted(name):
                 raise not_there(site, name, found=len(self.new[name]), wanted=self._wanted(name))
 
-    async def take_over(self) -> None:
+    async def take_over(self, services: Collection[str]) -> None:
         """Names first, then requests: from here on the new containers are the service."""
-        for operation in self.operations:
+        for operation in self._left(services):
             name = operation.service
             names = reserved_names(
                 self.exchange.site.compose_project, {name: self.content.compose["services"][name]}
@@ -102,15 +106,17 @@ class SideBySide:
             f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name
         )
 
-    async def retire(self) -> None:
+    async def retire(self, services: Collection[str]) -> None:
         """Stop the old containers, all services at once; record each exchange, then remove them."""
-        if not self.operations:
+        going = self._left(services)
+        if not going:
             return
         site = self.exchange.site
-        for name in self._names:
-            site.tell("stop the old one", service=name)
-        await self._stop({name: self.old[name] for name in self._names})
-        for operation in self.operations:
+        self.over |= {operation.service for operation in going}
+        for operation in going:
+            site.tell("stop the old one", service=operation.service)
+        await self._stop({operation.service: self.old[operation.service] for operation in going})
+        for operation in going:
             name = operation.service
             self.exchange.record(
                 name,
@@ -134,7 +140,7 @@ class SideBySide:
             return
         failure = failure_of(error)
         going: dict[str, tuple[Container, ...]] = {}
-        for operation in self.operations:
+        for operation in self._left(self._names):
             name = operation.service
             if cleared := self.cleared.get(name):
                 self.exchange.record(name, old=cleared, new=(), reason=operation.reason)
@@ -159,6 +165,10 @@ class SideBySide:
     @property
     def _names(self) -> tuple[str, ...]:
         return tuple(operation.service for operation in self.operations)
+
+    def _left(self, services: Collection[str]) -> list[Operation]:
+        """The operations of these services whose old containers have not begun to go."""
+        return [one for one in self.operations if one.service in services and one.service not in self.over]
 
     def _wanted(self, name: str) -> int:
         return replicas(self.content.compose["services"][name])

@@ -35,6 +35,7 @@ from events.log import Expect, VersionConflictError
 from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
+from projections.converge.apply import MOST_AT_ONCE
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
 from projections.converge.failures import FATAL, failure_of
 from projections.converge.history import ReleaseHistory, release_history
@@ -71,6 +72,7 @@ class ReleaseWork:
     held_by_person: bool = False  # a person holds the environment, and not at this Manifest
     left_behind: tuple[Manifest, ...] = ()  # of Releases since then that neither completed nor took back
     version: int | None = None  # of the stream when the work was made out; None: whatever it is now
+    parallel: int = MOST_AT_ONCE  # services that are worked on at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,7 @@ class ReleaseRun:
             going_back=self._goes_back,
             known=work.previous,
             stopped=work.stopped,
+            parallel=work.parallel,
         )
 
     def _backward(self, previous: Manifest) -> Undertaking:
@@ -251,6 +254,7 @@ class ReleaseRun:
             known=previous,
             stopped=self.work.stopped,
             reason="restored",
+            parallel=self.work.parallel,
         )
 
     def _touched(self) -> dict[str, frozenset[str]]:

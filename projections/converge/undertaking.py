@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from events.kernel.errors import OutsideError, Where, error_code
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
-from projections.converge.apply import Applier
+from projections.converge.apply import MOST_AT_ONCE, Applier
 from projections.converge.checks import check, check_prediction, predict, prepare
+from projections.converge.course import apply
 from projections.converge.exchange import Exchange
 from projections.converge.failures import (
     CONTAINER_EXITED,
@@ -82,6 +83,7 @@ class Undertaking:
     stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     altered: dict[str, str] = field(default_factory=dict[str, str])  # by id; see `plan.Question`
     reason: str | None = None  # recorded in place of each operation's own
+    parallel: int = MOST_AT_ONCE  # services that are worked on at once
 
     def site(self, host: str) -> Site:
         """The environment on a host. Raises UserError `host-not-supported`."""
@@ -154,10 +156,11 @@ class Undertaking:
             app=app,
             jobs_done=self.jobs_done,
             rest=None if self.newer is None else self.newer.rest,
+            parallel=self.parallel,
         )
 
     async def run(self, planned: Planned, applier: Applier, *, also_gate: Collection[str] = ()) -> None:
-        """Write `compose.yml` and apply; errors are those of `Applier.apply`.
+        """Write `compose.yml` and apply; errors are those of `course.apply`.
 
         Raises SupersededError when a newer Release ends a wait for health.
         """
@@ -165,7 +168,7 @@ class Undertaking:
         await site.pass_fence()
         await asyncio.to_thread(write_compose, applier.app, self.manifest, host=site.host, root=site.root)
         with site.errors_here():
-            await applier.apply(planned.plan, also_gate=also_gate)
+            await apply(applier, planned.plan, also_gate=also_gate)
 
     async def settle(self, host: str, *, services: frozenset[str] | None = None) -> Planned:
         """Look again; what is left to do, removals aside, is a failure. `services` None: all of them.
