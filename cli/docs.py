@@ -15,19 +15,15 @@ import inspect
 import json
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import NamedTuple
 
 import typer
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from gitops.config.section import Gathering, Unused
+from cli.docs_tables import configuration_tables, schema_table, table
 
 ROOMS = ("events", "gitops", "projections", "controller", "cli")
 SCHEMAS_FOLDER = "schemas"
@@ -103,20 +99,20 @@ def configuration_sections() -> Iterator[str]:
 
     yield "## stagecraft.yml"
     yield "One project. What stands below `environments.<name>` is what a file of an environment holds."
-    yield from _configuration_tables(StagecraftFile, without=EnvironmentSection)
+    yield from configuration_tables(StagecraftFile, without=EnvironmentSection)
     yield "## environments/NAME.yml"
     yield "One environment in a file of its own; it replaces an entry of that name in `stagecraft.yml`."
-    yield from _configuration_tables(EnvironmentSection)
+    yield from configuration_tables(EnvironmentSection)
     yield "## controller.yml"
     yield "The operator's settings, in the home or named by `--controller`; never in a watched repository."
-    yield from _configuration_tables(ControllerFile)
+    yield from configuration_tables(ControllerFile)
     yield "### Permissions"
     yield (
         "What `policy.<name>.allow` and `--allow` take. "
         "A value narrows a permission, as in `capabilities:NET_ADMIN`. "
         "Whatever is not allowed is shown by `plan` and refused by a deploy, before any image is fetched."
     )
-    yield _table(("permission", "needed for"), ((f"`{one}`", text) for one, text in MEANINGS.items()))
+    yield table(("permission", "needed for"), ((f"`{one}`", text) for one, text in MEANINGS.items()))
 
 
 def error_sections() -> Iterator[str]:
@@ -125,7 +121,7 @@ def error_sections() -> Iterator[str]:
 
     for room in ROOMS:
         _import_all(room)
-    yield _table(("code", "meaning"), ((f"`{code}`", text) for code, text in declared_codes().items()))
+    yield table(("code", "meaning"), ((f"`{code}`", text) for code, text in declared_codes().items()))
 
 
 def compose_sections() -> Iterator[str]:
@@ -138,7 +134,7 @@ def compose_sections() -> Iterator[str]:
         "`make parity CORPUS=DIR` compares a folder of Compose files. "
         "It takes back what this table names, and reports by these names."
     )
-    yield _table(
+    yield table(
         ("name", "keys", "what", "why"),
         ((f"`{one.name}`", one.where, one.what, one.why) for one in DIFFERENCES),
     )
@@ -150,7 +146,7 @@ def compose_sections() -> Iterator[str]:
     codes = declared_codes()
     yield "## Refused"
     yield "What Compose takes and a render does not, because a repository may be hostile."
-    yield _table(
+    yield table(
         ("code", "meaning", "why"), ((f"`{code}`", codes[code], why) for code, why in REFUSALS.items())
     )
     yield (
@@ -168,7 +164,7 @@ def _command_tree(context: typer.Context) -> Iterator[str]:
         (f"`{record[0]}`", record[1]) for record in records if record and not record[0].endswith("--help")
     ]
     if rows:
-        yield _table(("argument", "meaning"), rows)
+        yield table(("argument", "meaning"), rows)
     if isinstance(command, TyperGroup):
         for name in command.list_commands(context):
             child = command.get_command(context, name)
@@ -186,126 +182,8 @@ def _import_all(package: str) -> None:
             importlib.import_module(found.name)
 
 
-def _configuration_tables(model: type[BaseModel], without: type[BaseModel] | None = None) -> Iterator[str]:
-    """The keys that count, and apart those that are checked and that nothing uses yet."""
-    rows = list(_schema_rows(model, "", without=without))
-    yield _table(_SCHEMA_HEADS, (row.cells for row in rows if not row.unused))
-    if any(row.unused for row in rows):
-        yield "Checked, and not used yet:"
-        yield _table(_SCHEMA_HEADS, (row.cells for row in rows if row.unused))
-
-
-def schema_table(model: type[BaseModel]) -> Iterator[str]:
-    """A table of a model's keys, nested ones dotted; nothing for a model without keys."""
-    rows = list(_schema_rows(model, ""))
-    if rows:
-        yield _table(_SCHEMA_HEADS, (row.cells for row in rows))
-
-
-_SCHEMA_HEADS = ("key", "type", "default", "meaning")
-
-
-class _Row(NamedTuple):
-    cells: tuple[str, str, str, str]
-    unused: bool
-
-
-def _schema_rows(
-    model: type[BaseModel], prefix: str, *, unused: bool = False, without: type[BaseModel] | None = None
-) -> Iterator[_Row]:
-    """A row for each key; the keys of `without` are left out."""
-    for name, info in model.model_fields.items():
-        shape, gathered = info.annotation, _gathered_key(model, info)
-        if gathered is not None:
-            shape = get_args(shape)[1]  # each key that the field takes has a value of its own
-        key = f"{prefix}{gathered or info.alias or name}"
-        here = unused or any(isinstance(mark, Unused) for mark in info.metadata)
-        cells = (f"`{key}`", _type_text(shape), _default_text(info), info.description or "")
-        yield _Row(cells, here)
-        for path, nested in _nested_models(shape):
-            if nested is not without:
-                yield from _schema_rows(nested, f"{key}{path}.", unused=here, without=without)
-
-
-def _gathered_key(model: type[BaseModel], info: FieldInfo) -> str | None:
-    """How the keys that a field takes look, when the user chooses them."""
-    if not issubclass(model, Gathering) or info.alias not in model.GATHERED:
-        return None
-    pattern = model.GATHERED[info.alias]
-    return "<name>" if pattern is None else f"<name>_{info.alias.strip('[]')}"
-
-
-def _nested_models(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:  # noqa: ANN401  # any type expression
-    """The models inside a type, each with how a key goes on: `[]` in a list, `.<name>` in a mapping."""
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        yield "", annotation
-        return
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    step = "[]" if origin in _LISTS else ".<name>" if origin is dict else ""
-    for argument in arguments[-1:] if step else arguments:
-        for path, model in _nested_models(argument):
-            yield step + path, model
-
-
-_LISTS = (list, tuple, set, frozenset)
-_TYPE_NAMES: dict[Any, str] = {
-    bool: "true or false",
-    dict: "mapping",
-    float: "number",
-    int: "integer",
-    list: "list",
-    str: "text",
-    tuple: "list",
-    NoneType: "nothing",
-    Any: "anything",
-    object: "anything",
-}
-_CONTAINERS: dict[Any, str] = {dict: "mapping of ", **dict.fromkeys(_LISTS, "list of ")}
-
-
-def _type_text(annotation: Any) -> str:  # noqa: ANN401  # any type expression
-    """A type in words: `text`, `list of text`, `"a" or "b"`, `mapping`."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin is Annotated:
-        return _type_text(arguments[0])
-    if arguments:
-        inner = " or ".join(_type_text(argument) for argument in _speaking(origin, arguments))
-        return f"{_CONTAINERS.get(origin, '')}{inner}"
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return "mapping"
-    return _TYPE_NAMES.get(annotation) or str(getattr(annotation, "__name__", annotation))
-
-
-def _speaking(origin: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ANN401  # any type expression
-    """The arguments worth words: of a mapping the values, of a list its elements."""
-    if origin is dict:
-        return arguments[1:]
-    return arguments[:1] if origin in _LISTS else arguments
-
-
-def _default_text(info: FieldInfo) -> str:
-    if info.is_required():
-        return "required"
-    if isinstance(info.default, BaseModel):
-        return ""  # its keys have rows of their own
-    if isinstance(info.default, bool | int | float):
-        return f"`{str(info.default).lower()}`"
-    return f"`{info.default}`" if info.default and info.default is not PydanticUndefined else ""
-
-
 def _docstring(thing: object) -> str:
     return inspect.getdoc(thing) or ""
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [heads, tuple("---" for _ in heads), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 PAGES = (

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
 from events.rollout import Strategy, forbidden, shared_by
-from gitops.compose.render import COMMIT_PREFIX
+from gitops.compose.portable import COMMIT_PREFIX
 from gitops.config.faults import ConfigInvalidError, Fault, unknown
 from gitops.config.images import NEVER
 from gitops.config.load import Configuration

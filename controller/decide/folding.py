@@ -34,6 +34,7 @@ from events.catalog.base import Event
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from events.catalog.release import ReleaseKind
     from events.envelope import StoredEvent
 
 
@@ -111,18 +112,24 @@ def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
     )
 
 
-@_apply.register
-def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    release = Release(
+_Request = env.DeployRequested | env.RevertDetected | env.RollbackRequested | adopt.AdoptionRequested
+
+
+def _release(event: _Request, kind: ReleaseKind) -> Release:
+    """The Release that a request makes, with what all kinds of request say."""
+    return Release(
         id=event.release,
-        kind="deploy",
+        kind=kind,
         digest=event.digest,
         version=event.version,
         revision=event.revision,
         previous=event.previous,
-        retry_of=event.retry_of,
-        allowed=frozenset(event.allowed),
     )
+
+
+@_apply.register
+def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    release = replace(_release(event, "deploy"), retry_of=event.retry_of, allowed=frozenset(event.allowed))
     requested = _request(state, release)
     if event.trigger == "git":
         return replace(requested, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
@@ -131,44 +138,20 @@ def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> E
 
 @_apply.register
 def _(event: env.RevertDetected, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    release = Release(
-        id=event.release,
-        kind="revert",
-        brings_new=event.by == "message",
-        digest=event.digest,
-        version=event.version,
-        revision=event.revision,
-        previous=event.previous,
-    )
+    release = replace(_release(event, "revert"), brings_new=event.by == "message")
     git = GitState(revision=event.revision, digest=event.digest)
     return replace(_request(state, release), git=git, awaited=None)
 
 
 @_apply.register
 def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    release = Release(
-        id=event.release,
-        kind="rollback",
-        digest=event.digest,
-        version=event.version,
-        revision=event.revision,
-        previous=event.previous,
-        allowed=frozenset(event.allowed),
-    )
+    release = replace(_release(event, "rollback"), allowed=frozenset(event.allowed))
     return replace(_request(state, release), orphaned=None)
 
 
 @_apply.register
 def _(event: adopt.AdoptionRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    release = Release(
-        id=event.release,
-        kind="adoption",
-        digest=event.digest,
-        version=event.version,
-        revision=event.revision,
-        previous=event.previous,
-        allowed=frozenset(event.allowed),
-    )
+    release = replace(_release(event, "adoption"), allowed=frozenset(event.allowed))
     return replace(_request(state, release), orphaned=None, differing={})
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from events.catalog import Failure
     from events.catalog.environment import DriftPolicy
+    from events.catalog.release import ReleaseKind
     from events.catalog.removal import DestroyRequested
     from events.manifest import ImagePin
 
@@ -54,7 +55,7 @@ class Release:
     """A Release as far as decisions care."""
 
     id: str
-    kind: Literal["deploy", "rollback", "revert", "adoption"]
+    kind: ReleaseKind
     digest: str
     version: str
     revision: str | None

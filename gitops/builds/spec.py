@@ -20,7 +20,7 @@ from events.kernel.errors import UserError, Where, error_code
 from events.kernel.redact import REDACT
 from gitops.builds.ignore import ignored
 from gitops.compose.files import text_name
-from gitops.compose.render import COMMIT_PREFIX
+from gitops.compose.portable import COMMIT_PREFIX
 from gitops.findings import Finding, FindingCode
 from gitops.grafts import is_grafted, resolve_within, split_graft
 from gitops.renderkey import identity

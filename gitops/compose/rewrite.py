@@ -17,7 +17,8 @@ from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.differences import DROPPED_KEYS
 from gitops.compose.faults import COMPOSE_PATH_REFUSED, VOLUME_AMBIGUOUS
 from gitops.compose.files import Collector
-from gitops.compose.render import COMMIT_PREFIX, Rendered, path_unsupported
+from gitops.compose.portable import COMMIT_PREFIX, path_unsupported
+from gitops.compose.render import Rendered
 from gitops.findings import Finding, FindingCode
 
 IMAGE_MISSING = error_code("image-missing", "A service has nothing to run: no image: and no build:.")

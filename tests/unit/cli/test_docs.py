@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from cli import docs
+from cli.docs_tables import schema_table
 from events.catalog import event_classes
 from events.kernel.errors import declared_codes
 
@@ -31,7 +32,7 @@ class Bare(BaseModel):
 
 
 def test_a_schema_becomes_a_table_with_dotted_keys() -> None:
-    (table,) = docs.schema_table(Outer)
+    (table,) = schema_table(Outer)
     assert table.splitlines() == [
         "| key | type | default | meaning |",
         "| --- | --- | --- | --- |",
@@ -47,7 +48,7 @@ def test_a_schema_becomes_a_table_with_dotted_keys() -> None:
 
 
 def test_a_schema_without_keys_has_no_table() -> None:
-    assert not list(docs.schema_table(Bare))
+    assert not list(schema_table(Bare))
 
 
 def test_every_event_has_a_section() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.docs import schema_table
+from cli.docs_tables import schema_table
 from controller.providers.table import PROVIDERS
 from gitops.check import check_controller, check_project
 from gitops.config.plain import is_list, is_mapping

@@ -13,7 +13,7 @@ import pytest
 from events.kernel.errors import UserError
 from gitops.builds.archive import write_archive
 from gitops.builds.spec import Build, Project, plan_build
-from gitops.compose.render import COMMIT_PREFIX
+from gitops.compose.portable import COMMIT_PREFIX
 from gitops.source.worktree import WorkTree
 from tests.unit.gitops.trees import tree_of, write
 

@@ -11,7 +11,8 @@ from events.kernel.errors import UserError
 from events.manifest import FILES_PREFIX, STATE_PREFIX
 from gitops.compose.faults import COMPOSE_PATH_REFUSED, VOLUME_AMBIGUOUS
 from gitops.compose.files import Collector
-from gitops.compose.render import COMMIT_PREFIX, COMPOSE_PATH_UNSUPPORTED, Rendered
+from gitops.compose.portable import COMMIT_PREFIX, COMPOSE_PATH_UNSUPPORTED
+from gitops.compose.render import Rendered
 from gitops.compose.rewrite import (
     EXTERNAL_UNSUPPORTED,
     IMAGE_MISSING,

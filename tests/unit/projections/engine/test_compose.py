@@ -7,7 +7,7 @@ import json
 import pytest
 
 from events.kernel.process import Finished
-from projections.engine.compose import failure_words, parse_prediction
+from projections.engine.compose_words import failure_words, parse_prediction
 
 
 def progress(*lines: tuple[str, str, str]) -> str:

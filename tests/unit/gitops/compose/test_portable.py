@@ -10,7 +10,7 @@ from events.kernel.errors import UserError
 from gitops.compose.client import Workshop
 from gitops.compose.confine import Wall
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
-from gitops.compose.render import COMMIT_PREFIX, COMPOSE_PATH_UNSUPPORTED, portable
+from gitops.compose.portable import COMMIT_PREFIX, COMPOSE_PATH_UNSUPPORTED, portable
 from gitops.source.paths import PATH_ESCAPES
 
 

@@ -1,0 +1,1 @@
+"""Mirrors of real repositories, by subject."""
