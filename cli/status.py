@@ -214,6 +214,10 @@ def _notes(known: Environment) -> Iterable[str]:
         images = ", ".join(awaiting["images"])
         yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
     yield from _departures(known)
+    if known.unpruned is not None:
+        services = known.unpruned["services"]
+        yield f"  left      {', '.join(services)}: more than go at once, so they run on"
+        yield f"            next: stagecraft prune --env {known} --confirm {len(services)}"
     if known.hold is not None:
         yield f"  held      {_said(known.hold)}{_until(known.hold)}; `stagecraft resume --hold` ends it"
     if known.suspended is not None:

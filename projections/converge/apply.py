@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from events.catalog import Failure
 from events.kernel.errors import StagecraftError
 from events.manifest import Gate, HostManifest
 from projections.converge.exchange import Exchange
@@ -142,7 +143,11 @@ class Applier:
         watched = await self.watched(names, only=only)
         verdict = await watch(self.site.engine, watched, clock=self.site.clock, rest=self.rest)
         if verdict.failure is not None:
-            raise ServiceFailedError(verdict.failure)
+            raise await self.failed(verdict.failure)
+
+    async def failed(self, failure: Failure) -> StagecraftError:
+        """The error for a container that did not pass its gate."""
+        return ServiceFailedError(failure)
 
     async def watched(self, names: Collection[str], *, only: Replicas) -> list[Watched]:
         """What there is to watch of `names`; of a service in `only` those containers."""

@@ -19,7 +19,7 @@ they serve nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from events.catalog import Failure
@@ -34,7 +34,7 @@ from projections.converge.operations import Operation
 from projections.converge.presence import Replicas, explained, not_there, replicas_there
 from projections.engine.port import App, Container
 
-_MOST_STOPS = 4  # at once on one engine; each takes up to its own grace period, and a thread
+_MOST_AT_ONCE = 4  # stops on one engine; each takes up to its own grace period, and a thread
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class SideBySide:
         )
 
     async def retire(self, services: Collection[str]) -> None:
-        """Stop the old containers, all services at once; record each exchange, then remove them."""
+        """Stop the old containers, all services at once; record each exchange, then remove them all."""
         going = self._left(services)
         if not going:
             return
@@ -126,9 +126,7 @@ class SideBySide:
                 rollout="start-first",
                 seconds=site.clock.monotonic() - self.began,
             )
-            with site.errors_here(name):
-                for container in self.old[name]:
-                    await site.engine.remove(container.id)
+        await self._each({one.service: self.old[one.service] for one in going}, site.engine.remove)
 
     async def withdraw(self, error: StagecraftError) -> None:
         """Take the new containers away again, unless `error` leaves open what runs, or whose it is.
@@ -157,10 +155,7 @@ class SideBySide:
 
     async def _take_away(self, containers: Mapping[str, Sequence[Container]]) -> None:
         await self._stop(containers)
-        for name, group in containers.items():
-            with self.exchange.site.errors_here(name):
-                for container in group:
-                    await self.exchange.site.engine.remove(container.id)
+        await self._each(containers, self.exchange.site.engine.remove)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -210,15 +205,21 @@ class SideBySide:
                 self.exchange.record_beside(name, old=old, new=tuple(sorted(made)), reason=operation.reason)
 
     async def _stop(self, containers: Mapping[str, Sequence[Container]]) -> None:
-        """Stop them all, some at once, each with its own grace period. Raises the first error after all."""
-        turns = asyncio.Semaphore(_MOST_STOPS)
+        """Stop them all, each with its own grace period. Raises the first error after all."""
+        await self._each(containers, self.exchange.site.engine.stop)
 
-        async def stop(service: str, container: Container) -> None:
+    async def _each(
+        self, containers: Mapping[str, Sequence[Container]], act: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Do something to them all, some at once. Raises the first error after all."""
+        turns = asyncio.Semaphore(_MOST_AT_ONCE)
+
+        async def one_turn(service: str, container: Container) -> None:
             async with turns:
                 with self.exchange.site.errors_here(service):
-                    await self.exchange.site.engine.stop(container.id)
+                    await act(container.id)
 
-        ends = [stop(name, one) for name, group in containers.items() for one in group]
+        ends = [one_turn(name, one) for name, group in containers.items() for one in group]
         for end in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(end, BaseException):
                 raise end

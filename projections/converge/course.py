@@ -151,7 +151,7 @@ class _Course:
             await self._look_at_job(run)
         passed, failure = await self.watching.look()
         if failure is not None:
-            raise ServiceFailedError(failure)
+            raise await self.applier.failed(failure)
         self.passed |= passed
         for wave in tuple(self.waves):
             await self._let_go(wave)

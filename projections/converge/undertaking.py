@@ -29,6 +29,7 @@ from projections.converge.hosts import show
 from projections.converge.materialise import write_compose
 from projections.converge.networks import renewing
 from projections.converge.operations import HostPlan, Operation
+from projections.converge.orphans import Place
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer
@@ -84,6 +85,7 @@ class Undertaking:
     altered: dict[str, str] = field(default_factory=dict[str, str])  # by id; see `plan.Question`
     reason: str | None = None  # recorded in place of each operation's own
     parallel: int = MOST_AT_ONCE  # services that are worked on at once
+    kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
 
     def site(self, host: str) -> Site:
         """The environment on a host. Raises UserError `host-not-supported`."""
@@ -126,6 +128,7 @@ class Undertaking:
             lets_be=self.lets_be,
             stopped=self.stopped,
             altered=self.altered,
+            kept=self.kept,
         )
         return Planned(
             site=site,
@@ -183,16 +186,18 @@ class Undertaking:
                 await _refuse(planned.site, operation)
         return planned
 
-    async def prune(self, planned: Planned, *, services: frozenset[str] | None = None) -> int:
+    async def prune(
+        self, planned: Planned, *, services: frozenset[str] | None = None, but: Collection[str] = ()
+    ) -> int:
         """Remove what a plan has left to remove and show the host as it is then.
 
-        `services` None: all that is left. Answers how many services went.
+        `services` None: all that is left, `but` some. Answers how many services went.
         """
-        removals = planned.plan.of("remove")
+        removals = [o for o in planned.plan.of("remove") if o.service not in but]
         orphans = [o for o in removals if services is None or o.service in services]
         host = planned.site.host
         await self.exchange(host).remove(orphans)
-        after = await self.observe(host) if orphans else planned
+        after = await self.observe(host) if orphans or but else planned
         show(after.site, after.content, containers=after.containers, plan=after.plan)
         return len(orphans)
 

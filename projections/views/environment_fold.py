@@ -39,6 +39,7 @@ _TABLES = {
             orphaned TEXT,
             destroying TEXT,
             destroyed TEXT,
+            unpruned TEXT,
             PRIMARY KEY (project, name)
         ) WITHOUT ROWID
     """,
@@ -197,8 +198,22 @@ def _started(told: _Told) -> None:
 def _completed(told: _Told) -> None:
     told.release_becomes("completed")
     told.set(deployed_release=told.data["release"])
+    told.tables.execute(
+        "UPDATE environments SET unpruned = NULL WHERE project = ? AND name = ?"
+        " AND json_extract(unpruned, '$.release') IS NOT ?",
+        (*told.place, told.data["release"]),
+    )
     _no_longer_active(told)
     _wake_changed(told)
+
+
+def _prune_deferred(told: _Told) -> None:
+    unpruned = {key: told.data[key] for key in ("release", "services", "most")}
+    told.set(unpruned=json.dumps({**unpruned, "since": format_utc(told.event.time)}))
+
+
+def _prune_confirmed(told: _Told) -> None:
+    told.set(unpruned=None)
 
 
 def _ended(told: _Told) -> None:
@@ -279,6 +294,7 @@ def _destroyed(told: _Told) -> None:
         asked_digest=None,
         hold=None,
         breaker=None,
+        unpruned=None,
     )
     told.tables.execute("DELETE FROM environment_stopped WHERE project = ? AND name = ?", told.place)
     if any(volumes.values()):
@@ -336,6 +352,8 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
     "EnvironmentOrphaned": _orphaned,
     "EnvironmentReturned": _returned,
     "RemovalDeferred": _removal_deferred,
+    "PruneDeferred": _prune_deferred,
+    "PruneConfirmed": _prune_confirmed,
     "DestroyRequested": _destroy_requested,
     "EnvironmentDestroyed": _destroyed,
     "DeploySkipped": _shown,
@@ -375,7 +393,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=4,
+    version=5,
     tables=_TABLES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),
     apply=_apply,

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.benchmarks import commands, hooks, lookups, many, memory, noop, push, render, resting, watching
+from tests.benchmarks import (
+    commands,
+    hooks,
+    lookups,
+    many,
+    memory,
+    noop,
+    push,
+    render,
+    resting,
+    ten,
+    watching,
+)
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Stage
 
 Benchmark = Callable[[Stage], list[Figure]]
 BENCHMARKS: dict[str, Benchmark] = {
     "push": push.measure,
+    "ten": ten.measure,
     "noop": noop.measure,
     "commands": commands.measure,
     "resting": resting.measure,

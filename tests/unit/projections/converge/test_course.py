@@ -32,6 +32,7 @@ def lives(scene: Scene) -> None:
 def chains(**more: Spec) -> Manifest:
     """Two chains that have nothing to do with each other."""
     return manifest_of(
+        trees=(),
         a1=Spec(image=QUICK),
         a2=Spec(image=QUICK, waits_for=after("a1")),
         b1=Spec(image=SLOW),
@@ -74,7 +75,7 @@ def test_one_at_a_time_is_one_after_the_other_in_order(scene: Scene) -> None:
 def test_a_place_that_is_free_is_taken_at_once(scene: Scene) -> None:
     lives(scene)
     specs = {name: Spec(image=SLOW if name == "a" else QUICK) for name in "abcd"}
-    assert run(scene, manifest_of(**specs), parallel=2).status == "completed"
+    assert run(scene, manifest_of(trees=(), **specs), parallel=2).status == "completed"
     assert calls(scene, "up") == ["up a b", "up c", "up d"]
     assert started(scene)["d"] < 5.0
 
@@ -94,16 +95,17 @@ def test_jobs_that_wait_for_nobody_run_side_by_side(scene: Scene) -> None:
     lives(scene)
     scene.engine.world.lives[image_id("job:1")] = Life(exits_after=10.0)
     jobs = {
-        name: Spec(image="job:1", job=Job(), gate=AT_ONCE, more={"environment": {"X": name}}) for name in ("j1", "j2", "j3")
+        name: Spec(image="job:1", job=Job(), gate=AT_ONCE, more={"environment": {"X": name}})
+        for name in ("j1", "j2", "j3")
     }
     began = scene.clock.monotonic()
-    assert run(scene, manifest_of(web=Spec(image=QUICK), **jobs), parallel=4).status == "completed"
+    assert run(scene, manifest_of(trees=(), web=Spec(image=QUICK), **jobs), parallel=4).status == "completed"
     assert scene.clock.monotonic() - began < 15.0
     assert sum(isinstance(one, JobCompleted) for one in scene.events(STREAM)) == 3
     again = Scene(root=scene.root / "again")
     lives(again)
     again.engine.world.lives[image_id("job:1")] = Life(exits_after=10.0)
-    run(again, manifest_of(web=Spec(image=QUICK), **jobs), parallel=1)
+    run(again, manifest_of(trees=(), web=Spec(image=QUICK), **jobs), parallel=1)
     assert again.clock.monotonic() >= 30.0
 
 
