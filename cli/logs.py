@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from events.log import EventLog
     from projections.converge.adopted import Adopted
 
+NOTHING_KEPT = error_code(
+    "nothing-kept", "Nothing is kept of a container that failed the Release, or nothing any more."
+)
 MOMENT_UNUSABLE = error_code(
     "moment-unusable", "A time on the command line is neither a moment nor a length."
 )
@@ -44,18 +47,28 @@ def logs(
         typer.Option("--since", metavar="T", help="From then on: 10m, 1h30m, or 2026-01-31T12:00:00Z."),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also of containers that ended, such as failed ones that were kept.")
+        bool, typer.Option("--all", help="Also of containers that ended and are still there.")
     ] = False,
+    release: Annotated[
+        str | None,
+        typer.Option("--release", metavar="ID", help="What was kept of containers that failed this Release."),
+    ] = None,
 ) -> int:
     """Show what the containers of an environment wrote, each line behind its service when there are several.
 
-    With --follow until Ctrl-C, which is a good end.
+    With --follow until Ctrl-C, which is a good end. With --release what failed containers of that Release
+    had written, when they are long gone: as `releases show` names it, for as long as it is kept.
 
-    Exit codes: 0 also when there is nothing; 1 no such environment, service or host; 2 the engine does not
-    answer.
+    Exit codes: 0 also when there is nothing; 1 no such environment, service or host, or nothing is kept of
+    the Release; 2 the engine does not answer.
     """
     from controller.bootstrap import open_log
 
+    if release is not None:
+        if follow or since is not None:
+            raise typer.BadParameter("what was kept has no moments, and nothing follows: use --tail")
+        _show_kept(settings, release, service=service, host=host, tail=tail)
+        return 0
     moment = None if since is None else _moment(since)
     named = settings.required_environment()
     with open_log(settings.home) as log:
@@ -111,6 +124,33 @@ async def _print(settings: Settings, lines: AsyncGenerator[Line], *, width: int)
         async for line in lines:
             prefix = f"{line.service.ljust(width)}  | " if width else ""
             settings.console.line(prefix + line.text)
+
+
+def _show_kept(
+    settings: Settings, release: str, *, service: str | None, host: str | None, tail: int | None
+) -> None:
+    """Raises UserError `nothing-kept`."""
+    from projections.kept import KeptContainers
+
+    found = [
+        one
+        for one in KeptContainers(settings.home.kept).of_release(release)
+        if service in {None, one.service} and host in {None, one.host}
+    ]
+    if not found:
+        of_service = "" if service is None else f" and the service {service}"
+        raise UserError(
+            NOTHING_KEPT,
+            f"nothing is kept of {release}{of_service}",
+            why="it is kept when a container fails, the newest of each environment, for some days "
+            "(`kept` in controller.yml)",
+            next=f"stagecraft releases show {release}",
+        )
+    width = max(len(one.service) for one in found) if len(found) > 1 else 0
+    for one in found:
+        prefix = f"{one.service.ljust(width)}  | " if width else ""
+        for text in one.log[max(len(one.log) - tail, 0) :] if tail is not None else one.log:
+            settings.console.line(prefix + text)
 
 
 def _services(log: EventLog | None, target: Target) -> frozenset[str]:

@@ -9,6 +9,7 @@ import typer
 
 from cli.console import aligned
 from cli.settings import Settings, group, with_settings
+from cli.verdicts import kept_words
 from events.kernel.errors import UserError, error_code
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def failure_lines(failure: dict[str, Any]) -> list[str]:
         ("why", failure.get("why", "")),
         ("health", failure.get("health_output", "")),
         ("log", "\n".join(failure.get("log_tail", ()))),
+        ("kept", kept_words(failure["kept"]) if failure.get("kept") else ""),
         ("next", failure.get("next", "")),
     )
     lines = [f"  {failure['code']}: {failure['message']}"]

@@ -40,9 +40,17 @@ def _failure_lines(failure: Failure) -> list[str]:
     if failure.log_tail:
         lines.append("  log:")
         lines.extend(f"    {line}" for line in failure.log_tail[-_LOG_LINES:])
+    if failure.kept:
+        lines.append(f"  kept: {kept_words(failure.kept)}")
     if failure.next:
         lines.append(f"  next: {failure.next}")
     return lines
+
+
+def kept_words(place: str) -> str:
+    """How what is kept of a failed container is read; its file begins with the Release."""
+    release = place.rpartition("/")[2].partition(".")[0]
+    return f"stagecraft logs --release {release} ({place} below the home)"
 
 
 def _at(label: str, value: str | None) -> str:

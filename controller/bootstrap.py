@@ -95,6 +95,8 @@ def open_context(
     `settings` None: the defaults, for whoever neither deploys nor asks a registry. The home's own are not
     read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day.
     """
+    from datetime import timedelta
+
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
@@ -105,6 +107,7 @@ def open_context(
     from gitops.config.controller import ControllerFile
     from projections.converge.converger import Converger
     from projections.engine.docker import DockerEngine
+    from projections.kept import KeptContainers
     from projections.observed import ObservedStore
 
     settings = settings or ControllerFile()
@@ -127,6 +130,7 @@ def open_context(
         observed=observed,
         clock=clock,
         progress=progress,
+        kept=KeptContainers(home.kept, count=settings.kept.count, age=timedelta(seconds=settings.kept.age)),
     )
     try:
         yield Context(

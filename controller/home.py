@@ -60,6 +60,11 @@ class Home:
         return self.root / "controller.yml"
 
     @property
+    def kept(self) -> Path:
+        """What containers that failed left, for a while; disposable."""
+        return self.root / "kept"
+
+    @property
     def blobs(self) -> Path:
         """Manifests and files by digest."""
         return self.root / "blobs"

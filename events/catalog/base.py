@@ -59,9 +59,14 @@ class Failure(BaseModel):
         description="The words of the engine, Compose, Git or the registry; of a probe, its last answer.",
     )
     next: str = Field(default="", description="A command or an action that helps.")
+    container: str | None = Field(default=None, description="Id of the container that failed.")
     exit_code: int | None = Field(default=None, description="Exit code of the container, when it ended.")
     health_output: str = Field(default="", description="Output of the last health check.")
     log_tail: tuple[str, ...] = Field(default=(), description="Last lines of the container's log.")
+    kept: str = Field(
+        default="",
+        description="File below the home with what is kept of the container for a while; empty: nothing is.",
+    )
 
     @classmethod
     def from_error(cls, error: StagecraftError) -> Failure:

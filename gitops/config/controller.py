@@ -66,6 +66,15 @@ class BuildsSection(Section):
     deadline: Duration = Field(default=900.0, description="How long one build, or one push, may take.")
 
 
+class KeptSection(Section):
+    """`kept`: what is left of containers that failed a Release, kept below the home for a look."""
+
+    count: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=3, description="The newest of each environment; 0: nothing is kept."
+    )
+    age: Duration = Field(default=604_800.0, description="How long at most; seven days unless given.")
+
+
 class ControllerFile(Section):
     """`controller.yml`."""
 
@@ -89,6 +98,9 @@ class ControllerFile(Section):
     )
     registries: Emptied[dict[Text, Emptied[RegistrySection]]] = Field(
         default={}, description="By host and port, as image names begin."
+    )
+    kept: Emptied[KeptSection] = Field(
+        default=KeptSection(), description="What stays of containers that failed."
     )
     builds: Emptied[BuildsSection] = Field(
         default=BuildsSection(), description="Whether commits are built here."

@@ -89,7 +89,8 @@ class Applier:
             after = await replicas_there(site)
             self._record_all(operations, before, after, began=began)
             names = tuple(operation.service for operation in operations)
-            raise await explained(site, error, names, before=before, after=after) from error
+            told = await explained(site, error, self.app, names=names, before=before, after=after)
+            raise await self.exchange.kept(told) from error
         after = await replicas_there(site)
         self._record_all(operations, before, after, began=began)
         check_there(site, self.content, [operation.service for operation in operations], after)
@@ -147,7 +148,7 @@ class Applier:
 
     async def failed(self, failure: Failure) -> StagecraftError:
         """The error for a container that did not pass its gate."""
-        return ServiceFailedError(failure)
+        return await self.exchange.kept(ServiceFailedError(failure))
 
     async def watched(self, names: Collection[str], *, only: Replicas) -> list[Watched]:
         """What there is to watch of `names`; of a service in `only` those containers."""

@@ -79,7 +79,8 @@ class SideBySide:
                 raise
             after = await replicas_there(site)
             self._record_begun(before, after)
-            raise await explained(site, error, self._names, before=before, after=after) from error
+            told = await explained(site, error, self.app, names=self._names, before=before, after=after)
+            raise await self.exchange.kept(told) from error
         self._record_begun(before, await replicas_there(site))
         for name in self._names:
             if len(self.new[name]) < self._wanted(name):

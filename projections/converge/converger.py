@@ -22,6 +22,7 @@ from projections.converge.destroy import Found, destroy, survey
 from projections.converge.drift import HostDrift, drift_of
 from projections.converge.heal import Terms, all_jobs, heal
 from projections.converge.hosts import note_unknown, reach
+from projections.converge.keeping import sweep
 from projections.converge.observe import observe
 from projections.converge.orphans import Place
 from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
@@ -29,6 +30,7 @@ from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
 from projections.converge.undertaking import Undertaking
 from projections.engine.port import Engine, Stock
+from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
 
 
@@ -47,6 +49,7 @@ class Converger:
         progress: Progress = no_progress,
         binding_key: bytes = b"",
         stocks: Mapping[str, Stock] | None = None,
+        kept: KeptContainers | None = None,
     ) -> None:
         """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs."""
         self._equipment = Equipment(
@@ -59,6 +62,7 @@ class Converger:
             progress=progress,
             binding_key=binding_key,
             stocks=stocks or {},
+            kept=kept,
         )
 
     @property
@@ -88,6 +92,7 @@ class Converger:
         be. Raises what went wrong on the first host that could not be mended, after all were tried.
         """
         equipment = self._equipped(recorder)
+        await sweep(equipment)
         return await heal(
             equipment, manifest, release=release, recorder=_as_controller(recorder), terms=terms
         )

@@ -17,12 +17,14 @@ from events.catalog.service import (
     ServiceStartedBeside,
     ServiceWithdrawn,
 )
-from events.kernel.errors import OutsideError
+from events.kernel.errors import OutsideError, StagecraftError
 from events.manifest import HostManifest, Reload
 from events.recorder import Recorder
 from events.rollout import Strategy
 from events.streams import release_stream
+from projections.converge.failures import ServiceFailedError
 from projections.converge.hosts import look, show
+from projections.converge.keeping import keep
 from projections.converge.names import plan_tidy
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.plan import plan_removal
@@ -41,6 +43,13 @@ class Exchange:
     release: str
     reason: str | None = None  # recorded in place of each operation's own: `restored`, `drift`
     made: set[str] = field(default_factory=set[str])  # ids this Release brought, ever
+    keeps: bool = True  # what is left of containers that fail
+
+    async def kept(self, error: StagecraftError) -> StagecraftError:
+        """The error, after what is left of the container that failed was kept. Raises as `keep` does."""
+        if self.keeps and isinstance(error, ServiceFailedError):
+            error.failure = await keep(self.site, error.failure, release=self.release)
+        return error
 
     def record(  # one argument for each field of the event
         self,

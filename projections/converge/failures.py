@@ -123,6 +123,7 @@ def failed_container(
         service=service,
         why=shown(why or ("" if detail is None else detail.error)),
         next=_ENDED_WELL_NEXT.format(service=service) if ended_well else _EVIDENCE_NEXT,
+        container=None if detail is None else detail.container.id,
         exit_code=detail.exit_code if detail is not None and ended else None,
         health_output=shown(detail.health_output, limit=_HEALTH_LIMIT) if detail is not None else "",
         log_tail=log_tail,
@@ -134,17 +135,26 @@ async def last_lines(engine: Engine, container_id: str) -> tuple[str, ...]:
     return tuple(shown(line, limit=_LINE_LIMIT) for line in await engine.logs(container_id, tail=LOG_LINES))
 
 
+def port_taken(where: Where, *, why: str) -> OutsideError:
+    """The error for a port that was found taken when the container was to be started."""
+    return OutsideError(
+        PORT_TAKEN,
+        "a port that the service publishes is taken",
+        where=where,
+        why=why,
+        next="find its holder with `ss -ltnp`, or publish another port",
+    )
+
+
 def told_by_engine(error: OutsideError, *, host: str, services: tuple[str, ...]) -> StagecraftError:
-    """What did not start, told apart by the engine's words: a port, a bad command, or left as it was."""
+    """What did not start, told apart by the engine's words: a port, a bad command, or left as it was.
+
+    The last resort, where no container shows what it was: neither the engine nor Compose, which runs in the
+    plain locale, has these words in another language, but another version may have other ones.
+    """
     where = Where(host=host, service=services[0] if len(services) == 1 else None)
     if _PORT_TAKEN.search(error.why):
-        return OutsideError(
-            PORT_TAKEN,
-            "a port that the service publishes is taken",
-            where=where,
-            why=error.why,
-            next="find its holder with `ss -ltnp`, or publish another port",
-        )
+        return port_taken(where, why=error.why)
     if _BAD_START.search(error.why):
         return UserError(
             CONTAINER_NOT_STARTED,

@@ -209,6 +209,10 @@ class FencedEngine:
         """The last lines of both streams."""
         return await self.engine.logs(container_id, tail=tail, since=since)
 
+    async def changes(self, container_id: str) -> tuple[str, ...]:
+        """What a container changed in its file system."""
+        return await self.engine.changes(container_id)
+
     async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
         """Ask a container whether it does what `probe` wants."""
         return await self.engine.probe(container_id, probe, deadline_seconds=deadline_seconds)

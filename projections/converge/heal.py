@@ -80,6 +80,7 @@ async def heal(
         reason="drift",
         parallel=given.parallel,
         kept=given.kept,
+        keeps=False,
     )
     mended, first = False, None
     for host in sorted(manifest.hosts):

@@ -30,6 +30,7 @@ from projections.converge.failures import (
     told_by_engine,
 )
 from projections.converge.hosts import look
+from projections.converge.keeping import keep
 from projections.converge.site import Site
 from projections.engine.port import App, Container
 
@@ -93,6 +94,7 @@ class JobRunner:
         if failure is None:
             await self._succeeded(container, name, service)
         else:
+            failure = await keep(self.site, failure, release=self.release)
             self._record_failure(container, name, service=service, failure=failure)
         await self._remove_former(name, recorded_ends(self.site), but=container)
         if failure is not None:

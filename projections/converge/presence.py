@@ -17,11 +17,14 @@ from projections.converge.failures import (
     ServiceFailedError,
     failed_container,
     last_lines,
+    port_taken,
     told_by_engine,
 )
 from projections.converge.hosts import look
 from projections.converge.site import Site
-from projections.engine.port import Container
+from projections.engine.errors import shown
+from projections.engine.port import App, Container
+from projections.engine.ports import taken_ports, wanted_ports
 
 SERVICE_NOT_REPLACED = error_code(
     "service-not-replaced", "Compose reported success, and the engine does not show the containers asked for."
@@ -64,13 +67,16 @@ def not_there(site: Site, name: str, *, found: int, wanted: int) -> OutsideError
     )
 
 
-async def explained(
-    site: Site, error: StagecraftError, names: tuple[str, ...], *, before: Replicas, after: Replicas
+async def explained(  # what was there, what was to be there, what is there
+    site: Site, error: StagecraftError, app: App, *, names: Sequence[str], before: Replicas, after: Replicas
 ) -> StagecraftError:
-    """The failed call in terms of the container that could not start, when one shows why."""
+    """The failed call in terms of the container that could not start, when one shows why.
+
+    Whether a port was the reason is seen by who holds it, whatever words the engine has for it.
+    """
     if not isinstance(error, OutsideError):
         return error
-    told = told_by_engine(error, host=site.host, services=names)
+    told = told_by_engine(error, host=site.host, services=tuple(names))
     if told.code == PORT_TAKEN:
         return told
     known = {container.id for group in before.values() for container in group}
@@ -80,6 +86,8 @@ async def explained(
                 continue
             detail = await site.engine.inspect(container.id)
             if detail is not None and detail.error:
+                if await _lacks_port(site, app, name):
+                    return port_taken(Where(host=site.host, service=name), why=shown(detail.error))
                 return ServiceFailedError(
                     failed_container(
                         CONTAINER_NOT_STARTED,
@@ -91,3 +99,12 @@ async def explained(
                     )
                 )
     return told
+
+
+async def _lacks_port(site: Site, app: App, service: str) -> bool:
+    """Whether somebody else holds a port that a service wants, after its container could not be started."""
+    wanted = wanted_ports(app.document, [service])
+    own = (
+        {one.id for group in (await replicas_there(site)).values() for one in group} if wanted else set[str]()
+    )
+    return bool(await taken_ports(site.engine, wanted, own=own, local=site.ports_are_here))

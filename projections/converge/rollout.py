@@ -56,7 +56,9 @@ class Rollout:
         settled: list[Planned] = []
         for host in sorted(self.undertaking.manifest.hosts):
             with self._taking(host):
-                settled.append(await self.undertaking.settle(host))
+                services = frozenset(self.undertaking.manifest.hosts[host].services)
+                bystanders = services - self._changed(host)
+                settled.append(await self.undertaking.settle(host, bystanders=bystanders))
         self._keep(settled)
         removed = 0
         for planned in settled:

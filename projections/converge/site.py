@@ -23,6 +23,7 @@ from projections.converge.births import Births
 from projections.converge.fence import Fence, FencedEngine
 from projections.engine.port import Container, Engine, Stock
 from projections.engine.sweep import Owner
+from projections.kept import KeptContainers
 from projections.observed import ObservedStore
 
 HOST_NOT_SUPPORTED = error_code(
@@ -56,6 +57,7 @@ class Equipment:
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
     births: Births = field(default_factory=Births)
     stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
+    kept: KeptContainers | None = None  # what failed containers left; None: nothing is kept
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""

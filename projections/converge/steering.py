@@ -59,6 +59,7 @@ async def steer(equipment: Equipment, steering: Steering, *, recorder: Recorder)
         lets_be=True,
         stopped=steering.stopped,
         reason=_REASONS[steering.wish],
+        keeps=False,
     )
     for host, content in sorted(steering.manifest.hosts.items()):
         if steering.service in content.services:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from events.kernel.errors import OutsideError, Where, error_code
+from events.kernel.errors import OutsideError, StagecraftError, Where, error_code
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from projections.converge.apply import MOST_AT_ONCE, Applier
@@ -86,6 +86,7 @@ class Undertaking:
     reason: str | None = None  # recorded in place of each operation's own
     parallel: int = MOST_AT_ONCE  # services that are worked on at once
     kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
+    keeps: bool = True  # what is left of containers that fail
 
     def site(self, host: str) -> Site:
         """The environment on a host. Raises UserError `host-not-supported`."""
@@ -99,6 +100,7 @@ class Undertaking:
             release=self.release,
             reason=self.reason,
             made=self.made.setdefault(host, set()),
+            keeps=self.keeps,
         )
 
     async def observe(self, host: str) -> Planned:
@@ -173,17 +175,32 @@ class Undertaking:
         with site.errors_here():
             await apply(applier, planned.plan, also_gate=also_gate)
 
-    async def settle(self, host: str, *, services: frozenset[str] | None = None) -> Planned:
+    async def settle(
+        self,
+        host: str,
+        *,
+        services: frozenset[str] | None = None,
+        bystanders: frozenset[str] = frozenset(),
+    ) -> Planned:
         """Look again; what is left to do, removals aside, is a failure. `services` None: all of them.
 
+        Of `bystanders`, which nobody wanted to change, what fell over meanwhile is brought back once first,
+        as healing would: a person's hand on a neighbour says nothing about a new version, and a neighbour
+        that does not bear it ends again.
+
         Raises ServiceFailedError for a container that ended meanwhile, else OutsideError
-        `not-as-the-manifest-says`.
+        `not-as-the-manifest-says`, and for a bystander what `run` raises.
         """
         planned = await self.observe(host)
-        left = [o for o in planned.plan.repairs if o.kind != "remove"]
-        for operation in left:
+        if fallen := bystanders & {operation.service for operation in _left(planned)}:
+            planned.site.tell(f"fell over meanwhile: {', '.join(sorted(fallen))}")
+            with planned.site.errors_here():
+                chosen, applier = await self.ready(planned.only(fallen))
+            await self.run(chosen, applier)
+            planned = await self.observe(host)
+        for operation in _left(planned):
             if services is None or operation.service in services:
-                await _refuse(planned.site, operation)
+                raise await self.exchange(host).kept(await _refusal(planned.site, operation))
         return planned
 
     async def prune(
@@ -202,11 +219,16 @@ class Undertaking:
         return len(orphans)
 
 
-async def _refuse(site: Site, operation: Operation) -> None:
+def _left(planned: Planned) -> list[Operation]:
+    return [operation for operation in planned.plan.repairs if operation.kind != "remove"]
+
+
+async def _refusal(site: Site, operation: Operation) -> StagecraftError:
+    """Why an operation that is still due is a failure."""
     for container in operation.containers if operation.kind == "start" else ():
         detail = await site.engine.inspect(container)
         code = "" if detail is None else f" with exit code {detail.exit_code}"
-        raise ServiceFailedError(
+        return ServiceFailedError(
             failed_container(
                 CONTAINER_EXITED,
                 f"the container ended{code} after it had been up",
@@ -216,7 +238,7 @@ async def _refuse(site: Site, operation: Operation) -> None:
                 log_tail=await last_lines(site.engine, container),
             )
         )
-    raise OutsideError(
+    return OutsideError(
         NOT_AS_MANIFEST,
         f"a last look found that it does not run as the Manifest says: {operation.reason}",
         where=Where(environment=site.environment, host=site.host, service=operation.service),

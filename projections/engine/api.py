@@ -63,6 +63,10 @@ class DockerApi(Protocol):
         """`GET /containers/<id>/logs`, the frames of both streams put together in their order."""
         ...
 
+    def diff(self, container: str) -> list[Answer] | None:
+        """`GET /containers/<id>/changes`; null for none."""
+        ...
+
     def exec_create(self, container: str, cmd: Sequence[str]) -> Answer:
         """`POST /containers/<id>/exec`; both streams are attached."""
         ...

@@ -47,6 +47,8 @@ from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
 from projections.engine.waiting import until
 
 _ENDED = frozenset({"exited", "dead"})
+_CHANGES_SECONDS = 5.0
+_CHANGES = {0: "C", 1: "A", 2: "D"}  # the engine's numbers for what became of a path
 
 
 class DockerEngine:
@@ -170,6 +172,20 @@ class DockerEngine:
         printed = await self._connection.find(f"read the log of {container_id}", read) or b""
         lines = printed.decode(errors="replace").rstrip("\n").split("\n")
         return tuple(shown(line) for line in lines[-tail:]) if printed and tail > 0 else ()
+
+    async def changes(self, container_id: str) -> tuple[str, ...]:
+        """What a container changed in its file system, sorted; empty when it is gone.
+
+        The engine goes through everything that it wrote, and is given `_CHANGES_SECONDS` for it.
+        """
+        found = await self._connection.find(
+            f"show what {container_id} changed",
+            lambda api: api.diff(container_id),
+            seconds=_CHANGES_SECONDS,
+        )
+        return tuple(
+            sorted(f"{_CHANGES.get(int(one.get('Kind', -1)), '?')} {one.get('Path')}" for one in found or ())
+        )
 
     async def follow_logs(
         self, container_id: str, *, tail: int | None = None, since: float | None = None, follow: bool = True

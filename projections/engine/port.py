@@ -191,6 +191,13 @@ class Engine(Protocol):
         """
         ...
 
+    async def changes(self, container_id: str) -> tuple[str, ...]:
+        """What a container changed in its file system: `A /path` added, `C` changed, `D` deleted; sorted.
+
+        Nothing of what is mounted into it; empty when the container is gone.
+        """
+        ...
+
     async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
         """Ask a container whether it does what `probe` wants; whatever hinders it is an answer.
 

@@ -196,6 +196,12 @@ class SimulatedEngine:
             lines = () if one is None or tail <= 0 else one.lines(now, since=begin)[-tail:]
         return tuple(shown(line) for line in lines)
 
+    async def changes(self, container_id: str) -> tuple[str, ...]:
+        """What a container changed in its file system: what its life says."""
+        async with self._called("changes", container_id) as world:
+            one = world.containers.get(container_id)
+            return () if one is None else tuple(sorted(one.life.changes))
+
     async def probe(self, container_id: str, probe: Probe, *, deadline_seconds: float) -> ProbeAnswer:
         """Ask a container; one that hangs takes all of the time."""
         async with self._called("probe", container_id) as world:

@@ -61,6 +61,7 @@ class Life:
     programs: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     """Exit code and output by command line; one that is not there cannot be run."""
     hangs: tuple[str, ...] = ()  # paths and command lines without an answer
+    changes: tuple[str, ...] = ()  # in its file system, as `A /path`
     says_on: Mapping[str, str] = field(default_factory=dict[str, str])  # a line for each signal of that name
     ends_on: tuple[str, ...] = ()  # signals that end it, with `exit_code`
 

@@ -42,7 +42,7 @@ def measure(stage: Stage) -> list[Figure]:
         with running_daemon(place.cli, "--repo", place.repository.origin) as daemon:
             daemon.says("completed after", times=environments, seconds=300)
             figures = [
-                *_idle(stage, daemon, environments),
+                *idle(stage, daemon, f"{environments} environments"),
                 _healing(stage, place, image),
                 _altered(stage, place, image),
             ]
@@ -50,15 +50,15 @@ def measure(stage: Stage) -> list[Figure]:
     return figures
 
 
-def _idle(stage: Stage, daemon: Daemon, environments: int) -> list[Figure]:
-    """CPU time and resident memory of the daemon and the processes it keeps."""
+def idle(stage: Stage, daemon: Daemon, what: str) -> list[Figure]:
+    """CPU time and resident memory of the daemon and the processes it keeps; `what` it watches."""
     wanted = stage.count(full=90, quick=2)
     time.sleep(stage.count(full=10, quick=1))  # what the last Release set off comes to rest
     before, began = _cpu_seconds(daemon.process.pid), time.monotonic()
     time.sleep(wanted)
     share = (_cpu_seconds(daemon.process.pid) - before) / (time.monotonic() - began)
     memory = sum(_resident_bytes(pid) for pid in _family(daemon.process.pid)) / _MEGABYTE
-    detail = f"{environments} environments, {wanted} s"
+    detail = f"{what}, {wanted} s"
     return [
         Figure(
             what="Daemon at rest: share of a core",

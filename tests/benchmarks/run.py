@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from tests.benchmarks import (
     commands,
+    crowd,
+    failing,
     hooks,
     lookups,
     many,
@@ -26,7 +28,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "ten": ten.measure,
     "noop": noop.measure,
     "commands": commands.measure,
+    "failing": failing.measure,
     "resting": resting.measure,
+    "crowd": crowd.measure,
     "render": render.measure,
     "memory": memory.measure,
     "many": many.measure,

@@ -70,9 +70,11 @@ class Place:
     ours: EngineProject
     by_hand: EngineProject
 
-    def commit(self, compose: str, *, environments: str = "  prod: {}\n", push: bool = True) -> str:
-        """A commit of the project with this Compose file."""
-        project = f"project:\n  name: {self.ours.name}\nenvironments:\n{environments}"
+    def commit(
+        self, compose: str, *, environments: str = "  prod: {}\n", more: str = "", push: bool = True
+    ) -> str:
+        """A commit of the project with this Compose file, and `more` at the end of the project file."""
+        project = f"project:\n  name: {self.ours.name}\nenvironments:\n{environments}{more}"
         return self.repository.commit({"stagecraft.yml": project, "compose.yaml": compose}, push=push)
 
     def compose_up(self, compose: str, *options: str) -> float:

@@ -28,6 +28,7 @@ from tests.support.time import FakeClock
 GONE = "0" * 64
 WAIT_SECONDS = 15.0
 TRAPPING = ["sh", "-c", "trap 'echo told' HUP; trap 'exit 7' USR1; echo up; while :; do sleep 1 & wait; done"]
+WRITING = ("sh", "-c", "echo >/tmp/core")
 NO_DATABASE = ("sh", "-c", "echo no database >&2; echo none at all; exit 3")
 NO_DATABASE_LINE = shlex.join(NO_DATABASE)
 Document = dict[str, Any]
@@ -172,6 +173,7 @@ _LIVES = {
     "test/steady:v1 sh -c echo one; echo two; echo three >&2": Life(
         exits_after=0.05, log=("one", "two", "three")
     ),
+    f"test/steady:v1 {' '.join(WRITING)}": Life(exits_after=0.05, changes=("C /tmp", "A /tmp/core")),
     f"test/steady:v1 {' '.join(TRAPPING)}": Life(
         log=("up",), says_on={"SIGHUP": "told"}, ends_on=("SIGUSR1",), exit_code=7
     ),

@@ -31,6 +31,7 @@ CALLS: dict[str, Callable[[Engine, App], Awaitable[object]]] = {
     "pull": lambda engine, _: engine.pull("127.0.0.1:9/x:1"),
     "tag": lambda engine, _: engine.tag(f"sha256:{GONE}", "x:1"),
     "logs": lambda engine, _: engine.logs(GONE, tail=1),
+    "changes": lambda engine, _: engine.changes(GONE),
     "start": lambda engine, _: engine.start(GONE),
     "stop": lambda engine, _: engine.stop(GONE),
     "signal": lambda engine, _: engine.signal(GONE, "SIGHUP"),

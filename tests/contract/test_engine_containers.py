@@ -8,7 +8,7 @@ import pytest
 
 from events.kernel.errors import OutsideError
 from projections.engine.errors import ENGINE_REFUSED
-from tests.contract.engines import GONE, TRAPPING, WAIT_SECONDS, Adapter, raised
+from tests.contract.engines import GONE, TRAPPING, WAIT_SECONDS, WRITING, Adapter, raised
 
 
 def test_listing_shows_one_project_or_the_whole_engine_sorted_by_name(adapter: Adapter) -> None:
@@ -73,6 +73,19 @@ def test_logs_are_the_last_lines(adapter: Adapter) -> None:
         assert len(await adapter.engine.logs(container, tail=2)) == 2
         assert await adapter.engine.logs(container, tail=0) == ()
         assert await adapter.engine.logs(GONE, tail=10) == ()
+
+    asyncio.run(run())
+
+
+def test_what_a_container_changed_in_its_files_is_told(adapter: Adapter) -> None:
+    async def run() -> None:
+        app = adapter.app(job={"command": list(WRITING)})
+        container = await adapter.engine.run_job(app, "job")
+        await adapter.engine.wait(container, deadline_seconds=WAIT_SECONDS)
+        changes = await adapter.engine.changes(container)
+        assert "A /tmp/core" in changes
+        assert changes == tuple(sorted(changes))
+        assert await adapter.engine.changes(GONE) == ()
 
     asyncio.run(run())
 

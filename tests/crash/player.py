@@ -41,6 +41,7 @@ from gitops.source.git import Repository as OpenRepository
 from projections.converge.converger import Converger
 from projections.converge.steering import Wish
 from projections.engine.simulated import SimulatedEngine
+from projections.kept import KeptContainers
 from projections.observed import ObservedStore
 from tests.crash.tape import LocalEngine, Tape, TapedLog, inside, taped
 from tests.support.repos import Repository
@@ -354,6 +355,7 @@ def context_of(
         observed=observed,
         clock=clock,
         progress=say,
+        kept=KeptContainers(home.kept),
     )
     try:
         yield Context(

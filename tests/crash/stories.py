@@ -30,6 +30,7 @@ from projections.engine.simulated_world import (
     World,
     opened,
 )
+from projections.kept import KeptContainers
 from projections.runner import read_views
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.releases import RELEASES
@@ -384,9 +385,22 @@ def check(story: Story, stage: Stage, *, releases: int) -> None:
         if story.told:
             check_told(story, stage, world)
     check_log(stage, end)
+    check_kept(stage)
     check_lock(stage)
     check_fence(stage)
     check_views(stage)
+
+
+def check_kept(stage: Stage) -> None:
+    """What the events name is there, whole, and nothing half-written beside it."""
+    with closing(SqliteEventLog(stage.home.events_db)) as log:
+        verdicts = [json.loads(one.data) for one in log.read() if one.type in VERDICTS]
+    named = {place for one in verdicts if (place := one.get("failure", {}).get("kept"))}
+    kept = KeptContainers(stage.home.kept)
+    assert {stage.home.root / place for place in named} <= set(kept.root.glob("*/*/*.json"))
+    for one in verdicts:
+        if one.get("failure", {}).get("container"):
+            assert list(kept.of_release(str(one["release"]))), "nothing is kept of what failed"
 
 
 def check_containers(story: Story, world: World) -> None:

@@ -37,6 +37,7 @@ LOOKING = frozenset(
         "image_defaults",
         "registry_digest",
         "logs",
+        "changes",
         "probe",
         "wait",
         "predict",

@@ -44,6 +44,11 @@ def test_a_container_that_exits_is_taken_back(running: Team, images: TestImages)
     assert event["failure"]["exit_code"] == 3
     assert "cannot open the database" in event["failure"]["log_tail"]
     assert running.project.ids()["worker"] == before["worker"]
+    logs = ("logs", "--release", release["id"])
+    assert " ".join(logs) in outcome.stderr
+    assert " ".join(logs) in running.cli.ok("releases", "show", release["id"]).stdout
+    assert running.cli.ok(*logs, "--service", "web").stdout == "cannot open the database\n"
+    assert "nothing is kept" in running.cli.run(*logs, "--service", "worker").expect(1).stderr
     status = running.status()
     assert status["deployed"]["release"] == running.releases()[1]["id"]
     assert status["hold"] is not None

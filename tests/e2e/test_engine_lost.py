@@ -29,6 +29,7 @@ SLOW_START = HealthCheck(
     ("/bin/sh", "-c", "test -e /tmp/old || { sleep 4; : >/tmp/old; }"),
     timeout_seconds=10,
 )
+SICK_AFTER_A_WHILE = HealthCheck(("/bin/sh", "-c", "echo no database; exit 1"), interval_seconds=1, retries=5)
 
 
 @dataclass(slots=True)
@@ -122,6 +123,29 @@ def test_an_engine_that_is_restarted_in_the_middle_of_a_deploy_gets_it_done(
         assert daemon.end() == 0
     assert [one["status"] for one in lab.team.releases()] == ["completed", "completed"]
     assert lab.team.types().count("ReleaseStarted") == 2
+
+
+def test_an_engine_that_is_restarted_in_the_middle_of_a_bad_deploy_has_the_former_version_in_the_end(
+    lab: Lab,
+) -> None:
+    lab.team.merge()
+    with lab.daemon() as daemon:
+        daemon.says("completed after", seconds=SOON_SECONDS)
+        with contextlib.closing(lab.engine.client()) as client:
+            bad = TestImages(client).web("v3", health=SICK_AFTER_A_WHILE)
+        lab.team.merge(web=bad)
+        daemon.says("wait for web", times=2, seconds=SOON_SECONDS)
+        lab.engine.restart(signal.SIGKILL)
+        daemon.says("rolled back after", seconds=SOON_SECONDS)
+        lab.is_well_soon()
+        assert lab.answer() == "web v1"
+        assert daemon.end() == 0
+    (release, _) = lab.team.releases()
+    assert release["status"] == "rolled_back"
+    failure = lab.team.events("--type", "ReleaseRolledBack")[-1]["data"]["failure"]
+    assert (failure["code"], failure["health_output"]) == ("container-unhealthy", "no database")
+    kept = lab.team.cli.ok("logs", "--release", release["id"]).stdout
+    assert set(kept.splitlines()) == {"web v3 serves"}  # once for each of its starts
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

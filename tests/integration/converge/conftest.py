@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -27,6 +27,7 @@ from events.streams import StreamName, environment_stream
 from projections.converge.converger import Converger
 from projections.converge.release import ReleaseWork, Verdict
 from projections.engine.docker import DockerEngine
+from projections.kept import KeptContainers
 from projections.observed import ObservedStore
 from tests.support.cleanup import EngineProject
 from tests.support.images import TestImages
@@ -57,10 +58,17 @@ class Stage:
     log: MemoryEventLog = field(default_factory=MemoryEventLog)
     blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
     told: list[str] = field(default_factory=list[str])
+    meanwhile: Callable[[str], None] = field(default=lambda _line: None)
+    """Hears each line that is told while work goes on; what it does then a person does in the middle."""
 
     def __post_init__(self) -> None:
         self.ids = SystemIds(self.clock)
         self.observed = ObservedStore(self.root / "observed.db")
+        self.kept = KeptContainers(self.root / "kept")
+
+    def _tell(self, line: str) -> None:
+        self.told.append(line)
+        self.meanwhile(line)
 
     @property
     def stream(self) -> StreamName:
@@ -132,7 +140,8 @@ class Stage:
             roots={"local": self.root / "local"},
             observed=self.observed,
             clock=self.clock,
-            progress=self.told.append,
+            progress=self._tell,
+            kept=self.kept,
         )
 
         async def run() -> Verdict | bool:
@@ -170,10 +179,14 @@ class Stage:
 
 @pytest.fixture
 def stage(engine_project: EngineProject, images: TestImages, tmp_path: Path) -> Generator[Stage]:
-    made = Stage(project=engine_project, images=images, root=tmp_path)
-    yield made
-    for ref in kept_tags(engine_project):
-        engine_project.client.images.remove(ref)
+    yield from one_stage(engine_project, images, tmp_path)
+
+
+def one_stage(project: EngineProject, images: TestImages, root: Path) -> Generator[Stage]:
+    """A stage whose images lose their further tags at the end."""
+    yield Stage(project=project, images=images, root=root)
+    for ref in kept_tags(project):
+        project.client.images.remove(ref)
 
 
 def kept_tags(project: EngineProject) -> list[str]:

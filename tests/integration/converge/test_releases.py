@@ -89,59 +89,6 @@ def test_job_that_fails_leaves_the_former_version(stage: Stage) -> None:
     assert [c.status for c in stage.project.containers()].count("exited") == 1
 
 
-def test_crashing_container_is_rolled_back_with_its_own_words(stage: Stage) -> None:
-    port = free_port()
-    first = stage.manifest({"web": Spec(image=stage.images.web("v1"), more=published(port))})
-    stage.deploy(first)
-    second = stage.manifest({"web": Spec(image=stage.images.crashing("v2"), more=published(port))})
-    verdict = stage.deploy(second, first)
-    failure = failure_of(verdict)
-    assert verdict.status == "rolled_back"
-    assert (failure.code, failure.exit_code) == ("container-exited", 3)
-    assert failure.log_tail == ("cannot open the database",)
-    assert says(port) == "web v1"
-    assert stage.types()[-2:] == ["ReleaseRolledBack", "EnvironmentHeld"]
-    assert stage.heal(first) is False
-
-
-def test_crash_loop_that_compose_calls_healthy_is_rolled_back(stage: Stage) -> None:
-    first = stage.manifest({"web": Spec(image=stage.images.web("v1"))})
-    stage.deploy(first)
-    loop = stage.manifest({"web": Spec(image=stage.images.crashing("v2"), more={"restart": "always"})})
-    verdict = stage.deploy(loop, first)
-    assert verdict.status == "rolled_back"
-    assert failure_of(verdict).code == "container-restarting"
-
-
-def test_unhealthy_container_is_rolled_back(stage: Stage) -> None:
-    port = free_port()
-    first = stage.manifest({"web": Spec(image=stage.images.web("v1"), more=published(port))})
-    stage.deploy(first)
-    second = stage.manifest({"web": Spec(image=stage.images.sick("v2"), more=published(port))})
-    verdict = stage.deploy(second, first)
-    failure = failure_of(verdict)
-    assert verdict.status == "rolled_back"
-    assert failure.code == "container-unhealthy"
-    assert "the database does not answer" in failure.health_output
-    assert says(port) == "web v1"
-
-
-def test_bad_command_is_the_repositorys_fault_and_rolled_back(stage: Stage) -> None:
-    port = free_port()
-    image = stage.images.web("v1")
-    first = stage.manifest({"web": Spec(image=image, more=published(port))})
-    stage.deploy(first)
-    bad = stage.manifest(
-        {"web": Spec(image=image, more={**published(port), "command": ["/no/such/program"]})}
-    )
-    verdict = stage.deploy(bad, first)
-    failure = failure_of(verdict)
-    assert verdict.status == "rolled_back"
-    assert (failure.code, failure.cause, failure.service) == ("container-not-started", "repository", "web")
-    assert "/no/such/program" in failure.why
-    assert says(port) == "web v1"
-
-
 def test_taken_port_is_found_before_anything_is_touched(stage: Stage) -> None:
     port = free_port()
     first = stage.manifest({"web": Spec(image=stage.images.web("v1"))})
@@ -158,16 +105,6 @@ def test_taken_port_is_found_before_anything_is_touched(stage: Stage) -> None:
     assert stage.project.ids() == before
 
 
-def test_missing_image_is_found_before_anything_is_touched(stage: Stage) -> None:
-    first = stage.manifest({"web": Spec(image=stage.images.web("v1"))})
-    stage.deploy(first)
-    before = stage.project.ids()
-    verdict = stage.deploy(stage.manifest({"web": Spec(image=stage.images.absent())}), first)
-    assert verdict.status == "rolled_back"
-    assert failure_of(verdict).code == "image-not-found"
-    assert stage.project.ids() == before
-
-
 def test_orphan_goes_and_its_named_volume_stays(stage: Stage) -> None:
     volumes = {"data": {"name": f"{stage.compose_project}_data"}}
     mount = {"volumes": [{"type": "volume", "source": "data", "target": "/data"}]}
@@ -178,23 +115,6 @@ def test_orphan_goes_and_its_named_volume_stays(stage: Stage) -> None:
     assert stage.deploy(second, first).status == "completed"
     assert set(stage.project.ids()) == {"web"}
     assert [volume.name for volume in stage.project.volumes()] == [f"{stage.compose_project}_data"]
-
-
-def test_changed_volume_options_are_refused_and_the_data_stay(stage: Stage) -> None:
-    def manifest(image: str, **options: str) -> Manifest:
-        volume = {"name": f"{stage.compose_project}_data", "labels": options}
-        mount = {"volumes": [{"type": "volume", "source": "data", "target": "/data"}]}
-        return stage.manifest({"web": Spec(image=image, more=mount)}, volumes={"data": volume})
-
-    first = manifest(stage.images.web("v1"))
-    stage.deploy(first)
-    (created,) = [volume.attrs["CreatedAt"] for volume in stage.project.volumes()]
-    before = stage.project.ids()
-    verdict = stage.deploy(manifest(stage.images.web("v1"), colour="blue"), first)
-    failure = failure_of(verdict)
-    assert (failure.code, failure.cause) == ("volume-would-be-deleted", "repository")
-    assert stage.project.ids() == before
-    assert [volume.attrs["CreatedAt"] for volume in stage.project.volumes()] == [created]
 
 
 def test_failed_first_release_keeps_its_container_stopped(stage: Stage) -> None:

@@ -47,11 +47,15 @@ def test_a_failed_gate_shows_the_last_answer_and_the_next_step(capsys: pytest.Ca
 def test_all_that_can_be_known_fits_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
     many = "\n".join(f"line {number}" for number in range(100))
     lines = tuple(f"log {number}" for number in range(100))
-    report(Console(), "shop/prod", failed(exit_code=1, why=many, health_output=many, log_tail=lines))
+    verdict = failed(
+        exit_code=1, why=many, health_output=many, log_tail=lines, kept="kept/shop/prod/rel-1.json"
+    )
+    report(Console(), "shop/prod", verdict)
     printed = capsys.readouterr()
     shown = (printed.out + printed.err).splitlines()
     assert len(shown) <= SCREEN_LINES
-    assert shown[-2:] == [
+    assert shown[-3:] == [
         "    log 99",
+        "  kept: stagecraft logs --release rel-1 (kept/shop/prod/rel-1.json below the home)",
         "  next: mend it in the repository and push; the container's last lines stand above",
     ]

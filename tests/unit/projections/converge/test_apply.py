@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.catalog import Failure
+from events.catalog.release import PhaseFailed
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError, UserError
 from events.manifest import Gate
@@ -202,3 +203,22 @@ def test_a_document_that_compose_refuses_only_when_it_matters_is_the_repositorys
         "repository",
         "additional property",
     )
+
+
+def test_a_taken_port_is_seen_by_its_holder_whatever_the_engines_words(scene: Scene) -> None:
+    called: list[str] = []
+
+    def take(name: str, _argument: str) -> None:
+        called.append(name)
+        if name == "inspect" and called.count(name) == 1:  # the engine has refused to start it
+            other = scene.engine.add("somebody")
+            scene.engine.world.containers[other].ports = held
+
+    first = manifest_of(web=Spec(more=PORT))
+    scene.deploy(first)
+    held = scene.engine.world.named("hello-prod-web-1").ports
+    scene.engine.world.lives[image_id("web:2")] = Life(start_error="der Anschluss ist schon vergeben")
+    scene.engine.before = take
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2", more=PORT)), first)
+    failed = [e for e in scene.of_release(verdict.release) if isinstance(e, PhaseFailed)]
+    assert (failed[0].failure.code, failed[0].failure.cause) == ("port-taken", "outside")

@@ -24,7 +24,7 @@ from events.catalog.service import JobCompleted, ServiceReplaced, ServiceWithdra
 from events.envelope import CONTROLLER, ProposedEvent, StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import EventLog, StreamAppend
-from events.manifest import Gate, HttpProbe, Job, Probes, WaitCondition, Watch
+from events.manifest import Gate, HttpProbe, Job, Manifest, Probes, WaitCondition, Watch
 from events.memory import MemoryEventLog
 from projections.engine.simulated_world import ENDS_WELL, Life
 from tests.unit.projections.converge.scene import (
@@ -496,3 +496,46 @@ def test_what_others_need_and_did_not_change_is_not_watched_again(scene: Scene) 
     second = manifest_of(db=Spec(image="db:1", gate=watching), web=Spec(image="web:2", waits_for=waits))
     assert scene.deploy(second, first).status == "completed"
     assert scene.clock.monotonic() - began < 60.0
+
+
+def test_a_neighbour_that_fell_over_meanwhile_is_brought_back_and_the_release_completes(
+    scene: Scene,
+) -> None:
+    first = deployed_pair(scene)
+    (worker,) = scene.engine.world.ids("worker")
+    killed_when_the_new_web_is_there(scene, worker)
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), worker=Spec()), first)
+    assert verdict.status == "completed"
+    assert scene.engine.world.ids("worker") == [worker]
+    exchanges = [one for one in scene.of_release(verdict.release) if isinstance(one, ServiceReplaced)]
+    assert [(one.service, one.new_ids) for one in exchanges][-1] == ("worker", (worker,))
+
+
+def test_a_neighbour_that_does_not_bear_the_new_version_takes_it_back(scene: Scene) -> None:
+    first = deployed_pair(scene)
+    (worker,) = scene.engine.world.ids("worker")
+    scene.engine.world.containers[worker].life = Life(exits_after=0.1, exit_code=7)
+    killed_when_the_new_web_is_there(scene, worker)
+    verdict = scene.deploy(manifest_of(web=Spec(image="web:2"), worker=Spec()), first)
+    assert verdict.failure is not None
+    assert (verdict.failure.service, verdict.failure.exit_code) == ("worker", 7)
+    assert (verdict.status, verdict.failure.code) == ("failed", "compensation-failed")
+    (web,) = scene.engine.world.replicas("web")
+    assert web.image_id == image_id("web:1")
+
+
+def deployed_pair(scene: Scene) -> Manifest:
+    scene.have("web:1", "web:2")
+    first = manifest_of(web=Spec(), worker=Spec())
+    assert scene.deploy(first).status == "completed"
+    return first
+
+
+def killed_when_the_new_web_is_there(scene: Scene, victim: str) -> None:
+    """A person kills a container after the new web has passed its gate."""
+
+    def before(name: str, _argument: str) -> None:
+        if name == "rename":  # the new one takes over
+            scene.engine.world.containers[victim].stopped = "exited"
+
+    scene.engine.before = before
