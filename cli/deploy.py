@@ -25,6 +25,12 @@ def deploy(
     refresh_images: Annotated[
         bool, typer.Option("--refresh-images", help="Look tags up again: run what they mean now.")
     ] = False,
+    confirm_prune: Annotated[
+        int | None,
+        typer.Option(
+            "--confirm-prune", metavar="N", min=1, help="So many services leave with it, as `plan` says."
+        ),
+    ] = None,
 ) -> int:
     """Deploy a commit of this repository and wait until it is up.
 
@@ -36,6 +42,8 @@ def deploy(
 
     A commit that the branch does not show is held, so that the next look does not take it back: until
     `resume`, or until the branch shows it.
+
+    More services than may leave at once run on, unless --confirm-prune names their number.
 
     When another process works on the environment, the Release is asked for at once and followed until it
     is up, whoever does the work. Whatever fails, the version before is left running or brought back.
@@ -82,5 +90,6 @@ def deploy(
             allow=given,
             refresh_images=refresh_images,
             at_head=found.at_head,
+            confirm_prune=confirm_prune,
         )
         return run_to_verdict(settings.console, context, target, work)

@@ -67,6 +67,12 @@ CONTENTS = (
         "Take over a Compose project that runs already, without restarting anything.",
     ),
     Entry(
+        "prune",
+        "cli.prune",
+        "prune",
+        "Take away services that left the Compose file, once confirmed, and images that nobody needs.",
+    ),
+    Entry(
         "destroy",
         "cli.destroy",
         "destroy",

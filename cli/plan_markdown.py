@@ -52,6 +52,7 @@ def as_markdown(shown: Preview) -> str:
             "Outages, because the old container ends before the new one begins",
             [outage_line(one) for one in shown.outages],
         ),
+        *([] if shown.prune is None else [f"**{escaped(shown.prune.words)}**"]),
         *_list("Images resolved at deploy", shown.unpinned),
         *_list("Notes", shown.notes),
         *_list("Findings", shown.findings),

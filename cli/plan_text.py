@@ -35,6 +35,8 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
     if shown.outages:
         lines.append("Outages, because the old container ends before the new one begins:")
         lines.extend(f"  {outage_line(one)}" for one in shown.outages)
+    if shown.prune is not None:
+        lines.append(f"Removals: {shown.prune.words}")
     if shown.unpinned:
         lines.append(f"Images resolved at deploy: {', '.join(shown.unpinned)}")
     for path, names in shown.host_variables.items():

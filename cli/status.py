@@ -267,6 +267,11 @@ def _notes(known: Environment, *, advises: bool) -> Iterable[str]:
         images = ", ".join(awaiting["images"])
         yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
     yield from (one for one in _departures(known) if advises or not one.startswith(_ADVICE))
+    if known.unpruned is not None:
+        services = known.unpruned["services"]
+        yield f"  left      {', '.join(services)}: more than go at once, so they run on"
+        if advises:
+            yield f"            next: stagecraft prune --env {known} --confirm {len(services)}"
     if known.hold is not None:
         ends = "; `stagecraft resume --hold` ends it" if advises else ""
         yield f"  held      {_said(known.hold)}{_until(known.hold)}{ends}"

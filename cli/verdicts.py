@@ -71,6 +71,12 @@ def report(console: Console, title: str, verdict: Verdict) -> ExitCode:
         "superseded": f"was superseded by {verdict.by}",
     }
     console.line(f"{title}: {verdict.release} {words[verdict.status]}")
+    if verdict.kept:
+        count, names = len(verdict.kept), ", ".join(verdict.kept)
+        console.warning(
+            f"{count} services left, more than go at once, and run on: {names}; "
+            f"stagecraft prune --env {title} --confirm {count} takes them away"
+        )
     if verdict.failure is not None:
         show_failure(console, verdict.failure)
     return ExitCode.USER if verdict.status == "superseded" else exit_code(verdict.failure)

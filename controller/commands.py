@@ -55,6 +55,7 @@ class Asked:
     allow: tuple[str, ...] = ()  # permissions that they give to what it renders to
     refresh_images: bool = False
     at_head: bool = True  # it is the newest commit that they have
+    confirm_prune: int | None = None  # so many services may leave with it
 
 
 async def deploy(
@@ -65,10 +66,12 @@ async def deploy(
     allow: Collection[str] = (),
     refresh_images: bool = False,
     at_head: bool = True,
+    confirm_prune: int | None = None,
 ) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
     One that the branch does not show is held; `at_head` tells whether it is the newest one the person has.
+    `confirm_prune` is the number of services that may leave with it; see `pruning.py`.
 
     Images that CI has not pushed yet are waited for, without the lock. When another process works on the
     environment, the Release is asked for at once and followed: whoever gets the lock next, this process
@@ -80,7 +83,9 @@ async def deploy(
     was asked for before the Release was begun, or while it waited for health.
     """
     title = f"{subject.project}/{subject.environment}"
-    asked = Asked(allow=tuple(allow), refresh_images=refresh_images, at_head=at_head)
+    asked = Asked(
+        allow=tuple(allow), refresh_images=refresh_images, at_head=at_head, confirm_prune=confirm_prune
+    )
     wait: ImageAwaited | None = None
     since = context.clock.now()
     while True:
@@ -149,7 +154,14 @@ async def request(context: Context, subject: Subject, asked: Asked, *, recorder:
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state, given=asked.allow)
-        return decide_person(state, offered, release_id=release, allowed=asked.allow, at_head=asked.at_head)
+        return decide_person(
+            state,
+            offered,
+            release_id=release,
+            allowed=asked.allow,
+            at_head=asked.at_head,
+            confirmed_prune=asked.confirm_prune,
+        )
 
     decided = append_decided(context, str(target), decide, recorder=recorder)
     raise_refusal(target, decided)

@@ -23,13 +23,14 @@ from controller.context import Context
 from controller.keeper import Keeper
 from controller.locks import LOCKED, locked
 from controller.notify import Notifier
+from controller.retention import forget_old_images
 from controller.schedule import Schedule
 from controller.seal_places import SealPlace
 from controller.sealing import Sealing
 from controller.self_audit import SelfAudit
 from controller.source import Source
 from controller.wakeups import Listener
-from events.kernel.errors import OutsideError, error_code
+from events.kernel.errors import OutsideError, StagecraftError, error_code
 from gitops.config.controller import ControllerFile
 
 CONTROLLER_RUNNING = error_code(
@@ -125,6 +126,7 @@ class Daemon:
             *(watch.looks() for watch in self.watches),
             *(watch.refs() for watch in self.watches if watch.source.place.follow),
             self._heartbeat(),
+            self._old_images(),
             self.keeper.neighbours.run(),
             Sealing(
                 context=self.context, settings=self.settings.seals, places=self.seal_places, say=self.say
@@ -211,6 +213,18 @@ class Daemon:
                 next_pass = clock.monotonic() + interval
                 self.want_look("pass", thorough=True)
                 self.keeper.wake_all("pass")
+
+    async def _old_images(self) -> None:
+        """Let old images go at each pass; what hinders it is said and no reason to end."""
+        while True:
+            await self.context.clock.sleep(self.settings.passes.interval)
+            try:
+                gone = await forget_old_images(self.context)
+            except StagecraftError as error:
+                self.say(f"old images are left for the next pass: {error.message}")
+            else:
+                for one in gone:
+                    self.say(f"{one.host}: {len(one.names)} old images are not kept any more")
 
     async def look(self) -> None:
         """Look at all branches once and wake what they concern."""

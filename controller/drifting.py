@@ -87,7 +87,9 @@ def ask(context: Context, target: Target) -> Report:
         healing = "suspended"
     elif state.breaker_open(context.clock.now()):
         healing = "rests"
-    hosts = asyncio.run(context.converger.drift(manifest, stopped=state.stopped_hashes))
+    hosts = asyncio.run(
+        context.converger.drift(manifest, stopped=state.stopped_hashes, kept=state.kept_places)
+    )
     return Report(
         target=target,
         policy=policy,

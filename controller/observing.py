@@ -23,4 +23,7 @@ def refresh_observed(home: Home, target: Target, *, progress: Callable[[str], No
         state = context.environment(target.project, target.name)
         if state.deployed_digest is not None:
             manifest = context.manifest(state.deployed_digest)
-            asyncio.run(context.converger.observe(manifest, stopped=state.stopped_hashes))
+            looking = context.converger.observe(
+                manifest, stopped=state.stopped_hashes, kept=state.kept_places
+            )
+            asyncio.run(looking)

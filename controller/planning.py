@@ -15,10 +15,11 @@ from controller.host_names import host_names, host_references
 from controller.made_with import stale_services
 from controller.permitting import Permits
 from controller.preview import Baseline, Preview, TakenBack, baseline_of, preview, stand_ins
+from controller.pruning import foretold
 from controller.recorded import recorded_manifest
 from controller.reverting import recorded_with, taken_back
 from events.streams import environment_stream, repository_stream
-from gitops.config.policy import allowed_by
+from gitops.config.policy import allowed_by, most_removed_of
 from gitops.manifest import complete, unpinned
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from controller.branches import BranchState
     from controller.home import Home
     from controller.plan_filters import Filters
+    from controller.pruning import Foretold
     from controller.repositories import BranchKey
     from events.log import EventLog
-    from events.manifest import ImagePin
+    from events.manifest import ImagePin, Manifest
     from gitops.config.policy import PolicySection
     from gitops.manifest import Draft
     from gitops.source.git import Repository
@@ -84,7 +86,21 @@ def answer(home: Home, question: Question) -> Preview:
         host_variables=host_names(made),
         host_references=host_references(made),
     )
-    return replace(shown, reverts=_reverts(question, wanted.digest))
+    return replace(shown, reverts=_reverts(question, wanted.digest), prune=_prune(question, wanted, baseline))
+
+
+def _prune(question: Question, wanted: Manifest, baseline: Baseline) -> Foretold | None:
+    """What leaves and would wait for a person's word; a comparison with another commit foretells nothing."""
+    if question.against is not None:
+        return None
+    made = question.made
+    most = most_removed_of(
+        question.policy,
+        project=made.project,
+        environment=made.environment,
+        asked=made.conduct.most_removed,
+    )
+    return foretold(question.state, wanted=wanted, before=baseline.manifest, most=most)
 
 
 def taken_back_by(home: Home, repository: Repository, revision: str, *, title: str) -> tuple[str, ...]:

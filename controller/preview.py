@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from controller.exchanged import Exchanged
     from controller.host_names import HostReferences
+    from controller.pruning import Foretold
     from events.manifest import Manifest
     from gitops.manifest import Draft
     from projections.converge.plan import JobKey
@@ -116,6 +117,7 @@ class Preview:
     host_references: tuple[HostReferences, ...] = ()  # what services take of the environment's file
     refused: tuple[str, ...] = ()  # what it asks for and is not allowed: a deploy would not begin
     reverts: TakenBack | None = None  # what it takes back of what is deployed from the branch
+    prune: Foretold | None = None  # what leaves and is more than may go without a person's word
 
     @property
     def has_changes(self) -> bool:
@@ -159,6 +161,7 @@ class Preview:
             "has_changes": self.has_changes,
             "kind": "deploy" if self.reverts is None else "revert",
             "reverts": None if self.reverts is None else self.reverts.as_json(),
+            "prune": None if self.prune is None else self.prune.as_json(),
         }
 
 

@@ -16,12 +16,14 @@ from controller.closer import is_due
 from controller.decide.hold import decide_drift_hold
 from controller.deciding import append_decided
 from controller.removing import finish_destroy
+from controller.retention import conduct_of, forget_old_images
 from events.catalog import decode
 from events.catalog.environment import BreakerClosed, DeployRequested, RevertDetected, RollbackRequested
 from events.log import VersionConflictError
 from events.streams import environment_stream
-from gitops.config.policy import drift_of
+from gitops.config.policy import drift_of, most_removed_of
 from projections.converge.heal import Terms
+from projections.converge.orphans import Cap
 from projections.converge.release import ReleaseWork, Verdict
 from projections.converge.superseding import SupersededError
 
@@ -85,11 +87,15 @@ async def finish(
         work = _work(context, state, wanted, place=(project, name))
         by = recorder or _recorder_of(context, project, name, release=release)
         try:
-            return await context.converger.run_release(work, recorder=by)
+            verdict = await context.converger.run_release(work, recorder=by)
         except VersionConflictError:
             begun = context.environment(project, name).releases[release].begun
             if begun or not left:
                 raise
+        else:
+            if verdict.status == "completed":
+                await forget_old_images(context)
+            return verdict
     raise AssertionError("the last try answers or raises")
 
 
@@ -97,6 +103,7 @@ def _work(
     context: Context, state: EnvironmentState, wanted: Release, *, place: tuple[str, str]
 ) -> ReleaseWork:
     deployed, hold = state.deployed_digest, state.hold
+    conduct = conduct_of(state, wanted.digest)
     return ReleaseWork(
         release=wanted.id,
         kind=wanted.kind,
@@ -111,7 +118,19 @@ def _work(
         held_by_person=hold is not None and hold.clears == "manual" and hold.target != wanted.digest,
         left_behind=tuple(context.manifest(digest) for digest in state.left_behind),
         version=state.version,
+        parallel=conduct.parallel,
+        cap=_cap(context, state, wanted, place=place),
     )
+
+
+def _cap(context: Context, state: EnvironmentState, wanted: Release, *, place: tuple[str, str]) -> Cap:
+    """What a Release may take away; what completed here before, and any way back, waits for nobody."""
+    known = any(one.digest == wanted.digest for one in state.completed())
+    if known or wanted.kind not in ("deploy", "revert"):
+        return Cap()
+    conduct = conduct_of(state, wanted.digest)
+    most = most_removed_of(context.policy, project=place[0], environment=place[1], asked=conduct.most_removed)
+    return Cap(most=most, confirmed=wanted.confirmed_prune)
 
 
 def _recorder_of(context: Context, project: str, name: str, *, release: str) -> Recorder:
@@ -183,5 +202,11 @@ def _terms(context: Context, title: str, state: EnvironmentState, *, closely: Cl
         reason = f"drift on {drift.host} ({differs}), and the policy is `hold`"
         return decide_drift_hold(context.environment(*title.split("/", 1)), reason=reason)
 
-    terms = Terms(policy=policy, stopped=state.stopped_hashes, closely=closely)
+    terms = Terms(
+        policy=policy,
+        stopped=state.stopped_hashes,
+        closely=closely,
+        kept=state.kept_places,
+        parallel=conduct_of(state, state.deployed_digest).parallel,
+    )
     return replace(terms, consequence=held) if policy == "hold" else terms

@@ -212,6 +212,7 @@ class _Rendering:
             unset_variables=made.unset_variables,
             refresh=made.image_policy.refresh,
             drift=made.drift,
+            conduct=made.conduct,
         )
 
     def _moved(self, rendered: ManifestRendered) -> tuple[ImagesRefreshed, ...]:

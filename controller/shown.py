@@ -21,7 +21,6 @@ from controller.watching import overtaken
 from events.catalog import Failure
 from events.catalog.environment import RenderFailed
 from events.kernel.errors import StagecraftError
-from gitops.config.policy import removal_of
 from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
@@ -98,7 +97,6 @@ def decide_shown(
     """
     target = Target(project=sighting.project, name=name)
     release = context.release_id(target.project, target.name)
-    removal = removal_of(context.policy, project=target.project, environment=target.name)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         if unless(state) or overtaken(context, sighting):
@@ -112,7 +110,6 @@ def decide_shown(
             offered,
             release_id=release,
             now=context.clock.now(),
-            most_removed=removal.most_services,
         )
 
     return append_decided(context, str(target), decide, recorder=recorder)

@@ -12,6 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from projections.converge.waves import ANY_ROLE_RANK, ROLE_RANKS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 Kind = Literal["build", "migrate", "deploy", "health_check"]
 _PREFIXES: dict[Kind, str] = {"build": "BUILD", "migrate": "MIGRATE", "deploy": "DEPLOY"}
 HEALTH_CHECK = "HEALTH_CHECK"
-_ROLE_RANK = {"db": 0, "cache": 1, "gateway": 9}  # data first, traffic last, all others between
-_ANY_ROLE_RANK = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,7 @@ def _ready(nodes: Mapping[str, _Node], names: Collection[str], left: Collection[
 
 
 def _rank(role: str) -> tuple[int, str]:
-    return _ROLE_RANK.get(role, _ANY_ROLE_RANK), role
+    return ROLE_RANKS.get(role, ANY_ROLE_RANK), role
 
 
 def _description(kind: Kind, names: Iterable[str], images: Iterable[Image]) -> str:

@@ -25,6 +25,8 @@ from events.rollout import Strategy
 FILES_PREFIX = "/.stagecraft/files/"
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of an image's name, as engines take it
 STATE_PREFIX = "/.stagecraft/state/"
+KEPT_IMAGES = "stagecraft.local/"
+"""How our own names of images begin."""
 RELOAD_PREFIX = "/.stagecraft/reload/"
 
 WaitCondition = Literal["service_started", "service_healthy", "service_completed_successfully"]
@@ -54,7 +56,7 @@ class ImagePin(Record):
 def kept_image_name(pin: ImagePin, *, project: str, service: str) -> str:
     """Our own tag for a pinned image; its host part belongs to nobody, so no registry is ever asked."""
     folders = f"{_as_component(project)}/{_as_component(service)}"
-    return f"stagecraft.local/{folders}:{pin.pin.removeprefix('sha256:')[:16]}"
+    return f"{KEPT_IMAGES}{folders}:{pin.pin.removeprefix('sha256:')[:16]}"
 
 
 def _as_component(name: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from events.catalog.environment import DriftPolicy
+from events.catalog.environment import Conduct, DriftPolicy
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from events.rollout import Strategy
@@ -39,6 +39,7 @@ from gitops.rules import env_file_of_host, without_empty_ports
 from gitops.settings import (
     ImagePolicy,
     ServiceSettings,
+    conduct,
     external_services,
     image_policy,
     resolve_services,
@@ -85,6 +86,7 @@ class Draft:
     awaited: frozenset[str]  # references that the project's CI pushes
     image_policy: ImagePolicy
     drift: DriftPolicy  # what the descriptor wants done with drift
+    conduct: Conduct  # how its Releases are carried out
     blobs: dict[str, bytes]  # mounted files by digest
     origins: dict[str, dict[str, str]]  # {service: {path in the container: path in the repository}}
     inputs: dict[str, str | None]
@@ -221,6 +223,7 @@ def _finish(
         awaited=awaited_refs(configuration, rendered_services, builds),
         image_policy=image_policy(configuration),
         drift=configuration.environment.drift or "heal",
+        conduct=conduct(configuration),
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
         inputs=_inputs(committed, paths),

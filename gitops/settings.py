@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from events.catalog.environment import Conduct
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
 from events.rollout import Strategy, forbidden, shared_by
@@ -51,6 +52,18 @@ def image_policy(configuration: Configuration) -> ImagePolicy:
         refresh=over.refresh or project.refresh or NEVER,
         wait_seconds=over.wait or project.wait or IMAGE_WAIT_SECONDS,
     )
+
+
+def conduct(configuration: Configuration) -> Conduct:
+    """How Releases of the environment are carried out."""
+    rollout = configuration.environment.rollout
+    keep = configuration.environment.images.keep or configuration.project.images.keep
+    said = {
+        "parallel": None if rollout is None else rollout.parallel,
+        "most_removed": None if rollout is None else rollout.most_removed,
+        "keep_images": keep,
+    }
+    return Conduct.model_validate({key: value for key, value in said.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,6 @@ ENVIRONMENT_SUSPENDED = error_code(
 NOT_ALLOWED_RULE = "not-allowed"
 HOSTS_RULE = "host-not-allowed"
 DESTROYED_RULE = "destroyed"
-REMOVES_TOO_MUCH_RULE = "removes-too-much"
 MAX_TRIES = 5
 FIRST_RETRY_DELAY = timedelta(seconds=10)  # doubles with each try
 
@@ -62,12 +61,8 @@ def decide_git(
     *,
     release_id: str,
     now: datetime,
-    most_removed: int | None = None,
 ) -> tuple[Event, ...]:
-    """The events that follow from Git showing `candidate`; none when nothing is new.
-
-    A merge that takes away more than `most_removed` services waits for a person; None: there is no cap.
-    """
+    """The events that follow from Git showing `candidate`; none when nothing is new."""
     git = state.git
     news = candidate.digest != git.digest or git.failure is not None or state.awaited is not None
     if (settled := _at_rest(state, candidate, news=news)) is not None:
@@ -80,8 +75,8 @@ def decide_git(
         ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
     if candidate.digest == state.deployed_digest and _undisputed(state, candidate):
         return (*ending, *_already_there(candidate, ending=ending, news=news))
-    if (kept_out := _kept_out(state, candidate, news=news, most_removed=most_removed)) is not None:
-        return kept_out
+    if candidate.barred or candidate.refused:
+        return _refusal(state, candidate, news=news)
     if _in_hand(state, candidate, news=news, now=now):
         return ending
     return (*ending, *_superseded(state, by=release_id), _request(state, candidate, release_id=release_id))
@@ -104,20 +99,6 @@ def _at_rest(state: EnvironmentState, candidate: Candidate, *, news: bool) -> tu
     return (_deferral(candidate, rule=DESTROYED_RULE, detail=detail),)
 
 
-def _kept_out(
-    state: EnvironmentState, candidate: Candidate, *, news: bool, most_removed: int | None
-) -> tuple[Event, ...] | None:
-    """What the operator's policy says to a candidate that it does not let pass; None: it passes."""
-    if candidate.barred or candidate.refused:
-        return _refusal(state, candidate, news=news)
-    removed = _too_many_removed(state, candidate, most_removed)
-    if removed is None:
-        return None
-    if not news and state.git.deferred == REMOVES_TOO_MUCH_RULE:
-        return ()
-    return (_deferral(candidate, rule=REMOVES_TOO_MUCH_RULE, detail=", ".join(removed)),)
-
-
 def decide_person(
     state: EnvironmentState,
     candidate: Candidate,
@@ -125,8 +106,11 @@ def decide_person(
     release_id: str,
     allowed: Collection[str] = (),
     at_head: bool = True,
+    confirmed_prune: int | None = None,
 ) -> tuple[Event, ...]:
     """The events that follow from a person asking for `candidate`; `allowed` is what they give it.
+
+    `confirmed_prune` services may leave with it, however many that is.
 
     Every call makes a Release, also of what is deployed already. A Manifest other than the one Git shows is
     held, so that the next look does not take it back; where Git was never considered, `at_head` says whether
@@ -163,6 +147,7 @@ def decide_person(
             previous=state.deployed,
             trigger="person",
             allowed=tuple(sorted(set(allowed))),
+            confirmed_prune=confirmed_prune,
         )
     )
     events.extend(_held_by_hand(state, candidate, at_head=at_head))
@@ -228,19 +213,6 @@ def _already_there(candidate: Candidate, *, ending: tuple[Event, ...], news: boo
     if told or not news:
         return ()
     return (DeploySkipped(reason="already-deployed", digest=candidate.digest, revision=candidate.revision),)
-
-
-def _too_many_removed(state: EnvironmentState, candidate: Candidate, most: int | None) -> list[str] | None:
-    """The services that would go, when they are more than the cap lets pass; None when they are not.
-
-    What completed here before is let through: going back must not wait for anybody.
-    """
-    deployed = None if state.deployed_digest is None else state.render_of(state.deployed_digest)
-    if most is None or deployed is None or any(one.digest == candidate.digest for one in state.completed()):
-        return None
-    wanted = {name for names in candidate.services.values() for name in names}
-    gone = sorted({name for names in deployed.services.values() for name in names} - wanted)
-    return gone if len(gone) > most else None
 
 
 def _in_hand(state: EnvironmentState, candidate: Candidate, *, news: bool, now: datetime) -> bool:

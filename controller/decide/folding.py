@@ -22,6 +22,7 @@ from controller.decide.state import (
     Release,
     Render,
     StoppedService,
+    Unpruned,
 )
 from events.catalog import adoption as adopt
 from events.catalog import decode, removal
@@ -66,6 +67,8 @@ def _(event: env.ManifestRendered, state: EnvironmentState, time: datetime) -> E
         refresh=event.refresh,
         at=time,
         drift=event.drift,
+        conduct=event.conduct,
+        images=event.images,
     )
     pins = {**state.pins, **{pin.ref: pin for pin in event.images.values()}}
     over = state.awaited is not None and state.awaited.revision == event.revision
@@ -129,7 +132,12 @@ def _release(event: _Request, kind: ReleaseKind) -> Release:
 
 @_apply.register
 def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    release = replace(_release(event, "deploy"), retry_of=event.retry_of, allowed=frozenset(event.allowed))
+    release = replace(
+        _release(event, "deploy"),
+        retry_of=event.retry_of,
+        allowed=frozenset(event.allowed),
+        confirmed_prune=event.confirmed_prune,
+    )
     requested = _request(state, release)
     if event.trigger == "git":
         return replace(requested, git=GitState(revision=event.revision, digest=event.digest), awaited=None)
@@ -236,9 +244,26 @@ def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> E
         for (host, service), one in state.stopped.items()
         if known.get(host, {}).get(service) == one.hash
     }
+    left = state.unpruned if state.unpruned is not None and state.unpruned.release == event.release else None
     return replace(
-        ended, deployed=event.release, differing=ended.differing if adopted else {}, stopped=stopped
+        ended,
+        deployed=event.release,
+        differing=ended.differing if adopted else {},
+        stopped=stopped,
+        unpruned=left,
     )
+
+
+@_apply.register
+def _(event: removal.PruneDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    """It stands beside the end of its Release, which clears what an earlier one left."""
+    unpruned = Unpruned(release=event.release, services=event.services, most=event.most)
+    return replace(state, unpruned=unpruned)
+
+
+@_apply.register
+def _(_event: removal.PruneConfirmed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+    return replace(state, unpruned=None)
 
 
 @_apply.register
@@ -312,6 +337,7 @@ def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: dateti
         hold=None,
         differing={},
         stopped={},
+        unpruned=None,
         breaker_since=None,
         breaker_until=None,
         breaker_openings=0,

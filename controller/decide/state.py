@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from events.catalog.environment import Conduct
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,7 +39,9 @@ class Render:
     unset_variables: tuple[str, ...] = ()  # rendered blank
     refresh: float | Literal["never", "on-deploy"] = "never"  # a number: every so many seconds
     at: datetime | None = None  # when it was recorded
+    images: Mapping[str, ImagePin] = field(default_factory=dict[str, "ImagePin"])  # by service
     drift: DriftPolicy = "heal"  # what the descriptor wants done with drift
+    conduct: Conduct = field(default_factory=Conduct)  # how its Releases are carried out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,7 @@ class Release:
     begun: bool = False  # a controller began to work on it, so hosts may have been changed
     superseded_by: str | None = None  # the newer Release
     allowed: frozenset[str] = frozenset()  # permissions that a person gave to its Manifest
+    confirmed_prune: int | None = None  # so many services may go, a person said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,21 @@ class StoppedService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unpruned:
+    """What left the deployed Manifest and waits for a person's word."""
+
+    release: str  # that left it
+    services: tuple[str, ...]  # `host/service`, sorted
+    most: int  # as many as may go without it
+
+    @property
+    def places(self) -> frozenset[tuple[str, str]]:
+        """By host and service."""
+        parts = (one.partition("/") for one in self.services)
+        return frozenset((host, service) for host, _, service in parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentState:
     """One environment after some number of its events; `version` is that number."""
 
@@ -154,6 +174,12 @@ class EnvironmentState:
         default_factory=dict[tuple[str, str], tuple[str, ...]]
     )
     """By host and service: fields in which what was adopted is not as the deployed Manifest says."""
+    unpruned: Unpruned | None = None  # what left and runs on
+
+    @property
+    def kept_places(self) -> frozenset[tuple[str, str]]:
+        """By host and service, what left the deployed Manifest and waits for a person's word."""
+        return frozenset() if self.unpruned is None else self.unpruned.places
 
     def breaker_open(self, now: datetime) -> bool:
         """Whether healing rests. A clock that was set back to before the opening does not prolong it."""

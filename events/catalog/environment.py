@@ -13,6 +13,21 @@ from events.manifest import ImagePin
 DriftPolicy = Literal["heal", "report", "hold"]
 
 
+class Conduct(BaseModel):
+    """How a Release of a Manifest is carried out, and what is kept of it, beside what runs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    parallel: int = Field(default=10, description="Services that are worked on at once.")
+    most_removed: int | None = Field(
+        default=None,
+        description="Services that one Release may take away by itself; null: what the operator says.",
+    )
+    keep_images: int = Field(
+        default=5, description="Completed Releases whose images are kept, beside those that may come back."
+    )
+
+
 @recorded("environment")
 class ManifestRendered(Event):
     """A commit was rendered to a Manifest that this environment can run."""
@@ -37,6 +52,7 @@ class ManifestRendered(Event):
     drift: DriftPolicy = Field(
         default="heal", description="What the descriptor wants done with drift, at least."
     )
+    conduct: Conduct = Field(default=Conduct(), description="How its Releases are carried out.")
 
 
 class MovedImage(BaseModel):
@@ -113,6 +129,9 @@ class DeployRequested(Event):
     retry_of: str | None = Field(default=None, description="The failed Release that this one repeats.")
     allowed: tuple[str, ...] = Field(
         default=(), description="Permissions that the person gave to this Manifest, sorted."
+    )
+    confirmed_prune: int | None = Field(
+        default=None, description="So many services may go with it, the person said; null: they did not."
     )
 
 

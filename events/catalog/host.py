@@ -31,6 +31,17 @@ class HostRebound(Event):
 
 
 @recorded("host")
+class ImagesForgotten(Event):
+    """Images that nobody needs any more lose our names, and go where nothing uses them; recorded before."""
+
+    host: str = Field(description="The host.")
+    count: int = Field(description="How many names.")
+    names: tuple[str, ...] = Field(description="The names, sorted; the first 50.")
+    in_use: int = Field(description="Names that are not needed and stay while a container uses the image.")
+    kept: int = Field(description="Names that are needed.")
+
+
+@recorded("host")
 class HostUnreachable(Event):
     """A host's engine stopped answering; what runs there is unknown, not missing."""
 

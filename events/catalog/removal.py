@@ -45,6 +45,24 @@ class RemovalDeferred(Event):
 
 
 @recorded("environment")
+class PruneDeferred(Event):
+    """A Release was completed, and more services left its Manifest than it may take away: they run on."""
+
+    release: str = Field(description="The Release.")
+    services: tuple[str, ...] = Field(description="What left, `host/service`, sorted; a volume never goes.")
+    most: int = Field(description="Services that a Release may take away; fewer where that is over half.")
+
+
+@recorded("environment")
+class PruneConfirmed(Event):
+    """A person let what had left the Manifest go; it is recorded before anything is removed."""
+
+    release: str = Field(description="The Release whose Manifest they had left.")
+    services: tuple[str, ...] = Field(description="What goes, `host/service`, sorted.")
+    reason: str = Field(default="", description="Why, in the person's words.")
+
+
+@recorded("environment")
 class DestroyRequested(Event):
     """The environment is to be taken away; what is named here goes, and volumes only if they are named."""
 

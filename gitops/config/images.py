@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from gitops.config.scalars import DURATION_PATTERN, Duration
+from gitops.config.scalars import DURATION_PATTERN, Count, Duration
 from gitops.config.section import Section
 from gitops.durations import format_duration, parse_duration
 
@@ -48,7 +48,7 @@ Refresh = Annotated[
 
 
 class ImagesSection(Section):
-    """`images`: what becomes of tags that move, and of images that are not there yet."""
+    """`images`: what becomes of tags that move, of images that are not there yet, and of old ones."""
 
     refresh: Refresh | None = Field(
         default=None,
@@ -56,4 +56,8 @@ class ImagesSection(Section):
     )
     wait: Duration | None = Field(
         default=None, description="How long an image that CI pushes is waited for; `15m` unless given."
+    )
+    keep: Count | None = Field(
+        default=None,
+        description="Of how many completed Releases the images stay on the engine, `5` unless given.",
     )

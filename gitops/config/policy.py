@@ -63,7 +63,9 @@ class RemovalSection(Section):
         default=1, description="No environment is removed when more than these went with one commit."
     )
     most_services: Count = Field(
-        default=5, description="A merge that takes away more services than these waits for a person."
+        default=5,
+        description="What one Release takes away: with more services than these, or of more than two with "
+        "over half of all, they run on until a person confirms.",
     )
 
 
@@ -125,6 +127,14 @@ def drift_of(
             given = entry.drift
             break
     return given if _LAXEST_FIRST.index(given) >= _LAXEST_FIRST.index(asked) else asked
+
+
+def most_removed_of(
+    policy: Mapping[str, PolicySection], *, project: str, environment: str, asked: int | None
+) -> int:
+    """How many services one Release may take away: by `policy`, or what is `asked` where that is less."""
+    most = removal_of(policy, project=project, environment=environment).most_services
+    return most if asked is None else min(most, asked)
 
 
 def removal_of(policy: Mapping[str, PolicySection], *, project: str, environment: str) -> RemovalSection:

@@ -48,6 +48,16 @@ class RolloutSection(Section):
     """`rollout`: how a Release is carried out."""
 
     enabled: bool = Field(default=True, description="`false`: containers are replaced at once, stop-first.")
+    parallel: Count | None = Field(
+        default=None,
+        description="How many services of a host are worked on at once, `10` unless given; `1`: one after "
+        "the other.",
+    )
+    most_removed: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="How many services a Release may take away without a person's word, where that is fewer "
+        "than the operator's `removal.most_services`.",
+    )
     hosts: Annotated[Emptied[HostsRolloutSection | None], UNUSED] = Field(
         default=None, description="Over the hosts."
     )

@@ -1,29 +1,25 @@
-"""Running a plan on one host: waves, gates and records, the same for releases, healing and compensation.
+"""The hands of a plan on one host: bringing services up, telling and watching them, with their records.
 
-Within a wave: jobs first, then who is told of changed files by a signal, then what is stopped is started and
-Compose brings up in one call what is new or replaced in its place, then
-the engine is looked at, the exchange is recorded, what is replaced side by side is begun (`beside.py`), and
-the gate watches all of it. The record comes before the gate,
-so that a crash during the wait leaves no container unaccounted for; it is made after a failure too, because
-a failed call may have exchanged some of its services. Only when the whole wave has passed do the old ones of
-those side by side go: a wave that fails takes none of them along.
+In which order is `course.py`'s business. The record comes before the gate, so that a crash during the wait
+leaves no container unaccounted for; it is made after a failure too, because a failed call may have exchanged
+some of its services.
 
 Compose is never believed: after each call the containers must be there with the wanted hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from events.catalog import Failure
 from events.kernel.errors import StagecraftError
 from events.manifest import Gate, HostManifest
-from projections.converge.beside import SideBySide
 from projections.converge.exchange import Exchange
 from projections.converge.failures import FATAL, ServiceFailedError
 from projections.converge.gates import Watched, watch
 from projections.converge.jobs import JobRunner
-from projections.converge.operations import UP_KINDS, HostPlan, Operation
+from projections.converge.operations import UP_KINDS, Operation
 from projections.converge.plan import JobKey
 from projections.converge.presence import UP, Replicas, check_there, explained, replicas_there
 from projections.converge.reload import Reloader
@@ -31,8 +27,10 @@ from projections.converge.sharing import with_providers
 from projections.converge.site import Site
 from projections.converge.strategy import OF_THE_IMAGE, has_anonymous_volume
 from projections.converge.superseding import Rest
-from projections.converge.waves import healthy_needs, waves
 from projections.engine.port import App, Container
+
+MOST_AT_ONCE = 10
+"""Services that are worked on at once unless an environment says otherwise."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,48 +43,23 @@ class Applier:
     jobs_done: set[JobKey]  # succeeded in this Release; added to
     told: dict[str, int] = field(default_factory=dict[str, int])  # restarts before their signal, by container
     rest: Rest | None = None  # between two looks of a gate; what it raises ends the wait
+    parallel: int = MOST_AT_ONCE  # services that are worked on at once
 
     @property
     def site(self) -> Site:
         """Where it works."""
         return self.exchange.site
 
-    async def apply(self, plan: HostPlan, *, also_gate: Collection[str] = ()) -> None:
-        """Run everything but the removals that can wait until all is up.
-
-        `also_gate` are services that the plan leaves alone and whose gate is still due. Raises
-        ServiceFailedError for a container that failed, OutsideError or UserError for what did not start.
-        """
-        await self.exchange.remove(o for o in plan.of("remove") if o.clears_way)
-        await self.exchange.stop(plan.of("stop"))
-        due = {o.service: o for o in plan.of("run_job", "create", "replace", "start")}
-        reloads = {o.service: o for o in plan.of("reload")}
-        services = self.content.services
-        names = {*due, *reloads, *also_gate, *healthy_needs(services, due)} - plan.resting
-        for wave in waves(services, names):
-            for name in wave:
-                if name in due and due[name].kind == "run_job":
-                    await self._run_job(name)
-            for name in wave:
-                if name in reloads:
-                    await self._reload(reloads[name])
-            rising = [due[name] for name in wave if name in due and due[name].kind != "run_job"]
-            await self._bring_up([operation for operation in rising if not operation.beside])
-            lasting = [name for name in wave if services[name].job is None]
-            await self._exchange_beside([operation for operation in rising if operation.beside], lasting)
-
     async def gate(self, names: Collection[str]) -> None:
         """Watch services that this plan did not touch. Raises ServiceFailedError."""
         await self._gate(names, only={})
 
-    async def _run_job(self, name: str) -> None:
+    def jobs(self) -> JobRunner:
+        """Whoever runs jobs here."""
         exchange = self.exchange
-        runner = JobRunner(site=self.site, app=self.app, recorder=exchange.recorder, release=exchange.release)
-        service = self.content.services[name]
-        await runner.run(name, service)
-        self.jobs_done.add((self.site.host, name, service.hash))
+        return JobRunner(site=self.site, app=self.app, recorder=exchange.recorder, release=exchange.release)
 
-    async def _reload(self, operation: Operation) -> None:
+    async def reload(self, operation: Operation) -> None:
         """Write changed files in place and tell the containers; restarts from now on count."""
         self.site.tell(f"reload ({operation.reason})", service=operation.service)
         reloader = Reloader(exchange=self.exchange, content=self.content)
@@ -96,24 +69,7 @@ class Applier:
         files = await reloader.write(operation.service, telling=operation.containers)
         await reloader.tell(operation, files)
 
-    async def _exchange_beside(self, operations: Sequence[Operation], gated: Collection[str]) -> None:
-        """Make new containers beside old ones, gate the wave, and let the old ones go; see `beside.py`.
-
-        Without operations it is the gate alone.
-        """
-        side = SideBySide(exchange=self.exchange, content=self.content, app=self.app, operations=operations)
-        try:
-            for operation in operations:
-                await self._make_ready(operation)
-            await side.begin()
-            await self._gate(gated, only=side.new)
-            await side.take_over()
-        except StagecraftError as error:
-            await side.withdraw(error)
-            raise
-        await side.retire()
-
-    async def _bring_up(self, operations: Collection[Operation]) -> None:
+    async def bring_up(self, operations: Collection[Operation]) -> None:
         """Create, replace and start the containers of one wave; see the module for order and record."""
         if not operations:
             return
@@ -121,7 +77,7 @@ class Applier:
         before = await replicas_there(site)
         try:
             for operation in operations:
-                await self._make_ready(operation)
+                await self.make_ready(operation)
             rising = [operation.service for operation in operations if operation.kind in UP_KINDS]
             if rising:
                 await site.engine.up(
@@ -139,7 +95,7 @@ class Applier:
         self._record_all(operations, before, after, began=began)
         check_there(site, self.content, [operation.service for operation in operations], after)
 
-    async def _make_ready(self, operation: Operation) -> None:
+    async def make_ready(self, operation: Operation) -> None:
         """Give its files their content, start what is stopped, take away what Compose cannot replace."""
         self.site.tell(f"{operation.kind} ({operation.reason})", service=operation.service)
         await Reloader(exchange=self.exchange, content=self.content).write(operation.service)
@@ -182,14 +138,23 @@ class Applier:
         return (OF_THE_IMAGE,) if word is None and any(map(has_anonymous_volume, arrived)) else ()
 
     async def _gate(self, names: Collection[str], *, only: Replicas) -> None:
-        """Watch the containers of `names`, of a service in `only` those.
-
-        Raises ServiceFailedError and what `rest` raises.
-        """
+        """Watch the containers of `names`. Raises ServiceFailedError and what `rest` raises."""
         if not names:
             return
+        watched = await self.watched(names, only=only)
+        verdict = await watch(self.site.engine, watched, clock=self.site.clock, rest=self.rest)
+        if verdict.failure is not None:
+            raise await self.failed(verdict.failure)
+
+    async def failed(self, failure: Failure) -> StagecraftError:
+        """The error for a container that did not pass its gate."""
+        return await self.exchange.kept(ServiceFailedError(failure))
+
+    async def watched(self, names: Collection[str], *, only: Replicas) -> list[Watched]:
+        """What there is to watch of `names`; of a service in `only` those containers."""
         found = {**await replicas_there(self.site), **only}
-        watched = [
+        self.site.tell(f"wait for {', '.join(names)}")
+        return [
             Watched(
                 host=self.site.host,
                 service=name,
@@ -200,10 +165,6 @@ class Applier:
             )
             for name in names
         ]
-        self.site.tell(f"wait for {', '.join(names)}")
-        verdict = await watch(self.site.engine, watched, clock=self.site.clock, rest=self.rest)
-        if verdict.failure is not None:
-            raise await self.exchange.kept(ServiceFailedError(verdict.failure))
 
     def _gate_of(self, name: str, containers: Iterable[Container]) -> Gate:
         """What this Release brought is watched on; what stayed, or came back, had its watch before."""

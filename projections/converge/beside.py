@@ -19,7 +19,7 @@ they serve nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from events.catalog import Failure
@@ -34,12 +34,15 @@ from projections.converge.operations import Operation
 from projections.converge.presence import Replicas, explained, not_there, replicas_there
 from projections.engine.port import App, Container
 
-_MOST_STOPS = 4  # at once on one engine; each takes up to its own grace period, and a thread
+_MOST_AT_ONCE = 4  # stops on one engine; each takes up to its own grace period, and a thread
 
 
 @dataclass(slots=True, kw_only=True)
 class SideBySide:
-    """The exchanges of one wave that are made side by side; without operations each step does nothing."""
+    """The exchanges of one wave that are made side by side; without operations each step does nothing.
+
+    A service may take over and let its old ones go before the others of its wave have passed.
+    """
 
     exchange: Exchange
     content: HostManifest
@@ -52,6 +55,7 @@ class SideBySide:
     arriving: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By service the ids of those of `new` that have not passed a gate yet, of this run or one that died."""
     cleared: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # ids likewise
+    over: set[str] = field(default_factory=set[str])  # services whose old ones go
 
     async def begin(self) -> None:
         """Make the new containers and record them. Raises what did not start."""
@@ -82,9 +86,9 @@ class SideBySide:
             if len(self.new[name]) < self._wanted(name):
                 raise not_there(site, name, found=len(self.new[name]), wanted=self._wanted(name))
 
-    async def take_over(self) -> None:
+    async def take_over(self, services: Collection[str]) -> None:
         """Names first, then requests: from here on the new containers are the service."""
-        for operation in self.operations:
+        for operation in self._left(services):
             name = operation.service
             names = reserved_names(
                 self.exchange.site.compose_project, {name: self.content.compose["services"][name]}
@@ -103,15 +107,17 @@ class SideBySide:
             f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name
         )
 
-    async def retire(self) -> None:
-        """Stop the old containers, all services at once; record each exchange, then remove them."""
-        if not self.operations:
+    async def retire(self, services: Collection[str]) -> None:
+        """Stop the old containers, all services at once; record each exchange, then remove them all."""
+        going = self._left(services)
+        if not going:
             return
         site = self.exchange.site
-        for name in self._names:
-            site.tell("stop the old one", service=name)
-        await self._stop({name: self.old[name] for name in self._names})
-        for operation in self.operations:
+        self.over |= {operation.service for operation in going}
+        for operation in going:
+            site.tell("stop the old one", service=operation.service)
+        await self._stop({operation.service: self.old[operation.service] for operation in going})
+        for operation in going:
             name = operation.service
             self.exchange.record(
                 name,
@@ -121,9 +127,7 @@ class SideBySide:
                 rollout="start-first",
                 seconds=site.clock.monotonic() - self.began,
             )
-            with site.errors_here(name):
-                for container in self.old[name]:
-                    await site.engine.remove(container.id)
+        await self._each({one.service: self.old[one.service] for one in going}, site.engine.remove)
 
     async def withdraw(self, error: StagecraftError) -> None:
         """Take the new containers away again, unless `error` leaves open what runs, or whose it is.
@@ -135,7 +139,7 @@ class SideBySide:
             return
         failure = failure_of(error)
         going: dict[str, tuple[Container, ...]] = {}
-        for operation in self.operations:
+        for operation in self._left(self._names):
             name = operation.service
             if cleared := self.cleared.get(name):
                 self.exchange.record(name, old=cleared, new=(), reason=operation.reason)
@@ -152,14 +156,15 @@ class SideBySide:
 
     async def _take_away(self, containers: Mapping[str, Sequence[Container]]) -> None:
         await self._stop(containers)
-        for name, group in containers.items():
-            with self.exchange.site.errors_here(name):
-                for container in group:
-                    await self.exchange.site.engine.remove(container.id)
+        await self._each(containers, self.exchange.site.engine.remove)
 
     @property
     def _names(self) -> tuple[str, ...]:
         return tuple(operation.service for operation in self.operations)
+
+    def _left(self, services: Collection[str]) -> list[Operation]:
+        """The operations of these services whose old containers have not begun to go."""
+        return [one for one in self.operations if one.service in services and one.service not in self.over]
 
     def _wanted(self, name: str) -> int:
         return replicas(self.content.compose["services"][name])
@@ -201,15 +206,21 @@ class SideBySide:
                 self.exchange.record_beside(name, old=old, new=tuple(sorted(made)), reason=operation.reason)
 
     async def _stop(self, containers: Mapping[str, Sequence[Container]]) -> None:
-        """Stop them all, some at once, each with its own grace period. Raises the first error after all."""
-        turns = asyncio.Semaphore(_MOST_STOPS)
+        """Stop them all, each with its own grace period. Raises the first error after all."""
+        await self._each(containers, self.exchange.site.engine.stop)
 
-        async def stop(service: str, container: Container) -> None:
+    async def _each(
+        self, containers: Mapping[str, Sequence[Container]], act: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Do something to them all, some at once. Raises the first error after all."""
+        turns = asyncio.Semaphore(_MOST_AT_ONCE)
+
+        async def one_turn(service: str, container: Container) -> None:
             async with turns:
                 with self.exchange.site.errors_here(service):
-                    await self.exchange.site.engine.stop(container.id)
+                    await act(container.id)
 
-        ends = [stop(name, one) for name, group in containers.items() for one in group]
+        ends = [one_turn(name, one) for name, group in containers.items() for one in group]
         for end in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(end, BaseException):
                 raise end

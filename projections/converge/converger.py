@@ -20,13 +20,15 @@ from events.recorder import Recorder
 from projections.converge.adopt import Compared, compare
 from projections.converge.destroy import Found, destroy, survey
 from projections.converge.drift import HostDrift, drift_of
-from projections.converge.heal import Terms, heal
+from projections.converge.heal import Terms, all_jobs, heal
 from projections.converge.hosts import note_unknown, reach
 from projections.converge.keeping import sweep
 from projections.converge.observe import observe
+from projections.converge.orphans import Place
 from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
+from projections.converge.undertaking import Undertaking
 from projections.engine.port import Engine, Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
@@ -67,6 +69,11 @@ class Converger:
     def engines(self) -> Mapping[str, Engine]:
         """What reaches each host, by its name."""
         return self._equipment.engines
+
+    @property
+    def stocks(self) -> Mapping[str, Stock]:
+        """What holds images, networks and volumes of each host, by its name."""
+        return self._equipment.stocks
 
     async def run_release(self, work: ReleaseWork, *, recorder: Recorder) -> Verdict:
         """Bring a Release to its verdict; events are the controller's, caused by what `recorder` did last.
@@ -116,6 +123,29 @@ class Converger:
             found.extend(await compare(site, manifest))
         return tuple(found)
 
+    async def prune(
+        self, manifest: Manifest, *, release: str, services: Collection[Place], recorder: Recorder
+    ) -> None:
+        """Remove the containers of services, `(host, service)`, that are not in what is deployed."""
+        equipment = self._equipped(recorder)
+        undertaking = Undertaking(
+            equipment=equipment,
+            manifest=manifest,
+            recorder=_as_controller(recorder),
+            release=release,
+            succeeded_jobs=all_jobs(manifest),
+            known=manifest,
+            lets_be=True,
+        )
+        for host in sorted({place for place, _service in services}):
+            names = frozenset(service for place, service in services if place == host)
+            await reach(undertaking.site(host), recorder)
+            if host in manifest.hosts:
+                planned = await undertaking.observe(host)
+                await undertaking.prune(planned, services=names - manifest.hosts[host].services.keys())
+            else:
+                await undertaking.exchange(host).leave(names)
+
     async def survey(self, manifest: Manifest) -> tuple[Found, ...]:
         """What the environment of a Manifest has on each of its hosts; nothing is changed."""
         sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
@@ -141,20 +171,25 @@ class Converger:
         return left
 
     async def drift(
-        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]
+        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str], kept: Collection[Place] = ()
     ) -> tuple[HostDrift, ...]:
         """What differs on each host now, field by field; nothing is changed and nothing recorded."""
         sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
-        return tuple([await drift_of(site, manifest, stopped=stopped) for site in sites])
+        return tuple([await drift_of(site, manifest, stopped=stopped, kept=kept) for site in sites])
 
     async def observe(
-        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str] | None = None
+        self,
+        manifest: Manifest,
+        *,
+        stopped: Mapping[tuple[str, str], str] | None = None,
+        kept: Collection[Place] = (),
     ) -> tuple[HostObservation, ...]:
         """Ask every host now, change nothing and record nothing but `observed.db`.
 
-        `stopped` has, by host and service, the hash that a person stopped.
+        `stopped` has, by host and service, the hash that a person stopped; `kept` is what left and waits for
+        a person's word.
         """
-        return await observe(self._equipment, manifest, stopped=stopped)
+        return await observe(self._equipment, manifest, stopped=stopped, kept=kept)
 
 
 def _as_controller(recorder: Recorder) -> Recorder:

@@ -7,7 +7,7 @@ not answer, or answers as another machine, has no rows: it is unknown, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from projections.converge.failures import HOST_IS_ANOTHER_MACHINE, HOST_UNKNOWN
 from projections.converge.hosts import check_binding, look
 from projections.converge.observe import Due, due_now
 from projections.converge.operations import AT_REST, Operation
+from projections.converge.orphans import Place
 from projections.converge.plan import FILES_CHANGED, HOST_ENV_CHANGED
 from projections.converge.sameness import Difference
 from projections.converge.site import Site
@@ -54,13 +55,18 @@ class HostDrift:
     rows: tuple[Row, ...] = ()
 
 
-async def drift_of(site: Site, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]) -> HostDrift:
-    """Ask one host. `stopped` has, by host and service, the hash that a person stopped."""
+async def drift_of(
+    site: Site, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str], kept: Collection[Place] = ()
+) -> HostDrift:
+    """Ask one host. `stopped` has, by host and service, the hash that a person stopped.
+
+    `kept` is what left the Manifest and waits for a person's word.
+    """
     try:
         check_binding(site.equipment, site.host, await site.engine.identity())
         present = await look(site)
         try:
-            due = await due_now(site, manifest, present, stopped=stopped)
+            due = await due_now(site, manifest, present, stopped=stopped, kept=kept)
         except UserError as error:
             if error.code != CONTAINER_NOT_OURS:
                 raise

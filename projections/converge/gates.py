@@ -12,17 +12,18 @@ The deadline is the gate's own. Without probes it is never shorter than what the
 the engine gives up, or the settle time, plus a margin.
 
 A gate may go on watching for a while what has passed: then the same things are terminal, three rounds of
-probes in a row that fail are, and so is a line of its log that must not be there. The next wave goes on after
-that. Nothing is watched on unless a gate says so: each wave would take longer, and what ends later is found
-by healing anyway.
+probes in a row that fail are, and so is a line of its log that must not be there. What waits for it goes on
+after that. Nothing is watched on unless a gate says so: each wave would take longer, and what ends later is
+found by healing anyway.
 
-One loop watches all containers of a wave with one sleep for each round. A task for each container was
-dropped: it watches no faster, and the first failure would have to cancel the others.
+One loop watches all containers, of whatever waves, with one sleep for each round. A task for each container
+was dropped: it watches no faster, the first failure would have to cancel the others, and what follows from
+verdicts would be begun in an order of chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -93,6 +94,7 @@ class _Look:
     watched: Watched
     container: str
     asking: Asking | None  # None: its gate has no probes
+    start: float  # monotonic seconds from which its deadline counts
     passed_at: float | None = None  # monotonic seconds
     over: bool = False  # it has passed, and nothing more has to be seen of it
     silence: Silence | None = None  # from when it passed, if its gate watches on
@@ -105,36 +107,83 @@ class _Look:
         return self.container in self.watched.told
 
 
+@dataclass(slots=True, kw_only=True)
+class GateWatch:
+    """Services that are watched, more of which may come at any time; `close` it."""
+
+    engine: Engine
+    clock: Clock
+    _looks: list[_Look] = field(default_factory=list["_Look"])
+    _under_way: set[str] = field(default_factory=set[str])  # services
+
+    def add(self, watched: Iterable[Watched]) -> None:
+        """Watch these too, from now on; one without containers passes at the next look."""
+        now = self.clock.monotonic()
+        for one in watched:
+            self._under_way.add(one.service)
+            for container in one.containers:
+                asking = _asking(self.engine, one.gate, container, self.clock)
+                self._looks.append(_Look(watched=one, container=container, asking=asking, start=now))
+
+    @property
+    def under_way(self) -> frozenset[str]:
+        """The services that have no verdict yet."""
+        return frozenset(self._under_way)
+
+    async def look(self) -> tuple[frozenset[str], Failure | None]:
+        """Look once at each container; answers the services that have passed by it, and the first failure.
+
+        A container that has passed goes on being looked at until its service is released. Raises the errors
+        of `Engine.inspect`, `Engine.probe` and `Engine.logs`.
+        """
+        for look in self._looks:
+            detail = await self.engine.inspect(look.container)
+            found = _terminal(detail, look) or _progress(detail, look, now=self.clock.monotonic())
+            found = found or await _watched_on(self.engine, look, clock=self.clock)
+            if found is not None:
+                return frozenset(), await _evidence(self.engine, look, detail=detail, found=found)
+        waiting = {look.watched.service for look in self._looks if not look.over}
+        passed = frozenset(self._under_way - waiting)
+        self._under_way -= passed
+        return passed, None
+
+    async def release(self, services: Collection[str]) -> None:
+        """Look no more at what has passed."""
+        over = [look for look in self._looks if look.watched.service in services]
+        self._looks = [look for look in self._looks if look.watched.service not in services]
+        await _closed(over)
+
+    async def close(self) -> None:
+        """End what is being asked."""
+        looks, self._looks = self._looks, []
+        self._under_way.clear()
+        await _closed(looks)
+
+
+async def _closed(looks: Iterable[_Look]) -> None:
+    for look in looks:
+        if look.asking is not None:
+            await look.asking.close()
+
+
 async def watch(
     engine: Engine, watched: Iterable[Watched], *, clock: Clock, rest: Rest | None = None
 ) -> GateVerdict:
     """Look every `SAMPLE_SECONDS` until all containers passed, one failed, or a deadline is over.
 
-    A container that has passed goes on being looked at while others are waited for. Between two looks `rest`
-    is awaited; None: the clock alone. Raises the errors of `Engine.inspect`, `Engine.probe` and
-    `Engine.logs`, and what `rest` raises, which ends the watch without a verdict.
+    Between two looks `rest` is awaited; None: the clock alone. Raises what `GateWatch.look` raises, and what
+    `rest` raises, which ends the watch without a verdict.
     """
-    looks = [
-        _Look(watched=one, container=container, asking=_asking(engine, one.gate, container, clock))
-        for one in watched
-        for container in one.containers
-    ]
-    start = clock.monotonic()
+    watching = GateWatch(engine=engine, clock=clock)
+    watching.add(watched)
     try:
         while True:
-            for look in looks:
-                detail = await engine.inspect(look.container)
-                found = _terminal(detail, look) or _progress(detail, look, now=clock.monotonic(), start=start)
-                found = found or await _watched_on(engine, look, clock=clock)
-                if found is not None:
-                    return GateVerdict(failure=await _evidence(engine, look, detail=detail, found=found))
-            if all(look.over for look in looks):
-                return GateVerdict()
+            _, failure = await watching.look()
+            if failure is not None or not watching.under_way:
+                return GateVerdict(failure=failure)
             await (rest or clock.sleep)(SAMPLE_SECONDS)
     finally:
-        for look in looks:
-            if look.asking is not None:
-                await look.asking.close()
+        await watching.close()
 
 
 def _asking(engine: Engine, gate: Gate, container: str, clock: Clock) -> Asking | None:
@@ -170,7 +219,7 @@ def _terminal(detail: ContainerDetail | None, look: _Look) -> _Found | None:
     return next((found for applies, found in ends if applies), None)
 
 
-def _progress(detail: ContainerDetail | None, look: _Look, *, now: float, start: float) -> _Found | None:
+def _progress(detail: ContainerDetail | None, look: _Look, *, now: float) -> _Found | None:
     """Note a look that was not terminal; the code and the sentence when its deadline is over."""
     if detail is None or look.over:
         return None
@@ -188,7 +237,7 @@ def _progress(detail: ContainerDetail | None, look: _Look, *, now: float, start:
         look.passed_at = now
         return None
     allowed = deadline_seconds(look.watched.gate, detail, was_told=look.was_told)
-    return _too_late(detail, look, allowed) if now - start >= allowed else None
+    return _too_late(detail, look, allowed) if now - look.start >= allowed else None
 
 
 def _is_up(detail: ContainerDetail, look: _Look, *, now: float) -> bool:

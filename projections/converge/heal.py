@@ -24,11 +24,13 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import environment_stream
 from projections.converge.altered import Alteration, Closely, alterations
+from projections.converge.apply import MOST_AT_ONCE
 from projections.converge.conflicts import CONTAINER_NOT_OURS
 from projections.converge.drift_log import open_drift
 from projections.converge.failures import FATAL, HOST_UNKNOWN
 from projections.converge.hosts import is_known_reachable, look, note_unknown, reach, show
 from projections.converge.operations import HostPlan
+from projections.converge.orphans import Place
 from projections.converge.plan import JobKey
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer
@@ -48,6 +50,8 @@ class Terms:
     """By host and service, the hash that a person stopped."""
     closely: Closely = ()
     """The services whose containers are inspected, beside those of a drift that is open; None: all."""
+    kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
+    parallel: int = MOST_AT_ONCE  # services that are worked on at once
     consequence: Callable[[DriftDetected], tuple[Event, ...]] = field(default=_nothing_more)
     """What is recorded with a drift that was not there before, in the environment's stream."""
 
@@ -74,6 +78,8 @@ async def heal(
         lets_be=True,
         stopped=given.stopped,
         reason="drift",
+        parallel=given.parallel,
+        kept=given.kept,
         keeps=False,
     )
     mended, first = False, None

@@ -35,6 +35,17 @@ from projections.converge.site import Site
 from projections.engine.port import App, Container
 
 JobEnd = JobCompleted | JobFailed
+LOOK_SECONDS = 0.1  # between two looks whether one has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """A job that goes on."""
+
+    name: str
+    service: Service
+    container: str
+    until: float  # monotonic seconds: then it is stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +58,15 @@ class JobRunner:
     release: str
 
     async def run(self, name: str, service: Service) -> None:
-        """Run a job to its end.
+        """Run a job to its end; raises what `begin` and `ended` raise."""
+        run = await self.begin(name, service)
+        while not await self.ended(run):
+            await self.site.clock.sleep(LOOK_SECONDS)
 
-        Appends JobCompleted or JobFailed; raises ServiceFailedError after the latter, with its failure.
+    async def begin(self, name: str, service: Service) -> JobRun:
+        """Start a job, or take up the run that a crash left.
+
+        Raises ServiceFailedError for one that has failed in this Release, and what did not start.
         """
         recorded = recorded_ends(self.site)
         runs = [run for run in await self._runs(name) if run.service_hash == service.hash]
@@ -62,15 +79,27 @@ class JobRunner:
             self.site.tell("run the job", service=name)
             with self.site.errors_here(name):
                 container = await self._started(name)
-        failure = await self._failure(container, name, service)
+        until = self.site.clock.monotonic() + service.gate.deadline_seconds
+        return JobRun(name=name, service=service, container=container, until=until)
+
+    async def ended(self, run: JobRun) -> bool:
+        """Look once whether a job has ended, and record its end; one that takes too long is stopped.
+
+        Appends JobCompleted or JobFailed; raises ServiceFailedError after the latter, with its failure.
+        """
+        container, name, service = run.container, run.name, run.service
+        ended, failure = await self._end(run)
+        if not ended:
+            return False
         if failure is None:
             await self._succeeded(container, name, service)
         else:
             failure = await keep(self.site, failure, release=self.release)
             self._record_failure(container, name, service=service, failure=failure)
-        await self._remove_former(name, recorded)
+        await self._remove_former(name, recorded_ends(self.site), but=container)
         if failure is not None:
             raise ServiceFailedError(failure)
+        return True
 
     async def _runs(self, name: str) -> list[Container]:
         """Our runs of a job that are still there."""
@@ -94,28 +123,31 @@ class JobRunner:
                 raise
             raise told_by_engine(error, host=self.site.host, services=(name,)) from error
 
-    async def _failure(self, container: str, name: str, service: Service) -> Failure | None:
-        """Why the run failed, None when it ended with exit code 0."""
-        engine, seconds = self.site.engine, service.gate.deadline_seconds
+    async def _end(self, run: JobRun) -> tuple[bool, Failure | None]:
+        """Whether the run is over, and why it failed: None when it ended with exit code 0."""
+        engine, container, name = self.site.engine, run.container, run.name
         code, message = JOB_FAILED, "the job ended with exit code {code}"
         try:
-            ended = await engine.wait(container, deadline_seconds=seconds)
+            ended = await engine.wait(container, deadline_seconds=0)
         except OutsideError as error:
             if error.code in FATAL:
                 raise
             if error.code != PROCESS_TIMED_OUT:
-                return _located(error, self.site, name)
+                return True, _located(error, self.site, name)
+            if self.site.clock.monotonic() < run.until:
+                return False, None
             await engine.stop(container)
+            seconds = run.service.gate.deadline_seconds
             code, message, ended = JOB_TIMED_OUT, f"the job was stopped after {seconds:g} s", None
         detail = await engine.inspect(container)
         never_began = detail is not None and detail.container.state == "created"
         if ended == 0 and not never_began:
-            return None
+            return True, None
         if never_began:
             code, message = CONTAINER_NOT_STARTED, "the engine could not start the job"
         if detail is not None and detail.oom_killed:
             message += "; it used more memory than it may"
-        return failed_container(
+        return True, failed_container(
             code,
             message.format(code=ended),
             host=self.site.host,
@@ -151,10 +183,10 @@ class JobRunner:
             ),
         )
 
-    async def _remove_former(self, name: str, recorded: dict[str, JobEnd]) -> None:
+    async def _remove_former(self, name: str, recorded: dict[str, JobEnd], *, but: str) -> None:
         """Remove runs that ended before this one; a person's own `compose run` is in no event and stays."""
         for run in await self._runs(name):
-            if run.id in recorded:
+            if run.id in recorded and run.id != but:
                 await self.site.engine.remove(run.id)
 
 

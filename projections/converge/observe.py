@@ -18,6 +18,7 @@ from projections.converge.heal import all_jobs
 from projections.converge.hostenv import bind
 from projections.converge.hosts import look, observation
 from projections.converge.operations import HostPlan
+from projections.converge.orphans import Place
 from projections.converge.plan import Question, plan
 from projections.converge.site import Equipment, Site
 from projections.converge.untold import untold
@@ -26,29 +27,34 @@ from projections.observed import HostObservation
 
 
 async def observe(
-    equipment: Equipment, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str] | None = None
+    equipment: Equipment,
+    manifest: Manifest,
+    *,
+    stopped: Mapping[tuple[str, str], str] | None = None,
+    kept: Collection[Place] = (),
 ) -> tuple[HostObservation, ...]:
     """Ask every host now and write `observed.db`; nothing else is changed or recorded.
 
-    Every container is inspected. `stopped` has, by host and service, the hash that a person stopped. A host
-    that does not answer is shown as unreachable, not raised. Raises UserError `host-not-supported`.
+    Every container is inspected. `stopped` has, by host and service, the hash that a person stopped, `kept`
+    what left the Manifest and waits for a person's word. A host that does not answer is shown as unreachable,
+    not raised. Raises UserError `host-not-supported`.
     """
     return tuple(
         [
-            await _asked(equipment.site(manifest, host), manifest, stopped=stopped or {})
+            await _asked(equipment.site(manifest, host), manifest, stopped=stopped or {}, kept=kept)
             for host in sorted(manifest.hosts)
         ]
     )
 
 
 async def _asked(
-    site: Site, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str]
+    site: Site, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str], kept: Collection[Place]
 ) -> HostObservation:
     content, store = manifest.hosts[site.host], site.equipment.observed
     containers: list[Container] = []
     try:
         containers = await look(site)
-        due = await due_now(site, manifest, containers, stopped=stopped)
+        due = await due_now(site, manifest, containers, stopped=stopped, kept=kept)
     except OutsideError as error:
         if error.code not in HOST_UNKNOWN:
             raise
@@ -76,6 +82,7 @@ async def due_now(
     containers: Collection[Container],
     *,
     stopped: Mapping[tuple[str, str], str],
+    kept: Collection[Place],
 ) -> Due:
     """The plan of a heal over `containers`, each of them inspected. Raises what `plan` raises."""
     content = manifest.hosts[site.host]
@@ -90,6 +97,7 @@ async def due_now(
         untold=await asyncio.to_thread(untold, content, site.folder),
         lets_be=True,
         stopped=stopped,
+        kept=kept,
     )
     first = plan(content, containers, question)
     found = await alterations(site, manifest, containers, closely=None, resting=first.resting)

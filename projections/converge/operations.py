@@ -15,6 +15,8 @@ OperationKind = Literal["run_job", "create", "replace", "start", "stop", "reload
 UP_KINDS: frozenset[OperationKind] = frozenset({"create", "replace"})
 AT_REST = "stopped on purpose"
 """The reason of a `keep` or a `stop` of a service that a person stopped: nobody waits for it."""
+KEPT_ORPHAN = "gone from the Manifest; it waits for a person's word"
+"""The reason of a `keep` of what left the Manifest with too much else at once."""
 
 _VERBS: dict[OperationKind, str] = {
     "run_job": "run the job",

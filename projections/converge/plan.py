@@ -22,7 +22,7 @@ from events.manifest import HostManifest, Service
 from events.rollout import rollout_of
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
-from projections.converge.operations import AT_REST, UP_KINDS, HostPlan, Operation
+from projections.converge.operations import AT_REST, KEPT_ORPHAN, UP_KINDS, HostPlan, Operation
 from projections.converge.sharing import SHARES_WITH, shared_with
 from projections.converge.strategy import exchange
 from projections.converge.untold import Untold
@@ -65,6 +65,7 @@ class Question:
     """By host and service, the hash that a person stopped; with another hash it runs."""
     altered: Mapping[str, str] = field(default_factory=dict[str, str])
     """By id, what somebody changed on a container since it was made; see `altered.py`."""
+    kept: Collection[tuple[str, str]] = ()  # `(host, service)` that left, and wait for a person's word
 
     def rests(self, name: str, service: Service) -> bool:
         """Whether a person stopped the service as it is wanted."""
@@ -340,12 +341,13 @@ def _orphans(
         if service is not None and service.job is None:
             continue
         blocks = any(c.name in names or _holds(c, wanted) for c in present)
+        waits = (question.host, name) in question.kept and not blocks
         orphans.append(
             Operation(
-                kind="remove",
+                kind="keep" if waits else "remove",
                 host=question.host,
                 service=name,
-                reason="orphan",
+                reason=KEPT_ORPHAN if waits else "orphan",
                 containers=tuple(c.id for c in present),
                 clears_way=blocks,
             )

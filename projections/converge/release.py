@@ -29,17 +29,20 @@ from events.catalog.release import (
     ReleaseStarted,
     ReleaseSuperseded,
 )
+from events.catalog.removal import PruneDeferred
 from events.catalog.service import JobCompleted, JobFailed
 from events.kernel.errors import OutsideError, StagecraftError
 from events.log import Expect, VersionConflictError
 from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import StreamName, release_stream
+from projections.converge.apply import MOST_AT_ONCE
 from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
 from projections.converge.failures import FATAL, failure_of
 from projections.converge.history import ReleaseHistory, release_history
 from projections.converge.hosts import note_unknown, reach
 from projections.converge.jobs import job_under_way
+from projections.converge.orphans import Cap, Place
 from projections.converge.phases import run_phases
 from projections.converge.plan import JobKey
 from projections.converge.rollout import Rollout
@@ -71,6 +74,8 @@ class ReleaseWork:
     held_by_person: bool = False  # a person holds the environment, and not at this Manifest
     left_behind: tuple[Manifest, ...] = ()  # of Releases since then that neither completed nor took back
     version: int | None = None  # of the stream when the work was made out; None: whatever it is now
+    parallel: int = MOST_AT_ONCE  # services that are worked on at once
+    cap: Cap = field(default_factory=Cap)  # on what it takes away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ class Verdict:
     release: str
     failure: Failure | None = None  # None unless it failed
     by: str | None = None  # the newer Release that superseded it
+    kept: tuple[str, ...] = ()  # `host/service` of what left the Manifest and waits for a person's word
 
 
 @dataclass(slots=True)
@@ -146,22 +152,37 @@ class ReleaseRun:
         else:
             started = ReleaseStarted(release=work.release, digest=work.manifest.digest)
             self._append(started, expected=Expect.ANY if work.version is None else work.version)
-        failure = history.failure
+        failure, rollout = history.failure, self._rollout()
         if failure is None:
             try:
-                failure = await self._go_forward(history)
+                failure = await self._go_forward(history, rollout)
             except SupersededError as error:
                 return self._superseded(error.by)
         if failure is not None:
             return await self._failed(failure)
-        hosts = tuple(sorted(work.manifest.hosts))
-        self._append(ReleaseCompleted(release=work.release, digest=work.manifest.digest, hosts=hosts))
-        return Verdict(status="completed", release=work.release)
+        return self._completed(rollout.kept)
 
-    async def _go_forward(self, history: ReleaseHistory) -> Failure | None:
+    def _completed(self, kept: frozenset[Place]) -> Verdict:
+        """One append with what waits for a person's word, so that nothing takes it away before."""
+        work, services = self.work, tuple(sorted(f"{host}/{service}" for host, service in kept))
+        hosts = tuple(sorted(work.manifest.hosts))
+        deferred = [PruneDeferred(release=work.release, services=services, most=work.cap.most or 0)]
+        completed = ReleaseCompleted(release=work.release, digest=work.manifest.digest, hosts=hosts)
+        self._append(*(deferred if kept else ()), completed)
+        return Verdict(status="completed", release=work.release, kept=services)
+
+    def _rollout(self) -> Rollout:
+        work = self.work
+        return Rollout(
+            undertaking=self._forward(),
+            previous=work.previous,
+            left_behind=work.left_behind,
+            cap=work.cap,
+        )
+
+    async def _go_forward(self, history: ReleaseHistory, rollout: Rollout) -> Failure | None:
         """All phases that are left. Raises SupersededError when a newer Release ended a wait for health."""
         work = self.work
-        rollout = Rollout(undertaking=self._forward(), previous=work.previous, left_behind=work.left_behind)
         if "finalize" in history.completed:
             return await _again(rollout)
         return await run_phases(
@@ -228,6 +249,7 @@ class ReleaseRun:
             going_back=self._goes_back,
             known=work.previous,
             stopped=work.stopped,
+            parallel=work.parallel,
         )
 
     def _backward(self, previous: Manifest) -> Undertaking:
@@ -251,6 +273,7 @@ class ReleaseRun:
             known=previous,
             stopped=self.work.stopped,
             reason="restored",
+            parallel=self.work.parallel,
         )
 
     def _touched(self) -> dict[str, frozenset[str]]:

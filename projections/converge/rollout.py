@@ -2,11 +2,12 @@
 
 All hosts are looked at, made ready and checked before the first container of any is touched. `finalize`
 looks again: only then orphans go, so that a Release that fails until there can be taken back without them.
+Too many of them stay for a person's word (`orphans.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from events.manifest import HostManifest, Manifest
 from projections.converge.apply import Applier
 from projections.converge.jobs import remove_finished
 from projections.converge.operations import Operation
+from projections.converge.orphans import Cap, Place, lasting, orphans_of
 from projections.converge.phases import NO_OP
 from projections.converge.plan import MANIFEST_EMPTY
 from projections.converge.undertaking import Planned, Undertaking
@@ -27,6 +29,8 @@ class Rollout:
     undertaking: Undertaking
     previous: Manifest | None
     left_behind: tuple[Manifest, ...] = ()  # brought to hosts, some of it, since then
+    cap: Cap = field(default_factory=Cap)  # on what it takes away
+    kept: frozenset[Place] = frozenset()  # what left the Manifest and was not taken away; set by `finalize`
     seconds: dict[str, float] = field(default_factory=dict[str, float])  # by host, of the phase under way
 
     async def roll_out(self) -> str:
@@ -49,21 +53,43 @@ class Rollout:
 
     async def finalize(self) -> str:
         """The phase `finalize`: verified by another look, then what no longer belongs is removed."""
-        removed = 0
+        settled: list[Planned] = []
         for host in sorted(self.undertaking.manifest.hosts):
             with self._taking(host):
                 services = frozenset(self.undertaking.manifest.hosts[host].services)
                 bystanders = services - self._changed(host)
-                planned = await self.undertaking.settle(host, bystanders=bystanders)
-                gone = await self.undertaking.prune(planned)
+                settled.append(await self.undertaking.settle(host, bystanders=bystanders))
+        self._keep(settled)
+        removed = 0
+        for planned in settled:
+            host = planned.site.host
+            with self._taking(host):
+                left = {service for place, service in self.kept if place == host}
+                gone = await self.undertaking.prune(planned, but=left)
                 await remove_finished(planned.site, jobs=_jobs(planned.content))
             removed += gone
             planned.site.tell_phase(
                 "finalize", seconds=self.seconds.pop(host), detail=f"removed {gone}" if gone else "verified"
             )
-        for host in sorted(self._left_hosts()):
+        for host in sorted(self._left_hosts() - {place for place, _service in self.kept}):
             removed += await self.undertaking.exchange(host).leave()
-        return f"removed {removed} services that are no longer wanted" if removed else NO_OP
+        parts = [f"removed {removed} services that are no longer wanted"] if removed else []
+        if self.kept:
+            parts.append(f"kept {len(self.kept)} that are no longer wanted until a person confirms")
+        return "; ".join(parts) or NO_OP
+
+    def _keep(self, settled: Sequence[Planned]) -> None:
+        """Keep what left the Manifest when that is more than may go; all of it or nothing."""
+        going = set(lasting(self.previous, hosts=self._left_hosts()))
+        for planned in settled:
+            going |= orphans_of(planned.plan)
+        stops = self.cap.stops(len(going), there=len(lasting(self.previous)))
+        self.kept = self.undertaking.kept = frozenset(going) if stops else frozenset()
+        if stops and settled:
+            site, count = settled[0].site, len(going)
+            names = ", ".join(f"{host}/{service}" for host, service in sorted(going))
+            next_command = f"stagecraft prune --env {site.environment} --confirm {count}"
+            site.tell(f"more left than goes at once: {names} run on until confirmed: {next_command}")
 
     @contextmanager
     def _taking(self, host: str) -> Generator[None]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from events.kernel.errors import OutsideError, StagecraftError, Where, error_code
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
-from projections.converge.apply import Applier
+from projections.converge.apply import MOST_AT_ONCE, Applier
 from projections.converge.checks import check, check_prediction, predict, prepare
+from projections.converge.course import apply
 from projections.converge.exchange import Exchange
 from projections.converge.failures import (
     CONTAINER_EXITED,
@@ -28,6 +29,7 @@ from projections.converge.hosts import show
 from projections.converge.materialise import write_compose
 from projections.converge.networks import renewing
 from projections.converge.operations import HostPlan, Operation
+from projections.converge.orphans import Place
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer
@@ -82,6 +84,8 @@ class Undertaking:
     stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     altered: dict[str, str] = field(default_factory=dict[str, str])  # by id; see `plan.Question`
     reason: str | None = None  # recorded in place of each operation's own
+    parallel: int = MOST_AT_ONCE  # services that are worked on at once
+    kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
     keeps: bool = True  # what is left of containers that fail
 
     def site(self, host: str) -> Site:
@@ -126,6 +130,7 @@ class Undertaking:
             lets_be=self.lets_be,
             stopped=self.stopped,
             altered=self.altered,
+            kept=self.kept,
         )
         return Planned(
             site=site,
@@ -156,10 +161,11 @@ class Undertaking:
             app=app,
             jobs_done=self.jobs_done,
             rest=None if self.newer is None else self.newer.rest,
+            parallel=self.parallel,
         )
 
     async def run(self, planned: Planned, applier: Applier, *, also_gate: Collection[str] = ()) -> None:
-        """Write `compose.yml` and apply; errors are those of `Applier.apply`.
+        """Write `compose.yml` and apply; errors are those of `course.apply`.
 
         Raises SupersededError when a newer Release ends a wait for health.
         """
@@ -167,7 +173,7 @@ class Undertaking:
         await site.pass_fence()
         await asyncio.to_thread(write_compose, applier.app, self.manifest, host=site.host, root=site.root)
         with site.errors_here():
-            await applier.apply(planned.plan, also_gate=also_gate)
+            await apply(applier, planned.plan, also_gate=also_gate)
 
     async def settle(
         self,
@@ -197,16 +203,18 @@ class Undertaking:
                 raise await self.exchange(host).kept(await _refusal(planned.site, operation))
         return planned
 
-    async def prune(self, planned: Planned, *, services: frozenset[str] | None = None) -> int:
+    async def prune(
+        self, planned: Planned, *, services: frozenset[str] | None = None, but: Collection[str] = ()
+    ) -> int:
         """Remove what a plan has left to remove and show the host as it is then.
 
-        `services` None: all that is left. Answers how many services went.
+        `services` None: all that is left, `but` some. Answers how many services went.
         """
-        removals = planned.plan.of("remove")
+        removals = [o for o in planned.plan.of("remove") if o.service not in but]
         orphans = [o for o in removals if services is None or o.service in services]
         host = planned.site.host
         await self.exchange(host).remove(orphans)
-        after = await self.observe(host) if orphans else planned
+        after = await self.observe(host) if orphans or but else planned
         show(after.site, after.content, containers=after.containers, plan=after.plan)
         return len(orphans)
 

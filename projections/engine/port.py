@@ -281,6 +281,19 @@ class Stock(Protocol):
         """Remove a named volume with its data: for a caller who has a recorded reason to."""
         ...
 
+    async def image_names(self) -> dict[str, str]:
+        """The names of ours that images have (`events.manifest.kept_image_name`), with the images' ids."""
+        ...
+
+    async def forget_image(self, name: str, *, pulled_as: str | None = None) -> None:
+        """Take a name from an image, which goes with its last one; never by force.
+
+        Where no other tag is left, the digest that it was `pulled_as` is no reason to keep it. A name that
+        is gone is as good. Raises OutsideError `engine-refused` for the last name of one that a container
+        uses.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineEvent:

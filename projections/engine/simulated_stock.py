@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from events.manifest import KEPT_IMAGES
 from projections.engine.errors import engine_refused
 from projections.engine.simulated_world import World
 
@@ -25,6 +26,32 @@ class SimulatedStock:
 
     def __init__(self, called: Turns) -> None:
         self._called = called
+
+    async def image_names(self) -> dict[str, str]:
+        """The names of ours that images have, each with the image's id."""
+        async with self._called("image_names") as world:
+            return {name: image for name, image in world.images.items() if name.startswith(KEPT_IMAGES)}
+
+    async def forget_image(self, name: str, *, pulled_as: str | None = None) -> None:
+        """Take a name from an image, which goes with its last one."""
+        async with self._called("forget_image", name) as world:
+            image = world.images.get(name)
+            if image is None:
+                return
+            left = {one for one, held in world.images.items() if held == image} - {name}
+            digests = world.repo_digests.get(image, [])
+            used = any(one.image_id == image for one in world.containers.values())
+            if used and not left and not digests:
+                raise engine_refused(f"forget image {name}", "a container is using its referenced image")
+            del world.images[name]
+            if pulled_as is None or any("@" not in one for one in left):
+                return
+            if used and len(digests) <= 1:
+                raise engine_refused(f"forget image {name}", "a container is using its referenced image")
+            world.repo_digests[image] = [one for one in digests if one != pulled_as]
+            for one in left:
+                if world.repo_digests[image] == []:
+                    del world.images[one]
 
     async def networks(self, compose_project: str) -> dict[str, str]:
         """`{id: name}` of a Compose project's networks."""

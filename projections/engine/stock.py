@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from events.manifest import KEPT_IMAGES
 from projections.engine.api import Answer, DockerApi
 from projections.engine.errors import engine_refused, shown
 
@@ -55,6 +56,28 @@ class EngineStock:
     async def remove_image(self, image_id: str) -> None:
         """Remove an image under all its tags. One that is gone is as good; one in use is refused."""
         await self._find(f"remove image {image_id}", lambda api: api.remove_image(image_id, force=True))
+
+    async def image_names(self) -> dict[str, str]:
+        """The names of ours that images have, each with the image's id."""
+        filters = {"reference": f"{KEPT_IMAGES}*/*"}
+        found = await self._find("list its images", lambda api: api.images(all=False, filters=filters))
+        return {
+            str(name): str(one["Id"])
+            for one in found or ()
+            for name in one.get("RepoTags") or ()
+            if str(name).startswith(KEPT_IMAGES)
+        }
+
+    async def forget_image(self, name: str, *, pulled_as: str | None = None) -> None:
+        """Take a name from an image, which goes with its last one; see `Stock.forget_image`."""
+
+        def forget(api: DockerApi) -> None:
+            tags = api.inspect_image(name).get("RepoTags") or ()
+            api.remove_image(name, force=False)
+            if pulled_as is not None and set(tags) == {name}:
+                api.remove_image(pulled_as, force=False)
+
+        await self._find(f"forget image {name}", forget)
 
     async def networks(self, compose_project: str) -> dict[str, str]:
         """`{id: name}` of a Compose project's networks."""

@@ -83,6 +83,11 @@ def _started(told: Told) -> None:
 def _completed(told: Told) -> None:
     told.release_becomes("completed")
     told.set(deployed_release=told.data["release"])
+    told.tables.execute(
+        "UPDATE environments SET unpruned = NULL WHERE project = ? AND name = ?"
+        " AND json_extract(unpruned, '$.release') IS NOT ?",
+        (*told.place, told.data["release"]),
+    )
     _no_longer_active(told)
     _wake_changed(told)
 
@@ -159,7 +164,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=5,
+    version=6,
     tables=TABLES,
     indexes=INDEXES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),

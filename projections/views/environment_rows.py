@@ -31,6 +31,7 @@ TABLES = {
             orphaned TEXT,
             destroying TEXT,
             destroyed TEXT,
+            unpruned TEXT,
             PRIMARY KEY (project, name)
         ) WITHOUT ROWID
     """,

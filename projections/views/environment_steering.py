@@ -60,6 +60,15 @@ def _removal_deferred(told: Told) -> None:
         told.set(orphaned=json.dumps({**json.loads(row["orphaned"]), "deferred": deferred}))
 
 
+def _prune_deferred(told: Told) -> None:
+    unpruned = {key: told.data[key] for key in ("release", "services", "most")}
+    told.set(unpruned=json.dumps({**unpruned, "since": format_utc(told.event.time)}))
+
+
+def _prune_confirmed(told: Told) -> None:
+    told.set(unpruned=None)
+
+
 def _destroy_requested(told: Told) -> None:
     told.set(destroying=json.dumps({"reason": told.data["reason"], **told.said()}))
 
@@ -79,6 +88,7 @@ def _destroyed(told: Told) -> None:
         asked_digest=None,
         hold=None,
         breaker=None,
+        unpruned=None,
     )
     told.tables.execute("DELETE FROM environment_stopped WHERE project = ? AND name = ?", told.place)
     if any(volumes.values()):
@@ -107,6 +117,8 @@ STEERING: Mapping[str, Callable[[Told], None]] = {
     "EnvironmentOrphaned": _orphaned,
     "EnvironmentReturned": _returned,
     "RemovalDeferred": _removal_deferred,
+    "PruneDeferred": _prune_deferred,
+    "PruneConfirmed": _prune_confirmed,
     "DestroyRequested": _destroy_requested,
     "EnvironmentDestroyed": _destroyed,
     "EnvironmentHeld": _held,

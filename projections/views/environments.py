@@ -56,6 +56,7 @@ class Environment:
         default_factory=dict[tuple[str, str], dict[str, Any]]
     )
     """By host and service, what a person stopped: reason, since, actor."""
+    unpruned: dict[str, Any] | None = None  # release, services, most, since: left, and runs on till confirmed
 
     def __str__(self) -> str:
         return f"{self.project}/{self.name}"
@@ -123,6 +124,7 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         services=services,
         finished_jobs=_finished_jobs(tables, services, place=(project, name)),
         stopped=_stopped(tables, place=(project, name)),
+        unpruned=_parsed(row["unpruned"]),
     )
 
 

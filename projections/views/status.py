@@ -110,6 +110,7 @@ class Status:
             "suspended": known.suspended,
             "breaker": known.breaker,
             "orphaned": known.orphaned,
+            "unpruned": known.unpruned,
             "destroying": known.destroying,
             "destroyed": known.destroyed,
             "as_of": format_utc(self.as_of),

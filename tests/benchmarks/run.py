@@ -18,6 +18,7 @@ from tests.benchmarks import (
     push,
     render,
     resting,
+    ten,
     watching,
 )
 from tests.benchmarks.figures import Figure
@@ -26,6 +27,7 @@ from tests.benchmarks.stage import Stage
 Benchmark = Callable[[Stage], list[Figure]]
 BENCHMARKS: dict[str, Benchmark] = {
     "push": push.measure,
+    "ten": ten.measure,
     "noop": noop.measure,
     "commands": commands.measure,
     "failing": failing.measure,

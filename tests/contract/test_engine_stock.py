@@ -41,6 +41,29 @@ def test_networks_and_volumes_of_a_project_are_found_and_go_once_nobody_uses_the
     asyncio.run(run())
 
 
+def test_an_image_goes_with_its_last_name_and_never_under_a_container(adapter: Adapter) -> None:
+    names = [f"stagecraft.local/{adapter.compose_project}/web:{digits * 8}" for digits in ("1a", "2b")]
+
+    async def run() -> None:
+        engine, stock = adapter.engine, adapter.stock
+        for name in names:
+            await engine.tag(adapter.steady_id, name)
+        held = await stock.image_names()
+        assert {name: held.get(name) for name in names} == dict.fromkeys(names, adapter.steady_id)
+        assert adapter.steady not in held
+        await stock.forget_image(names[0])
+        await stock.forget_image(names[0])
+        assert names[0] not in await stock.image_names()
+        assert await engine.image(names[0]) is None
+        assert await engine.image(names[1]) is not None
+        await engine.up(adapter.app(web={"image": names[1]}), ["web"])
+        await stock.forget_image(names[1])
+        assert await engine.image(adapter.steady) is not None, "somebody else has a tag of it"
+        assert (await adapter.only()).image_id == adapter.steady_id
+
+    asyncio.run(run())
+
+
 def test_a_makeup_tells_what_a_container_was_made_with(adapter: Adapter) -> None:
     async def run() -> None:
         port = {"target": 8080, "published": "18080", "host_ip": "127.0.0.1", "protocol": "tcp"}

@@ -24,6 +24,7 @@ from controller.context import Context
 from controller.decide.rollback import RollbackTarget
 from controller.home import Home
 from controller.look import keep, look
+from controller.pruning import confirm_prune
 from controller.removing import destroy
 from controller.rendering import Subject
 from controller.repositories import WatchedBranch, watched
@@ -162,6 +163,11 @@ async def act_destroy(stage: Stage, context: Context) -> object:
     """A person takes the environment away, with the volume."""
     volumes = frozenset({f"{stage.project}-{ENVIRONMENT}_data"})
     return await destroy(context, stage.target, volumes=volumes, reason="over", actor=PERSON)
+
+
+async def act_prune(stage: Stage, context: Context) -> object:
+    """A person lets the six go that have left."""
+    return await confirm_prune(context, stage.target, confirmed=6, reason="they are gone", actor=PERSON)
 
 
 async def act_adopt(stage: Stage, context: Context) -> object:

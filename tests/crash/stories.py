@@ -43,6 +43,7 @@ from tests.crash.player import (
     act_keep,
     act_look,
     act_make_way,
+    act_prune,
     act_restart,
     act_rollback,
     act_start,
@@ -237,9 +238,41 @@ def merged_half_bad(stage: Stage) -> None:
     _write_pair(stage, api="more:1", web="bad:1")
 
 
+def _write_many(stage: Stage, *names: str, web: str) -> None:
+    """A web and some services beside it; of few Releases the images are kept."""
+    others = "".join(f"  {name}: {{image: 'worker:1'}}\n" for name in names)
+    _commit(stage, f"  web: {{image: '{web}'}}\n{others}", f"{web} {names}", gates="images: {keep: 1}\n")
+
+
+def first_many(stage: Stage) -> None:
+    """A web and six services are deployed."""
+    _write_many(stage, *"abcdef", web="web:1")
+    play(stage, act_look).expect()
+
+
+def second_many(stage: Stage) -> None:
+    """The same with a newer web is deployed, and nobody else has a tag of the old one."""
+    _write_many(stage, *"abcdef", web="more:1")
+    play(stage, act_look).expect()
+    with opened(stage.world) as world:
+        del world.images["web:1"]
+
+
+def merged_few(stage: Stage) -> None:
+    """All six leave at once."""
+    _write_many(stage, web="web:2")
+
+
+def left_many(stage: Stage) -> None:
+    """They have left, and run on."""
+    merged_few(stage)
+    play(stage, act_look).expect()
+
+
 OLD, NEW = frozenset({"web", "worker", "gone"}), frozenset({"web", "worker", "extra"})
 ADOPTED = frozenset({"web", "worker"})
 PAIR = frozenset({"web", "api"})
+MANY = frozenset({"web", *"abcdef"})
 STORIES = (
     Story("look", (first, merged), act_look, "web:2", NEW, "completed"),
     Story("deploy", (first, merged), act_deploy, "web:2", NEW, "completed"),
@@ -255,6 +288,17 @@ STORIES = (
     Story("reload", (first_told, merged_file), act_look, "web:1", ADOPTED, "completed", told="two"),
     Story("in-place", (first_pair, merged_pair), act_look, "web:2", PAIR, "completed", api="more:1"),
     Story("both-back", (first_pair, merged_half_bad), act_look, "web:1", PAIR, "rolled_back", api="worker:1"),
+    Story("old-images", (first_many, second_many, merged_few), act_look, "web:2", MANY, "completed"),
+    Story(
+        "prune",
+        (first_many, left_many),
+        act_prune,
+        "web:2",
+        frozenset({"web"}),
+        "completed",
+        act_keep,
+        said="PruneConfirmed",
+    ),
     Story("heal", (first, damaged), act_keep, "web:1", OLD, "completed", act_keep),
     Story("altered", (first, altered), act_keep, "web:1", OLD, "completed", act_keep),
     Story(

@@ -44,7 +44,7 @@ LOOKING = frozenset(
     }
 )
 """Calls of the engine's port that change nothing."""
-LOOKING_AT_STOCK = frozenset({"networks", "volumes"})
+LOOKING_AT_STOCK = frozenset({"networks", "volumes", "image_names"})
 
 
 class LocalEngine(Engine, EngineWatch, Protocol):

@@ -124,7 +124,14 @@ class SimulatedController:
         entries = {project: PolicySection(allow=words) for project, words in policy.items()}
         self.context = replace(self.context, policy=entries)
 
-    def deploy(self, *, rev: str = "HEAD", version: str | None = None, allow: Sequence[str] = ()) -> Verdict:
+    def deploy(
+        self,
+        *,
+        rev: str = "HEAD",
+        version: str | None = None,
+        allow: Sequence[str] = (),
+        confirm_prune: int | None = None,
+    ) -> Verdict:
         """A person deploys a commit."""
         with OpenRepository(self.repository.work) as opened:
             commit = opened.resolve(rev)
@@ -136,7 +143,9 @@ class SimulatedController:
                 environment="prod",
                 version=version,
             )
-            return asyncio.run(deploy(self.context, subject, actor=PERSON, allow=allow))
+            return asyncio.run(
+                deploy(self.context, subject, actor=PERSON, allow=allow, confirm_prune=confirm_prune)
+            )
 
     def rollback(self, to: RollbackTarget | None = None, *, allow: Sequence[str] = ()) -> Verdict:
         """A person rolls back."""

@@ -186,6 +186,15 @@ def _removal_deferred(data: dict[str, Any]) -> Words:
     return "decision", data["rule"], f"it is not taken away by rule: {data['detail']}"
 
 
+def _prune_deferred(data: dict[str, Any]) -> Words:
+    text = f"{some(data['services'])} left with {data['release']}: more than go at once, so they run on"
+    return "decision", "removes-too-much", text
+
+
+def _prune_confirmed(data: dict[str, Any]) -> Words:
+    return "decision", "person-asked", f"a person lets {some(data['services'])} go{quoted(data['reason'])}"
+
+
 def _destroy_requested(data: dict[str, Any]) -> Words:
     texts = {"person": "a person takes the environment away", "orphaned": "gone from Git for long enough"}
     cause: str = data["cause"]
@@ -217,6 +226,8 @@ WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "ReleaseSuperseded": _superseded,
     "ReleaseCancelled": _cancelled,
     "RemovalDeferred": _removal_deferred,
+    "PruneDeferred": _prune_deferred,
+    "PruneConfirmed": _prune_confirmed,
     "DestroyRequested": _destroy_requested,
 }
 NAMING: dict[str, Callable[[dict[str, Any], Named], Words]] = {"EnvironmentHeld": _held}

@@ -148,36 +148,6 @@ def test_more_environments_in_one_commit_than_the_cap_wait_for_a_person(
     assert not running(shop, TEST)
 
 
-def test_a_merge_that_takes_more_services_than_the_cap_waits_for_a_person(
-    repository: Repository, tmp_path: Path
-) -> None:
-    shop = SimulatedController(repository=repository, folder=tmp_path / "home")
-    rule(shop, most_services=2)
-    shop.merge(project=PROD_ONLY, web="web:1", a="a:1", b="b:1", c="c:1")
-    shop.look()
-    shop.merge(project=PROD_ONLY, web="web:2")
-    for _ in range(2):
-        (found,) = shop.look()
-        assert found.status in {"deferred", "in-sync"}
-    assert count(shop, "DeployDeferred") == 1
-    assert shop.engine.world.ids("a")
-    assert shop.deploy().status == "completed"
-    assert not shop.engine.world.ids("a")
-
-
-def test_a_revert_may_take_any_number_of_services(repository: Repository, tmp_path: Path) -> None:
-    shop = SimulatedController(repository=repository, folder=tmp_path / "home")
-    rule(shop, most_services=1)
-    shop.merge(project=PROD_ONLY, web="web:1")
-    shop.look()
-    shop.merge(project=PROD_ONLY, web="web:1", a="a:1", b="b:1", c="c:1")
-    shop.look()
-    shop.merge(project=PROD_ONLY, web="web:1")
-    (found,) = shop.look()
-    assert found.status == "completed"
-    assert not shop.engine.world.ids("a")
-
-
 def test_an_environment_of_another_branch_is_not_gone(shop: SimulatedController) -> None:
     shop.repository.commit({"stagecraft.yml": PROD_ONLY})
     git("push", "-q", "origin", "HEAD~1:refs/heads/other", cwd=shop.repository.work)

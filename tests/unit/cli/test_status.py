@@ -64,6 +64,7 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "suspended": None,
         "breaker": None,
         "orphaned": None,
+        "unpruned": None,
         "destroying": None,
         "destroyed": None,
         "hosts": [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from events import labels
 from events.blobs import BlobStore
+from events.catalog.environment import Conduct
 from events.manifest import FILES_PREFIX, FileEntry, FileTree, Gate, Job, WaitCondition
 from gitops.compose.reload import arrange
 from gitops.draft import Draft, DraftHost, DraftService
@@ -179,6 +180,7 @@ def draft_of(app: App, *, blobs: BlobStore, env_path: str) -> Draft:
         awaited=frozenset(),
         image_policy=ImagePolicy(refresh="never", wait_seconds=0.0),
         drift="heal",
+        conduct=Conduct(),
         blobs={},
         origins={name: {"/conf/app.conf": f"conf/{name}.conf"} for name in app.parts},
         inputs={},

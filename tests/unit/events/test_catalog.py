@@ -33,14 +33,15 @@ FROZEN = {
         "DeployDeferred ReleaseStarted ReleaseCompleted ReleaseFailed ReleaseRolledBack EnvironmentHeld "
         "HoldCleared EnvironmentSuspended EnvironmentResumed DriftDetected DriftHealed "
         "JobCompleted JobFailed ReleaseSuperseded LockBroken "
-        "ServiceStopped ServiceStarted ServiceRestarted ContainerStateChanged"
+        "ServiceStopped ServiceStarted ServiceRestarted ContainerStateChanged "
+        "PruneDeferred PruneConfirmed"
     ),
     "release": (
         "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded "
         "ServiceStartedBeside ServiceWithdrawn"
     ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
-    "host": "HostReached HostRebound HostUnreachable",
+    "host": "HostReached HostRebound HostUnreachable ImagesForgotten",
     "log": "SealMade SealKeyMade SealKeyRotated SealDeliveryFailed SealDeliveryResumed LogForked",
 }
 

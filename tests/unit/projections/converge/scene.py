@@ -59,6 +59,7 @@ class Spec:
     """A service as a test words it."""
 
     image: str = "web:1"
+    role: str = "app"
     job: Job | None = None
     waits_for: Mapping[str, WaitCondition] = field(default_factory=dict[str, WaitCondition])
     gate: Gate = GATE
@@ -87,7 +88,7 @@ def host_manifest(specs: Mapping[str, Spec], *, trees: Sequence[FileTree] = ()) 
         definitions[name] = definition
         services[name] = Service(
             hash=service_hash,
-            role="app",
+            role=spec.role,
             image=pin,
             job=spec.job,
             waits_for=dict(spec.waits_for),

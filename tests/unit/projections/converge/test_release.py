@@ -268,8 +268,9 @@ def test_renamed_service_takes_over_the_port_and_gives_it_back(scene: Scene) -> 
 
 def test_container_that_dies_before_the_last_look_fails_the_release(scene: Scene) -> None:
     make_bad(scene, Life(exits_after=2.5, exit_code=7))
+    longer = Gate(settle_seconds=4.0, deadline_seconds=30.0)
     dies_later = manifest_of(
-        a=Spec(image="web:2"), b=Spec(image="db:1", waits_for={"c": "service_healthy"}), c=Spec()
+        a=Spec(image="web:2"), b=Spec(image="db:1", waits_for={"c": "service_healthy"}, gate=longer), c=Spec()
     )
     scene.engine.world.lives[image_id("web:1")] = Life(healthy_after=0.1)
     verdict = scene.deploy(dies_later)

@@ -17,6 +17,8 @@ from events.catalog.removal import (
     EnvironmentDestroyed,
     EnvironmentOrphaned,
     EnvironmentReturned,
+    PruneConfirmed,
+    PruneDeferred,
     RemovalDeferred,
 )
 from projections.views.environment_fold import ENVIRONMENTS
@@ -429,6 +431,27 @@ def test_what_was_taken_away_is_neither_desired_nor_deployed_until_it_is_asked_f
     history.requested("a")
     assert known(history, views).destroyed is None
     assert known(history, views).desired.digest == digest("a")
+
+
+def test_what_left_waits_until_it_is_confirmed_or_another_release_is_completed(
+    history: History, views: Path
+) -> None:
+    def left() -> None:
+        release = history.requested("b")
+        history.append("environment", PruneDeferred(release=release, services=("local/a",), most=5))
+        history.completed(release, "b")
+
+    history.deployed("a")
+    assert known(history, views).unpruned is None
+    left()
+    waiting = known(history, views).unpruned
+    assert waiting is not None
+    assert (waiting["services"], waiting["most"]) == (["local/a"], 5)
+    history.append("environment", PruneConfirmed(release=waiting["release"], services=("local/a",)))
+    assert known(history, views).unpruned is None
+    left()
+    history.deployed("c")
+    assert known(history, views).unpruned is None
 
 
 def test_a_stopped_service_is_known_until_it_is_started(history: History, views: Path) -> None:

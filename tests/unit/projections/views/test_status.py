@@ -75,6 +75,7 @@ def test_the_json_has_exactly_the_published_keys() -> None:
         "suspended": None,
         "breaker": None,
         "orphaned": None,
+        "unpruned": None,
         "destroying": None,
         "destroyed": None,
         "as_of": "2026-01-02T03:04:05.000Z",
