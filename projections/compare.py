@@ -20,7 +20,7 @@ from events.log import EventLog
 from projections.rebuild import beside
 from projections.runner import Told, fold_on, standing
 from projections.view import View
-from projections.view_store import ViewsDamagedError, ViewStore, connected, translated
+from projections.view_store import ViewsDamagedError, ViewStore, connected, translated, turn
 
 Row = dict[str, Any]
 _PARKED = (
@@ -92,7 +92,12 @@ def compare(log: EventLog, path: Path, views: Sequence[View], *, told: Told | No
 
 
 def _copy(path: Path, copy: Path) -> None:
-    with translated(path), closing(connected(path)) as live, closing(connected(copy)) as target:
+    with (
+        translated(path),
+        turn(path, exclusive=False),
+        closing(connected(path)) as live,
+        closing(connected(copy)) as target,
+    ):
         live.backup(target)
 
 
@@ -100,8 +105,8 @@ def _compare(log: EventLog, copy: Path, aside: Path, views: Sequence[View], told
     """Fold each view aside up to where its copy stands, and compare the two."""
     compared: list[Compared] = []
     skipped: list[str] = []
-    live = ViewStore(copy, lineage=log.lineage, durable=False)
-    fold = ViewStore(aside, lineage=log.lineage, durable=False)
+    live = ViewStore(copy, lineage=log.lineage, private=True)
+    fold = ViewStore(aside, lineage=log.lineage, private=True)
     with closing(live), closing(fold):
         for view in views:
             position = standing(log, live, view)

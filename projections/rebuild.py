@@ -19,12 +19,13 @@ from events.kernel.errors import OutsideError, error_code
 from events.log import EventLog
 from projections.runner import Told, fold_on
 from projections.view import View
-from projections.view_store import ViewStore, connected, is_damage, locked, sync, translated
+from projections.view_store import ViewStore, connected, is_damage, locked, sync, translated, turn
 
 VIEWS_BUSY = error_code("views-busy", "Another process makes the views anew, or compares them, now.")
 
 _ASIDE = ".aside"
 _COPY = ".aside-live"
+_ONE = ".aside.lock"  # held by the one process that has files there
 _MOST_ROUNDS = 3  # after the first: what was appended meanwhile; readers fold the rest
 
 
@@ -35,7 +36,7 @@ def rebuild(log: EventLog, path: Path, views: Sequence[View], *, told: Told | No
     raises; the live views are as they were then.
     """
     with beside(path) as (aside, _):
-        store = ViewStore(aside, lineage=log.lineage, durable=False)
+        store = ViewStore(aside, lineage=log.lineage, private=True)
         try:
             reached = 0
             for _ in range(1 + _MOST_ROUNDS):
@@ -60,7 +61,7 @@ def beside(path: Path) -> Generator[tuple[Path, Path]]:
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        with locked(path.with_name(path.name + _ASIDE + ".lock"), seconds=0):
+        with locked(path.with_name(path.name + _ONE)):
             _remove(aside, copy)
             try:
                 yield aside, copy
@@ -74,7 +75,7 @@ def beside(path: Path) -> Generator[tuple[Path, Path]]:
 
 def _flip(aside: Path, path: Path) -> None:
     """Put the file `aside` in the place of `path`, when nobody is within a transaction of the latter."""
-    with translated(path):
+    with translated(path), turn(path, exclusive=True):
         try:
             _replace(aside, path)
         except sqlite3.DatabaseError as error:

@@ -5,7 +5,9 @@ transactions are short, and one file alone is easy to throw away. Damage is told
 which are no reason to throw anything away, and from a wrong statement, which is a bug and stays what it is.
 
 The file may be deleted, or another one put in its place, while somebody has it open. Who reads then reads
-what was there; who begins to write is refused by SQLite before anything is written, and opens it again.
+what was there; who begins to write is refused by SQLite before anything is written, and opens it again. A
+journal goes by the file's name, so a new file must not be looked at while somebody ends a transaction of the
+former one: a lock file beside it, shared to read and exclusive to write, outlives both.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ VIEWS_UNAVAILABLE = error_code(
 )
 
 _BUSY_SECONDS = 10.0  # how long one process waits for another
-_RETRY_SECONDS = 0.01
+_RETRY_SECONDS = 0.002
 _LAYOUT = 2  # user_version of the file: the layout of the tables below
 _OWN_TABLES = (
     "CREATE TABLE log (lineage TEXT NOT NULL)",
@@ -84,18 +86,20 @@ class ViewStore:
     the same code, when to throw the file away would help, and ViewsMovedError when to open it again would.
     """
 
-    def __init__(self, path: Path | None, *, lineage: str, durable: bool = True) -> None:
+    def __init__(self, path: Path | None, *, lineage: str, private: bool = False) -> None:
         """Without a path it is in memory and gone with this object.
 
-        One that is not `durable` may be damaged when the machine stops, unless `sync` was called after it.
+        One that is `private` is nobody else's: it takes no lock, and may be damaged when the machine stops
+        unless `sync` is called after it.
         """
         self._path = path
+        self._shared = None if private else path
         self.emptied: str | None = None
         """Why everything in it is to be made anew, in words; None: nothing is, or it was missing."""
         with translated(path):
             self._connection = connected(path)
             try:
-                if not durable:
+                if private:
                     self._connection.execute("PRAGMA synchronous = OFF")
                 self._make_ours(lineage)
             except BaseException:
@@ -104,10 +108,10 @@ class ViewStore:
 
     def _make_ours(self, lineage: str) -> None:
         """Empty a file that is new or of another log; the write lock is asked for only then."""
-        with self._transaction("BEGIN"):
+        with self._transaction("BEGIN", exclusive=False):
             if _belongs(self._connection, lineage):
                 return
-        with self._transaction("BEGIN IMMEDIATE"):
+        with self._transaction("BEGIN IMMEDIATE", exclusive=True):
             if not _belongs(self._connection, lineage):
                 self.emptied = _stranger(self._connection)
                 _empty(self._connection, lineage)
@@ -115,13 +119,13 @@ class ViewStore:
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """One consistent state of all views; columns are addressed by name."""
-        with translated(self._path), self._transaction("BEGIN"):
+        with translated(self._path), self._transaction("BEGIN", exclusive=False):
             yield self._connection
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """A transaction that holds the write lock from its start; rolled back on any error."""
-        with translated(self._path), self._transaction("BEGIN IMMEDIATE"):
+        with translated(self._path), self._transaction("BEGIN IMMEDIATE", exclusive=True):
             yield self._connection
 
     def close(self) -> None:
@@ -129,14 +133,15 @@ class ViewStore:
         self._connection.close()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Generator[None]:
-        self._connection.execute(begin)
-        try:
-            yield
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
+    def _transaction(self, begin: str, *, exclusive: bool) -> Generator[None]:
+        with turn(self._shared, exclusive=exclusive):
+            self._connection.execute(begin)
+            try:
+                yield
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
 
 
 def mend(path: Path) -> None:
@@ -144,7 +149,7 @@ def mend(path: Path) -> None:
 
     Raises OutsideError `views-unavailable`.
     """
-    with translated(path), locked(path.with_name(path.name + ".lock")):
+    with translated(path), turn(path, exclusive=True):
         if _is_sound(path):
             return
         for suffix in ("", "-journal"):
@@ -222,22 +227,51 @@ def _has_no_room(error: Exception) -> bool:
 
 
 @contextmanager
-def locked(path: Path, *, seconds: float | None = None) -> Generator[None]:
-    """Hold a lock that dies with its process. Raises TimeoutError after `seconds`, or `_BUSY_SECONDS`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def turn(path: Path | None, *, exclusive: bool) -> Generator[None]:
+    """Hold the lock of the file at `path`; without a path, or where none can be made, nobody else writes."""
     try:
-        deadline = time.monotonic() + (_BUSY_SECONDS if seconds is None else seconds)
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"another process keeps {path} locked") from error
-                time.sleep(_RETRY_SECONDS)
+        descriptor = None if path is None else _lock_file(path)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+        descriptor = None
+    if descriptor is None:
+        yield
+        return
+    try:
+        _take(descriptor, path, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, seconds=_BUSY_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    return os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold the lock file at `path`, which dies with its process. Raises TimeoutError if somebody has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(descriptor, path, fcntl.LOCK_EX, seconds=0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path | None, kind: int, *, seconds: float) -> None:
+    """Take a lock that dies with its process. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process keeps {path} locked") from error
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 @contextmanager

@@ -28,7 +28,7 @@ _REBUILD_SECONDS = 900.0
 _MEGABYTE = 1_000_000
 _KILOBYTE = 1024
 _REBUILD = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from events.sqlite import SqliteEventLog
 from projections.rebuild import rebuild
@@ -36,7 +36,9 @@ from projections.views.every import VIEWS
 log = SqliteEventLog(Path(sys.argv[1]))
 began = time.perf_counter()
 rebuild(log, Path(sys.argv[2]), VIEWS)
-print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+took = time.perf_counter() - began
+lines = Path("/proc/self/status").read_text().splitlines()
+print(took, next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 """
 
 

@@ -50,7 +50,7 @@ def test_a_rebuild_tells_how_far_it_is_and_what_it_made(call: Call, history: His
     history.deployed("a")
     said = call("views", "rebuild")
     assert said.code == 0
-    assert said.out.startswith("made anew from 4 events: environments, releases, traces")
+    assert said.out.startswith("made anew from 4 events: environments, releases, ")
     assert said.err == "views are made anew: 4 of 4 events\n"
     assert call("views", "rebuild", "--quiet").err == ""
     assert call("views", "verify").code == 0

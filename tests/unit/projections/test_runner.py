@@ -26,7 +26,9 @@ from projections import view_store
 from projections.rebuild import rebuild
 from projections.runner import View, catch_up, fold_on, read_views
 from projections.view_store import ViewsDamagedError, ViewStore, mend
+from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.every import VIEWS
+from projections.views.releases import RELEASES
 from tests.support.logs import ReadLog
 from tests.unit.projections.views.history import History, digest, rows
 from tests.unit.projections.views.player import OPERATIONS, STEPS, Player, Step
@@ -493,13 +495,14 @@ def test_readers_at_once_answer_the_same_while_the_file_is_deleted_and_made_anew
     history.log.close()
 
 
-def test_the_player_makes_histories_that_fill_every_table() -> None:
+def test_the_player_makes_histories_that_fill_every_table_of_environments_and_releases() -> None:
     history = History()
     Player(history).play([(operation, "prod", 1) for operation in OPERATIONS for _ in range(2)])
     Player(history).play([("rendered", "prod", 1), ("requested", "prod", 1), ("job", "prod", 1)])
     Player(history).play([("requested", "prod", 2), ("phase", "prod", 1), ("stop", "prod", 1)])
     with TemporaryDirectory() as folder:
-        filled = read_views(history.log, Path(folder) / "v.db", VIEWS, lambda tables: rows(tables, VIEWS))
+        views = (ENVIRONMENTS, RELEASES)
+        filled = read_views(history.log, Path(folder) / "v.db", views, lambda tables: rows(tables, views))
     history.log.close()
     assert all(filled.values())
     assert digest("m1") in str(filled["environments"])
