@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from events.kernel.errors import ExitCode
 
 if TYPE_CHECKING:
     from events.broken import LogProblem
-    from events.verify import Verdict
+    from events.verdict import Verdict
 
 app = group("Prove that the log is as it was written.")
 key = group("The key that signs seals.")
@@ -102,11 +103,8 @@ def _missing(settings: Settings) -> list[str]:
         history = History(settings, log)
         nothing: list[tuple[str, str]] = []
         for project, name in history.ask([ENVIRONMENTS], list_environments, nothing=nothing):
-            known = history.ask(
-                [ENVIRONMENTS],
-                lambda tables, project=project, name=name: find_environment(tables, project, name),
-                nothing=None,
-            )
+            find = partial(find_environment, project=project, name=name)
+            known = history.ask([ENVIRONMENTS], find, nothing=None)
             digest = None if known is None else known.deployed.digest
             if digest is not None and not blobs.has(digest):
                 words.append(f"the Manifest of what is deployed in {project}/{name} is gone: {digest}")

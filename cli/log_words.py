@@ -25,7 +25,7 @@ def log_line(settings: Settings, log: EventLog | None) -> str | None:
     else:
         seconds = (datetime.now(UTC) - parse_utc(seal.at)).total_seconds()
         words = f"sealed to {seal.position} ({ago(max(0.0, seconds))})"
-    return f"log: {log.head()} events, {words}{_staying(settings)}"
+    return f"  log       {log.head()} events, {words}{_staying(settings)}"
 
 
 def say_problem(settings: Settings, log: EventLog | None) -> None:

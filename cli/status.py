@@ -64,7 +64,7 @@ def status(
         shown = [_status(history, target) for target in targets]
         lag = _lag(history, targets)
         say_problem(settings, log)
-        of_the_log = None if json else log_line(settings, log)
+        of_the_log = None if json or len(shown) > 1 else log_line(settings, log)
     if len(shown) == 1:
         shown = [replace(shown[0], lag=lag)]
         _print_one(settings, shown[0], json=json)

@@ -23,7 +23,8 @@ from events.broken import LogProblem
 from events.kernel.errors import OutsideError
 from events.raw_log import RawLog, raw_log
 from events.rows import fits
-from events.verify import Verdict, Verifier
+from events.verdict import Verdict
+from events.verify import Verifier
 
 if TYPE_CHECKING:
     from pathlib import Path

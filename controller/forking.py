@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from events.envelope import Actor, ProposedEvent
     from events.kernel.clock import Clock
     from events.kernel.ids import Ids
-    from events.verify import Verdict
+    from events.verdict import Verdict
 
 LOG_SOUND = error_code("log-sound", "The log verifies, so there is nothing to fork from.")
 LOG_IN_USE = error_code("log-in-use", "Another process has the log open, and it cannot be set aside.")

@@ -14,14 +14,16 @@ A log is read a page at a time, at the length that it has when the look begins.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from events.broken import LogProblem
 from events.chain import genesis, walk
+from events.ed25519 import key_id_of
 from events.kernel.errors import UserError, error_code
 from events.seals import Seal, is_handed_over, parse_seal
 from events.tampering import name_problem
+from events.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,50 +40,6 @@ _TYPE: Final = 4  # places in a row
 _DATA: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a look at the log found."""
-
-    to: int  # the last event that is as it was written
-    hash: str  # the chain's hash there, hex
-    sealed_to: int | None  # the last event that a seal covers; None: no seal agrees
-    outside: bool  # whether that seal was kept outside the log
-    problem: LogProblem | None
-    seal: Seal | None  # the newest one that agrees
-    inside_seals: int  # seals in the log that agree
-    lineage: str = ""  # that the events were written under, where the head says another one
-    certain: bool = True  # whether the problem rests on nothing that somebody may have mistaken
-    notes: tuple[str, ...] = ()  # what a reader should know beside it
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found."""
-        return self.problem is None
-
-    @property
-    def vouches(self) -> str:
-        """What the verdict says of the log's end, for people."""
-        if self.outside and self.sealed_to is not None:
-            first = self.sealed_to + 1
-            rest = f"event {first}" if first == self.to else f"events {first} to {self.to}"
-            after = f"; for {rest} the chain alone speaks, up to an unknown end" if first <= self.to else ""
-            return f"complete up to event {self.sealed_to}, by a seal that was kept outside{after}"
-        return "complete up to an unknown end: no seal from outside was given, so a cut end would not show"
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `audit verify --json` prints."""
-        return {
-            "ok": self.ok,
-            "from": 1 if self.to else 0,
-            "to": self.to,
-            "sealed_to": self.sealed_to,
-            "problem": None if self.problem is None else asdict(self.problem),
-            "vouches": self.vouches if self.ok else None,
-            "seals_in_log": self.inside_seals,
-            "notes": list(self.notes),
-        }
-
-
 @dataclass(slots=True, kw_only=True)
 class Verifier:
     """One look at one log."""
@@ -93,7 +51,10 @@ class Verifier:
     seen: Callable[[int, int], None] | None = None  # told how far it is, and of how many
     _known: PublicKeys = field(default_factory=dict[str, bytes])
     _former: set[str] = field(default_factory=set[str])  # logs that this one was forked from
-    _foreign: list[tuple[int, Seal]] = field(default_factory=list[tuple[int, Seal]])
+    _strange_keys: dict[str, int] = field(default_factory=dict[str, int])  # how many seals in the log each
+    _ours: list[Seal] = field(default_factory=list[Seal])  # from outside, of this log, by position
+    _held: int = 0  # how many of them were held against the rows
+    _accuser: Seal | None = None  # the seal from outside by which a problem was found
     _notes: list[str] = field(default_factory=list[str])
     _inside: int = 0
     _lineage: str = ""
@@ -113,13 +74,18 @@ class Verifier:
         if head is None:
             return self._found(LogProblem(position=0, kind="edit", detail="the head row of the log is gone"))
         self._hash = _first_hash(head)
+        of_this = [one for one in self.outside if one.log_id.encode() == head.log_id]
+        self._ours = sorted(of_this, key=lambda one: one.position)
         problem = self._emptied(head) or self._walked(head) or self._end(head) or self._seals_beyond(head)
-        return self._found(problem, head)
+        return self._found(problem)
 
     def _emptied(self, head: RawHead) -> LogProblem | None:
         if head.last:
             return None
-        reached = max([head.position, head.counted, head.appended, *(one.position for one in self.outside)])
+        reached = max(head.position, head.counted, head.appended)
+        if not reached and self.outside:
+            self._accuser = max(self.outside, key=lambda one: one.position)
+            reached = self._accuser.position
         if not reached:
             return None
         return LogProblem(
@@ -133,9 +99,8 @@ class Verifier:
         while page := self.raw.page(after=after, upto=upto):
             walked = walk(page, previous=self._hash, position=self._good)
             begin, self._good, self._hash = self._good, walked.position, walked.hash
-            sealed = self._inside_seals(page[: walked.position - begin], head) or self._outside_seals(
-                head, after=begin
-            )
+            fitting = page[: walked.position - begin]
+            sealed = self._inside_seals(fitting, head) or self._outside_seals()
             if sealed is not None:
                 return sealed
             if walked.bad is not None:
@@ -183,8 +148,9 @@ class Verifier:
                 proof = f"what was before is proved by its own file alone, {data['kept_as']}"
                 self._notes.append(f"{from_log}; {proof}")
             elif row[_TYPE] == _KEY_MADE:
+                public_key = bytes.fromhex(data["public_key"])
                 if not self.strict:
-                    self._known.setdefault(data["key_id"], bytes.fromhex(data["public_key"]))
+                    self._known.setdefault(key_id_of(public_key), public_key)
             else:
                 self._rotated(row[0], data)
         except (ValueError, KeyError, TypeError):  # a row that fits and says nothing we know: a newer one
@@ -194,13 +160,13 @@ class Verifier:
     def _rotated(self, position: int, data: dict[str, Any]) -> None:
         """A key that a known one hands over to is known; one that none did, only where all are."""
         public_key = bytes.fromhex(data["public_key"])
-        former = self._known.get(data["former"])
+        key_id, former = key_id_of(public_key), self._known.get(data["former"])
         if former is not None and is_handed_over(former, public_key, data["signature"]):
-            self._known[data["key_id"]] = public_key
+            self._known[key_id] = public_key
             return
-        self._notes.append(f"event {position}: key {data['key_id']} was not signed by the one before it")
+        self._notes.append(f"event {position}: key {key_id} was not signed by the one before it")
         if not self.strict:
-            self._known.setdefault(data["key_id"], public_key)
+            self._known.setdefault(key_id, public_key)
 
     def _inside_seal(self, position: int, seal: Seal, head: RawHead) -> LogProblem | None:
         if seal.log_id.encode() != head.log_id:
@@ -210,7 +176,7 @@ class Verifier:
             return LogProblem(position=position, kind="rewrite", detail=words)
         key = self._known.get(seal.key_id)
         if key is None:
-            self._notes.append(f"event {position}: a seal by the key {seal.key_id}, which is not known")
+            self._strange_keys[seal.key_id] = self._strange_keys.get(seal.key_id, 0) + 1
             return None
         if not seal.is_signed_by(key):
             return LogProblem(position=position, kind="rewrite", detail="the signature of a seal is false")
@@ -220,16 +186,14 @@ class Verifier:
         self._newest_inside = seal
         return None
 
-    def _outside_seals(self, head: RawHead, *, after: int) -> LogProblem | None:
-        """Hold the seals from outside that speak of the rows just followed against them."""
-        for seal in sorted(self.outside, key=lambda one: one.position):
-            of_this = seal.log_id.encode() == head.log_id
-            if (
-                of_this
-                and after < seal.position <= self._good
-                and (problem := self._held_against(seal, "a seal from outside")) is not None
-            ):
+    def _outside_seals(self) -> LogProblem | None:
+        """Hold the seals from outside that speak of the rows followed so far against them."""
+        while self._held < len(self._ours) and self._ours[self._held].position <= self._good:
+            seal = self._ours[self._held]
+            if (problem := self._held_against(seal, "a seal from outside")) is not None:
+                self._accuser = seal
                 return problem
+            self._held += 1
         return None
 
     def _held_against(self, seal: Seal, what: str) -> LogProblem | None:
@@ -261,14 +225,14 @@ class Verifier:
 
     def _seals_beyond(self, head: RawHead) -> LogProblem | None:
         """Seals from outside that speak of what is not here: a longer log, or another one."""
-        for seal in sorted(self.outside, key=lambda one: one.position):
-            if seal.log_id.encode() == head.log_id and seal.position > self._good:
-                words = f"a seal from outside was made at {seal.position}, the log ends at {self._good}"
-                return LogProblem(position=self._good + 1, kind="tail", detail=words)
+        if self._held < len(self._ours):
+            self._accuser = self._ours[-1]
+            words = f"a seal from outside was made at {self._accuser.position}, the log ends at {self._good}"
+            return LogProblem(position=self._good + 1, kind="tail", detail=words)
         strangers = [one for one in self.outside if one.log_id.encode() != head.log_id]
         unknown = [one for one in strangers if one.log_id not in self._former]
         if unknown:
-            self._mistakable = True
+            self._accuser, self._mistakable = unknown[-1], True
             words = f"the log that was sealed is {unknown[0].log_id}: this is another one, and no fork of it"
             return LogProblem(position=1, kind="rewrite", detail=words)
         if strangers:
@@ -276,9 +240,14 @@ class Verifier:
             self._notes.append(f"{len(strangers)} seals {words}")
         return None
 
-    def _found(self, problem: LogProblem | None, head: RawHead | None = None) -> Verdict:
-        newest = self._newest_outside(head)  # checks signatures, too
+    def _found(self, problem: LogProblem | None) -> Verdict:
+        newest = self._ours[self._held - 1] if self._held and problem is None else None
+        self._check_signature(self._accuser or newest, problem)
         seal = newest or self._newest_inside
+        strange = [
+            f"{count} seals in the log are by the key {key_id}, which is not known"
+            for key_id, count in self._strange_keys.items()
+        ]
         return Verdict(
             to=self._good,
             hash=self._hash.hex(),
@@ -289,38 +258,28 @@ class Verifier:
             inside_seals=self._inside,
             lineage=self._lineage,
             certain=not self._mistakable,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *strange),
         )
 
-    def _newest_outside(self, head: RawHead | None) -> Seal | None:
-        """The newest seal from outside that agrees; its signature is checked where its key is known."""
-        newest: Seal | None = None
-        for seal in self.outside:
-            self._check_signature(seal)
-            of_this = head is not None and seal.log_id.encode() == head.log_id
-            if (
-                of_this
-                and seal.position <= self._good
-                and (newest is None or seal.position > newest.position)
-            ):
-                newest = seal
-        return newest
+    def _check_signature(self, seal: Seal | None, problem: LogProblem | None) -> None:
+        """See that a trusted key made the seal from outside that the verdict rests on.
 
-    def _check_signature(self, seal: Seal) -> None:
-        key = self._known.get(seal.key_id)
-        if key is None and not self.strict:
-            self._notes.append(
-                f"the signature of the seal of {seal.position} was not checked: its key is unknown"
-            )
+        Where a problem was found the event that names its key may be gone too; then it is told all the same.
+        """
+        key = None if seal is None else self._known.get(seal.key_id)
+        if seal is None or (key is not None and seal.is_signed_by(key)):
+            return
+        if key is None and (problem is not None or not self.strict):
+            words = f"the signature of the seal of {seal.position} was not checked: its key is unknown"
+            self._notes.append(words)
             self._mistakable = True
             return
-        if key is None or not seal.is_signed_by(key):
-            raise UserError(
-                SEAL_UNTRUSTED,
-                f"the seal of event {seal.position} is not signed by a trusted key",
-                why=f"it names the key {seal.key_id}; known are: {', '.join(sorted(self._known)) or 'none'}",
-                next="give the public key that belongs to the seal with --public-key FILE",
-            )
+        raise UserError(
+            SEAL_UNTRUSTED,
+            f"the seal of event {seal.position} is not signed by a trusted key",
+            why=f"it names the key {seal.key_id}; known are: {', '.join(sorted(self._known)) or 'none'}",
+            next="give the public key that belongs to the seal with --public-key FILE",
+        )
 
 
 def _first_hash(head: RawHead) -> bytes:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from events.broken import LogProblem
 from events.envelope import StoredEvent
-from events.log import EventLog, StreamAppend
+from events.log import Anchor, EventLog, LogRow, StreamAppend
 from events.query import EventQuery
 from events.streams import StreamName
 from events.tokens import Token
@@ -134,6 +135,26 @@ class MortalLog:
     def streams(self, prefix: str = "") -> list[StreamName]:
         """As the log's."""
         return self._log.streams(prefix)
+
+    def rows(self, *, after: int = 0, limit: int | None = None) -> list[LogRow]:
+        """As the log's."""
+        return self._log.rows(after=after, limit=limit)
+
+    def anchor(self, position: int | None = None) -> Anchor:
+        """As the log's."""
+        return self._log.anchor(position)
+
+    def problem(self) -> LogProblem | None:
+        """As the log's."""
+        return self._log.problem()
+
+    def mark_broken(self, problem: LogProblem) -> None:
+        """As the log's."""
+        self._log.mark_broken(problem)
+
+    def clear_broken(self) -> None:
+        """As the log's."""
+        self._log.clear_broken()
 
     def wait_for(self, after: int, timeout_seconds: float) -> int:
         """As the log's."""

@@ -18,7 +18,8 @@ from events.raw_log import raw_log
 from events.seals import Seal
 from events.sqlite import SqliteEventLog
 from events.streams import LOG_STREAM, StreamName
-from events.verify import Verdict, Verifier
+from events.verdict import Verdict
+from events.verify import Verifier
 from tests.support.time import CountingIds, FakeClock
 
 ANA, BOB = Actor(kind="cli", id="act-ana"), Actor(kind="git", id="act-bob")

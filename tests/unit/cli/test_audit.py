@@ -255,7 +255,7 @@ def test_status_says_how_far_the_log_is_sealed_and_that_nothing_leaves_the_machi
     call("audit", "seal")
     (home / "controller.yml").write_text(f"seals: {{to: [{{file: {folder}/seals.jsonl}}]}}\n")
     last = call("status", "--env", "prod").out.splitlines()[-1]
-    assert last.startswith(f"log: {history.log.head()} events, sealed to {history.log.head() - 1} (")
+    assert last.startswith(f"  log       {history.log.head()} events, sealed to {history.log.head() - 1} (")
     assert "machine" not in last
 
 

@@ -14,6 +14,7 @@ from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
 from events.seals import Seal, read_seals
 from gitops.config.seals import SealPlaceSection
+from tests.support.repos import Repository, git
 
 
 def seal(position: int) -> Seal:
@@ -75,3 +76,14 @@ def test_relative_paths_start_beside_the_operators_file(tmp_path: Path) -> None:
     assert isinstance(file, SealFile)
     assert file.path == tmp_path / "etc" / "a" / "seals.jsonl"
     assert branch.name == "ref refs/x/seals"
+
+
+def test_a_ref_gets_a_commit_that_says_what_is_sealed(tmp_path: Path) -> None:
+    origin = Repository.create(tmp_path / "repository").origin
+    section = SealPlaceSection(ref="refs/stagecraft/seals", url=str(origin))
+    (place,) = seal_places([section], folder=tmp_path, scratch=tmp_path / "mirrors", seconds=60)
+    asyncio.run(place.deliver(seal(7)))
+    asyncio.run(place.deliver(seal(7)))
+    said = git("log", "--format=%s", "refs/stagecraft/seals", cwd=origin)
+    assert said.splitlines() == ["Seal the log up to event 7"]
+    assert json.loads(git("show", "refs/stagecraft/seals:seals.jsonl", cwd=origin)) == seal(7).as_json()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -51,7 +51,7 @@ def writer(
 
 
 @contextmanager
-def held(store: Store, commit: GroupCommit[int, int], pool: ThreadPoolExecutor) -> Iterator[Future[int]]:
+def held(store: Store, commit: GroupCommit[int, int], pool: ThreadPoolExecutor) -> Generator[Future[int]]:
     """Somebody stands in a commit of the number 1; whatever is asked meanwhile waits in the queue."""
     store.goes_on.clear()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -36,7 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @contextmanager
-def another_has_the_turn(path: Path) -> Iterator[None]:
+def another_has_the_turn(path: Path) -> Generator[None]:
     """What a process does that writes to the same log."""
     with path.with_name(f"{path.name}-lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -52,11 +52,13 @@ def until(holds: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
-def together(log: SqliteEventLog, path: Path, appends: Sequence[Append]) -> list[Answer]:
+def together(
+    log: SqliteEventLog, path: Path, appends: Sequence[Append], *, first: str = "Tested"
+) -> list[Answer]:
     """All appends in one batch, in this order, after a first one that only keeps the thread busy."""
     with ThreadPoolExecutor(len(appends) + 1) as pool:
         with another_has_the_turn(path):
-            pool.submit(log.append, [part(StreamName("host/first"))])
+            pool.submit(log.append, [part(StreamName("host/first"), type_name=first)])
             until(lambda: log.busy)
             answers: list[Answer] = []
             for parts, append_id in appends:
@@ -145,6 +147,27 @@ def test_on_a_full_disk_what_is_vital_is_written_and_what_waits_with_it_is_not(d
         assert vital.result()[0].type == "RollbackRequested"
         assert all(isinstance(one.exception(), OutsideError) for one in (before, after))
         assert "RollbackRequested" in [event.type for event in log.read()]
+
+
+def test_together_as_alone_nothing_new_is_begun_without_a_reserve(disk: Disk) -> None:
+    path, reserve = disk.folder / "events.db", Reserve(disk.folder / "reserve", size_bytes=_RESERVE_BYTES)
+    with closing(SqliteEventLog(path, reserve=reserve)) as log:
+        log.append([part(A, type_name="RollbackRequested")])
+        reserve.free()
+        (disk.folder / "ballast").write_bytes(bytes(int(2.3 * _RESERVE_BYTES)))  # room, but not for a reserve
+        one, vital, other = together(
+            log,
+            path,
+            [
+                ([part(B)], None),
+                ([part(B, type_name="RollbackRequested")], None),
+                ([part(A)], None),
+            ],
+            first="RollbackRequested",
+        )
+        for refused in (one, other):
+            assert "nothing new is begun" in str(refused.exception())
+        assert vital.result()[0].version == 1
 
 
 def test_a_process_that_is_stopped_in_its_turn_is_an_error_after_a_while(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from events.chain import chained, genesis
+from events.ed25519 import SigningKey
 from events.kernel.errors import UserError
-from events.verify import SEAL_UNTRUSTED, Verdict
+from events.raw_log import raw_log
+from events.verdict import Verdict
+from events.verify import SEAL_UNTRUSTED, Verifier
 from tests.support.tampering import TamperedLog
 
 COLUMNS = (
@@ -297,6 +301,37 @@ def test_a_seal_by_a_key_that_nobody_knows_is_told_and_is_not_certain(log: Tampe
     assert verdict.ok
     assert not verdict.certain
     assert "not checked" in verdict.notes[0]
+
+
+def test_what_the_chain_shows_is_named_also_where_the_seals_key_is_not_known_yet(log: TamperedLog) -> None:
+    seal = log.seal()
+    with log.edited() as connection:
+        connection.execute("UPDATE events SET actor = 'cli:act-mallory' WHERE position = 7")
+    with raw_log(log.path) as raw:
+        verdict = Verifier(raw=raw, outside=[seal], strict=True).verdict()
+    assert named(verdict) == (7, "actor")
+    assert verdict.certain
+
+
+def test_a_seal_by_another_key_than_the_trusted_one_is_refused_where_nothing_else_is_wrong(
+    log: TamperedLog,
+) -> None:
+    seal = log.seal()
+    with raw_log(log.path) as raw, pytest.raises(UserError) as caught:
+        Verifier(raw=raw, outside=[seal], strict=True).verdict()
+    assert caught.value.code == SEAL_UNTRUSTED
+
+
+def test_a_public_key_that_takes_the_name_of_another_one_is_not_believed(tmp_path: Path) -> None:
+    log = TamperedLog(tmp_path / "events.db").fill(3, seal_at=(2,))
+    with log.edited() as connection:
+        other = SigningKey.new().public.hex()
+        data = json.dumps({"key_id": log.key.id, "public_key": other}).encode()
+        connection.execute("UPDATE events SET data = ? WHERE type = 'SealKeyMade'", (data,))
+        rechain(connection, 2)
+    verdict = log.verdict(trusted=False)
+    assert (verdict.ok, verdict.inside_seals) == (True, 0)
+    assert f"1 seals in the log are by the key {log.key.id}, which is not known" in verdict.notes
 
 
 # The guards and the constraints are gone: whoever edits the file keeps to none of them.
