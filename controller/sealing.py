@@ -39,7 +39,7 @@ from events.log import Anchor, EventLog
 from events.newest_seal import newest_seal
 from events.recorder import Recorder
 from events.rows import fits
-from events.seals import Seal
+from events.seals import Seal, parse_seal
 from events.streams import LOG_STREAM
 from gitops.config.seals import SealsSection
 
@@ -76,9 +76,12 @@ class Sealer:
         return self._unsealed
 
     def newest(self) -> Seal | None:
-        """The newest seal of this log that is recorded in it."""
+        """The newest seal of this log that is recorded in it; None also where it was changed."""
         found = newest_seal(self.log)
-        return None if found is None else Seal(**found.model_dump())
+        try:
+            return None if found is None else parse_seal(found)
+        except ValueError:
+            return None
 
     def make(self) -> Seal:
         """Sign where the log stands and record it. Raises what reading, the key and appending raise."""
