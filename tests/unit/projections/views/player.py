@@ -86,6 +86,9 @@ _REQUESTS: dict[str, Callable[[History, str, str, str | None], str]] = {
 _WORK: dict[str, Callable[[History, str, str], None]] = {
     "started": History.started,
     "phase": _phase,
+    "replaced": lambda history, release, name: history.replaced(
+        release, "web", new=f"{name.encode().hex():0<64}"
+    ),
     "job": lambda history, release, _name: history.job_completed(release, "job", "j"),
     "completed": History.completed,
     "failed": History.failed,
