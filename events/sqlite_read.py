@@ -25,7 +25,10 @@ FROM log_head AS h LEFT JOIN events AS e ON e.position = :position
 """
 _BROKEN = "SELECT broken FROM log_head"
 _VERSION = "SELECT version FROM streams WHERE name = ?"
-_STREAM_NAMES = "SELECT name FROM streams WHERE substr(name, 1, length(:prefix)) = :prefix ORDER BY name"
+# By the bounds of the prefix, so that the index of names serves: no character comes after the last one.
+_STREAM_NAMES = (
+    "SELECT name FROM streams WHERE name >= :prefix AND name < :prefix || char(1114111) ORDER BY name"
+)
 COLUMNS = """
 e.position, e.event_id, s.name, e.version, e.type, e.schema, e.at_us, e.actor, e.correlation, e.causation,
 e.data

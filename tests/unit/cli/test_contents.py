@@ -49,10 +49,12 @@ def test_help_imports_no_command() -> None:
 
 def test_status_of_what_was_recorded_imports_nothing_heavy(history: History, call: Call) -> None:
     history.suspended()
+    call("audit", "seal")
     call("status")  # folds the views
     modules = imported("status")
     assert "cli.status" in modules
-    assert not modules & {"pydantic", "asyncio", "rich", "yaml", "docker", "git"}
+    assert not modules & {"pydantic", "asyncio", "rich", "yaml", "docker", "git", "cryptography"}
+    assert "cryptography" not in imported("status", "--env", "prod")
 
 
 def test_every_command_is_listed_with_its_summary(call: Call) -> None:
