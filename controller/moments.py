@@ -5,8 +5,9 @@ order of positions, that was recorded at or before it. So a clock that went back
 unreachable, and two people who say the same time mean the same events.
 
 A time without an offset is the operator's own, and is shown with the offset it was read with. `14:05` is the
-last time the clock showed it: today, or yesterday if that is still to come. A date is its midnight. Where a
-`zone` is taken, None means this machine's.
+last time the clock showed it: today, or yesterday if that is still to come. A date is its midnight. A bare
+length of time is so long ago, for the log holds nothing that is to come. Where a `zone` is taken, None means
+this machine's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ POSITION_UNKNOWN = error_code("position-unknown", "The log has no event at this 
 _NOW = "now"  # the newest event, also where this clock is behind the one that wrote it
 _POSITION = re.compile(r"#?(\d{1,18})")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
-_AGO = re.compile(r"((?:\d+\s?[a-z]+\s?)+)\s?ago")
+_AGO = re.compile(r"((?:\d+\s?[a-z]+\s?)+?)(?:\s?ago)?")
 _PART = re.compile(r"(\d+)\s?([a-z]+)")
 _UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), timedelta(seconds=1)),
