@@ -224,13 +224,13 @@ def test_a_home_of_another_machine_is_refused_until_it_is_rebound(
 
 
 @contextlib.contextmanager
-def _newer(file: Path) -> Generator[None]:
-    """The file as a newer program would have left it."""
+def _newer(file: Path) -> Generator[int]:
+    """The file as a newer program would have left it, with its version."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         database.execute(f"PRAGMA user_version = {version + 1}")
         database.commit()
-    yield
+    yield version + 1
     with contextlib.closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (version + 1,)
         database.execute(f"PRAGMA user_version = {version}")
@@ -245,7 +245,7 @@ def test_a_log_from_a_newer_version_is_refused_and_left_as_it_is(
     inside.run(*look).expect(1)
     recorded, home = _events(inside), tmp_path / "home"
     assert recorded
-    with _newer(home / "events.db"):
+    with _newer(home / "events.db") as version:
         before = _content(home)
         for command in (
             ("status", "--env", "prod"),
@@ -260,7 +260,8 @@ def test_a_log_from_a_newer_version_is_refused_and_left_as_it_is(
         ):
             repository.commit(project_files(PROJECT))
             refused = inside.run(*command)
-            _refused(refused, 2, "log-too-new", "events.db", "has version 2", "next: upgrade this Stagecraft")
+            words = ("events.db", f"has version {version}", "next: upgrade this Stagecraft")
+            _refused(refused, 2, "log-too-new", *words)
         inside.run("doctor").expect(2)
         assert _content(home) == before
     assert _events(inside) == recorded
