@@ -17,6 +17,10 @@ if "$here/apart.sh" --works; then
     processes=(--dist loadscope --tx popen --tx "popen//python=$here/apart.sh $bin/python")
 fi
 
+# The stories start the command a thousand times: where the interpreter may not keep what it compiled, each
+# start would compile all of it again.
+"$bin/python" -m compileall -q events gitops projections controller cli
+
 "$bin/coverage" erase
 "$bin/python" -m tests.support.engine "$bin/coverage" run -m pytest "${processes[@]}" "$@"
 "$bin/coverage" combine --quiet
