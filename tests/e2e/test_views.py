@@ -19,7 +19,16 @@ def _answers(team: Team) -> dict[str, Any]:
     releases = team.releases()
     shown = [team.release(one["id"]) for one in releases]
     why = team.cli.ok("why", "web", "--env", "prod", "--json").json()
-    return {"status": status, "releases": releases, "shown": shown, "why": why}
+    hosts = team.cli.ok("hosts", "show", "local", "--json").json()
+    metrics = team.cli.ok("metrics", "--env", "prod", "--weeks", "4", "--json").json()
+    return {
+        "status": status,
+        "releases": releases,
+        "shown": shown,
+        "why": why,
+        "containers": hosts["containers"],
+        "metrics": metrics["total"],
+    }
 
 
 def test_deleting_the_views_under_a_running_controller_changes_no_answer(

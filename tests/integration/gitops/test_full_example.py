@@ -77,6 +77,7 @@ def outcome(folder: Path, environment: str) -> object:
         made.awaited,
         made.drift,
         made.image_policy,
+        made.conduct,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
     )
 
