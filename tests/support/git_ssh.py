@@ -1,6 +1,7 @@
-"""A Git server over SSH: a real sshd of the test's own, on the loopback, with keys made on the spot.
+"""A Git server over SSH: a real sshd of the test's own, with keys made on the spot.
 
-It serves what this machine's file system has, to the one who runs the tests, by their new key alone.
+It listens on the loopback unless told otherwise, and serves what this machine's file system has, to the one
+who runs the tests, by their new key alone.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ class SshGitHost:
     identity_file: Path
     known_hosts: Path
     folder: Path
+    address: str = "127.0.0.1"
 
     def url(self, repository: Path) -> str:
         """The address of a repository of this machine through the server."""
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{repository}"
+        return f"ssh://{getpass.getuser()}@{self.address}:{self.port}{repository}"
 
     def entry(self, repository: Path) -> str:
         """The keys of an entry of `controller.yml`."""
@@ -45,7 +47,7 @@ class SshGitHost:
     def change_key(self) -> None:
         """From now on another key is the known one, so that the server shows a changed one."""
         other = SshPerson.create(self.folder / "other", "host")
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {other.public}\n")
+        self.known_hosts.write_text(f"[{self.address}]:{self.port} {other.public}\n")
 
     def forget_key(self) -> None:
         """No key of the server is known."""
@@ -54,11 +56,11 @@ class SshGitHost:
     def knows(self) -> None:
         """The server's own key is the known one."""
         key = (self.folder / "host.pub").read_text()
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {key}")
+        self.known_hosts.write_text(f"[{self.address}]:{self.port} {key}")
 
 
 @contextmanager
-def ssh_git_host(folder: Path) -> Generator[SshGitHost]:
+def ssh_git_host(folder: Path, *, address: str = "127.0.0.1") -> Generator[SshGitHost]:
     """A server for the time of the block; its files are in `folder`, which is made."""
     host_key = SshPerson.create(folder, "host").key
     person = SshPerson.create(folder, "deploy key")
@@ -68,7 +70,7 @@ def ssh_git_host(folder: Path) -> Generator[SshGitHost]:
         _PRIVILEGES.mkdir(mode=0o755, exist_ok=True)
     port = free_port()
     options = {
-        "ListenAddress": f"127.0.0.1:{port}",
+        "ListenAddress": f"{address}:{port}",
         "AuthorizedKeysFile": f'"{allowed}"',
         "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
@@ -88,12 +90,16 @@ def ssh_git_host(folder: Path) -> Generator[SshGitHost]:
     try:
         wait_until(
             f"sshd, see {folder}/sshd.log",
-            lambda: server.poll() is not None or _answers(port),
+            lambda: server.poll() is not None or _answers(address, port),
             seconds=_READY_SECONDS,
         )
         assert server.poll() is None, (folder / "sshd.log").read_text()
         host = SshGitHost(
-            port=port, identity_file=person.key, known_hosts=folder / "known hosts", folder=folder
+            port=port,
+            identity_file=person.key,
+            known_hosts=folder / "known hosts",
+            folder=folder,
+            address=address,
         )
         host.knows()
         yield host
@@ -106,7 +112,7 @@ def ssh_git_host(folder: Path) -> Generator[SshGitHost]:
             server.wait(_END_SECONDS)
 
 
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+def _answers(address: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1) as probe:
         return probe.recv(4) == b"SSH-"
     return False

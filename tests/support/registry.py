@@ -67,15 +67,18 @@ class Registry:
 
 
 @contextlib.contextmanager
-def running_registry(folder: Path, *, auth: str = "") -> Generator[Registry]:
-    """A registry that starts empty and keeps its data in `folder`; `auth` is YAML for its `auth:`."""
+def running_registry(folder: Path, *, auth: str = "", listen: str = "127.0.0.1") -> Generator[Registry]:
+    """A registry that starts empty and keeps its data in `folder`; `auth` is YAML for its `auth:`.
+
+    Its name is that of the loopback wherever it listens, for that name is trusted without a certificate.
+    """
     program = shutil.which("docker-registry")
     assert program is not None, "install the registry (Debian: apt-get install docker-registry)"
     port = free_port()
     configuration = folder / "config.yml"
     configuration.write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n" + (f"auth: {auth}\n" if auth else "")
+        f"http: {{addr: '{listen}:{port}'}}\n" + (f"auth: {auth}\n" if auth else "")
     )
     accesses = folder / "accesses"
     with accesses.open("wb") as said:
