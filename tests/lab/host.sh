@@ -1,5 +1,5 @@
 #!/bin/bash
-# A host of the lab: its first process, whose end is the end of all of it. tests/support/lab_host.py starts it
+# A host of the lab: its first process, whose end is the end of all of it. tests/support/lab_box.py starts it
 # in namespaces of its own (mounts, network, processes, name), and it ends when its standard input does, so
 # also when whoever started it is killed.
 #

@@ -11,7 +11,7 @@ import getpass
 import os
 import socket
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +60,19 @@ class SshGitHost:
 
 
 @contextmanager
-def ssh_git_host(folder: Path, *, address: str = "127.0.0.1") -> Generator[SshGitHost]:
-    """A server for the time of the block; its files are in `folder`, which is made."""
+def ssh_git_host(
+    folder: Path,
+    *,
+    address: str = "127.0.0.1",
+    person: SshPerson | None = None,
+    prefix: Sequence[str] = (),
+) -> Generator[SshGitHost]:
+    """A server for the time of the block; its files are in `folder`, which is made.
+
+    It lets `person` in, or somebody new; `prefix` are words before its command.
+    """
     host_key = SshPerson.create(folder, "host").key
-    person = SshPerson.create(folder, "deploy key")
+    person = person or SshPerson.create(folder, "deploy key")
     allowed = folder / "authorized_keys"
     allowed.write_text(f"{person.public}\n")
     if os.geteuid() == 0:
@@ -82,7 +91,7 @@ def ssh_git_host(folder: Path, *, address: str = "127.0.0.1") -> Generator[SshGi
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     with (folder / "sshd.log").open("wb") as log:
         server = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", "/dev/null", "-h", str(host_key), *words],
+            [*prefix, SSHD, "-D", "-e", "-f", "/dev/null", "-h", str(host_key), *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -6,30 +6,28 @@
 Beside them stand a registry, which everybody reaches as `127.0.0.1:PORT`, the name that engines and the
 product trust without a certificate, and a Git server at the lab's own address. It runs as root, in the
 machine's namespaces as well as in others (tests/lab/apart.sh), and nothing is left of it: see
-tests/support/lab_host.py and lab_network.py for how.
+tests/support/lab_box.py and lab_network.py for how.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from docker.client import DockerClient
 
 from tests.support.engine import EngineUnavailableError
 from tests.support.git_ssh import SshGitHost, ssh_git_host
+from tests.support.lab_box import COMPOSE
 from tests.support.lab_host import LabHost
 from tests.support.lab_host_files import write_host_files
-from tests.support.lab_machine import ENGINE_PROGRAMS, parents, require_programs
-from tests.support.lab_network import LabNetwork, first_process, lab_network
+from tests.support.lab_machine import ENGINE_PROGRAMS, require_programs
+from tests.support.lab_network import LabNetwork, lab_network
 from tests.support.registry import Registry, running_registry
 from tests.support.repos import Repository
 from tests.support.signing import SshPerson
@@ -39,12 +37,13 @@ _PROGRAMS = {
     **ENGINE_PROGRAMS,
     "containerd": "containerd",
     "docker-registry": "docker-registry",
+    "setpriv": "util-linux",
     "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
     "unshare": "util-linux",
 }
-_ENTRY = Path(__file__).parents[1] / "lab" / "host.sh"
-_COMPOSE = Path(sys.executable).parent / "docker-compose"
+
+_MORTAL = ("setpriv", "--pdeathsig", "KILL", "--")  # a command with these ends with the one who started it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +53,8 @@ class Lab:
     folder: Path
     network: LabNetwork
     hosts: dict[str, LabHost]  # h1, h2, …
-    identity_file: Path  # the private key that all users of all hosts let in
-    known_hosts: Path
+    identity_file: Path  # the private key that all users of all hosts let in, and the Git server
+    known_hosts: Path  # the keys of all hosts and of the Git server
     registry: Registry
     git: SshGitHost
     repository: Repository  # an empty one, which the Git server serves as all others
@@ -67,7 +66,7 @@ class Lab:
     def learn_keys(self) -> None:
         """Let the keys that the hosts show now be the known ones."""
         lines = [f"{host.address} {host.public_key}\n" for host in self.hosts.values()]
-        self.known_hosts.write_text("".join(lines))
+        self.known_hosts.write_text("".join([*lines, self.git.known_hosts.read_text()]))
 
     def spread(self, source: DockerClient, reference: str, *, names: Iterable[str] = ()) -> None:
         """Put an image of some engine into those of hosts, all of them unless named."""
@@ -88,45 +87,32 @@ def lab(*, hosts: int = 3, disk_bytes: int = DISK_BYTES) -> Generator[Lab]:
     """Hosts `h1`, `h2`, … that answer; all of it is gone afterwards. Raises EngineUnavailableError.
 
     SIGTERM must raise in the caller's main thread for the end to be reached, as tests/conftest.py has it;
-    when the caller is killed, the hosts end with it, and files of the lab are left in the temporary folder.
+    when the caller is killed outright, hosts and servers end with it, and what is left is a temporary folder
+    and empty cgroups of its name.
     """
     require_programs("a lab", _PROGRAMS)
-    if not _COMPOSE.exists():
-        raise EngineUnavailableError(f"a lab needs {_COMPOSE}: run `make setup`")
+    if not COMPOSE.exists():
+        raise EngineUnavailableError(f"a lab needs {COMPOSE}: run `make setup`")
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="sc-lab-"))
         stack.callback(shutil.rmtree, folder)
         network = stack.enter_context(lab_network())
         person = SshPerson.create(folder, "identity")
-        names = [f"h{number + 1}" for number in range(hosts)]
+        addresses = {f"h{number + 1}": network.address(number) for number in range(hosts)}
         made: dict[str, LabHost] = {}
-        label = f"lab-{uuid4().hex[:8]}"
-        addresses = {name: network.address(number) for number, name in enumerate(names)}
-        for name in names:
-            own = folder / name
-            write_host_files(
-                own / "etc", name=name, hosts=addresses, cgroup=f"{label}-{name}", client_key=person.public
-            )
-            first = first_process([*_ENTER, name, str(own), str(disk_bytes), str(_COMPOSE)])
-            host = LabHost(
-                name=name,
-                address=addresses[name],
-                folder=own,
-                network=network,
-                cgroup=f"{label}-{name}",
-                first=first,
-                pid=_child_of(first),
-            )
+        for name, address in addresses.items():
+            cgroup = f"{folder.name}-{name}"
+            files = folder / name / "etc"
+            write_host_files(files, name=name, hosts=addresses, cgroup=cgroup, client_key=person.public)
+            host = LabHost(name=name, address=address, folder=folder / name, network=network, cgroup=cgroup)
             stack.callback(host.remove)
-            network.plug(name, host.address, pid=host.pid)
+            host.begin(disk_bytes=disk_bytes)
             host.begin_engine()
             host.begin_ssh()
             made[name] = host
-        (folder / "registry").mkdir()
-        registry = stack.enter_context(running_registry(folder / "registry", listen="0.0.0.0"))  # noqa: S104  # hosts too
-        git = stack.enter_context(ssh_git_host(folder / "git", address=str(network.gateway)))
+        registry, git = stack.enter_context(_servers(folder, network=network, person=person))
         for host in made.values():
-            host.forward_port(int(registry.address.rpartition(":")[2]))
+            host.forward_port(registry.port)
         result = Lab(
             folder=folder,
             network=network,
@@ -143,20 +129,16 @@ def lab(*, hosts: int = 3, disk_bytes: int = DISK_BYTES) -> Generator[Lab]:
         yield result
 
 
-_ENTER = (
-    "unshare",
-    "--mount",
-    "--net",
-    "--pid",
-    "--uts",
-    "--ipc",
-    "--fork",
-    "--kill-child",
-    "--",
-    str(_ENTRY),
-)
-
-
-def _child_of(process: subprocess.Popen[bytes]) -> int:
-    """The host's first process; `unshare` has no other child."""
-    return next(pid for pid, parent in parents().items() if parent == process.pid)
+@contextmanager
+def _servers(
+    folder: Path, *, network: LabNetwork, person: SshPerson
+) -> Generator[tuple[Registry, SshGitHost]]:
+    """What stands beside the hosts."""
+    (folder / "registry").mkdir()
+    everywhere = "0.0.0.0"  # noqa: S104  # the hosts ask it at the lab's address, and we on the loopback
+    address = str(network.gateway)
+    with (
+        running_registry(folder / "registry", listen=everywhere, prefix=_MORTAL) as registry,
+        ssh_git_host(folder / "git", address=address, person=person, prefix=_MORTAL) as git,
+    ):
+        yield registry, git
