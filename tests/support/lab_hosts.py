@@ -28,6 +28,7 @@ from tests.support.lab_host import LabHost
 from tests.support.lab_host_files import write_host_files
 from tests.support.lab_machine import ENGINE_PROGRAMS, require_programs
 from tests.support.lab_network import LabNetwork, lab_network
+from tests.support.lab_ssh import CONNECT_SECONDS, ssh
 from tests.support.registry import Registry, running_registry
 from tests.support.repos import Repository
 from tests.support.signing import SshPerson
@@ -62,6 +63,26 @@ class Lab:
     def host(self, name: str) -> LabHost:
         """One of them."""
         return self.hosts[name]
+
+    def ssh(
+        self,
+        name: str,
+        command: str,
+        *,
+        user: str = "root",
+        connect_seconds: int = CONNECT_SECONDS,
+        program: str = "ssh",
+    ) -> str:
+        """What a command printed that ran on a host over SSH; see tests/support/lab_ssh.py."""
+        return ssh(
+            str(self.hosts[name].address),
+            command,
+            identity_file=self.identity_file,
+            known_hosts=self.known_hosts,
+            user=user,
+            connect_seconds=connect_seconds,
+            program=program,
+        )
 
     def learn_keys(self) -> None:
         """Let the keys that the hosts show now be the known ones."""
