@@ -14,8 +14,11 @@ READY := $(VENV)/.ready
 COVERAGE_MIN ?= 95
 CORE_ROOMS := events/*,gitops/*,projections/*,controller/*
 # What a test run needs beside the virtual environment.
-LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-client openssh-server gnupg git
+LAB_PACKAGES := docker.io iptables iproute2 busybox-static docker-registry openssh-client openssh-server sudo \
+	gnupg git
 REFERENCE := docs/reference
+# How many hosts `make lab-up` makes.
+HOSTS ?= 3
 # How long `make soak` goes on, and which script it plays; a seed is drawn unless given.
 SECONDS ?= 3600
 SEED ?=
@@ -27,7 +30,7 @@ TESTS ?=
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lab check test test-full demo docs goldens bench parity soak lock clean
+.PHONY: help setup lab lab-up lab-down check test test-full demo docs goldens bench parity soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +60,13 @@ test: lab check ## all but the slow tests, with checks and coverage
 
 test-full: lab check ## all tests, and a search for new examples
 	@HYPOTHESIS_PROFILE=search tests/lab/pytest.sh $(BIN) $(COVERAGE_MIN) '$(CORE_ROOMS)' $(TESTS)
+
+lab-up: setup ## HOSTS real hosts on this machine, with a registry and a Git server, as JSON
+	@tests/lab/packages.sh $(LAB_PACKAGES) >&2
+	@$(BIN)/python -m tests.lab.up --hosts $(HOSTS)
+
+lab-down: setup ## end them, with every trace
+	@$(BIN)/python -m tests.lab.down
 
 demo: setup ## a team's day on this machine in half a minute; leaves nothing
 	@tests/lab/demo.sh $(BIN)

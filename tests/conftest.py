@@ -1,7 +1,7 @@
 """What every test gets without asking: a home, a Git identity and an environment of its own.
 
-A test that asks for the engine is marked `engine`, one that lies in `tests/e2e` is marked `e2e`, and both
-run after all others: a broken fold is reported in a second, not after minutes of containers.
+A test that asks for the engine or for hosts is marked `engine`, one that lies in `tests/e2e` is marked
+`e2e`, and both run after all others: a broken fold is reported in a second, not after minutes of containers.
 
 When several processes share the suite, they begin with these. Each takes a module at a time when each has
 an engine of its own (tests/lab/pytest.sh says so); with one engine between them one process has all modules
@@ -27,6 +27,7 @@ from tests.support.cleanup import EngineProject, project_of_one_test
 from tests.support.cli import Stagecraft
 from tests.support.engine import connect, running_engine
 from tests.support.images import TestImages
+from tests.support.lab_hosts import Lab, lab
 from tests.support.repos import Repository
 from tests.support.time import CountingIds, FakeClock, ManualClock
 
@@ -76,7 +77,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by need and by folder, and put the slow kinds last, or first where others run beside them."""
     for item in items:
-        if "engine" in getattr(item, "fixturenames", ()):
+        if {"engine", "lab_hosts"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.engine)
         if "e2e" in item.path.relative_to(item.config.rootpath).parts:
             item.add_marker(pytest.mark.e2e)
@@ -167,6 +168,13 @@ def images(engine: DockerClient) -> Iterator[TestImages]:
         yield made
     finally:
         made.remove_all()
+
+
+@pytest.fixture(scope="module")
+def lab_hosts() -> Iterator[Lab]:
+    """Three real hosts, `h1` to `h3`, for the tests of a module; each of them heals what it broke."""
+    with lab(hosts=3) as made:
+        yield made
 
 
 @pytest.fixture

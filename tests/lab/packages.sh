@@ -29,6 +29,7 @@ present() {
         iptables) have iptables ;;
         openssh-client) have ssh-keygen ;;
         openssh-server) have sshd ;;
+        sudo) have sudo ;;
         python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
         *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed' ;;
     esac

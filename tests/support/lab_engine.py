@@ -23,24 +23,27 @@ import subprocess
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from docker.client import DockerClient
 
 from tests.support.engine import EngineUnavailableError, release_mounts, socket_answers
+from tests.support.lab_machine import (
+    ENGINE_PROGRAMS,
+    PATH,
+    remove_cgroups,
+    require_programs,
+    run,
+    with_descendants,
+)
 from tests.support.processes import wait_until
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
-_COMMAND_SECONDS = 30
 _SHUTDOWN_SECONDS = 5  # what a stopping engine gives its containers before it kills them
 _FETCH_SECONDS = 5
-_PROGRAMS = {"dockerd": "docker.io", "ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux"}
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = Path("/run/netns")
-_CGROUPS = Path("/sys/fs/cgroup")
 _STRAYS = (Path("/run/docker"), Path("/run/containerd"))  # an engine makes them whatever its exec-root is
 _ANSWER_SECONDS = 10
 
@@ -123,7 +126,7 @@ class LabEngine:
             capture_output=True,
             text=True,
             timeout=_FETCH_SECONDS,
-            env={"PATH": _PATH},
+            env={"PATH": PATH},
         )
         return done.stdout.strip() if done.returncode == 0 else f"no answer: {done.stderr.strip()}"
 
@@ -133,8 +136,8 @@ class LabEngine:
 
     def prepare(self) -> None:
         """Make its namespace and its settings, and start its containerd."""
-        _run("ip", "netns", "add", self.name)
-        _run(*self._inside(), "ip", "link", "set", "lo", "up")
+        run("ip", "netns", "add", self.name)
+        run(*self._inside(), "ip", "link", "set", "lo", "up")
         (self.folder / "daemon.json").write_text(json.dumps({}))
         (self.folder / "containerd.toml").write_text(
             "version = 2\n"
@@ -162,29 +165,22 @@ class LabEngine:
         if self.containerd is not None:
             self.containerd.kill()
             self.containerd.wait(STOP_SECONDS)
-        for pid in _with_descendants(_processes_of(self.folder)):
+        for pid in with_descendants(_processes_of(self.folder)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
             wait_until("the end of the lab engine's processes", lambda: not _processes_of(self.folder))
         release_mounts(self.folder)
         shutil.rmtree(self.folder)
-        self._remove_cgroups()
+        remove_cgroups(self.name)
         if (_NAMESPACES / self.name).exists():
-            _run("ip", "netns", "delete", self.name)
+            run("ip", "netns", "delete", self.name)
 
     def _kill_containers(self) -> None:
         """So that stopping need not wait for their grace."""
         with contextlib.closing(self.client()) as client:
             for container in client.containers.list(ignore_removed=True):
                 container.remove(force=True)
-
-    def _remove_cgroups(self) -> None:
-        """Remove its cgroup in every hierarchy, innermost first; a process that just ended may hold one."""
-        for root in (*_CGROUPS.glob(f"*/{self.name}"), *_CGROUPS.glob(self.name)):
-            for folder, _, _ in os.walk(root, topdown=False):
-                with contextlib.suppress(TimeoutError):
-                    wait_until(f"{folder} to be empty", partial(_removed, Path(folder)), seconds=5)
 
     def _spawn(self, *command: str, log: str) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("ab") as sink:
@@ -193,7 +189,7 @@ class LabEngine:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                env={"PATH": _PATH},
+                env={"PATH": PATH},
                 start_new_session=True,  # Ctrl-C stops the tests first, and they stop the engine
             )
 
@@ -224,7 +220,7 @@ def lab_engine() -> Generator[LabEngine]:
 
     SIGTERM must raise in the caller's main thread for the end to be reached, as tests/conftest.py has it.
     """
-    _require_programs()
+    require_programs("a lab engine", ENGINE_PROGRAMS)
     strays = [path for path in _STRAYS if not path.exists()]
     engine = LabEngine(Path(tempfile.mkdtemp(prefix="sc-lab-")))
     try:
@@ -237,29 +233,6 @@ def lab_engine() -> Generator[LabEngine]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _require_programs() -> None:
-    if os.geteuid() != 0:
-        raise EngineUnavailableError("a lab engine needs root: namespaces and dockerd do")
-    for program, package in _PROGRAMS.items():
-        if shutil.which(program, path=_PATH) is None:
-            raise EngineUnavailableError(f"a lab engine needs {program} (Debian: {package})")
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=_COMMAND_SECONDS, env={"PATH": _PATH})
-
-
-def _removed(folder: Path) -> bool:
-    """Whether the cgroup is gone; the kernel refuses while it has a process."""
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 def _processes_of(folder: Path) -> set[int]:
     """The processes that were started with a path under `folder`: containerd, its shims, proxies."""
     found: set[int] = set()
@@ -268,17 +241,4 @@ def _processes_of(folder: Path) -> set[int]:
             with contextlib.suppress(OSError):
                 if f"{folder}/".encode() in (path / "cmdline").read_bytes():
                     found.add(int(path.name))
-    return found
-
-
-def _with_descendants(pids: set[int]) -> set[int]:
-    """These and all that they started; a shim's containers do not name the folder."""
-    parents: dict[int, int] = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            with contextlib.suppress(OSError):
-                parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-    found = set(pids)
-    while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
-        found |= more
     return found

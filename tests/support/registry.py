@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ class Registry:
     address: str
     process: subprocess.Popen[bytes]
     accesses: Path  # a line for each request
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.address.rpartition(":")[2])
 
     def looked_up(self) -> list[str]:
         """`name:tag` for each time that somebody asked what a tag means, in order."""
@@ -67,20 +72,26 @@ class Registry:
 
 
 @contextlib.contextmanager
-def running_registry(folder: Path, *, auth: str = "") -> Generator[Registry]:
-    """A registry that starts empty and keeps its data in `folder`; `auth` is YAML for its `auth:`."""
+def running_registry(
+    folder: Path, *, auth: str = "", listen: str = "127.0.0.1", prefix: Sequence[str] = ()
+) -> Generator[Registry]:
+    """A registry that starts empty and keeps its data in `folder`; `auth` is YAML for its `auth:`.
+
+    Its name is that of the loopback wherever it listens, for that name is trusted without a certificate.
+    `prefix` are words before its command.
+    """
     program = shutil.which("docker-registry")
     assert program is not None, "install the registry (Debian: apt-get install docker-registry)"
     port = free_port()
     configuration = folder / "config.yml"
     configuration.write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n" + (f"auth: {auth}\n" if auth else "")
+        f"http: {{addr: '{listen}:{port}'}}\n" + (f"auth: {auth}\n" if auth else "")
     )
     accesses = folder / "accesses"
     with accesses.open("wb") as said:
         process = subprocess.Popen(
-            [program, "serve", str(configuration)], stdout=said, stderr=subprocess.DEVNULL
+            [*prefix, program, "serve", str(configuration)], stdout=said, stderr=subprocess.DEVNULL
         )
     registry = Registry(address=f"127.0.0.1:{port}", process=process, accesses=accesses)
     try:

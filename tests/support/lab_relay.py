@@ -1,0 +1,61 @@
+"""A slow wire: every frame that one end sees appears at the other some milliseconds later.
+
+usage: python -m tests.support.lab_relay INTERFACE INTERFACE MILLISECONDS, in the namespace of both
+
+It ends when its standard input does. The header that the kernel puts before a frame (PACKET_VNET_HDR) goes
+along, because a virtual wire leaves checksums and the cutting of long frames to the last one that needs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import sys
+import time
+from collections import deque
+
+_ALL_PROTOCOLS = 0x0003  # ETH_P_ALL
+_SOL_PACKET = 263
+_PACKET_VNET_HDR = 15
+_PACKET_IGNORE_OUTGOING = 23
+_MOST_BYTES = 10 + 14 + 65536
+_BUFFER_BYTES = 8 << 20
+
+
+def wire(interface: str) -> socket.socket:
+    """All that arrives at an interface, and a way to send what another one got."""
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    made.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+    made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, _BUFFER_BYTES)
+    made.bind((interface, _ALL_PROTOCOLS))
+    made.setblocking(False)
+    return made
+
+
+def relay(one: str, other: str, *, seconds: float) -> None:
+    """Carry frames until standard input ends."""
+    ends = [wire(one), wire(other)]
+    waiting: deque[tuple[float, socket.socket, bytes]] = deque()  # in order, for all wait equally long
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        for taken, given in (ends, reversed(ends)):
+            selector.register(taken, selectors.EVENT_READ, given)
+        print("ready", flush=True)  # noqa: T201
+        while True:
+            until = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
+            for key, _ in selector.select(until):
+                if key.data is None:
+                    return
+                with contextlib.suppress(OSError):  # nothing left, or an interface that is down
+                    while frame := key.fileobj.recv(_MOST_BYTES):  # type: ignore[union-attr]
+                        waiting.append((time.monotonic() + seconds, key.data, frame))
+            while waiting and waiting[0][0] <= time.monotonic():
+                _, given, frame = waiting.popleft()
+                with contextlib.suppress(OSError):  # it is lost, as on a wire that was pulled
+                    given.send(frame)
+
+
+if __name__ == "__main__":
+    relay(sys.argv[1], sys.argv[2], seconds=float(sys.argv[3]) / 1000)
