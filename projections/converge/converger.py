@@ -25,10 +25,11 @@ from projections.converge.hosts import note_unknown, reach
 from projections.converge.keeping import sweep
 from projections.converge.observe import observe
 from projections.converge.orphans import Place
-from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
+from projections.converge.release import ReleaseRun
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
 from projections.converge.undertaking import Undertaking
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.port import Engine, Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
