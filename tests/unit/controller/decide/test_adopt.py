@@ -11,7 +11,7 @@ from controller.decide.deploy import Candidate
 from controller.decide.state import EnvironmentState, GitState, Release
 from events.catalog.adoption import ServiceAdopted
 from events.catalog.environment import DeployRefused, EnvironmentHeld
-from events.catalog.release import ReleaseCompleted, ReleaseSuperseded
+from events.catalog.release import ReleaseCompleted, ReleaseSuperseded, completed_on
 from events.catalog.service import JobCompleted
 from events.kernel.errors import UserError
 from projections.converge.adopt import Compared
