@@ -20,7 +20,7 @@ from events.catalog.release import (
 from events.manifest import Manifest
 from events.streams import host_stream
 from projections.converge.site import Equipment
-from projections.converge.work import Verdict
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY, Life, World
 from tests.unit.projections.converge.scene import (
@@ -110,9 +110,16 @@ class HostsScene(Scene):
         **hosts: Any,  # noqa: ANN401  # fields of `HostsConduct`
     ) -> Verdict:
         """A deploy; `hosts` are what the descriptor says of them, `more` further fields of the work."""
-        conduct = HostsConduct.model_validate(hosts)
         self.done.clear()
-        return self.deploy(manifest, previous, hosts=conduct, **(more or {}))
+        return self.deploy(manifest, previous, hosts=self.conduct(**hosts), **(more or {}))
+
+    def conduct(self, **hosts: Any) -> HostsConduct:  # noqa: ANN401  # its fields
+        """What the descriptor says of the hosts."""
+        return HostsConduct.model_validate(hosts)
+
+    def again(self, work: ReleaseWork) -> ReleaseWork:
+        """The work of a Release that a run before began."""
+        return replace(work, started=True)
 
     def bad(self, *hosts: str, ref: str = "web:2", life: Life = CRASHES) -> None:
         """An image does not run on these hosts."""
