@@ -10,12 +10,14 @@ is unknown. What shows another machine or another key than it should is never sk
 this machine's: when its engine is silent nothing can be done at all, so the Release waits, without a verdict.
 
 Everything is made ready on all hosts before the first is touched, so what fails there fails the Release,
-however many may fail later on. A canary that fails does too: that is what it is for.
+however many may fail later on. A canary that fails does too: that is what it is for. And so does a host
+where a one-shot of the Release has not succeeded: what is healed later runs no jobs, so nobody would make up
+for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,6 +47,7 @@ class Attendance:
     conduct: HostsConduct
     goes_on: bool = False  # with the others, however many fail
     canaries: frozenset[str] = frozenset()
+    owes: Callable[[str], bool] = lambda _host: False  # whether a one-shot has not succeeded on a host yet
     touched: Collection[str] = ()  # hosts that a run before this one changed something on
     left: dict[str, HostLeftOut] = field(default_factory=dict[str, HostLeftOut])  # in the order they fell out
 
@@ -64,7 +67,8 @@ class Attendance:
                 raise error
         for host, error in failed.items():
             skips = self.conduct.on_unreachable == "skip" and error.code in HOST_SILENT_NOW
-            self._leave(host, error, "skipped" if skips and host not in self.touched else "unknown")
+            spared = skips and host not in self.touched and not self.owes(host)
+            self._leave(host, error, "skipped" if spared else "unknown")
             if self.left[host].status == "unknown" and not self.touched:
                 return self.left[host].failure
         return self.over()
@@ -96,8 +100,9 @@ class Attendance:
         fallen = [one for one in self.left.values() if one.host in self.hosts and one.status != "skipped"]
         if not self.present:
             return (fallen or list(self.left.values()))[0].failure
-        if self.goes_on:
-            return None
+        owing = next((one.failure for one in fallen if self.owes(one.host)), None)
+        if self.goes_on or owing is not None:
+            return owing
         canary = next((one.failure for one in fallen if one.host in self.canaries), None)
         return fallen[0].failure if canary is None and len(fallen) > self.conduct.max_failures else canary
 

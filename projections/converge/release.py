@@ -163,9 +163,21 @@ class ReleaseRun:
             conduct=work.hosts,
             goes_on=work.on_failure == "continue",
             canaries=canaries(chosen, work.hosts),
+            owes=self._owes,
             touched=history.hosts_touched,
             left={one.host: one for one in history.left_out},
         )
+
+    def _owes(self, host: str) -> bool:
+        """Whether a one-shot of this Release has not succeeded on a host yet."""
+        work = self.work
+        for name, service in work.manifest.hosts[host].services.items():
+            key = (host, name, service.hash)
+            again = service.job is not None and service.job.on_rollback and self._goes_back
+            done = self.jobs_done if again else work.succeeded_jobs | self.jobs_done
+            if service.job is not None and key not in done:
+                return True
+        return False
 
     def _course(self, failure: Failure | None = None) -> Course:
         return Course(work=self.work, left=self.attendance.left, failure=failure)
