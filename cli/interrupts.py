@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cli.console import Console
     from controller.context import Context
     from controller.targets import Target
-    from projections.converge.release import Verdict
+    from projections.converge.work import Verdict
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BY_SIGNAL = 128  # as shells report a process that ended by a signal: 130 and 143

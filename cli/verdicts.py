@@ -9,7 +9,7 @@ from events.kernel.errors import ExitCode
 if TYPE_CHECKING:
     from cli.console import Console
     from events.catalog import Failure
-    from projections.converge.release import Verdict
+    from projections.converge.work import Verdict
 
 _CODES = {"repository": ExitCode.USER, "outside": ExitCode.OUTSIDE, "internal": ExitCode.INTERNAL}
 _LOG_LINES = 10

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from events.envelope import Actor
     from events.log import EventLog
     from events.recorder import Recorder
-    from projections.converge.release import Verdict
+    from projections.converge.work import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from controller.releasing import finish_active
 from controller.tenures import tenure
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.streams import release_stream
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 
 if TYPE_CHECKING:
     from controller.context import Context

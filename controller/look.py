@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from controller.repositories import WatchedBranch
     from controller.watching import Sighting
     from events.catalog import Event
-    from projections.converge.release import Verdict
+    from projections.converge.work import Verdict
 
 OutcomeStatus = Literal[
     "in-sync",

@@ -24,8 +24,8 @@ from events.streams import environment_stream
 from gitops.config.policy import drift_of, most_removed_of
 from projections.converge.heal import Terms
 from projections.converge.orphans import Cap
-from projections.converge.release import ReleaseWork, Verdict
 from projections.converge.superseding import SupersededError
+from projections.converge.work import ReleaseWork, Verdict
 
 if TYPE_CHECKING:
     from controller.context import Context

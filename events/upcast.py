@@ -38,8 +38,44 @@ def _revision_observed_1(data: Data) -> Data:
     return {**data, "committed_at": None}
 
 
+def _manifest_rendered_1(data: Data) -> Data:
+    """There was nothing to say of several hosts: one after the other, and all back where one failed."""
+    said = data.get("conduct")
+    if said is None:
+        return data
+    hosts = {"canary": None, "max_parallel": 1, "max_failures": 0, "on_unreachable": "fail"}
+    return {**data, "conduct": {"hosts": hosts, "on_failure": "revert", **said}}
+
+
+def _release_completed_1(data: Data) -> Data:
+    """A Release completed on all of its hosts or not at all."""
+    ended = {"status": "completed", "digest": data["digest"], "reason": ""}
+    return {**data, "hosts": {host: dict(ended) for host in data["hosts"]}}
+
+
+def _release_failed_1(data: Data) -> Data:
+    """How it ended on each host was not told, and what could be taken back was."""
+    return {"hosts": {}, "stays": False, **data}
+
+
+def _release_rolled_back_1(data: Data) -> Data:
+    """How it ended on each host was not told."""
+    return {"hosts": {}, **data}
+
+
+def _requested_1(data: Data) -> Data:
+    """Each Release was for all hosts."""
+    return {"scope": [], **data}
+
+
 STEPS: Mapping[tuple[str, int], Step] = {
+    ("DeployRequested", 1): _requested_1,
+    ("ManifestRendered", 1): _manifest_rendered_1,
+    ("ReleaseCompleted", 1): _release_completed_1,
+    ("ReleaseFailed", 1): _release_failed_1,
+    ("ReleaseRolledBack", 1): _release_rolled_back_1,
     ("RevisionObserved", 1): _revision_observed_1,
+    ("RollbackRequested", 1): _requested_1,
     ("ServiceReplaced", 1): _service_replaced_1,
 }
 """By type and schema, the step to the next schema."""

@@ -57,13 +57,21 @@ def image_policy(configuration: Configuration) -> ImagePolicy:
 def conduct(configuration: Configuration) -> Conduct:
     """How Releases of the environment are carried out."""
     rollout = configuration.environment.rollout
+    hosts = None if rollout is None else rollout.hosts
     keep = configuration.environment.images.keep or configuration.project.images.keep
     said = {
         "parallel": None if rollout is None else rollout.parallel,
         "most_removed": None if rollout is None else rollout.most_removed,
         "keep_images": keep,
+        "hosts": None if hosts is None else _said(hosts.model_dump()),
+        "on_failure": None if rollout is None else rollout.on_failure,
     }
-    return Conduct.model_validate({key: value for key, value in said.items() if value is not None})
+    return Conduct.model_validate(_said(said))
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that somebody gave."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

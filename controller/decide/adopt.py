@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from controller.decide.deploy import refused
 from events.catalog.adoption import AdoptionRequested, ServiceAdopted
 from events.catalog.environment import EnvironmentHeld
-from events.catalog.release import ReleaseCompleted, ReleaseStarted, ReleaseSuperseded
+from events.catalog.release import ReleaseCompleted, ReleaseStarted, ReleaseSuperseded, completed_on
 from events.catalog.service import JobCompleted
 from events.kernel.errors import UserError, error_code
 
@@ -84,7 +84,9 @@ def decide_adopt(
         *adopted,
         *_jobs(found, release_id),
         ReleaseCompleted(
-            release=release_id, digest=candidate.digest, hosts=tuple(sorted(candidate.services))
+            release=release_id,
+            digest=candidate.digest,
+            hosts=completed_on(candidate.services, candidate.digest),
         ),
         *_held(state, candidate),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,21 @@ from events.catalog.base import Event, Failure, recorded
 from events.manifest import ImagePin
 
 DriftPolicy = Literal["heal", "report", "hold"]
+
+
+class HostsConduct(BaseModel):
+    """In which order the hosts of an environment get a Release, and what one that fails means."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    canary: str | int | None = Field(
+        default=None, description="The host, or how many of each role's, that gets it before the others."
+    )
+    max_parallel: int = Field(default=1, description="Hosts that change at the same time.")
+    max_failures: int = Field(default=0, description="Hosts that may fail before the Release does.")
+    on_unreachable: Literal["fail", "skip"] = Field(
+        default="fail", description="`skip`: a host that does not answer catches up later."
+    )
 
 
 class Conduct(BaseModel):
@@ -26,11 +41,17 @@ class Conduct(BaseModel):
     keep_images: int = Field(
         default=5, description="Completed Releases whose images are kept, beside those that may come back."
     )
+    hosts: HostsConduct = Field(default=HostsConduct(), description="Over the hosts.")
+    on_failure: Literal["revert", "hold", "continue"] = Field(
+        default="revert", description="What becomes of the hosts when too many of them fail."
+    )
 
 
 @recorded("environment")
 class ManifestRendered(Event):
     """A commit was rendered to a Manifest that this environment can run."""
+
+    SCHEMA: ClassVar[int] = 2  # 1: `conduct` without `hosts` and `on_failure`
 
     digest: str = Field(description="The Manifest's digest; its bytes are the blob of that name.")
     revision: str = Field(description="The commit.")
@@ -118,6 +139,8 @@ class RenderFailed(Event):
 class DeployRequested(Event):
     """A Release of kind `deploy` was decided."""
 
+    SCHEMA: ClassVar[int] = 2  # 1: without `scope`
+
     release: str = Field(description="The Release's id.")
     digest: str = Field(description="The Manifest to run.")
     version: str = Field(description="Version shown to people; the revision unless given.")
@@ -132,6 +155,9 @@ class DeployRequested(Event):
     )
     confirmed_prune: int | None = Field(
         default=None, description="So many services may go with it, the person said; null: they did not."
+    )
+    scope: tuple[str, ...] = Field(
+        default=(), description="The only hosts that it works on, sorted; none: all of the Manifest."
     )
 
 
@@ -155,6 +181,8 @@ class RevertDetected(Event):
 class RollbackRequested(Event):
     """A person asked for a recorded Manifest; a Release of kind `rollback` was decided."""
 
+    SCHEMA: ClassVar[int] = 2  # 1: without `scope`
+
     release: str = Field(description="The Release's id.")
     digest: str = Field(description="The recorded Manifest.")
     version: str = Field(description="Version of the target.")
@@ -165,6 +193,9 @@ class RollbackRequested(Event):
     reason: str = Field(default="", description="Why, in the person's words.")
     allowed: tuple[str, ...] = Field(
         default=(), description="Permissions that the person gave to this Manifest, sorted."
+    )
+    scope: tuple[str, ...] = Field(
+        default=(), description="The only hosts that it works on, sorted; none: all of the Manifest."
     )
 
 

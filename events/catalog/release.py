@@ -5,9 +5,10 @@ Verdicts stand in the environment's stream because the next decision depends on 
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.catalog.base import Event, Failure, recorded
 
@@ -15,6 +16,31 @@ Phase = Literal["build", "push", "migrate_pre", "rollout", "migrate_post", "fina
 PHASES: tuple[Phase, ...] = ("build", "push", "migrate_pre", "rollout", "migrate_post", "finalize")
 
 ReleaseKind = Literal["deploy", "rollback", "revert", "promotion", "adoption"]
+
+HostEnd = Literal["completed", "skipped", "failed", "restored", "unknown", "untouched"]
+
+
+class HostVerdict(BaseModel):
+    """How a Release ended on one host."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    status: HostEnd = Field(
+        description=(
+            "`completed`: it runs the Release's Manifest; `skipped`: it did not answer and was left out; "
+            "`failed`: it has parts of both; `restored`: it was brought back; `unknown`: it was lost on the "
+            "way; `untouched`: nothing was changed there."
+        )
+    )
+    digest: str | None = Field(
+        default=None, description="The Manifest that it runs; null: none, or parts of two, or nobody knows."
+    )
+    reason: str = Field(default="", description="Why it did not complete there.")
+
+
+def completed_on(hosts: Iterable[str], digest: str) -> dict[str, HostVerdict]:
+    """By host, that a Manifest runs there."""
+    return {host: HostVerdict(status="completed", digest=digest) for host in sorted(hosts)}
 
 
 @recorded("environment")
@@ -27,16 +53,20 @@ class ReleaseStarted(Event):
 
 @recorded("environment")
 class ReleaseCompleted(Event):
-    """Every service runs as the Manifest says and passed its gate."""
+    """Every service runs as the Manifest says and passed its gate, but on hosts that say otherwise."""
+
+    SCHEMA: ClassVar[int] = 2  # 1: `hosts` were the names of those that completed
 
     release: str = Field(description="The Release's id.")
     digest: str = Field(description="The Manifest that is deployed now.")
-    hosts: tuple[str, ...] = Field(description="The hosts that answered for it, sorted.")
+    hosts: dict[str, HostVerdict] = Field(description="How it ended on each host of the Manifest.")
 
 
 @recorded("environment")
 class ReleaseFailed(Event):
     """The Release did not reach its Manifest and nothing could be or had to be restored."""
+
+    SCHEMA: ClassVar[int] = 2  # 1: without `hosts` and `stays`
 
     release: str = Field(description="The Release's id.")
     digest: str = Field(description="The Manifest.")
@@ -44,11 +74,20 @@ class ReleaseFailed(Event):
     touched: tuple[str, ...] = Field(
         default=(), description="Services that were changed before, `host/service`."
     )
+    hosts: dict[str, HostVerdict] = Field(
+        default={}, description="How it ended on each host; none in what older versions recorded."
+    )
+    stays: bool = Field(
+        default=False,
+        description="Nothing was taken back: each host stays as it is until a person, or Git, says more.",
+    )
 
 
 @recorded("environment")
 class ReleaseRolledBack(Event):
-    """The Release failed and every service it touched was brought back to the Manifest before."""
+    """The Release failed and all it touched, on hosts that answer, is back at the Manifest before."""
+
+    SCHEMA: ClassVar[int] = 2  # 1: without `hosts`
 
     release: str = Field(description="The Release's id.")
     digest: str = Field(description="The Manifest that failed.")
@@ -56,6 +95,9 @@ class ReleaseRolledBack(Event):
     failure: Failure = Field(description="Why it failed.")
     touched: tuple[str, ...] = Field(
         default=(), description="Services that were brought back, `host/service`."
+    )
+    hosts: dict[str, HostVerdict] = Field(
+        default={}, description="How it ended on each host; none in what older versions recorded."
     )
 
 
@@ -108,6 +150,17 @@ class PhaseSkipped(Event):
 
     phase: Phase = Field(description="The phase.")
     reason: str = Field(description="The phase that failed.")
+
+
+@recorded("release")
+class HostLeftOut(Event):
+    """One of several hosts takes no further part in the Release: it did not answer, or failed on it."""
+
+    host: str = Field(description="The host.")
+    status: Literal["skipped", "failed", "unknown"] = Field(
+        description="`skipped`: before anything was changed; `unknown`: it was lost on the way."
+    )
+    failure: Failure = Field(description="Why.")
 
 
 @recorded("release")

@@ -16,11 +16,15 @@ class HostsRolloutSection(Section):
     """`rollout.hosts`: in which order hosts get a Release."""
 
     canary: HostName | Count | None = Field(
-        default=None, description="The host, or how many of them, that gets it first."
+        default=None,
+        description="The host, or how many of each role's hosts, that gets it first; where one of these "
+        "fails, the Release does.",
     )
-    max_parallel: Count | None = Field(default=None, description="How many hosts change at the same time.")
+    max_parallel: Count | None = Field(
+        default=None, description="How many hosts of a role change at the same time, `1` unless given."
+    )
     max_failures: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="How many hosts may fail before the Release does."
+        default=None, description="How many hosts may fail before the Release does, `0` unless given."
     )
     on_unreachable: Literal["fail", "skip"] = Field(
         default="fail", description="`skip`: a host that does not answer catches up later."
@@ -58,11 +62,10 @@ class RolloutSection(Section):
         description="How many services a Release may take away without a person's word, where that is fewer "
         "than the operator's `removal.most_services`.",
     )
-    hosts: Annotated[Emptied[HostsRolloutSection | None], UNUSED] = Field(
-        default=None, description="Over the hosts."
-    )
-    on_failure: Annotated[Literal["revert", "hold", "continue"], UNUSED] = Field(
-        default="revert", description="What a failed host means for the others."
+    hosts: Emptied[HostsRolloutSection | None] = Field(default=None, description="Over the hosts.")
+    on_failure: Literal["revert", "hold", "continue"] = Field(
+        default="revert",
+        description="When too many hosts fail: bring all back, change nothing more, go on with the others.",
     )
     traffic: Emptied[TrafficSection | None] = Field(default=None, description="For the requests.")
 

@@ -17,6 +17,7 @@ from events.kernel.errors import OutsideError
 from events.log import EventLog
 from events.manifest import Manifest
 from events.recorder import Recorder
+from projections.converge.abreast import abreast
 from projections.converge.adopt import Compared, compare
 from projections.converge.destroy import Found, destroy, survey
 from projections.converge.drift import HostDrift, drift_of
@@ -25,10 +26,11 @@ from projections.converge.hosts import note_unknown, reach
 from projections.converge.keeping import sweep
 from projections.converge.observe import observe
 from projections.converge.orphans import Place
-from projections.converge.release import ReleaseRun, ReleaseWork, Verdict
+from projections.converge.release import ReleaseRun
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
 from projections.converge.undertaking import Undertaking
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.port import Engine, Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
@@ -180,8 +182,13 @@ class Converger:
         self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str], kept: Collection[Place] = ()
     ) -> tuple[HostDrift, ...]:
         """What differs on each host now, field by field; nothing is changed and nothing recorded."""
-        sites = [self._equipment.site(manifest, host) for host in sorted(manifest.hosts)]
-        return tuple([await drift_of(site, manifest, stopped=stopped, kept=kept) for site in sites])
+        sites = {host: self._equipment.site(manifest, host) for host in manifest.hosts}
+        found, failed = await abreast(
+            sites, lambda host: drift_of(sites[host], manifest, stopped=stopped, kept=kept)
+        )
+        for error in failed.values():
+            raise error
+        return tuple(found.values())
 
     async def observe(
         self,

@@ -23,6 +23,7 @@ from events.kernel.errors import OutsideError, StagecraftError, UserError
 from events.manifest import Manifest
 from events.recorder import Recorder
 from events.streams import environment_stream
+from projections.converge.abreast import abreast
 from projections.converge.altered import Alteration, Closely, alterations
 from projections.converge.apply import MOST_AT_ONCE
 from projections.converge.conflicts import CONTAINER_NOT_OURS
@@ -59,10 +60,10 @@ class Terms:
 async def heal(
     equipment: Equipment, manifest: Manifest, *, release: str, recorder: Recorder, terms: Terms | None = None
 ) -> bool:
-    """Mend every host as the terms say; True when something was mended.
+    """Mend every host as the terms say, side by side; True when something was mended.
 
     Appends DriftDetected, ServiceReplaced (in the stream of `release`) and DriftHealed, HostReached and
-    HostUnreachable. Raises the first host's error after all hosts were tried; the log's errors at once, and
+    HostUnreachable. Raises one host's error after all hosts were tried, that of a silent one last, and
     SupersededError when a Release that was asked for ends a wait for health: the drift stays open then.
     """
     stream = environment_stream(manifest.project, manifest.environment)
@@ -82,17 +83,19 @@ async def heal(
         kept=given.kept,
         keeps=False,
     )
-    mended, first = False, None
-    for host in sorted(manifest.hosts):
-        try:
-            mended = await _HostHeal(undertaking=undertaking, host=host, terms=given).run() or mended
-        except StagecraftError as error:
-            if error.code in FATAL - HOST_UNKNOWN:
-                raise
-            first = first or error
-    if first is not None:
-        raise first
-    return mended
+    mended, failed = await abreast(
+        manifest.hosts, lambda host: _HostHeal(undertaking=undertaking, host=host, terms=given).run()
+    )
+    if failed:
+        raise min(failed.values(), key=_weight)
+    return any(mended.values())
+
+
+def _weight(error: StagecraftError) -> int:
+    """What matters most comes first: no right to go on, then what was tried in vain, then silence."""
+    if error.code in HOST_UNKNOWN:
+        return 2
+    return 0 if error.code in FATAL else 1
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from events.catalog import Failure, decode
-from events.catalog.release import Phase, PhaseCompleted, PhaseFailed, PhaseStarted
+from events.catalog.release import HostLeftOut, Phase, PhaseCompleted, PhaseFailed, PhaseStarted
 from events.catalog.service import ServiceReloaded, ServiceReplaced, ServiceStartedBeside
 from events.envelope import StoredEvent
 
@@ -25,6 +25,7 @@ class ReleaseHistory:
     replaced: tuple[ServiceReplaced, ...] = ()
     reloaded: tuple[ServiceReloaded, ...] = ()
     beside: tuple[ServiceStartedBeside, ...] = ()  # begun side by side, whatever came of it
+    left_out: tuple[HostLeftOut, ...] = ()  # hosts that take no further part, in the order they fell out
 
     def touched(self, host: str) -> frozenset[str]:
         """The services of a host whose containers came, went, were exchanged or told of other files."""
@@ -34,6 +35,11 @@ class ReleaseHistory:
     def touched_everywhere(self) -> tuple[str, ...]:
         """The same for all hosts, `host/service`, sorted."""
         return tuple(sorted({f"{host}/{name}" for host, name in self._places}))
+
+    @property
+    def hosts_touched(self) -> frozenset[str]:
+        """The hosts that it touched something on."""
+        return frozenset(host for host, _name in self._places)
 
     @property
     def _places(self) -> set[tuple[str, str]]:
@@ -55,6 +61,7 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
     replaced: list[ServiceReplaced] = []
     reloaded: list[ServiceReloaded] = []
     beside: list[ServiceStartedBeside] = []
+    left_out: list[HostLeftOut] = []
     for one in stored:
         match decode(one):
             case PhaseStarted(phase=phase):
@@ -69,6 +76,8 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
                 reloaded.append(event)
             case ServiceStartedBeside() as event:
                 beside.append(event)
+            case HostLeftOut() as event:
+                left_out.append(event)
             case _:
                 continue
     return ReleaseHistory(
@@ -78,4 +87,5 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
         replaced=tuple(replaced),
         reloaded=tuple(reloaded),
         beside=tuple(beside),
+        left_out=tuple(left_out),
     )

@@ -24,7 +24,6 @@ from events.streams import host_stream
 from projections.converge.failures import HOST_IS_ANOTHER_MACHINE, HOST_UNKNOWN
 from projections.converge.operations import HostPlan
 from projections.converge.site import Equipment, Site
-from projections.engine.errors import ENGINE_UNREACHABLE
 from projections.engine.port import Container, EngineIdentity
 from projections.observed import HostObservation, ObservedContainer, ObservedService
 
@@ -112,7 +111,7 @@ async def look(site: Site) -> list[Container]:
     try:
         return await site.containers(site.compose_project)
     except OutsideError as error:
-        if error.code == ENGINE_UNREACHABLE:
+        if error.code in HOST_UNKNOWN:
             error.where = Where(environment=site.environment, host=site.host)
         raise
 

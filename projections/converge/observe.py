@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from events.kernel.errors import OutsideError, UserError
 from events.manifest import Manifest
+from projections.converge.abreast import abreast
 from projections.converge.altered import Alteration, alterations
 from projections.converge.failures import HOST_UNKNOWN
 from projections.converge.heal import all_jobs
@@ -32,18 +33,19 @@ async def observe(
     stopped: Mapping[tuple[str, str], str] | None = None,
     kept: Collection[Place] = (),
 ) -> tuple[HostObservation, ...]:
-    """Ask every host now and write `observed.db`; nothing else is changed or recorded.
+    """Ask all hosts now, side by side, and write `observed.db`; nothing else is changed or recorded.
 
     Every container is inspected. `stopped` has, by host and service, the hash that a person stopped, `kept`
     what left the Manifest and waits for a person's word. A host that does not answer is shown as unreachable,
     not raised. Raises UserError `host-not-supported`.
     """
-    return tuple(
-        [
-            await _asked(equipment.site(manifest, host), manifest, stopped=stopped or {}, kept=kept)
-            for host in sorted(manifest.hosts)
-        ]
+    sites = {host: equipment.site(manifest, host) for host in manifest.hosts}
+    seen, failed = await abreast(
+        sites, lambda host: _asked(sites[host], manifest, stopped=stopped or {}, kept=kept)
     )
+    for error in failed.values():
+        raise error
+    return tuple(seen.values())
 
 
 async def _asked(

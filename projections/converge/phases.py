@@ -20,7 +20,8 @@ from projections.converge.history import ReleaseHistory
 
 NO_OP = "no-op"
 
-Step = Callable[[], Awaitable[str]]  # does a phase's work and answers what was done
+Step = Callable[[], Awaitable[str | Failure]]
+"""Does a phase's work and answers what was done, or why it failed where that is no error of one host."""
 
 
 async def run_phases(
@@ -46,9 +47,10 @@ async def run_phases(
         except StagecraftError as error:
             if error.code in FATAL:
                 raise
-            failure = failure_of(error)
-            recorder.append(stream, PhaseFailed(phase=phase, failure=failure), *_skipped_after(phase))
-            return failure
+            detail = failure_of(error)
+        if isinstance(detail, Failure):
+            recorder.append(stream, PhaseFailed(phase=phase, failure=detail), *_skipped_after(phase))
+            return detail
         recorder.append(stream, PhaseCompleted(phase=phase, detail=detail))
     return None
 

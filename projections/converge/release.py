@@ -16,15 +16,13 @@ The caller holds the environment's lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 from events.catalog import Event, Failure, decode
 from events.catalog.environment import EnvironmentHeld
 from events.catalog.release import (
     ReleaseCompleted,
     ReleaseFailed,
-    ReleaseKind,
     ReleaseRolledBack,
     ReleaseStarted,
     ReleaseSuperseded,
@@ -35,58 +33,27 @@ from events.kernel.errors import OutsideError, StagecraftError
 from events.log import Expect, VersionConflictError
 from events.manifest import Manifest
 from events.recorder import Recorder
-from events.streams import StreamName, release_stream
-from projections.converge.apply import MOST_AT_ONCE
-from projections.converge.compensate import WayBack, combined, restore, stop_and_keep
-from projections.converge.failures import FATAL, failure_of
+from events.streams import release_stream
+from projections.converge.abreast import abreast
+from projections.converge.attendance import Attendance
+from projections.converge.compensate import Ended, WayBack, combined, restore, stop_and_keep
+from projections.converge.failures import FATAL, HOST_UNKNOWN, failure_of
 from projections.converge.history import ReleaseHistory, release_history
 from projections.converge.hosts import note_unknown, reach
 from projections.converge.jobs import job_under_way
-from projections.converge.orphans import Cap, Place
+from projections.converge.orphans import Place
 from projections.converge.phases import run_phases
 from projections.converge.plan import JobKey
 from projections.converge.rollout import Rollout
+from projections.converge.schedule import canaries
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer, SupersededError, goes_back
 from projections.converge.touched import Reach, touched
 from projections.converge.undertaking import Undertaking
-
-VerdictStatus = Literal["completed", "failed", "rolled_back", "superseded"]
+from projections.converge.verdicts import Course, Verdicts
+from projections.converge.work import ReleaseWork, Verdict
 
 _TRIES = 10  # of an append to a stream that others append to as well
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseWork:
-    """A Release that was decided, with what the environment's stream says about it."""
-
-    release: str
-    kind: ReleaseKind
-    manifest: Manifest
-    previous: Manifest | None  # what is deployed; None: nothing yet
-    stream: StreamName  # the environment's
-    brings_new: bool = False  # a revert whose Manifest never ran here: its jobs are those of a deploy
-    started: bool = False  # a run before this one began it and did not end it
-    succeeded_jobs: frozenset[JobKey] = frozenset()  # (host, service, service hash)
-    held_bad: frozenset[str] = frozenset()  # Manifests that a standing hold keeps out
-    stopped: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    """By host and service, the hash that a person stopped."""
-    held_by_person: bool = False  # a person holds the environment, and not at this Manifest
-    left_behind: tuple[Manifest, ...] = ()  # of Releases since then that neither completed nor took back
-    version: int | None = None  # of the stream when the work was made out; None: whatever it is now
-    parallel: int = MOST_AT_ONCE  # services that are worked on at once
-    cap: Cap = field(default_factory=Cap)  # on what it takes away
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """How a Release ended."""
-
-    status: VerdictStatus
-    release: str
-    failure: Failure | None = None  # None unless it failed
-    by: str | None = None  # the newer Release that superseded it
-    kept: tuple[str, ...] = ()  # `host/service` of what left the Manifest and waits for a person's word
 
 
 @dataclass(slots=True)
@@ -98,11 +65,13 @@ class ReleaseRun:
     recorder: Recorder
     made: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     jobs_done: set[JobKey] = field(default_factory=set[JobKey])
+    silent: Mapping[str, StagecraftError] = field(default_factory=dict[str, StagecraftError])  # by host
+    attendance: Attendance = field(init=False)
     newer: Newer = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
-        leaves = work.previous is None or work.previous.digest != work.manifest.digest
+        leaves = work.leaves != work.manifest.digest
         self.newer = Newer(
             log=self.equipment.log,
             stream=work.stream,
@@ -123,8 +92,7 @@ class ReleaseRun:
         """
         try:
             began = self.equipment.clock.monotonic()
-            for site in self._sites():
-                await reach(site, self.recorder)
+            await self._reach()
             verdict = await self._run()
         except OutsideError as error:
             for site in self._sites():
@@ -134,6 +102,17 @@ class ReleaseRun:
         words = verdict.status.replace("_", " ")
         self._tell(words if verdict.by is None else f"{words} by {verdict.by}", since=began)
         return verdict
+
+    async def _reach(self) -> None:
+        """See who answers. Raises what `reach` raises for this machine; others are silent from then on."""
+        sites = {site.host: site for site in self._sites()}
+        _, failed = await abreast(sites, lambda host: reach(sites[host], self.recorder))
+        for host, error in failed.items():
+            if error.code not in HOST_UNKNOWN or sites[host].ports_are_here:
+                if len(sites) > 1:
+                    error.where = replace(error.where, host=host)
+                raise error
+        self.silent = failed
 
     def _tell(self, words: str, *, since: float) -> None:
         """One line about the whole Release for whoever watches."""
@@ -145,6 +124,7 @@ class ReleaseRun:
     async def _run(self) -> Verdict:
         work = self.work
         history = self._history()
+        self.attendance = self._attendance(history)
         if work.started:
             self._remember(history)
             if (by := await self._needless(history)) is not None:
@@ -165,16 +145,49 @@ class ReleaseRun:
     def _completed(self, kept: frozenset[Place]) -> Verdict:
         """One append with what waits for a person's word, so that nothing takes it away before."""
         work, services = self.work, tuple(sorted(f"{host}/{service}" for host, service in kept))
-        hosts = tuple(sorted(work.manifest.hosts))
+        hosts, left = self._course().completed(), tuple(sorted(self.attendance.left))
         deferred = [PruneDeferred(release=work.release, services=services, most=work.cap.most or 0)]
         completed = ReleaseCompleted(release=work.release, digest=work.manifest.digest, hosts=hosts)
         self._append(*(deferred if kept else ()), completed)
-        return Verdict(status="completed", release=work.release, kept=services)
+        return Verdict(status="completed", release=work.release, kept=services, without=left)
+
+    def _attendance(self, history: ReleaseHistory) -> Attendance:
+        """Who takes part, as far as the record says."""
+        work = self.work
+        chosen = {host: work.manifest.hosts[host] for host in work.worked_on}
+        return Attendance(
+            hosts=work.worked_on,
+            sites={site.host: site for site in self._sites()},
+            recorder=self.recorder,
+            stream=release_stream(work.release),
+            conduct=work.hosts,
+            goes_on=work.on_failure == "continue",
+            canaries=canaries(chosen, work.hosts),
+            owes=self._owes,
+            touched=history.hosts_touched,
+            left={one.host: one for one in history.left_out},
+        )
+
+    def _owes(self, host: str) -> bool:
+        """Whether a one-shot of this Release has not succeeded on a host yet."""
+        work = self.work
+        for name, service in work.manifest.hosts[host].services.items():
+            key = (host, name, service.hash)
+            again = service.job is not None and service.job.on_rollback and self._goes_back
+            done = self.jobs_done if again else work.succeeded_jobs | self.jobs_done
+            if service.job is not None and key not in done:
+                return True
+        return False
+
+    def _course(self, failure: Failure | None = None) -> Course:
+        return Course(work=self.work, left=self.attendance.left, failure=failure)
 
     def _rollout(self) -> Rollout:
         work = self.work
         return Rollout(
             undertaking=self._forward(),
+            attendance=self.attendance,
+            silent=self.silent,
             previous=work.previous,
             left_behind=work.left_behind,
             cap=work.cap,
@@ -200,10 +213,12 @@ class ReleaseRun:
         by = self.newer.ends_wait()
         if by is None or history.failure is not None or "finalize" in history.completed:
             return None
-        for site in self._sites():
-            if await job_under_way(site):
-                return None
-        return by
+        sites = {site.host: site for site in self._sites() if site.host not in self.silent}
+        running, failed = await abreast(sites, lambda host: job_under_way(sites[host]))
+        for host, error in failed.items():
+            if error.code not in HOST_UNKNOWN or sites[host].ports_are_here:
+                raise error
+        return None if any(running.values()) else by
 
     def _superseded(self, by: str) -> Verdict:
         """What it changed stays as it is: the newer Release plans from there."""
@@ -213,7 +228,7 @@ class ReleaseRun:
 
     def _sites(self) -> list[Site]:
         """The hosts of the Manifest that this controller knows; an unknown one fails in `rollout`."""
-        known = [host for host in sorted(self.work.manifest.hosts) if host in self.equipment.engines]
+        known = [host for host in self.work.worked_on if host in self.equipment.engines]
         return [self.equipment.site(self.work.manifest, host) for host in known]
 
     def _history(self) -> ReleaseHistory:
@@ -286,74 +301,99 @@ class ReleaseRun:
             taken_up=work.started,
         )
         jobs = [(end.host, end.service) for end in self._job_ends()]
-        return touched(reach, self._history(), jobs=jobs, hosts=self.equipment.engines)
+        hosts = work.scope or self.equipment.engines
+        return touched(reach, self._history(), jobs=jobs, hosts=hosts)
 
     async def _failed(self, failure: Failure) -> Verdict:
-        work = self.work
-        previous = work.previous
-        if previous is None or previous.digest == work.manifest.digest:
+        work, touched = self.work, self._touched()
+        previous, course = work.previous, self._course(failure)
+        if failure.code in HOST_UNKNOWN and not any(touched.values()):
+            return self._failed_as(failure, course.taken_back({}, Ended()))  # before anything was touched
+        if work.on_failure == "hold":
+            return self._failed_and_stays(failure)
+        if previous is None or work.leaves == work.manifest.digest:
             return await self._failed_for_good(failure, stop=previous is None)
-        way = WayBack(undertaking=self._backward(previous), touched=self._touched())
+        way = WayBack(
+            undertaking=self._backward(previous),
+            touched=touched,
+            max_parallel=work.hosts.max_parallel,
+            lost=[host for host, one in self.attendance.left.items() if one.status == "unknown"],
+        )
         began = self.equipment.clock.monotonic()
         try:
-            second = await restore(way)
+            ended = await restore(way)
         except SupersededError as error:
             return self._failed_and_left(failure, to=error.by)
+        second = ended.error
         words = (
             "brought the former version back" if second is None else "did not bring the former version back"
         )
         self._tell(words, since=began)
-        held = self._hold(previous, failure)
+        held, hosts = self._hold(failure), course.taken_back(touched, ended)
         if second is None:
             rolled_back = ReleaseRolledBack(
                 release=work.release,
                 digest=work.manifest.digest,
-                restored=previous.digest,
+                restored=work.leaves or previous.digest,
                 failure=failure,
                 touched=self._history().touched_everywhere,
+                hosts=hosts,
             )
             self._append_held(rolled_back, held)
             return Verdict(status="rolled_back", release=work.release, failure=failure)
         both = combined(failure, second)
-        self._append_held(self._failure_event(both), held)
+        self._append_held(self._failure_event(both, hosts), held)
         return Verdict(status="failed", release=work.release, failure=both)
+
+    def _failed_as(self, failure: Failure, hosts: Verdicts) -> Verdict:
+        """It failed, and nothing is held for it."""
+        self._append(self._failure_event(failure, hosts))
+        return Verdict(status="failed", release=self.work.release, failure=failure)
+
+    def _failed_and_stays(self, failure: Failure) -> Verdict:
+        """It failed, and each host stays as it is: what is deployed is held, and a person decides."""
+        hosts = self._course(failure).as_it_is(self._history())
+        failed = self._failure_event(failure, hosts).model_copy(update={"stays": True})
+        if self.work.leaves is None or self.work.leaves == self.work.manifest.digest:
+            self._append(failed)
+        else:
+            self._append_held(failed, self._hold(failure))
+        return Verdict(status="failed", release=self.work.release, failure=failure)
 
     def _failed_and_left(self, failure: Failure, *, to: str) -> Verdict:
         """It failed, and a newer Release ended the wait for the former version: the rest is its business."""
         self._tell(f"leaves what it touched to {to}", since=self.equipment.clock.monotonic())
-        self._append(self._failure_event(failure))
-        return Verdict(status="failed", release=self.work.release, failure=failure)
+        return self._failed_as(failure, self._course(failure).as_it_is(self._history()))
 
-    def _failure_event(self, failure: Failure) -> ReleaseFailed:
+    def _failure_event(self, failure: Failure, hosts: Verdicts) -> ReleaseFailed:
         return ReleaseFailed(
             release=self.work.release,
             digest=self.work.manifest.digest,
             failure=failure,
             touched=self._history().touched_everywhere,
+            hosts=hosts,
         )
 
     async def _failed_for_good(self, failure: Failure, *, stop: bool) -> Verdict:
         """Nothing was deployed before, or the very same Manifest was: there is nothing to go back to."""
-        work = self.work
-        if stop:
-            try:
-                await stop_and_keep(self.equipment, work.manifest, self._touched())
-            except StagecraftError as error:
-                if error.code in FATAL:
-                    raise
-                failure = combined(failure, error)
-        self._append(self._failure_event(failure))
-        return Verdict(status="failed", release=work.release, failure=failure)
+        work, touched, course = self.work, self._touched(), self._course(failure)
+        if not stop:
+            return self._failed_as(failure, course.as_it_is(self._history()))
+        ended = await stop_and_keep(self.equipment, work.manifest, touched)
+        if (error := ended.error) is not None:
+            failure = combined(failure, error)
+        return self._failed_as(failure, course.stopped(touched, ended))
 
-    def _hold(self, previous: Manifest, failure: Failure) -> EnvironmentHeld:
+    def _hold(self, failure: Failure) -> EnvironmentHeld:
         """Git must not bring back what failed; what runs again is never held to be bad.
 
         The hold takes the place of the standing one, so a person's stays one that only people end.
         """
         work = self.work
-        bad = ({work.manifest.digest} | work.held_bad) - {previous.digest}
+        target = work.leaves or work.manifest.digest
+        bad = ({work.manifest.digest} | work.held_bad) - {target}
         return EnvironmentHeld(
-            target=previous.digest,
+            target=target,
             bad=tuple(sorted(bad)),
             clears="manual" if work.held_by_person else "fixed",
             reason=f"{work.release} failed: {failure.message}",
@@ -381,8 +421,9 @@ async def _again(rollout: Rollout) -> Failure | None:
     Where nothing has, this looks and changes nothing. The phases are on record already.
     """
     try:
-        await rollout.roll_out()
-        await rollout.finalize()
+        for phase in (rollout.roll_out, rollout.finalize):
+            if isinstance(ended := await phase(), Failure):
+                return ended
     except StagecraftError as error:
         if error.code in FATAL:
             raise

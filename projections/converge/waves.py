@@ -102,6 +102,17 @@ def order_of(
     )
 
 
+def tiers_of(services: Mapping[str, Service]) -> dict[str, int]:
+    """By service: data first, gateways last, each no earlier than what it waits for.
+
+    Raises InternalError `waits-in-a-circle`.
+    """
+    reached = _Reached(services=services, chosen=frozenset(services))
+    for name in sorted(services):
+        reached.note(name)
+    return reached.tiers
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reached:
     """What each service waits for, through those that are not chosen too."""

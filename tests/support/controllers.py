@@ -28,7 +28,7 @@ from gitops.config.policy import PolicySection
 from gitops.source.git import Repository as OpenRepository
 from gitops.source.trust import Verification
 from projections.converge.converger import Converger
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
 from tests.support.repos import Repository

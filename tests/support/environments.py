@@ -22,6 +22,7 @@ from events.catalog.release import (
     ReleaseRolledBack,
     ReleaseStarted,
     ReleaseSuperseded,
+    completed_on,
 )
 from events.envelope import CONTROLLER, StoredEvent
 from events.streams import environment_stream
@@ -127,7 +128,9 @@ class Story:
         release = self._active()
         self.append(
             ReleaseStarted(release=release[0], digest=release[1]),
-            ReleaseCompleted(release=release[0], digest=release[1], hosts=("local",)),
+            ReleaseCompleted(
+                release=release[0], digest=release[1], hosts=completed_on(["local"], release[1])
+            ),
         )
         return release[0]
 

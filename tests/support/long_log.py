@@ -138,7 +138,8 @@ class _Story:
         if fails:
             yield environment, "ReleaseFailed", _failed(release, digest)
         else:
-            yield environment, "ReleaseCompleted", {"release": release, "digest": digest, "hosts": ["local"]}
+            hosts = {"local": {"status": "completed", "digest": digest, "reason": ""}}
+            yield environment, "ReleaseCompleted", {"release": release, "digest": digest, "hosts": hosts}
             self._former[place] = release
             self.completed, self.revision = release, revision
         yield from _between(environment, number)

@@ -16,7 +16,7 @@ from controller.tenures import tenure
 from events.kernel.clock import SystemClock
 from events.kernel.errors import UserError
 from gitops.source.git import Repository as OpenRepository
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from tests.support.controllers import PERSON, SimulatedController
 from tests.support.repos import Repository
 

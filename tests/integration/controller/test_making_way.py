@@ -25,7 +25,7 @@ from events.kernel.clock import SystemClock
 from events.kernel.errors import UserError
 from gitops.config.controller import load_controller_file
 from gitops.source.git import Repository as OpenRepository
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from projections.engine.simulated_world import Life
 from tests.support.controllers import PERSON, PROD, SimulatedController
 from tests.support.repos import Repository, git

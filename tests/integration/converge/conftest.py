@@ -25,7 +25,7 @@ from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import StreamName, environment_stream
 from projections.converge.converger import Converger
-from projections.converge.release import ReleaseWork, Verdict
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.docker import DockerEngine
 from projections.kept import KeptContainers
 from projections.observed import ObservedStore

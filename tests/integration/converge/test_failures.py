@@ -20,7 +20,7 @@ from events.catalog import Failure
 from events.catalog.environment import EnvironmentHeld
 from events.catalog.release import ReleaseFailed
 from events.manifest import Gate, HttpProbe, Job, Manifest, Probes, Watch
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from tests.integration.converge.conftest import GATE, Spec, Stage, one_stage, says
 from tests.support.cleanup import project_of_one_test
 from tests.support.images import HealthCheck, TestImages

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from events.manifest import CommandProbe, Gate, HttpProbe, Probes, TcpProbe, Watch
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from tests.integration.converge.conftest import Spec, Stage
 from tests.support.images import HealthCheck
 

@@ -10,7 +10,7 @@ from events.blobs import BlobStore
 from events.catalog import Failure
 from events.catalog.service import JobCompleted
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Job, Manifest, WaitCondition
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from tests.integration.converge.conftest import Spec, Stage, kept_tags, says
 from tests.support.images import HEALTHY
 from tests.support.processes import free_port

@@ -9,7 +9,7 @@ import pytest
 
 from events.blobs import FileBlobStore
 from events.catalog.environment import DeployRequested, ManifestRendered
-from events.catalog.release import ReleaseCompleted
+from events.catalog.release import ReleaseCompleted, completed_on
 from events.manifest import Manifest
 from tests.unit.cli.conftest import Call
 from tests.unit.controller.test_comparing import web
@@ -49,7 +49,9 @@ class Recorded:
             previous=None,
             trigger="git",
         )
-        completed = ReleaseCompleted(release=release, digest=manifest.digest, hosts=("local",))
+        completed = ReleaseCompleted(
+            release=release, digest=manifest.digest, hosts=completed_on(["local"], manifest.digest)
+        )
         for event in (rendered, requested, completed):
             self._history.append("environment", event)
         return release

@@ -7,7 +7,7 @@ import pytest
 from cli.console import Console
 from cli.verdicts import report
 from events.catalog import Failure
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 
 SCREEN_LINES = 24
 

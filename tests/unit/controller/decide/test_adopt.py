@@ -11,7 +11,7 @@ from controller.decide.deploy import Candidate
 from controller.decide.state import EnvironmentState, GitState, Release
 from events.catalog.adoption import ServiceAdopted
 from events.catalog.environment import DeployRefused, EnvironmentHeld
-from events.catalog.release import ReleaseCompleted, ReleaseSuperseded
+from events.catalog.release import ReleaseCompleted, ReleaseSuperseded, completed_on
 from events.catalog.service import JobCompleted
 from events.kernel.errors import UserError
 from projections.converge.adopt import Compared
@@ -58,7 +58,7 @@ def test_all_of_it_is_one_decision_that_ends_in_a_completed_release() -> None:
         "ReleaseCompleted",
     ]
     assert isinstance(events[-1], ReleaseCompleted)
-    assert events[-1].hosts == ("local",)
+    assert events[-1].hosts == completed_on(["local"], CANDIDATE.digest)
 
 
 def test_a_job_that_ran_as_it_should_has_run_and_one_that_differs_has_not() -> None:

@@ -11,7 +11,7 @@ from controller.decide.running import Named, decide_restart, decide_start, decid
 from controller.decide.state import EnvironmentState
 from events.catalog import Event, propose
 from events.catalog.environment import DeployRequested, ManifestRendered
-from events.catalog.release import ReleaseCompleted, ReleaseFailed, ReleaseStarted
+from events.catalog.release import ReleaseCompleted, ReleaseFailed, ReleaseStarted, completed_on
 from events.catalog.running import ServiceRestarted, ServiceStarted, ServiceStopped
 from events.envelope import CONTROLLER, StoredEvent
 from events.kernel.errors import UserError
@@ -66,7 +66,7 @@ class Story:
             failure = {"code": "x", "message": "no", "cause": "outside"}
             self.say(ReleaseFailed.model_validate({"release": release, "digest": digest, "failure": failure}))
         else:
-            self.say(ReleaseCompleted(release=release, digest=digest, hosts=(HOST,)))
+            self.say(ReleaseCompleted(release=release, digest=digest, hosts=completed_on([HOST], digest)))
 
     @property
     def state(self) -> EnvironmentState:

@@ -35,8 +35,8 @@ from events.streams import environment_stream, host_stream, release_stream
 from projections.converge.conflicts import COMPOSE_PROJECT as COMPOSE_PROJECT_LABEL
 from projections.converge.conflicts import COMPOSE_SERVICE
 from projections.converge.converger import Converger
-from projections.converge.release import ReleaseWork, Verdict
 from projections.converge.site import Equipment, Site
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.port import EngineIdentity
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY

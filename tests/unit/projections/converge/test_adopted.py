@@ -12,7 +12,7 @@ from events.catalog.environment import DriftDetected
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import UserError
 from events.manifest import Manifest
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from tests.unit.projections.converge.scene import COMPOSE_PROJECT, HOST, STREAM, Scene, Spec, manifest_of
 
 MANIFEST = manifest_of(web=Spec(), db=Spec(image="db:1"))

@@ -9,7 +9,7 @@ from events.catalog.release import PhaseFailed
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError, UserError
 from events.manifest import Gate
-from projections.converge.release import Verdict
+from projections.converge.work import Verdict
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, engine_unreachable
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import Scene, Spec, image_id, manifest_of

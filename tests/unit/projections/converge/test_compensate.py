@@ -10,7 +10,7 @@ from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError
 from events.manifest import Job, Manifest, WaitCondition
 from projections.converge.converger import Converger
-from projections.converge.release import ReleaseWork
+from projections.converge.work import ReleaseWork
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import ENDS_WELL, Life

@@ -9,7 +9,7 @@ import pytest
 from events.catalog.service import JobCompleted, JobFailed, ServiceWithdrawn
 from events.kernel.errors import OutsideError
 from events.manifest import Gate, Job, Manifest, WaitCondition
-from projections.converge.release import ReleaseWork, Verdict
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.errors import engine_unreachable
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import IN_PLACE, STREAM, Scene, Spec, image_id, manifest_of

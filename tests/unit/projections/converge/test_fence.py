@@ -15,8 +15,8 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from events.tokens import Tenure
 from projections.converge.fence import FencedEngine, Mark, decode_mark
-from projections.converge.release import Verdict
 from projections.converge.site import Site
+from projections.converge.work import Verdict
 from projections.engine.port import Engine
 from tests.crash.tape import LOOKING
 from tests.unit.projections.converge.scene import (

@@ -14,7 +14,7 @@ from events.kernel.redact import MASK, REDACT
 from events.manifest import Job
 from projections.converge.converger import Converger
 from projections.converge.keeping import CHANGES
-from projections.converge.release import ReleaseWork, Verdict
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated_world import Life
 from projections.kept import KeptContainer, KeptContainers

@@ -19,6 +19,7 @@ from events.catalog.release import (
     ReleaseCompleted,
     ReleaseFailed,
     ReleaseRolledBack,
+    completed_on,
 )
 from events.catalog.service import JobCompleted, ServiceReplaced, ServiceWithdrawn
 from events.envelope import CONTROLLER, ProposedEvent, StoredEvent
@@ -81,7 +82,7 @@ def test_first_release_runs_all_and_completes(scene: Scene) -> None:
     assert verdict.failure is None
     assert scene.types(STREAM) == ["ReleaseStarted", "ReleaseCompleted"]
     assert scene.events(STREAM)[-1] == ReleaseCompleted(
-        release=verdict.release, digest=manifest.digest, hosts=(HOST,)
+        release=verdict.release, digest=manifest.digest, hosts=completed_on([HOST], manifest.digest)
     )
     assert sorted(replaced(scene, verdict.release)) == [("db", "new"), ("web", "new")]
     assert scene.types(HOST_STREAM) == ["HostReached"]

@@ -16,7 +16,7 @@ from events.envelope import StoredEvent
 from events.log import StreamAppend
 from events.manifest import Job, Manifest
 from events.memory import MemoryEventLog
-from projections.converge.release import ReleaseWork, Verdict
+from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.simulated_world import ENDS_WELL, ONE_OFF, Life
 from tests.unit.projections.converge.scene import LINEAGE, STREAM, Scene, Spec, image_id, manifest_of
 

@@ -18,8 +18,8 @@ from events.manifest import Job, Manifest, WaitCondition
 from events.memory import MemoryEventLog
 from events.streams import StreamName, release_stream
 from projections.converge.converger import Converger
-from projections.converge.release import ReleaseWork
 from projections.converge.superseding import LOOK_SECONDS, SupersededError
+from projections.converge.work import ReleaseWork
 from projections.engine.errors import engine_refused
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import ENDS_WELL, Life

@@ -34,6 +34,7 @@ from events.catalog.release import (
     ReleaseRolledBack,
     ReleaseStarted,
     ReleaseSuperseded,
+    completed_on,
 )
 from events.catalog.revision import RevisionObserved
 from events.catalog.running import ServiceStarted, ServiceStopped
@@ -180,7 +181,12 @@ class History:
         self.append("environment", ReleaseStarted(release=release, digest=digest(name)))
 
     def completed(self, release: str, name: str = "a") -> None:
-        self.append("environment", ReleaseCompleted(release=release, digest=digest(name), hosts=("local",)))
+        self.append(
+            "environment",
+            ReleaseCompleted(
+                release=release, digest=digest(name), hosts=completed_on(["local"], digest(name))
+            ),
+        )
 
     def failed(self, release: str, name: str = "a") -> None:
         self.append("environment", ReleaseFailed(release=release, digest=digest(name), failure=FAILURE))

@@ -20,7 +20,7 @@ from controller.decide.rollback import RollbackTarget, decide_rollback, find_tar
 from controller.decide.state import EnvironmentState
 from events.catalog import Event, Failure
 from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld, ManifestRendered
-from events.catalog.release import ReleaseCompleted, ReleaseRolledBack, ReleaseStarted
+from events.catalog.release import ReleaseCompleted, ReleaseRolledBack, ReleaseStarted, completed_on
 from events.catalog.revision import EnvironmentLeftOut, RevisionObserved
 from events.catalog.service import ServiceReloaded, ServiceReplaced
 from events.envelope import CONTROLLER, SCHEDULE, Actor
@@ -177,7 +177,10 @@ class Chronicle:
             self.removes(release.id, service, recorder=recorder)
         self._hashes = wanted
         self.append(
-            ReleaseCompleted(release=release.id, digest=release.digest, hosts=("local",)), recorder=recorder
+            ReleaseCompleted(
+                release=release.id, digest=release.digest, hosts=completed_on(["local"], release.digest)
+            ),
+            recorder=recorder,
         )
         return release.id
 
