@@ -14,7 +14,7 @@ shown then says how old it is.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ class ObservedStore:
             observation.host,
             observation.reachable,
             observation.reason,
-            json.dumps([asdict(service) for service in observation.services]),
+            json.dumps([_written(service) for service in observation.services]),
             None if observation.at is None else format_utc(observation.at),
         )
         self._file.write(lambda db: db.execute("INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?, ?)", row))
@@ -214,6 +214,18 @@ class ObservedStore:
             return None if row is None else str(row[0])
 
         return self._file.work(read)
+
+
+def _written(service: ObservedService) -> dict[str, Any]:
+    """As `_service` reads it; by hand, because `asdict` copies what is written at once, field by field."""
+    return {
+        "name": service.name,
+        "image": service.image,
+        "containers": [
+            {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
+        ],
+        "drift": service.drift,
+    }
 
 
 def _services(text: str) -> tuple[ObservedService, ...]:

@@ -128,13 +128,16 @@ def observation(
 ) -> HostObservation:
     """What the host answered: each service of the Manifest, jobs aside, and each that should not be there."""
     wanted = {} if content is None else {n: s for n, s in content.services.items() if s.job is None}
-    found = [c for c in containers if site.owner.owns(c) and not c.one_off]
+    found: dict[str, list[Container]] = {}
+    for one in containers:
+        if site.owner.owns(one) and not one.one_off:
+            found.setdefault(one.service or "", []).append(one)
     drift: dict[str, list[str]] = {}
     for operation in plan.repairs:
         drift.setdefault(operation.service, []).append(operation.reason)
     services: list[ObservedService] = []
-    for name in sorted({*wanted, *(c.service or "" for c in found)}):
-        present = [c for c in found if c.service == name]
+    for name in sorted({*wanted, *found}):
+        present = found.get(name, [])
         services.append(
             ObservedService(
                 name=name,

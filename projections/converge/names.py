@@ -56,9 +56,13 @@ def plan_tidy(
     """
     found = list(containers)
     taken = {one.name for one in found}
+    by_service: dict[str, list[Container]] = {}
+    for one in found:
+        if not one.one_off:
+            by_service.setdefault(one.service or "", []).append(one)
     plan: list[Rename] = []
     for service, definition in sorted(definitions.items()):
-        mine = [one for one in found if one.service == service and not one.one_off]
+        mine = by_service.get(service, [])
         numbered = re.compile(rf"{re.escape(compose_project)}-{re.escape(service)}-\d+")
         names = reserved_names(compose_project, {service: definition})
         if len(mine) > replicas(definition) or definition.get("container_name"):
