@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.policy import AllowOption, ControllerOption
+from cli.scope import HostOption, RoleOption
 from cli.settings import Settings, with_settings
 
 
@@ -31,6 +32,8 @@ def deploy(
             "--confirm-prune", metavar="N", min=1, help="So many services leave with it, as `plan` says."
         ),
     ] = None,
+    host: HostOption = None,
+    role: RoleOption = None,
 ) -> int:
     """Deploy a commit of this repository and wait until it is up.
 
@@ -44,6 +47,9 @@ def deploy(
     `resume`, or until the branch shows it.
 
     More services than may leave at once run on, unless --confirm-prune names their number.
+
+    With --host or --role only these hosts get it, a partial Release: the environment is held until a deploy
+    of all hosts, or `resume`.
 
     When another process works on the environment, the Release is asked for at once and followed until it
     is up, whoever does the work. Whatever fails, the version before is left running or brought back.
@@ -60,6 +66,7 @@ def deploy(
     from cli.policy import operator_settings, permissions_of
     from controller.bootstrap import open_context
     from controller.commands import deploy as run
+    from controller.decide.scope import Scope
     from controller.rendering import Subject
     from controller.targets import Target
 
@@ -91,5 +98,6 @@ def deploy(
             refresh_images=refresh_images,
             at_head=found.at_head,
             confirm_prune=confirm_prune,
+            scope=Scope(hosts=tuple(host or ()), roles=tuple(role or ())),
         )
         return run_to_verdict(settings.console, context, target, work)

@@ -132,6 +132,7 @@ def show_command(
         settings.console.line("\n".join(_detail_lines(found)))
 
 
+_SHORT_DIGEST = len("sha256:") + 12
 _HEADS = ("RELEASE ID", "VERSION", "TIMESTAMP", "STATUS")
 
 
@@ -171,12 +172,19 @@ def _detail_lines(detail: ReleaseDetail) -> list[str]:
         ("Previous Release:", release.previous_id or "N/A"),
         ("Kind:", release.kind),
         ("Status:", release.status),
+        *([("Hosts:", f"{', '.join(detail.scope)} alone")] if detail.scope else []),
         ("Manifest:", release.digest),
         *([("Reverts:", detail.reverts)] if detail.reverts else []),
         *([("Retry of:", detail.retry_of)] if detail.retry_of else []),
     ]
     lines = aligned(facts)
     lines += ["Phases:", *_indented([(one.name, one.status, one.detail) for one in detail.phases])]
+    if len(detail.hosts) > 1:
+        hosts = [
+            (name, one["status"], (one["digest"] or "-")[:_SHORT_DIGEST], one["reason"])
+            for name, one in sorted(detail.hosts.items())
+        ]
+        lines += ["Hosts:", *_indented(hosts)]
     if detail.images:
         images = [(name, image["ref"], image["pin"]) for name, image in detail.images.items()]
         lines += ["Images:", *_indented(images)]

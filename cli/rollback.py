@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.policy import AllowOption, ControllerOption
+from cli.scope import HostOption, RoleOption
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ def rollback(
     ] = False,
     allow: AllowOption = None,
     controller: ControllerOption = None,
+    host: HostOption = None,
+    role: RoleOption = None,
 ) -> int:
     """Go back to a recorded Release, without Git, a registry or a build, and hold the environment there.
 
     Without a target it lists the recent good Releases, with the command that takes each, and ends with 1.
+
+    With --host or --role only these hosts go back, and the environment is held until all have it.
 
     Git does not bring the bad version back: a merge passes again once it fixes what was bad. Going back
     twice goes further back. Databases are not migrated down.
@@ -63,6 +68,7 @@ def rollback(
     from controller.commands import preview_rollback
     from controller.commands import rollback as run
     from controller.decide.rollback import RollbackTarget
+    from controller.decide.scope import Scope
     from controller.targets import find_environment
 
     if not to_previous and to_release is None and to_version is None:
@@ -80,7 +86,15 @@ def rollback(
             )
             return 0
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
-        work = run(context, target, to=wanted, reason=reason, actor=person(context.actors), allow=given)
+        work = run(
+            context,
+            target,
+            to=wanted,
+            reason=reason,
+            actor=person(context.actors),
+            allow=given,
+            scope=Scope(hosts=tuple(host or ()), roles=tuple(role or ())),
+        )
         code = run_to_verdict(settings.console, context, target, work)
         return _push(settings, context, target, reason=reason, code=code) if push else code
 

@@ -242,8 +242,16 @@ def _decided(known: Environment, *, advises: bool = True) -> list[str]:
     return [
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
+        *(f"  mixed     {host} {_mixed(digest)}" for host, digest in known.placed.items()),
         *_notes(known, advises=advises),
     ]
+
+
+def _mixed(digest: str | None) -> str:
+    """What a host is to run that is not to run what is deployed."""
+    return (
+        "has parts of two Manifests, and is left so" if digest is None else f"runs {digest[:_SHORT_DIGEST]}"
+    )
 
 
 def _silent_git(failure: SourceFailure | None) -> Iterable[str]:

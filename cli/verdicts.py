@@ -71,6 +71,11 @@ def report(console: Console, title: str, verdict: Verdict) -> ExitCode:
         "superseded": f"was superseded by {verdict.by}",
     }
     console.line(f"{title}: {verdict.release} {words[verdict.status]}")
+    if verdict.without:
+        console.warning(
+            f"without {', '.join(verdict.without)}: healing brings what is deployed there; "
+            f"stagecraft releases show {verdict.release} says more"
+        )
     if verdict.kept:
         count, names = len(verdict.kept), ", ".join(verdict.kept)
         console.warning(

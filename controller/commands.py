@@ -7,15 +7,22 @@ Release follows, does the work in the foreground with the code the controller us
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
-from controller.decide.deploy import Candidate, decide_person, refused
+from controller.decide.deploy import (
+    Candidate,
+    decide_person,
+    held_partly,
+    refuse_partial_first,
+    refused,
+)
 from controller.decide.folding import fold
 from controller.decide.hold import decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import decide_rollback, find_target
+from controller.decide.scope import Scope
 from controller.deciding import append_decided
 from controller.expiring import expire
 from controller.following import follow, superseded
@@ -56,6 +63,7 @@ class Asked:
     refresh_images: bool = False
     at_head: bool = True  # it is the newest commit that they have
     confirm_prune: int | None = None  # so many services may leave with it
+    scope: Scope = field(default_factory=Scope)  # the hosts that are to get it
 
 
 async def deploy(
@@ -67,11 +75,13 @@ async def deploy(
     refresh_images: bool = False,
     at_head: bool = True,
     confirm_prune: int | None = None,
+    scope: Scope | None = None,
 ) -> Verdict:
     """Deploy a commit that a person named, as a new Release, and wait for its verdict.
 
     One that the branch does not show is held; `at_head` tells whether it is the newest one the person has.
-    `confirm_prune` is the number of services that may leave with it; see `pruning.py`.
+    `confirm_prune` is the number of services that may leave with it; see `pruning.py`. With a `scope` only
+    some hosts get it, and the environment is held until all have it or a person ends that.
 
     Images that CI has not pushed yet are waited for, without the lock. When another process works on the
     environment, the Release is asked for at once and followed: whoever gets the lock next, this process
@@ -84,7 +94,11 @@ async def deploy(
     """
     title = f"{subject.project}/{subject.environment}"
     asked = Asked(
-        allow=tuple(allow), refresh_images=refresh_images, at_head=at_head, confirm_prune=confirm_prune
+        allow=tuple(allow),
+        refresh_images=refresh_images,
+        at_head=at_head,
+        confirm_prune=confirm_prune,
+        scope=scope or Scope(),
     )
     wait: ImageAwaited | None = None
     since = context.clock.now()
@@ -151,6 +165,7 @@ async def request(context: Context, subject: Subject, asked: Asked, *, recorder:
     )
     target = Target(project=subject.project, name=subject.environment)
     release = context.release_id(subject.project, subject.environment)
+    scope = _scope_of(context, candidate.digest, asked.scope)
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state, given=asked.allow)
@@ -161,6 +176,7 @@ async def request(context: Context, subject: Subject, asked: Asked, *, recorder:
             allowed=asked.allow,
             at_head=asked.at_head,
             confirmed_prune=asked.confirm_prune,
+            scope=scope,
         )
 
     decided = append_decided(context, str(target), decide, recorder=recorder)
@@ -180,6 +196,7 @@ async def rollback(
     reason: str,
     actor: Actor,
     allow: Collection[str] = (),
+    scope: Scope | None = None,
 ) -> Verdict:
     """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed.
 
@@ -199,7 +216,12 @@ async def rollback(
         offered = judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
         if offered.refused:
             return (refused(offered),)
-        return decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
+        hosts = _scope_of(context, wanted.digest, scope or Scope())
+        refuse_partial_first(state, hosts)
+        held = held_partly(state, wanted.digest, version=wanted.version, scope=hosts) if hosts else None
+        return decide_rollback(
+            state, wanted, release_id=release, reason=reason, allowed=allow, held=held, scope=hosts
+        )
 
     async with AsyncExitStack() as stack:
         try:
@@ -267,6 +289,11 @@ async def _decided(
     """Append what `decide` answers under the environment's lock, in the name of `actor`."""
     async with tenure(context, str(target), purpose=purpose, draw=draw) as held:
         append_decided(held, str(target), decide, recorder=held.recorder(actor))
+
+
+def _scope_of(context: Context, digest: str, scope: Scope) -> tuple[str, ...]:
+    """The hosts that a Release is for; none: all. Raises UserError `scope-unknown`."""
+    return scope.of(context.manifest(digest)) if scope != Scope() else ()
 
 
 def _candidate_of(release: Release) -> Candidate:

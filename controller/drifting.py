@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.decide.running import deployed_digest
+from controller.placed import former_manifest
 from controller.releasing import drift_policy
 from events.kernel.clock import format_utc
 
@@ -80,7 +81,7 @@ def ask(context: Context, target: Target) -> Report:
     Raises UserError `nothing-deployed`.
     """
     state = context.environment(target.project, target.name)
-    manifest = context.manifest(deployed_digest(state))
+    manifest = former_manifest(context, state) or context.manifest(deployed_digest(state))
     policy = drift_policy(context, str(target), state)
     healing: Healing = "on" if policy == "heal" else "off"
     if state.suspended:

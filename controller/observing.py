@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from controller.bootstrap import open_context
+from controller.placed import former_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,8 @@ def refresh_observed(home: Home, target: Target, *, progress: Callable[[str], No
     """
     with open_context(home, progress=progress) as context:
         state = context.environment(target.project, target.name)
-        if state.deployed_digest is not None:
-            manifest = context.manifest(state.deployed_digest)
+        manifest = former_manifest(context, state)
+        if manifest is not None:
             looking = context.converger.observe(
                 manifest, stopped=state.stopped_hashes, kept=state.kept_places
             )

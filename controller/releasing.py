@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from controller.closer import is_due
 from controller.decide.hold import decide_drift_hold
 from controller.deciding import append_decided
+from controller.placed import former_manifest, wanted_manifest
 from controller.removing import finish_destroy
 from controller.retention import conduct_of, forget_old_images
 from events.catalog import decode
@@ -109,7 +110,12 @@ def _work(
         kind=wanted.kind,
         brings_new=wanted.brings_new,
         manifest=context.manifest(wanted.digest),
-        previous=None if deployed is None else context.manifest(deployed),
+        previous=former_manifest(context, state),
+        deployed=deployed,
+        placed=state.placed,
+        scope=frozenset(wanted.scope),
+        hosts=conduct.hosts,
+        on_failure=conduct.on_failure,
         stream=environment_stream(*place),
         started=wanted.status == "running",
         succeeded_jobs=state.jobs,
@@ -158,8 +164,8 @@ async def heal_deployed(context: Context, project: str, name: str) -> bool:
     over is closed. False also when a Release that was asked for meanwhile ended a wait for health.
     """
     state = context.environment(project, name)
-    release = state.deployed_release
-    if release is None or state.suspended or state.breaker_open(context.clock.now()):
+    release, manifest = state.deployed_release, wanted_manifest(context, state)
+    if release is None or manifest is None or state.suspended or state.breaker_open(context.clock.now()):
         return False
     if state.breaker_until is not None:
         closed = BreakerClosed(reason="cool-down")
@@ -169,7 +175,7 @@ async def heal_deployed(context: Context, project: str, name: str) -> bool:
     due = is_due(context.observed, title, now=context.clock.now())
     try:
         healed = await context.converger.heal(
-            context.manifest(release.digest),
+            manifest,
             release=release.id,
             recorder=context.recorder(),
             terms=_terms(context, title, state, closely=None if due else asked),

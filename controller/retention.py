@@ -75,7 +75,12 @@ def needed_digests(state: EnvironmentState) -> frozenset[str]:
     found += [one.digest for one in good_targets(state, most=1)]
     found += [one.digest for one in state.unfinished]
     found += [*state.left_behind, *(one.digest for one in state.renders[-1:])]
-    digests = (state.deployed_digest, state.git.digest, None if state.hold is None else state.hold.target)
+    digests = (
+        *state.placed.values(),
+        state.deployed_digest,
+        state.git.digest,
+        None if state.hold is None else state.hold.target,
+    )
     return frozenset([*found, *(one for one in digests if one is not None)])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.decide.running import Named, decide_restart, decide_start, decide_stop, deployed_digest
 from controller.deciding import append_decided
+from controller.placed import former_manifest
 from controller.releasing import finish_active
 from controller.tenures import tenure
 from projections.converge.steering import Steering
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from controller.targets import Target
     from events.catalog import Event
     from events.envelope import Actor
+    from events.manifest import Manifest
     from projections.converge.steering import Wish
 
 _DECIDE: dict[Wish, Callable[[EnvironmentState, Named], tuple[Event, ...]]] = {
@@ -43,7 +45,7 @@ async def steer(
         recorder = held.recorder(actor)
 
         def decide(state: EnvironmentState) -> tuple[Event, ...]:
-            manifest = held.manifest(deployed_digest(state))
+            manifest = _wanted(held, state)
             return _DECIDE[wish](state, Named(service=service, manifest=manifest, reason=reason))
 
         decided = append_decided(held, str(target), decide, recorder=recorder)
@@ -51,9 +53,14 @@ async def steer(
         work = Steering(
             wish=wish,
             service=service,
-            manifest=held.manifest(deployed_digest(state)),
+            manifest=_wanted(held, state),
             release=state.deployed or "",
             stopped=state.stopped_hashes,
         )
         await held.converger.steer(work, recorder=recorder)
     return bool(decided)
+
+
+def _wanted(context: Context, state: EnvironmentState) -> Manifest:
+    """What the hosts are to run. Raises UserError `nothing-deployed`."""
+    return former_manifest(context, state) or context.manifest(deployed_digest(state))

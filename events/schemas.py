@@ -29,7 +29,7 @@ SCHEMAS: Mapping[str, int] = {
     "DriftDetected": 1,
     "DriftHealed": 1,
     "EnvironmentDestroyed": 1,
-    "EnvironmentHeld": 1,
+    "EnvironmentHeld": 2,
     "EnvironmentLeftOut": 1,
     "EnvironmentOrphaned": 1,
     "EnvironmentResumed": 1,

@@ -63,6 +63,11 @@ def _release_rolled_back_1(data: Data) -> Data:
     return {"hosts": {}, **data}
 
 
+def _environment_held_1(data: Data) -> Data:
+    """Each hold was for all hosts."""
+    return {"partial": False, **data}
+
+
 def _requested_1(data: Data) -> Data:
     """Each Release was for all hosts."""
     return {"scope": [], **data}
@@ -70,6 +75,7 @@ def _requested_1(data: Data) -> Data:
 
 STEPS: Mapping[tuple[str, int], Step] = {
     ("DeployRequested", 1): _requested_1,
+    ("EnvironmentHeld", 1): _environment_held_1,
     ("ManifestRendered", 1): _manifest_rendered_1,
     ("ReleaseCompleted", 1): _release_completed_1,
     ("ReleaseFailed", 1): _release_failed_1,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from controller.decide.holds import judge
+from controller.decide.rollback import NOTHING_DEPLOYED
 from controller.decide.state import GitState
 from events.catalog.environment import (
     DeployDeferred,
@@ -73,7 +74,7 @@ def decide_git(
         if verdict.rule is not None and not _held_retry_due(state, state.hold, candidate, now=now):
             return (_deferral(candidate, rule=verdict.rule, detail=verdict.detail),) if news else ()
         ending = (HoldCleared(reason=verdict.clears or "retried", revision=candidate.revision),)
-    if candidate.digest == state.deployed_digest and _undisputed(state, candidate):
+    if candidate.digest == state.deployed_digest and not state.placed and _undisputed(state, candidate):
         return (*ending, *_already_there(candidate, ending=ending, news=news))
     if candidate.barred or candidate.refused:
         return _refusal(state, candidate, news=news)
@@ -107,16 +108,20 @@ def decide_person(
     allowed: Collection[str] = (),
     at_head: bool = True,
     confirmed_prune: int | None = None,
+    scope: tuple[str, ...] = (),
 ) -> tuple[Event, ...]:
     """The events that follow from a person asking for `candidate`; `allowed` is what they give it.
 
-    `confirmed_prune` services may leave with it, however many that is.
+    `confirmed_prune` services may leave with it, however many that is. `scope` has the only hosts that are to
+    get it; it is held then, so that the others get it when a person says so.
 
     Every call makes a Release, also of what is deployed already. A Manifest other than the one Git shows is
     held, so that the next look does not take it back; where Git was never considered, `at_head` says whether
     it is the newest commit that the person has. What it may not ask for leads to `DeployRefused` alone.
-    Raises UserError `environment-suspended` or `environment-held`.
+    Raises UserError `environment-suspended`, `environment-held`, or `nothing-deployed` for some hosts of what
+    no host has.
     """
+    refuse_partial_first(state, scope)
     if state.suspended:
         raise UserError(
             ENVIRONMENT_SUSPENDED, "the environment is suspended", next="stagecraft resume --suspend"
@@ -133,7 +138,10 @@ def decide_person(
                 next="fix what was held, or `stagecraft resume` to end the hold",
             )
         unwatched = state.git.digest is None and at_head  # all that Git is known to show is what they have
-        if verdict.clears == "fixed" or (verdict.clears == "reverted" and unwatched):
+        everywhere = state.hold.partial and not scope
+        if everywhere:
+            events.append(HoldCleared(reason="resumed", revision=candidate.revision))
+        elif verdict.clears == "fixed" or (verdict.clears == "reverted" and unwatched):
             events.append(HoldCleared(reason=verdict.clears, revision=candidate.revision))
     if candidate.refused:
         return (refused(candidate),)
@@ -148,10 +156,42 @@ def decide_person(
             trigger="person",
             allowed=tuple(sorted(set(allowed))),
             confirmed_prune=confirmed_prune,
+            scope=scope,
         )
     )
-    events.extend(_held_by_hand(state, candidate, at_head=at_head))
+    events.extend(
+        held_partly(state, candidate.digest, version=candidate.version, scope=scope)
+        if scope
+        else _held_by_hand(state, candidate, at_head=at_head)
+    )
     return tuple(events)
+
+
+def refuse_partial_first(state: EnvironmentState, scope: tuple[str, ...]) -> None:
+    """Raise UserError `nothing-deployed` for a Release of some hosts where nothing is deployed."""
+    if scope and state.deployed is None:
+        raise UserError(
+            NOTHING_DEPLOYED,
+            "nothing is deployed here yet, and the first Release is one of all hosts",
+            next="stagecraft deploy",
+        )
+
+
+def held_partly(
+    state: EnvironmentState, digest: str, *, version: str, scope: tuple[str, ...]
+) -> tuple[EnvironmentHeld, ...]:
+    """The hold of what only some hosts get; none where a person holds the environment there already."""
+    if state.hold is not None and state.hold.clears == "manual" and state.hold.target == digest:
+        return ()
+    return (
+        EnvironmentHeld(
+            target=digest,
+            bad=() if state.hold is None else tuple(sorted(state.hold.bad - {digest})),
+            clears="manual",
+            reason=f"{version} was brought to {', '.join(scope)} alone",
+            partial=True,
+        ),
+    )
 
 
 def _held_by_hand(
@@ -165,7 +205,8 @@ def _held_by_hand(
     shown = state.git.digest
     if shown == candidate.digest or (shown is None and at_head):
         return ()
-    if state.hold is not None and state.hold.target == candidate.digest:
+    hold = state.hold
+    if hold is not None and hold.target == candidate.digest and not hold.partial:
         return ()
     commit = "" if state.git.revision is None else f", which is {state.git.revision[:12]}"
     return (

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
+from controller.decide.placing import completed, failed
 from controller.decide.state import (
     MOST_HEALS,
     Awaited,
@@ -137,6 +138,7 @@ def _(event: env.DeployRequested, state: EnvironmentState, _time: datetime) -> E
         retry_of=event.retry_of,
         allowed=frozenset(event.allowed),
         confirmed_prune=event.confirmed_prune,
+        scope=event.scope,
     )
     requested = _request(state, release)
     if event.trigger == "git":
@@ -153,7 +155,7 @@ def _(event: env.RevertDetected, state: EnvironmentState, _time: datetime) -> En
 
 @_apply.register
 def _(event: env.RollbackRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    release = replace(_release(event, "rollback"), allowed=frozenset(event.allowed))
+    release = replace(_release(event, "rollback"), allowed=frozenset(event.allowed), scope=event.scope)
     return replace(_request(state, release), orphaned=None)
 
 
@@ -191,6 +193,7 @@ def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> E
         until=event.until,
         failed_release=_just_failed(state, event),
         agrees=event.agrees,
+        partial=event.partial,
     )
     return replace(state, hold=hold)
 
@@ -236,18 +239,19 @@ def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> En
 @_apply.register
 def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> EnvironmentState:
     ended = _update(state, event.release, status="completed", ended=time)
-    adopted = ended.releases[event.release].kind == "adoption"
+    release = ended.releases[event.release]
+    adopted = release.kind == "adoption"
     render = state.render_of(event.digest)
     known = render.services if render is not None else dict[str, dict[str, str]]()
     stopped = {
         (host, service): one
         for (host, service), one in state.stopped.items()
-        if known.get(host, {}).get(service) == one.hash
+        if known.get(host, {}).get(service) == one.hash or (release.scope and host not in release.scope)
     }
-    left = state.unpruned if state.unpruned is not None and state.unpruned.release == event.release else None
+    waits = state.unpruned is not None and (release.scope or state.unpruned.release == event.release)
+    left = state.unpruned if waits else None
     return replace(
-        ended,
-        deployed=event.release,
+        completed(event, ended),
         differing=ended.differing if adopted else {},
         stopped=stopped,
         unpruned=left,
@@ -283,12 +287,13 @@ def _(event: run.ServiceStarted, state: EnvironmentState, _time: datetime) -> En
 
 @_apply.register
 def _(event: rel.ReleaseFailed, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    return _update(state, event.release, status="failed", failure=event.failure, ended=time)
+    return failed(event, _update(state, event.release, status="failed", failure=event.failure, ended=time))
 
 
 @_apply.register
 def _(event: rel.ReleaseRolledBack, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    return _update(state, event.release, status="rolled_back", failure=event.failure, ended=time)
+    ended = _update(state, event.release, status="rolled_back", failure=event.failure, ended=time)
+    return failed(event, ended)
 
 
 @_apply.register
@@ -334,6 +339,7 @@ def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: dateti
     return replace(
         state,
         deployed=None,
+        placed={},
         hold=None,
         differing={},
         stopped={},

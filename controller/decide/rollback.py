@@ -85,8 +85,12 @@ def decide_rollback(
     release_id: str,
     reason: str,
     allowed: Collection[str] = (),
+    held: tuple[EnvironmentHeld, ...] | None = None,
+    scope: tuple[str, ...] = (),
 ) -> tuple[Event, ...]:
-    """Request the rollback and hold the environment at `target`.
+    """Request the rollback and hold the environment at `target`, or as `held` says.
+
+    `scope` has the only hosts that go back.
 
     What is deployed now joins the Manifests that Git must not bring back, and so does what is under way; a
     target the person names stops being one of them. Whoever works on a Release that was begun says its end.
@@ -96,8 +100,15 @@ def decide_rollback(
     given_up = {one.digest for one in state.unfinished}
     if state.deployed_digest is not None:
         given_up.add(state.deployed_digest)
+    given_up |= {digest for digest in state.placed.values() if digest is not None}
     bad = (already_bad | given_up) - {target.digest}
     waiting = (one for one in state.unfinished if not one.begun)
+    fixed = EnvironmentHeld(
+        target=target.digest,
+        bad=tuple(sorted(bad)),
+        clears="fixed",
+        reason=reason or f"rolled back to {target.id}",
+    )
     return (
         *(ReleaseSuperseded(release=one.id, by=release_id) for one in waiting),
         RollbackRequested(
@@ -110,18 +121,20 @@ def decide_rollback(
             reverts=None if current is None else current.id,
             reason=reason,
             allowed=tuple(sorted(set(allowed))),
+            scope=scope,
         ),
-        EnvironmentHeld(
-            target=target.digest,
-            bad=tuple(sorted(bad)),
-            clears="fixed",
-            reason=reason or f"rolled back to {target.id}",
-        ),
+        *((fixed,) if held is None else held),
     )
 
 
 def _previous(state: EnvironmentState, current: Release | None) -> Release:
-    """The newest completed Release that ran something else and is not held to be bad."""
+    """The newest completed Release that ran something else and is not held to be bad.
+
+    Where some hosts are to run something else than what is deployed, that is the way back: what is deployed.
+    """
+    deployed = state.deployed_release
+    if state.placed and deployed is not None and state.running is None:
+        return deployed
     found = next(_good(state, current), None)
     if found is None:
         raise UserError(
@@ -179,6 +192,7 @@ def _by_version(state: EnvironmentState, version: str, *, current: Release | Non
 def _unless_current(state: EnvironmentState, release: Release, current: Release | None) -> Release:
     """Going back to what is deployed makes sense only after a newer attempt failed."""
     newest = next(reversed(state.releases.values()))
-    if current is not None and release.digest == current.digest and newest.id == current.id:
+    mixed = bool(state.placed)
+    if current is not None and release.digest == current.digest and newest.id == current.id and not mixed:
         raise UserError(RELEASE_IS_CURRENT, f"{release.id} is what is deployed now", next="stagecraft status")
     return release

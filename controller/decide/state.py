@@ -73,6 +73,8 @@ class Release:
     superseded_by: str | None = None  # the newer Release
     allowed: frozenset[str] = frozenset()  # permissions that a person gave to its Manifest
     confirmed_prune: int | None = None  # so many services may go, a person said
+    scope: tuple[str, ...] = ()  # the only hosts that it works on; none: all
+    partial: bool = False  # it completed, and other hosts are to run something else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Hold:
     until: datetime | None
     failed_release: str | None = None  # the Release whose failure made the hold; None: a person did
     agrees: bool = False  # it also ends when Git shows the target
+    partial: bool = False  # it also ends when a person deploys the target everywhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +178,8 @@ class EnvironmentState:
     )
     """By host and service: fields in which what was adopted is not as the deployed Manifest says."""
     unpruned: Unpruned | None = None  # what left and runs on
+    placed: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """Hosts that are not to run what is deployed, with the Manifest that they are; None: parts of two."""
 
     @property
     def kept_places(self) -> frozenset[tuple[str, str]]:
@@ -216,7 +221,7 @@ class EnvironmentState:
         """
         found: dict[str, None] = {}
         for one in reversed(self.releases.values()):
-            if one.status in ("completed", "rolled_back"):
+            if one.status in ("completed", "rolled_back") and not (one.scope and one.id != self.deployed):
                 break
             if one.begun and one.status in ("superseded", "failed"):
                 found[one.digest] = None
@@ -248,8 +253,9 @@ class EnvironmentState:
         return frozenset[str]().union(*given)
 
     def completed(self) -> list[Release]:
-        """Completed Releases, newest first."""
-        return [one for one in reversed(self.releases.values()) if one.status == "completed"]
+        """Releases that completed on all hosts, newest first."""
+        done = (one for one in reversed(self.releases.values()) if one.status == "completed")
+        return [one for one in done if not one.partial]
 
     def failed_attempts(self, digest: str) -> list[Release]:
         """Failed attempts at a Manifest since it last completed or a person intervened, oldest first."""

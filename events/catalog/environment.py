@@ -235,6 +235,8 @@ class DeployRefused(Event):
 class EnvironmentHeld(Event):
     """The environment is pinned to a Manifest; a later hold replaces an earlier one."""
 
+    SCHEMA: ClassVar[int] = 2  # 1: without `partial`
+
     target: str = Field(description="The Manifest that is defended.")
     bad: tuple[str, ...] = Field(description="Manifests that Git must not bring back, sorted.")
     clears: Literal["fixed", "manual"] = Field(
@@ -245,6 +247,10 @@ class EnvironmentHeld(Event):
     agrees: bool = Field(
         default=False,
         description="Whether it also ends when the branch shows the target: it stands because that differs.",
+    )
+    partial: bool = Field(
+        default=False,
+        description="Whether it stands because only some hosts got the target: it also ends when all do.",
     )
 
 

@@ -62,7 +62,7 @@ class Course:
                 kept = fell is not None and fell.status != "failed"
                 found[host] = self._left(host) if kept else self._untouched(host)
             elif as_it_was == "restored":
-                found[host] = self._end("restored", self.work.before(host), self._reason(host))
+                found[host] = self._end("restored", self.work.back(host), self._reason(host))
             else:
                 found[host] = self._end(as_it_was, reason=self._reason(host) or STOPPED)
         return found

@@ -56,6 +56,10 @@ class ReleaseWork:
         """Digest of what is deployed until then; None: nothing."""
         return self.deployed or (None if self.previous is None else self.previous.digest)
 
+    def back(self, host: str) -> str | None:
+        """Digest of the Manifest that a host goes back to: what has parts of several goes to the deployed."""
+        return self.placed.get(host) or self.leaves
+
     def before(self, host: str) -> str | None:
         """Digest of the Manifest that a host is to run until then; None: none, or parts of several."""
         if host in self.placed:

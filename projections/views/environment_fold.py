@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from events.envelope import StoredEvent
+from events.placing import after_failure, after_partial
 from events.streams import split_environment
 from projections.view import View
 from projections.views.environment_rows import INDEXES, TABLES, Told
@@ -58,8 +59,15 @@ def _refreshed(told: Told) -> None:
 def _requested(told: Told) -> None:
     data = told.data
     told.tables.execute(
-        "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending')",
-        (*told.place, data["release"], told.event.position, data["digest"], data["revision"]),
+        "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
+        (
+            *told.place,
+            data["release"],
+            told.event.position,
+            data["digest"],
+            data["revision"],
+            json.dumps(data.get("scope", [])),
+        ),
     )
     told.set(active_release=data["release"], breaker=None, destroyed=None)
     if told.event.type in _ASKED or data.get("trigger") == "person":
@@ -82,14 +90,66 @@ def _started(told: Told) -> None:
 
 def _completed(told: Told) -> None:
     told.release_becomes("completed")
-    told.set(deployed_release=told.data["release"])
-    told.tables.execute(
-        "UPDATE environments SET unpruned = NULL WHERE project = ? AND name = ?"
-        " AND json_extract(unpruned, '$.release') IS NOT ?",
-        (*told.place, told.data["release"]),
-    )
+    scope = _scope(told)
+    if not scope:
+        told.set(deployed_release=told.data["release"], placed=None)
+        told.tables.execute(
+            "UPDATE environments SET unpruned = NULL WHERE project = ? AND name = ?"
+            " AND json_extract(unpruned, '$.release') IS NOT ?",
+            (*told.place, told.data["release"]),
+        )
+    else:
+        _completed_on_some(told, scope)
     _no_longer_active(told)
-    _wake_changed(told)
+    _wake_changed(told, scope)
+
+
+def _completed_on_some(told: Told, scope: Sequence[str]) -> None:
+    """It is deployed when the other hosts have it too, and noted host by host until then."""
+    digest = told.data["digest"]
+    hosts = _services(told, digest) or told.data["hosts"]
+    placed = after_partial(_placed(told), _deployed(told), digest=digest, scope=scope, hosts=hosts)
+    if placed is None:
+        told.set(deployed_release=told.data["release"], placed=None)
+    else:
+        told.set(placed=json.dumps(placed) if placed else None)
+
+
+def _failed(told: Told) -> None:
+    ends = {host: (one["status"], one["digest"]) for host, one in told.data["hosts"].items()}
+    stays = bool(told.data.get("stays"))
+    placed = after_failure(_placed(told), _deployed(told), ends, stays=stays)
+    told.set(placed=json.dumps(placed) if placed else None)
+    _ended(told)
+
+
+def _scope(told: Told) -> list[str]:
+    """The only hosts that the Release was for; none: all."""
+    query = "SELECT scope FROM environment_releases WHERE project = ? AND name = ? AND id = ?"
+    row = told.tables.execute(query, (*told.place, told.data["release"])).fetchone()
+    return [] if row is None else json.loads(row["scope"])
+
+
+def _placed(told: Told) -> dict[str, str | None]:
+    query = "SELECT placed FROM environments WHERE project = ? AND name = ?"
+    row = told.tables.execute(query, told.place).fetchone()
+    return {} if row is None or row["placed"] is None else json.loads(row["placed"])
+
+
+def _deployed(told: Told) -> str | None:
+    """The Manifest that is deployed."""
+    query = (
+        "SELECT digest FROM environments JOIN environment_releases USING (project, name)"
+        " WHERE project = ? AND name = ? AND id = deployed_release"
+    )
+    row = told.tables.execute(query, told.place).fetchone()
+    return None if row is None else row["digest"]
+
+
+def _services(told: Told, digest: str) -> dict[str, dict[str, str]]:
+    query = "SELECT services FROM environment_services WHERE project = ? AND name = ? AND digest = ?"
+    found = told.tables.execute(query, (*told.place, digest)).fetchone()
+    return {} if found is None else json.loads(found["services"])
 
 
 def _ended(told: Told) -> None:
@@ -104,14 +164,13 @@ def _no_longer_active(told: Told) -> None:
     )
 
 
-def _wake_changed(told: Told) -> None:
+def _wake_changed(told: Told, scope: Collection[str]) -> None:
     """What a Release brought in another version is not stopped any more."""
-    query = "SELECT services FROM environment_services WHERE project = ? AND name = ? AND digest = ?"
-    found = told.tables.execute(query, (*told.place, told.data["digest"])).fetchone()
-    services: dict[str, dict[str, str]] = {} if found is None else json.loads(found["services"])
+    services = _services(told, told.data["digest"])
     query = "SELECT host, service, hash FROM environment_stopped WHERE project = ? AND name = ?"
     for row in told.tables.execute(query, told.place).fetchall():
-        if services.get(row["host"], {}).get(row["service"]) != row["hash"]:
+        changed = services.get(row["host"], {}).get(row["service"]) != row["hash"]
+        if changed and (not scope or row["host"] in scope):
             told.tables.execute(
                 "DELETE FROM environment_stopped WHERE project = ? AND name = ? AND host = ? AND service = ?",
                 (*told.place, row["host"], row["service"]),
@@ -138,8 +197,8 @@ _HANDLERS: dict[str, Callable[[Told], None]] = {
     "DeployDeferred": _shown,
     "ReleaseStarted": _started,
     "ReleaseCompleted": _completed,
-    "ReleaseFailed": _ended,
-    "ReleaseRolledBack": _ended,
+    "ReleaseFailed": _failed,
+    "ReleaseRolledBack": _failed,
     "ReleaseSuperseded": _ended,
     "ReleaseCancelled": _ended,
     "JobCompleted": _job_completed,
@@ -164,7 +223,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=6,
+    version=7,
     tables=TABLES,
     indexes=INDEXES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),

@@ -32,6 +32,7 @@ TABLES = {
             destroying TEXT,
             destroyed TEXT,
             unpruned TEXT,
+            placed TEXT,
             PRIMARY KEY (project, name)
         ) WITHOUT ROWID
     """,
@@ -44,6 +45,7 @@ TABLES = {
             digest TEXT NOT NULL,
             revision TEXT,
             status TEXT NOT NULL,
+            scope TEXT NOT NULL,
             PRIMARY KEY (project, name, id)
         ) WITHOUT ROWID
     """,

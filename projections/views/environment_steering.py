@@ -85,6 +85,7 @@ def _destroyed(told: Told) -> None:
         destroying=None,
         destroyed=json.dumps({**asked, "since": format_utc(told.event.time), "volumes": volumes}),
         deployed_release=None,
+        placed=None,
         asked_digest=None,
         hold=None,
         breaker=None,

@@ -57,6 +57,8 @@ class Environment:
     )
     """By host and service, what a person stopped: reason, since, actor."""
     unpruned: dict[str, Any] | None = None  # release, services, most, since: left, and runs on till confirmed
+    placed: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """Hosts that are not to run what is deployed, with the Manifest that they are; None: parts of two."""
 
     def __str__(self) -> str:
         return f"{self.project}/{self.name}"
@@ -104,7 +106,12 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
     deployed = _release(tables, row["deployed_release"], place=(project, name))
     digest = hold["target"] if hold else row["git_digest"] or row["asked_digest"]
     digest = None if destroyed else digest
+    placed: dict[str, str | None] = json.loads(row["placed"] or "{}")
     services = _services(tables, deployed.digest or digest, place=(project, name))
+    for host, other in placed.items():
+        if other is not None:
+            there = _services(tables, other, place=(project, name)).get(host, {})
+            services = {**services, host: there}
     return Environment(
         project=project,
         name=name,
@@ -125,6 +132,7 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         finished_jobs=_finished_jobs(tables, services, place=(project, name)),
         stopped=_stopped(tables, place=(project, name)),
         unpruned=_parsed(row["unpruned"]),
+        placed=placed,
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from events.envelope import StoredEvent
@@ -67,6 +67,8 @@ _TABLES = {
             reverts TEXT,
             retry_of TEXT,
             failure TEXT,
+            scope TEXT NOT NULL,
+            hosts TEXT NOT NULL,
             started_position INTEGER,
             ended_position INTEGER
         ) WITHOUT ROWID
@@ -141,15 +143,23 @@ class ReleaseDetail:
     reverts: str | None  # the Release that this one took back
     retry_of: str | None  # the failed Release that this one repeats
     failure: dict[str, Any] | None  # the fields of `events.catalog.Failure`
+    scope: tuple[str, ...] = ()  # the only hosts that it was for; none: all
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """How it ended on each host: status, digest, reason; none before its end and in older logs."""
 
     def as_json(self) -> dict[str, Any]:
-        """The object of `releases show --json`; its keys are a published contract."""
+        """The object of `releases show --json`; its keys are a published contract.
+
+        `scope` is there for a Release of some hosts alone, `hosts` where there is more than one.
+        """
         return {
             **self.release.as_json(),
             "phases": [{"name": one.name, "status": one.status, "detail": one.detail} for one in self.phases],
             "images": self.images,
             "reverts": self.reverts,
             "retry_of": self.retry_of,
+            **({"scope": list(self.scope)} if self.scope else {}),
+            **({"hosts": self.hosts} if len(self.hosts) > 1 else {}),
         }
 
 
@@ -188,15 +198,16 @@ def find_release(
     row = tables.execute("SELECT * FROM releases WHERE id = ?", (release_id,)).fetchone()
     if row is None or (upto is not None and row["position"] > upto):
         return None
+    ended = _had(row, "ended", upto)
     return ReleaseDetail(
         release=_release(row, upto=upto),
         phases=phases_in(tables, release_id),
         images=images_of(tables, row["project"], row["environment"], digest=row["digest"]),
         reverts=row["reverts"],
         retry_of=row["retry_of"],
-        failure=None
-        if row["failure"] is None or not _had(row, "ended", upto)
-        else json.loads(row["failure"]),
+        failure=json.loads(row["failure"]) if row["failure"] is not None and ended else None,
+        scope=tuple(json.loads(row["scope"])),
+        hosts=json.loads(row["hosts"]) if ended else {},
     )
 
 
@@ -283,7 +294,7 @@ def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, A
         return
     tables.execute(
         "INSERT OR IGNORE INTO releases"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, NULL, NULL, NULL)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, NULL, ?, '{}', NULL, NULL)",
         (
             data["release"],
             event.position,
@@ -296,6 +307,7 @@ def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, A
             _KINDS[event.type],
             data.get("reverts"),
             data.get("retry_of"),
+            json.dumps(data.get("scope", [])),
         ),
     )
 
@@ -304,10 +316,11 @@ def _verdict(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any
     failure = data.get("failure")
     moved = "started_position" if event.type == "ReleaseStarted" else "ended_position"
     tables.execute(
-        f"UPDATE releases SET status = ?, failure = ?, {moved} = ? WHERE id = ?",  # noqa: S608  # one of two columns
+        f"UPDATE releases SET status = ?, failure = ?, hosts = ?, {moved} = ? WHERE id = ?",  # noqa: S608  # one of two columns
         (
             _VERDICTS[event.type],
             None if failure is None else json.dumps(failure),
+            json.dumps(data.get("hosts", {}), sort_keys=True),
             event.position,
             data["release"],
         ),
@@ -345,7 +358,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 RELEASES = View(
     name="releases",
-    version=5,
+    version=6,
     tables=_TABLES,
     indexes=_INDEXES,
     concerns=frozenset(_HANDLERS),

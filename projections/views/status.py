@@ -121,6 +121,7 @@ class Status:
                 "git_error": None if self.git_failure is None else self.git_failure.error,
                 "git_failing_since": None if self.git_failure is None else format_utc(self.git_failure.since),
             },
+            **({"placed": known.placed} if known.placed else {}),
             **({} if self.lag is None else {"lag": self.lag.as_json()}),
         }
 
@@ -216,7 +217,7 @@ def _sync(environment: Environment, hosts: Sequence[HostStatus]) -> Sync:
         return "unknown"
     drifted = any(service.drift for host in hosts for service in host.services)
     differs = environment.desired.digest != environment.deployed.digest
-    return "out-of-sync" if drifted or differs else "in-sync"
+    return "out-of-sync" if drifted or differs or environment.placed else "in-sync"
 
 
 def _health(environment: Environment, hosts: Sequence[HostStatus]) -> Health:

@@ -93,7 +93,7 @@ class Record:
         """The Release that is deployed at the end of the record."""
         found: str | None = None
         for one in self.environment:
-            if one.type == "ReleaseCompleted":
+            if one.type == "ReleaseCompleted" and not _is_partial(one):
                 found = one.data["release"]
             elif one.type == "EnvironmentDestroyed":
                 found = None
@@ -115,6 +115,12 @@ class Record:
         return [
             one for one in self.environment if one.event.causation == cause.event.id and one.type in types
         ]
+
+
+def _is_partial(completed: Told) -> bool:
+    """Whether hosts that it was not for were to run something else."""
+    hosts = completed.data["hosts"].values()
+    return any(one["status"] == "untouched" and one["digest"] != completed.data["digest"] for one in hosts)
 
 
 def gather(

@@ -32,7 +32,8 @@ def release_sentence(record: Record, request: Told, verdict: Told | None, *, lat
     if verdict is None:
         return f"{release} has no verdict yet; it was decided because {cause}"
     if verdict.type == "ReleaseCompleted":
-        sentence = f"{release} was deployed because {cause}"
+        partly = f" on {', '.join(request.data['scope'])} alone" if request.data.get("scope") else ""
+        sentence = f"{release} was deployed{partly} because {cause}"
         if record.deployed() == release:
             return f"{sentence}; it is what is deployed"
         taken_back = f", taken back by {later[-1].data['release']}" if later else ""

@@ -13,19 +13,37 @@ def _started(data: dict[str, Any]) -> Words:
 
 
 def _completed(data: dict[str, Any]) -> Words:
-    text = f"{data['release']}: every service passed its gate on {', '.join(data['hosts'])}"
-    return "health", None, text
+    done = [host for host, one in sorted(data["hosts"].items()) if one["status"] == "completed"]
+    text = f"{data['release']}: every service passed its gate on {', '.join(done)}"
+    return "health", None, text + _others(data)
 
 
 def _failed(data: dict[str, Any]) -> Words:
+    failure, stays = data["failure"], "; nothing more was changed" if data["stays"] else ""
+    text = f"{data['release']} failed: {failure_words(failure)}{stays}"
+    return "health", failure["code"], text + _others(data)
+
+
+_QUIET = frozenset({"completed", "restored", "untouched"})
+
+
+def _others(data: dict[str, Any]) -> str:
+    """The hosts that did not go with the others, where there are others."""
+    hosts = sorted(data["hosts"].items())
+    named = [f"{host} {one['status']}" for host, one in hosts if one["status"] not in _QUIET]
+    return f" ({', '.join(named)})" if named and len(hosts) > 1 else ""
+
+
+def _left_out(data: dict[str, Any]) -> Words:
     failure = data["failure"]
-    return "health", failure["code"], f"{data['release']} failed: {failure_words(failure)}"
+    text = f"{data['host']} takes no further part, {data['status']}: {failure_words(failure)}"
+    return "operation", failure["code"], text
 
 
 def _rolled_back(data: dict[str, Any], named: Named) -> Words:
     failure = data["failure"]
     text = f"{data['release']} failed: {failure_words(failure)}; {named(data['restored'])} was brought back"
-    return "health", failure["code"], text
+    return "health", failure["code"], text + _others(data)
 
 
 def _phase_failed(data: dict[str, Any]) -> Words:
@@ -146,6 +164,7 @@ WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "ReleaseCompleted": _completed,
     "ReleaseFailed": _failed,
     "PhaseFailed": _phase_failed,
+    "HostLeftOut": _left_out,
     "ServiceReplaced": _replaced,
     "ServiceStartedBeside": _started_beside,
     "ServiceWithdrawn": _withdrawn,

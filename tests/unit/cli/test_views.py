@@ -128,7 +128,7 @@ def test_status_says_what_a_newer_version_wrote_and_shows_what_was_before(
     listed = [json.loads(line) for line in call("events", "list", "--json").out.splitlines()]
     assert [(one["type"], one["schema"]) for one in listed[4:]] == [
         (type_name, schema),
-        ("EnvironmentHeld", 1),
+        ("EnvironmentHeld", 2),
     ]
     assert listed[4]["data"] == {"name": "Ada"}
     assert type_name in call("events", "list").out
