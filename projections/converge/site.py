@@ -132,6 +132,11 @@ class Site:
         """The environment's folder on its host, absolute."""
         return self.root / "apps" / self.owner.project / self.owner.environment
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine, which cannot be out of reach."""
+        return self.transport.here
+
     async def held_ports(self) -> HeldByProcess:
         """Which ports processes of the host hold."""
         return held_here if self.transport.here else held_in(await self.transport.bound_ports())

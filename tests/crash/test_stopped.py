@@ -19,7 +19,7 @@ from tests.crash.tape import points
 
 STORY, ROLLBACK = (next(one for one in STORIES if one.name == name) for name in ("look", "rollback"))
 FEW = 5
-PAST_ITS_FENCE = ("engine run_job before", "engine up before")
+PAST_ITS_FENCE = ("engine run_job before", "engine up before", "engine up_beside before")
 """Between the look at the fence and the call: what is asked of the engine there cannot be called back."""
 
 

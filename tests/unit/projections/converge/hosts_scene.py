@@ -28,6 +28,7 @@ from tests.unit.projections.converge.scene import (
     ENVIRONMENT,
     PROJECT,
     STREAM,
+    ElsewhereTransport,
     Scene,
     Spec,
     host_manifest,
@@ -98,7 +99,7 @@ class HostsScene(Scene):
             engines=dict(self.engines),
             stocks={host: engine.stock for host, engine in self.engines.items()},
             roots={host: self.root / host for host in self.engines},
-            hosts_here=frozenset({"local"}),
+            transports={host: ElsewhereTransport(host) for host in self.engines},
         )
 
     def release(
