@@ -23,6 +23,7 @@ from projections.converge.site import Equipment
 from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY, Life, World
+from projections.transport.port import Transport
 from tests.unit.projections.converge.scene import (
     COMPOSE_PROJECT,
     ENVIRONMENT,
@@ -99,8 +100,13 @@ class HostsScene(Scene):
             engines=dict(self.engines),
             stocks={host: engine.stock for host, engine in self.engines.items()},
             roots={host: self.root / host for host in self.engines},
-            transports={host: ElsewhereTransport(host) for host in self.engines},
+            transports=self.transports,
         )
+
+    @property
+    @override
+    def transports(self) -> Mapping[str, Transport]:
+        return {host: ElsewhereTransport(host) for host in self.engines}
 
     def release(
         self,

@@ -42,7 +42,7 @@ from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY
 from projections.observed import ObservedStore
 from projections.transport.local import LocalTransport
-from projections.transport.port import BoundPort
+from projections.transport.port import BoundPort, Transport
 from tests.support.time import CountingIds, FakeClock
 
 PROJECT, ENVIRONMENT, HOST, LINEAGE = "hello", "prod", "local", "lineage-1"
@@ -199,7 +199,13 @@ class Scene:
             observed=equipment.observed,
             clock=equipment.clock,
             progress=equipment.progress,
+            transports=self.transports,
         )
+
+    @property
+    def transports(self) -> Mapping[str, Transport]:
+        """By host, what the converger reaches other hosts with; none."""
+        return {}
 
     def recorder(self) -> Recorder:
         return Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=PERSON)
