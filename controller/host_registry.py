@@ -8,7 +8,7 @@ is reached by it. `local` is this machine and always there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,6 +89,29 @@ def host_registry(
     named = {*file.network.static.hosts, *(name for name, one in known.items() if one.place), *placed}
     names = [LOCAL_HOST, *sorted(named - {LOCAL_HOST})]
     return {name: _entry(name, file, known.get(name), placed.get(name, {})) for name in names}
+
+
+class HostRegistry:
+    """The hosts as they are known at each moment, joined anew only when somebody said something."""
+
+    def __init__(
+        self, file: Callable[[], ControllerFile], known: Callable[[], Mapping[str, KnownHost]]
+    ) -> None:
+        """`file` is asked once, when a host is asked for; `known` answers the same object until it changes."""
+        self._read = file
+        self._known = known
+        self._file: ControllerFile | None = None
+        self._joined: tuple[Mapping[str, KnownHost], dict[str, HostEntry]] | None = None
+
+    def __call__(self) -> Mapping[str, HostEntry]:
+        """All hosts by name. Raises what reading the operator's file raises."""
+        if self._file is None:
+            self._file = self._read()
+        known = self._known()
+        joined = self._joined
+        if joined is None or joined[0] is not known:
+            self._joined = joined = (known, host_registry(self._file, known))
+        return joined[1]
 
 
 def _entry(

@@ -8,7 +8,7 @@ when somebody last had a reason to ask, which machine and engine its name means,
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -69,11 +69,11 @@ class KnownHosts:
 
     _log: EventLog | None = None
     _head: int = 0
-    _hosts: dict[str, KnownHost] = field(default_factory=dict[str, KnownHost])
+    _hosts: Mapping[str, KnownHost] = field(default_factory=dict[str, KnownHost])
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, log: EventLog) -> Mapping[str, KnownHost]:
-        """All hosts with an event, after all events that the log has now."""
+        """All hosts with an event, after all events that the log has now; the same object until one speaks."""
         with self._alone:
             if log is not self._log:
                 self._log, self._head, self._hosts = log, 0, {}
@@ -85,15 +85,18 @@ class KnownHosts:
                     for stored in log.read(after=self._head, type_name=kind.__name__)
                     if stored.position <= head
                 ]
-                for stored in sorted(newer, key=lambda one: one.position):
-                    self._fold(stored)
+                if newer:
+                    self._hosts = _with(self._hosts, sorted(newer, key=lambda one: one.position))
                 self._head = head
-            return dict(self._hosts)
+            return self._hosts
 
-    def _fold(self, stored: StoredEvent) -> None:
+
+def _with(hosts: Mapping[str, KnownHost], newer: Iterable[StoredEvent]) -> dict[str, KnownHost]:
+    after = dict(hosts)
+    for stored in newer:
         name = stored.stream.partition("/")[2]
-        before = self._hosts.get(name, KnownHost())
-        self._hosts[name] = folded(before, stored)
+        after[name] = folded(after.get(name, KnownHost()), stored)
+    return after
 
 
 def folded(host: KnownHost, stored: StoredEvent) -> KnownHost:
