@@ -72,6 +72,7 @@ class SshEngineDoor:
         self._serving = asyncio.Lock()
         self._way: tuple[int, _Way] = (0, ())  # of which connection
         self._carriers: list[_Carrier] = []
+        self._carried: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -108,13 +109,18 @@ class SshEngineDoor:
             if self._server is None:
                 path = self._socket()
                 path.unlink(missing_ok=True)
-                self._server = await asyncio.start_unix_server(self._serve, path=str(path))
+                self._server = await asyncio.start_unix_server(self._begin, path=str(path))
         return self._connection.losses + sum(carrier.connection.losses for carrier in self._carriers)
 
     async def _closed(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+        carried = set(self._carried)
+        for one in carried:
+            one.cancel()
+        if carried:
+            await asyncio.wait(carried)
         carriers, self._carriers = self._carriers, []
         for carrier in carriers:
             await carrier.connection.close()
@@ -132,6 +138,11 @@ class SshEngineDoor:
             _sweep(path.parent)
             self._path = path
         return self._path
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._carried.add(task)
+        task.add_done_callback(self._carried.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its beginning to its end."""

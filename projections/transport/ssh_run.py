@@ -1,7 +1,9 @@
 """A program on a host, run to its end.
 
 An SSH server takes a line for the account's login shell, so each argument is quoted for it as POSIX shells
-read it, and arrives as it is. (One shell kept open for all commands was dropped: it saves a login shell's
+read it, and arrives as it is. To end a program at its deadline cannot be left to the server: OpenSSH passes no
+signal on to a program of root's, and a connection may be lost before. So `timeout` of the host is started with
+it, where there is one, for a little longer than it is waited for here. (One shell kept open for all commands was dropped: it saves a login shell's
 start, and a program that hangs, or prints what ends the protocol, would take all others with it.)
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import shlex
 import signal
 from collections.abc import Sequence
@@ -26,6 +29,7 @@ _OPEN_SECONDS = 30.0  # for the session, before the program's own time begins
 _TRIES = 5
 _TRY_SECONDS = 0.2
 _BY_SIGNAL = 128
+_BOUNDED = 'command -v timeout >/dev/null 2>&1 && exec timeout -k 5 "$0" "$@"; exec "$@"'
 _SHOWN = 200  # characters of a command in an error
 
 Process = asyncssh.SSHClientProcess[bytes]
@@ -36,7 +40,8 @@ async def run_program(
 ) -> Ran:
     """See `Transport.run`."""
     async with connection.session():
-        process = await open_program(connection, shlex.join(argv))
+        bounded = ["sh", "-c", _BOUNDED, str(math.ceil(seconds) + 1), *argv]
+        process = await open_program(connection, shlex.join(bounded))
         try:
             async with asyncio.timeout(seconds):
                 _, stdout, stderr = await asyncio.gather(
