@@ -10,22 +10,27 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from events.envelope import CONTROLLER
 from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
+    from controller.known_hosts import KnownHost
     from controller.record import Record
     from controller.registry.client import RegistryClient
+    from controller.ssh_reach import SshReaches
     from events.actors import ActorDirectory
     from events.envelope import Actor
     from events.kernel.clock import Clock
     from events.log import EventLog
+    from events.recorder import Recorder
     from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
 
@@ -149,25 +154,32 @@ def open_context(
     """Everything wired for one home, which is made when it is missing.
 
     `settings` None: the defaults, for whoever neither deploys nor asks a registry. The home's own are not
-    read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day.
+    read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day; only
+    where a host is elsewhere is read there, when it is asked for.
     """
     from datetime import timedelta
+    from functools import partial
 
     from controller.auditing import check_recent
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.host_uses import UsedHosts
+    from controller.known_hosts import KnownHosts
+    from controller.states import States
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
+    from events.recorder import Recorder
     from gitops.config.controller import ControllerFile
     from projections.converge.converger import Converger
     from projections.engine.docker import DockerEngine
     from projections.kept import KeptContainers
     from projections.observed import ObservedStore
 
-    settings = settings or ControllerFile()
+    given = settings
+    settings = given or ControllerFile()
     home.create()
     clock = SystemClock()
     reserve = Reserve(home.reserve)
@@ -178,13 +190,24 @@ def open_context(
     observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)
+    known_hosts, states = KnownHosts(), States()
+    fleet, reaches = _fleet(
+        home,
+        engine,
+        hosts=partial(_settings, home) if given is None else lambda: settings,
+        known=partial(known_hosts.of, log),
+        used=UsedHosts(log, states),
+        recorder=lambda: Recorder(log=log, ids=SystemIds(clock), clock=clock, actor=CONTROLLER),
+        say=progress,
+    )
     converger = Converger(
         binding_key=home.binding_key(),
         log=log,
         blobs=blobs,
-        engines={LOCAL_HOST: engine},
-        stocks={LOCAL_HOST: engine.stock},
-        roots={LOCAL_HOST: home.local.absolute()},
+        engines=fleet.engines,
+        stocks=fleet.stocks,
+        roots=fleet.roots,
+        transports=fleet.transports,
         observed=observed,
         clock=clock,
         progress=progress,
@@ -202,7 +225,11 @@ def open_context(
             converger=converger,
             observed=observed,
             progress=progress,
-            watches={LOCAL_HOST: engine},
+            states=states,
+            known_hosts=known_hosts,
+            listed_hosts=frozenset(settings.network.static.hosts),
+            fleet=fleet,
+            watches=fleet.watches,
             policy=settings.policy,
             workshop=BuildWorkshop(
                 builder=engine.images,
@@ -212,9 +239,44 @@ def open_context(
             ),
         )
     finally:
-        engine.close()
+        fleet.close()
+        reaches.close()
         actors.close()
         log.close()
+
+
+def _fleet(  # noqa: PLR0913  # one for each thing outside
+    home: Home,
+    engine: DockerEngine,
+    *,
+    hosts: Callable[[], ControllerFile],
+    known: Callable[[], Mapping[str, KnownHost]],
+    used: Callable[[], frozenset[str]],
+    recorder: Callable[[], Recorder],
+    say: Callable[[str], None],
+) -> tuple[Fleet, SshReaches]:
+    """The hosts of a home. `hosts` is asked when one that is elsewhere is, and not for `local`."""
+    from functools import cache
+
+    from controller.fleet import Fleet, Reach
+    from controller.host_registry import HostRegistry
+    from controller.ssh_reach import SshReaches
+    from projections.transport.local import LocalTransport
+
+    file = cache(hosts)
+    entries = HostRegistry(file, known)
+    reaches = SshReaches(
+        home=home, ssh=lambda: file().ssh, entries=entries, recorder=recorder, environ=os.environ, say=say
+    )
+    local = Reach(
+        transport=LocalTransport(LOCAL_HOST),
+        engine=engine,
+        stock=engine.stock,
+        watch=engine,
+        root=home.local.absolute(),
+        close=engine.close,
+    )
+    return Fleet(local=local, make=reaches.make, entries=entries, used=used), reaches
 
 
 def _settings(home: Home) -> ControllerFile:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from controller.building import BuildWorkshop
     from controller.decide.state import EnvironmentState
+    from controller.fleet import Fleet
     from controller.home import Home
     from events.actors import ActorDirectory
     from events.blobs import BlobStore
@@ -59,6 +60,7 @@ class Context:
     closer: CloserLooks = field(default_factory=CloserLooks)
     known_hosts: KnownHosts = field(default_factory=KnownHosts)
     listed_hosts: frozenset[str] = frozenset()  # the operator says where these are
+    fleet: Fleet | None = None  # None: there is this machine alone
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""

@@ -159,14 +159,10 @@ async def _examine(asked: Asked, clock: Clock, domain: str | None) -> HostChecks
         facts = await _facts(asked, asked.transport, clock, domain=domain)
     except StagecraftError as error:
         return HostChecks(host=asked.name, findings=(reached, failed("look", error)))
-    return HostChecks(
-        host=asked.name, findings=(reached, *preflight(facts, host=asked.name, domain=domain))
-    )
+    return HostChecks(host=asked.name, findings=(reached, *preflight(facts, host=asked.name, domain=domain)))
 
 
-async def _facts(
-    asked: Asked, transport: Transport, clock: Clock, *, domain: str | None = None
-) -> HostFacts:
+async def _facts(asked: Asked, transport: Transport, clock: Clock, *, domain: str | None = None) -> HostFacts:
     socket = asked.entry.engine_socket
     return await facts_of(transport, root=asked.root, engine_socket=socket, clock=clock, domain=domain)
 
@@ -226,7 +222,9 @@ def _folder(asked: Asked, facts: HostFacts) -> Finding:
     """Whether the user may write the folder that is ours, or make it."""
     advice = f"stagecraft hosts bootstrap {asked.name}" if asked.name != LOCAL_HOST else "see its owner"
     if facts.root == "other":
-        return finding("folder", "FAIL", f"{asked.root} is no folder", advice="take it away, or name another root")
+        return finding(
+            "folder", "FAIL", f"{asked.root} is no folder", advice="take it away, or name another root"
+        )
     if not facts.root_writable:
         who = facts.user or "the user"
         return finding("folder", "FAIL", f"{who} may not write {asked.root}", advice=advice)
@@ -234,9 +232,7 @@ def _folder(asked: Asked, facts: HostFacts) -> Finding:
     return finding("folder", "ok", f"{asked.root}: {words}")
 
 
-def _aliases(
-    one: HostChecks, found: Iterable[HostChecks], known: Mapping[str, KnownHost]
-) -> list[Finding]:
+def _aliases(one: HostChecks, found: Iterable[HostChecks], known: Mapping[str, KnownHost]) -> list[Finding]:
     """A failure for a host whose engine another name leads to as well, now or by the log."""
     if one.identity is None:
         return []

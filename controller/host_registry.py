@@ -97,20 +97,17 @@ class HostRegistry:
     def __init__(
         self, file: Callable[[], ControllerFile], known: Callable[[], Mapping[str, KnownHost]]
     ) -> None:
-        """`file` is asked once, when a host is asked for; `known` answers the same object until it changes."""
-        self._read = file
+        """`file` is asked when a host is; `known` answers the same object until somebody says something."""
+        self._file = file
         self._known = known
-        self._file: ControllerFile | None = None
         self._joined: tuple[Mapping[str, KnownHost], dict[str, HostEntry]] | None = None
 
     def __call__(self) -> Mapping[str, HostEntry]:
         """All hosts by name. Raises what reading the operator's file raises."""
-        if self._file is None:
-            self._file = self._read()
         known = self._known()
         joined = self._joined
         if joined is None or joined[0] is not known:
-            self._joined = joined = (known, host_registry(self._file, known))
+            self._joined = joined = (known, host_registry(self._file(), known))
         return joined[1]
 
 

@@ -70,7 +70,5 @@ class Listeners:
                 del self._running[host]
         for host, watch in wanted.items():
             if host not in self._running:
-                listener = Listener(
-                    host=host, engine=watch, hear=self.hear, say=self.say, clock=self.clock
-                )
+                listener = Listener(host=host, engine=watch, hear=self.hear, say=self.say, clock=self.clock)
                 self._running[host] = (watch, asyncio.create_task(listener.run()))

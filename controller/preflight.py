@@ -79,16 +79,17 @@ def _compose(facts: HostFacts) -> Finding:
     if facts.compose:
         return finding("compose", "ok", facts.compose)
     return finding(
-        "compose", "warn", "no `docker compose` for people there; a deploy needs none", advice="install the plugin"
+        "compose",
+        "warn",
+        "no `docker compose` for people there; a deploy needs none",
+        advice="install the plugin",
     )
 
 
 def _time(facts: HostFacts) -> Finding:
     off = clock_off(facts)
     if off is not None and off.status == "FAIL":
-        return Finding(
-            name="time-sync", status=off.status, detail=off.detail, next=off.next, blame=off.blame
-        )
+        return Finding(name="time-sync", status=off.status, detail=off.detail, next=off.next, blame=off.blame)
     if facts.synchronised is False:
         advice = "let it be set: `timedatectl set-ntp true`"
         return finding("time-sync", "FAIL", "nothing keeps its clock right", advice=advice)

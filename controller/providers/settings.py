@@ -24,7 +24,6 @@ from gitops.config.section import Emptied, Section
 from gitops.settings import LOCAL_HOST
 
 
-
 def _operators(_value: object) -> object:
     """Refuse what decides how a machine is entered: a commit must not."""
     raise ValueError(

@@ -142,6 +142,4 @@ class OperatorNetworkSection(Section):
     """`network`: the hosts and how to find them; it wins over what a project says."""
 
     provider: Literal["static"] = Field(default="static", description="Who knows them.")
-    static: Emptied[StaticNetworkSection] = Field(
-        default=StaticNetworkSection(), description="Listed ones."
-    )
+    static: Emptied[StaticNetworkSection] = Field(default=StaticNetworkSection(), description="Listed ones.")

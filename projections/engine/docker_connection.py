@@ -99,7 +99,9 @@ class DockerConnection:
         try:
             return await self.door.machine() or f"name:{name}"
         except OSError as error:
-            raise engine_unreachable(self.address.url, f"its machine does not say who it is: {error}") from error
+            raise engine_unreachable(
+                self.address.url, f"its machine does not say who it is: {error}"
+            ) from error
 
     async def refuse_restarted(self) -> None:
         """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile.
@@ -145,9 +147,7 @@ class DockerConnection:
             self._tether.drop()
             await self.ready()  # where the machine does not answer, that is what there is to say
             trouble = "" if self.door is None else self.door.trouble
-            raise engine_unreachable(
-                self.address.url, trouble or _silence(error) or str(error)
-            ) from error
+            raise engine_unreachable(self.address.url, trouble or _silence(error) or str(error)) from error
         self._tether.renew(now=self.clock.monotonic(), losses=losses)
         return answer
 

@@ -93,7 +93,9 @@ class SshTransport:
 
         await self._loop.run(get())
 
-    async def run(self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20) -> Ran:
+    async def run(
+        self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20
+    ) -> Ran:
         """See `Transport.run`."""
         return await self._loop.run(
             run_program(self._connection, argv, seconds=seconds, stdin=stdin, most=most)

@@ -187,9 +187,7 @@ class SshEngineDoor:
         for way in (("docker",), ("sudo", "-n", "docker")):
             client = (*way, "-H", f"unix://{self._connection.settings.engine_socket}")
             argv = [*client, "version", "--format", "{{.Server.Version}}"]
-            ran = await run_program(
-                self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES
-            )
+            ran = await run_program(self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES)
             if ran.code == 0:
                 self._way = (self._connection.made, client)
                 return client

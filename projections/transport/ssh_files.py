@@ -121,9 +121,7 @@ class SshFiles:
         async def act(sftp: Sftp) -> frozenset[PurePosixPath]:
             found = await asyncio.gather(*(sftp.stat(path) for path in asked))
             return frozenset(
-                path
-                for path, one in zip(asked, found, strict=True)
-                if one is None or not one.is_folder
+                path for path, one in zip(asked, found, strict=True) if one is None or not one.is_folder
             )
 
         return await self._do(act, seconds=_ASK_SECONDS) if asked else frozenset()
@@ -225,9 +223,7 @@ class SshFiles:
     async def _remove_folder(self, path: PurePosixPath) -> None:
         """A folder with all that is in it, in one round trip; no link is followed."""
         argv = ["rm", "-rf", "--", str(path)]
-        ran = await run_program(
-            self._connection, argv, seconds=_REMOVE_SECONDS, stdin=b"", most=_KEPT_BYTES
-        )
+        ran = await run_program(self._connection, argv, seconds=_REMOVE_SECONDS, stdin=b"", most=_KEPT_BYTES)
         if ran.code != 0:
             raise OSError(errno.EIO, ran.stderr.decode(errors="replace").strip() or "rm failed", str(path))
 
@@ -298,5 +294,3 @@ async def _state_folder(sftp: Sftp, path: PurePosixPath, found: Found | None, *,
     if not (found.is_folder or last):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     return found
-
-

@@ -61,6 +61,4 @@ class UnconnectedTransport:
         """Nothing is open."""
 
     def _silent(self) -> OutsideError:
-        return OutsideError(
-            HOST_UNREACHABLE, f"{self._host} does not answer", where=Where(host=self._host)
-        )
+        return OutsideError(HOST_UNREACHABLE, f"{self._host} does not answer", where=Where(host=self._host))

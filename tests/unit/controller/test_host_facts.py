@@ -89,7 +89,9 @@ def test_a_file_in_the_place_of_the_folder_is_seen(programs: Programs, tmp_path:
 
 
 def test_words_of_the_operator_stay_words() -> None:
-    text = script(root=PurePosixPath("/x; ROOT $(id)"), engine_socket="/s SOCKET", domain="a'; reboot; '").decode()
+    text = script(
+        root=PurePosixPath("/x; ROOT $(id)"), engine_socket="/s SOCKET", domain="a'; reboot; '"
+    ).decode()
     assert "'/x; ROOT $(id)'" in text
     assert "unix://'/s SOCKET'" in text
     assert """getent ahosts 'a'"'"'; reboot; '"'"''""" in text

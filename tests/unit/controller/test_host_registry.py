@@ -86,17 +86,10 @@ def test_what_reaches_a_host_changes_with_its_place_and_not_with_its_roles() -> 
     assert not one.reached_as(moved)
 
 
-def test_the_registry_is_joined_again_when_something_new_is_known_and_reads_the_file_once() -> None:
+def test_the_registry_is_joined_again_when_something_new_is_known_and_not_before() -> None:
     known = {"a": declared("x")}
-    read: list[int] = []
-
-    def listed() -> ControllerFile:
-        read.append(1)
-        return file()
-
-    registry = HostRegistry(listed, lambda: known)
+    registry = HostRegistry(file, lambda: known)
     first = registry()
     assert registry() is first
     known = {"a": declared("y")}
     assert registry()["a"].address == "y"
-    assert read == [1]
