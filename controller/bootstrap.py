@@ -245,7 +245,7 @@ def open_context(
         log.close()
 
 
-def _fleet(  # noqa: PLR0913  # one for each thing outside
+def _fleet(  # one for each thing outside
     home: Home,
     engine: DockerEngine,
     *,

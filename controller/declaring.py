@@ -19,7 +19,7 @@ from events.catalog.host import HostDeclared
 from events.kernel.errors import UserError, Where, error_code
 from events.log import VersionConflictError
 from events.streams import host_stream
-from gitops.places import HostPlace
+from gitops.place import HostPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

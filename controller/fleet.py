@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gitops.settings import LOCAL_HOST
+from controller.bootstrap import LOCAL_HOST
 
 if TYPE_CHECKING:
     from pathlib import PurePath

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from controller.bootstrap import LOCAL_HOST
 from controller.host_facts import HostFacts, facts_of
 from events.catalog.host import HostBootstrapped
 from events.kernel.errors import StagecraftError, UserError, error_code
 from events.kernel.redact import REDACT, printable
 from events.streams import host_stream
-from gitops.settings import LOCAL_HOST
 from projections.transport.port import HOST_SILENT
 
 if TYPE_CHECKING:
@@ -122,7 +122,11 @@ async def prepare_hosts(asked: Sequence[Asked], *, install: Install, clock: Cloc
 
 
 async def bootstrap_hosts(
-    prepared: Sequence[Prepared], *, clock: Clock, recorder: Callable[[], Recorder], say: Callable[[str], None]
+    prepared: Sequence[Prepared],
+    *,
+    clock: Clock,
+    recorder: Callable[[], Recorder],
+    say: Callable[[str], None],
 ) -> list[HostResult]:
     """Do what is to be done, on all machines at once, and record what came of it. Sorted by name.
 

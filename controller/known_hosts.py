@@ -21,7 +21,7 @@ from events.catalog.host import (
     HostRebound,
     HostUnreachable,
 )
-from gitops.places import HostPlace
+from gitops.place import HostPlace
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.repositories import WatchedBranch
     from events.envelope import Actor
-    from gitops.places import HostPlace
+    from gitops.place import HostPlace
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.providers.settings import HeadscaleSettings, StaticSettings, TailscaleSettings
 from gitops.config.faults import KeyPath
-from gitops.places import DEFAULT_PORT, HostPlace
+from gitops.place import DEFAULT_PORT, HostPlace
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 

@@ -18,10 +18,39 @@ from events.kernel.process import run
 from projections.transport.port import HOST_UNREACHABLE, Ran
 from tests.support.unconnected import UnconnectedTransport
 
-BASE = (
-    "basename cat chmod chown cut date df dirname getent grep head id install ls mkdir mktemp mv printf rm sed sh "
-    "sleep stat tail test timeout touch tr true uname wc"
-).split()
+BASE = [
+    "basename",
+    "cat",
+    "chmod",
+    "chown",
+    "cut",
+    "date",
+    "df",
+    "dirname",
+    "getent",
+    "grep",
+    "head",
+    "id",
+    "install",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "printf",
+    "rm",
+    "sed",
+    "sh",
+    "sleep",
+    "stat",
+    "tail",
+    "test",
+    "timeout",
+    "touch",
+    "tr",
+    "true",
+    "uname",
+    "wc",
+]
 
 
 @dataclass(slots=True)
