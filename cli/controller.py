@@ -15,8 +15,8 @@ from events.kernel.errors import ExitCode, StagecraftError
 
 if TYPE_CHECKING:
     from cli.watched import Choice
+    from controller.branch_keys import BranchKey
     from controller.look import Outcome
-    from controller.repositories import BranchKey
 
 app = group("Watch branches and keep environments as they say.")
 app.command("unit")(unit)

@@ -25,11 +25,11 @@ from gitops.manifest import complete, unpinned
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from controller.branch_keys import BranchKey
     from controller.branches import BranchState
     from controller.home import Home
     from controller.plan_filters import Filters
     from controller.pruning import Foretold
-    from controller.repositories import BranchKey
     from events.log import EventLog
     from events.manifest import ImagePin, Manifest
     from gitops.config.policy import PolicySection

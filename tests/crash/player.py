@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from controller.adapters import Adapters, LateAdapters
 from controller.adopting import adopt
 from controller.catalogue import EngineCatalogue
 from controller.commands import deploy, rollback
@@ -365,9 +366,9 @@ def context_of(
             actors=actors,
             clock=clock,
             ids=SystemIds(clock),
-            catalogue=EngineCatalogue(engine),
-            converger=converger,
-            observed=observed,
+            adapters=LateAdapters(
+                lambda: Adapters(catalogue=EngineCatalogue(engine), converger=converger, observed=observed)
+            ),
             progress=say,
         )
     finally:

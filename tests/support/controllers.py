@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from controller.adapters import Adapters, LateAdapters
 from controller.catalogue import EngineCatalogue
 from controller.commands import deploy, hold, resume, rollback, suspend
 from controller.context import Context
@@ -75,9 +76,11 @@ class SimulatedController:
             actors=MemoryActorDirectory(),
             clock=self.clock,
             ids=CountingIds(),
-            catalogue=EngineCatalogue(self.engine),
-            converger=converger,
-            observed=observed,
+            adapters=LateAdapters(
+                lambda: Adapters(
+                    catalogue=EngineCatalogue(self.engine), converger=converger, observed=observed
+                )
+            ),
             progress=self.said.append,
         )
 
