@@ -59,7 +59,7 @@ def deploy(
     from cli.plan_text import as_text
     from cli.policy import operator_settings, permissions_of
     from controller.bootstrap import open_context
-    from controller.commands import deploy as run
+    from controller.deploying import deploy as run
     from controller.rendering import Subject
     from controller.targets import Target
 

@@ -37,7 +37,7 @@ def hold(
 
     Exit codes: 0 held; 1 nothing is deployed, or something else, or the environment is unknown.
     """
-    from controller.commands import hold as run
+    from controller.holding import hold as run
 
     target, end = _target(settings), moment(until, now=datetime.now(UTC))
     if settings.dry_run:
@@ -60,7 +60,7 @@ def suspend(settings: Settings, *, reason: ReasonOption, until: UntilOption = No
 
     Exit codes: 0 suspended; 1 the environment is unknown.
     """
-    from controller.commands import suspend as run
+    from controller.holding import suspend as run
 
     target, end = _target(settings), moment(until, now=datetime.now(UTC))
     if settings.dry_run:
@@ -89,7 +89,7 @@ def resume(
 
     Exit codes: 0 ended; 1 there is none or there are both, or the environment is unknown.
     """
-    from controller.commands import resume as run
+    from controller.holding import resume as run
 
     if held and suspended:
         raise typer.BadParameter("name one of them, then the other", param_hint="--hold, --suspend")

@@ -60,9 +60,9 @@ def rollback(
     from cli.interrupts import run_to_verdict
     from cli.policy import operator_settings, permissions_of
     from controller.bootstrap import open_context, open_log
-    from controller.commands import preview_rollback
-    from controller.commands import rollback as run
     from controller.decide.rollback import RollbackTarget
+    from controller.rolling_back import preview_rollback
+    from controller.rolling_back import rollback as run
     from controller.targets import find_environment
 
     if not to_previous and to_release is None and to_version is None:

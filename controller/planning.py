@@ -19,8 +19,8 @@ from controller.pruning import foretold
 from controller.recorded import recorded_manifest
 from controller.reverting import recorded_with, taken_back
 from events.streams import environment_stream, repository_stream
-from gitops.config.policy import allowed_by, most_removed_of
 from gitops.manifest import complete, unpinned
+from gitops.policies import allowed_by, most_removed_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

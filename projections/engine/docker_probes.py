@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import requests
-
 from events.kernel.errors import OutsideError
 from events.manifest import CommandProbe, Probe
 from projections.engine.api import Answer, DockerApi, ExecStream
@@ -133,6 +131,8 @@ def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: 
 
     What it writes as errors comes first: in which order it wrote, the engine does not tell.
     """
+    import requests
+
     errors, rest = bytearray(), bytearray()
     try:
         with at_most(seconds):  # for each read from the connection too

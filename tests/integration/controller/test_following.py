@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import deploy
 from controller.context import Context
+from controller.deploying import deploy
 from controller.look import keep
 from controller.releasing import finish_active
 from controller.rendering import Subject
