@@ -58,7 +58,7 @@ def rollback(
     """
     from cli.actors import person
     from cli.interrupts import run_to_verdict
-    from cli.policy import operator_settings, permissions_of
+    from cli.policy import permissions_of, settings_at_hand
     from controller.bootstrap import open_context, open_log
     from controller.decide.rollback import RollbackTarget
     from controller.rolling_back import preview_rollback
@@ -69,7 +69,7 @@ def rollback(
         _offer(settings)
     wanted = RollbackTarget(to_previous=to_previous, to_release=to_release, to_version=to_version)
     named = settings.required_environment()
-    operator, given = operator_settings(settings, controller), permissions_of(allow)
+    operator, given = settings_at_hand(settings, controller), permissions_of(allow)
     with open_log(settings.home) as log:
         target = find_environment(log, named)
         if log is not None and settings.dry_run:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
+from controller.candidates import candidate_for
 from controller.decide.deploy import decide_person
 from controller.deciding import append_decided
 from controller.expiring import expire
@@ -21,7 +22,6 @@ from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
 from controller.releasing import finish_active, finish_begun
 from controller.removing import finish_destroy
-from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
 from events.catalog.environment import EnvironmentHeld
@@ -30,9 +30,9 @@ from events.kernel.errors import OutsideError, StagecraftError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from controller.candidates import RefreshCause, Subject
     from controller.context import Context
     from controller.decide.state import EnvironmentState
-    from controller.rendering import RefreshCause, Subject
     from events.catalog import Event
     from events.catalog.environment import ImageAwaited
     from events.envelope import Actor

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from controller.branch_keys import BranchKey, Rivals
 from events.refs import branch_ref, tags_ref
-from gitops.settings import LOCAL_HOST
+from events.streams import LOCAL_HOST
 from gitops.source.address import check_address, shown_address, slug
 from gitops.source.mirror import Mirror
 from gitops.source.ssh import AS_THE_USER, SshAccess

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from controller.adapters import Adapters, LateAdapters
 from controller.adopting import adopt
+from controller.candidates import Subject
 from controller.catalogue import EngineCatalogue
 from controller.context import Context
 from controller.decide.rollback import RollbackTarget
@@ -27,7 +28,6 @@ from controller.home import Home
 from controller.look import keep, look
 from controller.pruning import confirm_prune
 from controller.removing import destroy
-from controller.rendering import Subject
 from controller.repositories import WatchedBranch, watched
 from controller.rolling_back import rollback
 from controller.steering import steer

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.adapters import Adapters, LateAdapters
+from controller.candidates import Subject
 from controller.catalogue import EngineCatalogue
 from controller.context import Context
 from controller.decide.hold import Stop
@@ -18,7 +19,6 @@ from controller.deploying import deploy
 from controller.holding import hold, resume, suspend
 from controller.home import Home
 from controller.look import Outcome, look
-from controller.rendering import Subject
 from controller.repositories import BranchRules, WatchedBranch, watched
 from controller.rolling_back import rollback
 from controller.targets import Target
