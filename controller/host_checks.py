@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from controller.bootstrap import LOCAL_HOST
 from controller.diagnosis import Finding
 from controller.host_facts import HostFacts, facts_of
 from controller.preflight import clock_off, disk, finding, preflight, summary
 from events.kernel.errors import StagecraftError
+from events.streams import LOCAL_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

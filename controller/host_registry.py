@@ -1,9 +1,9 @@
 """Which hosts there are, where each is and who says so: the operator's file, repositories, this machine.
 
-A pure join of three sources. `controller.yml` wins where it lists a host, because it also says how that one is
-entered. A repository's word counts as it was recorded when it was taken (`HostDeclared`), so a rollback finds
-its host without Git. A name that only a Manifest has is an entry without an address: it is shown, and nothing
-is reached by it. `local` is this machine and always there.
+A pure join of three sources. `controller.yml` wins where it lists a host, because it also says how that one
+is entered. A repository's word counts as it was recorded when it was taken (`HostDeclared`), so a rollback
+finds its host without Git. A name that only a Manifest has is an entry without an address: it is shown, and
+nothing is reached by it. `local` is this machine and always there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
-from controller.bootstrap import LOCAL_HOST
+from events.streams import LOCAL_HOST
 from gitops.place import DEFAULT_PORT, HostPlace
 
 if TYPE_CHECKING:

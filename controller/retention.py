@@ -17,7 +17,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.bootstrap import LOCAL_HOST
 from controller.decide.rollback import good_targets
 from controller.host_uses import used_hosts
 from controller.locks import LOCKED, locked
@@ -25,7 +24,7 @@ from events.catalog.environment import Conduct
 from events.catalog.host import ImagesForgotten
 from events.kernel.errors import OutsideError
 from events.manifest import kept_image_name
-from events.streams import host_stream, split_environment
+from events.streams import LOCAL_HOST, host_stream, split_environment
 from projections.converge.failures import HOST_UNKNOWN
 from projections.engine.errors import ENGINE_REFUSED
 

@@ -2,7 +2,8 @@
 
 A repository may say that and nothing else of a host, and whether its word counts is not decided here: which
 hosts it may name at all is `controller.yml`'s decision, and what that file says of a host goes over it. No
-address is part of a Manifest, so a host may move without a deploy, and a rollback goes to where hosts are now.
+address is part of a Manifest, so a host may move without a deploy, and a rollback goes to where hosts are
+now.
 """
 
 from __future__ import annotations

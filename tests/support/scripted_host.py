@@ -1,4 +1,4 @@
-"""A host whose programs are real: scripts and system programs on a PATH of the test's own, run on this machine.
+"""A host whose programs are real: scripts and system programs on a PATH of the test's own, run here.
 
 Not reached over SSH, and its files are this machine's: for what asks and changes hosts by programs alone. A
 program that a test does not put on the PATH is not there, as on a bare machine.
