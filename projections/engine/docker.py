@@ -12,8 +12,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
-from docker.errors import APIError
-
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
@@ -23,6 +21,7 @@ from projections.engine.compose import ComposeClient
 from projections.engine.docker_connection import Deadlines, DockerConnection, words_of
 from projections.engine.docker_images import DockerImages
 from projections.engine.docker_probes import DockerProbes
+from projections.engine.door import EngineDoor
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, lines_of
@@ -61,13 +60,15 @@ class DockerEngine:
         *,
         clock: Clock | None = None,
         deadlines: Deadlines | None = None,
+        door: EngineDoor | None = None,
     ) -> None:
         """No connection is made yet.
 
         Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
-        local socket. `run_folder` takes the Compose client's private, empty home.
+        local socket. With a `door` it is on another machine, `base_url` says nothing, and every call raises
+        OutsideError with a code in `HOST_SILENT` too, when that machine cannot be asked. `run_folder` takes the Compose client's private, empty home.
         """
-        self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines)
+        self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines, door=door)
         self.images = DockerImages(self._connection)
         self._probes = DockerProbes(self._connection)
         self._compose = ComposeClient(
@@ -94,7 +95,7 @@ class DockerEngine:
         """Who answers. Raises OutsideError `engine-unreachable`."""
         version, info = await self._connection.call("say who it is", lambda api: (api.version(), api.info()))
         return EngineIdentity(
-            machine=self._connection.address.machine(name=str(info.get("Name") or "")),
+            machine=await self._connection.machine(name=str(info.get("Name") or "")),
             engine=str(info.get("ID") or ""),
             engine_version=str(version.get("Version") or ""),
             api_version=str(version.get("ApiVersion") or ""),
@@ -118,7 +119,7 @@ class DockerEngine:
         Raises OutsideError `engine-unreachable` once when the engine was restarted since it last answered:
         what became of the container then is the engine's doing, not its own.
         """
-        self._connection.refuse_restarted()
+        await self._connection.refuse_restarted()
         answer = await self._connection.find(
             f"show container {container_id}", lambda api: api.inspect_container(container_id)
         )
@@ -162,6 +163,8 @@ class DockerEngine:
         """
 
         def read(api: DockerApi) -> bytes:
+            from docker.errors import APIError
+
             try:
                 return api.logs(container_id, stdout=True, stderr=True, tail=tail, since=since)
             except APIError as error:
@@ -231,6 +234,8 @@ class DockerEngine:
         """
 
         def send(api: DockerApi) -> bool:
+            from docker.errors import APIError
+
             try:
                 api.kill(container_id, name)
             except APIError as error:
@@ -249,6 +254,8 @@ class DockerEngine:
         """
 
         def take_away(api: DockerApi) -> None:
+            from docker.errors import APIError
+
             try:
                 api.remove_container(container_id, v=True, force=True)
             except APIError as error:
@@ -338,6 +345,7 @@ class DockerEngine:
     @contextlib.asynccontextmanager
     async def _engine_first(self) -> AsyncGenerator[None]:
         """A failure of Compose counts as `engine-unreachable` when the engine itself does not answer."""
+        await self._connection.ready()
         try:
             yield
         except OutsideError as error:

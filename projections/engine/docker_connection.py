@@ -5,6 +5,9 @@ listing one by one. Every request has a read deadline, set in one place; no call
 patience, which is endless for a pull. Failures of connection and refusals become our errors in one place
 too, `DockerConnection.call`.
 
+The SDK and what it speaks with are imported with the first call: who has an engine at hand and asks it
+nothing does not wait for them.
+
 `close` gives back connections and threads; the object may be used from several event loops before that.
 """
 
@@ -16,13 +19,7 @@ import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
-
-import requests
-import urllib3.exceptions
-from docker.api import APIClient
-from docker.errors import APIError, DockerException, NotFound
-from docker.utils import kwargs_from_env
+from typing import TYPE_CHECKING, TypeVar
 
 from events.kernel.clock import Clock, SystemClock
 from projections.engine.address import EngineAddress
@@ -30,10 +27,14 @@ from projections.engine.api import DockerApi
 from projections.engine.building import build_failed, timed_out
 from projections.engine.calls import BlockingCalls, at_most, patience_seconds
 from projections.engine.compose import UP_SECONDS
+from projections.engine.door import EngineDoor
 from projections.engine.errors import engine_refused, engine_unreachable
-from projections.engine.listening import Listening, note_response
+from projections.engine.listening import Listening
 from projections.engine.registry import image_unavailable, no_answer
 from projections.engine.tether import Tether
+
+if TYPE_CHECKING:
+    from docker.errors import APIError
 
 _READ_TIMEOUT = re.compile(r"read timeout=(\d+)")
 
@@ -58,14 +59,22 @@ class DockerConnection:
     """Calls of one engine's API."""
 
     def __init__(
-        self, base_url: str | None, *, clock: Clock | None = None, deadlines: Deadlines | None = None
+        self,
+        base_url: str | None,
+        *,
+        clock: Clock | None = None,
+        deadlines: Deadlines | None = None,
+        door: EngineDoor | None = None,
     ) -> None:
         """No connection is made yet.
 
         Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
-        local socket.
+        local socket. With a `door` it is there, on another machine.
         """
-        self.address = EngineAddress.chosen(base_url)
+        self.door = door
+        self.address = (
+            EngineAddress.chosen(base_url) if door is None else EngineAddress(url=door.url, elsewhere=True)
+        )
         self.clock = clock or SystemClock()
         self.deadlines = deadlines or Deadlines()
         self._calls = BlockingCalls(self._open, name="engine")
@@ -76,9 +85,31 @@ class DockerConnection:
         self._calls.close()
         self._tether.drop()
 
-    def refuse_restarted(self) -> None:
-        """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile."""
-        if self._tether.lost(now=self.clock.monotonic()):
+    async def ready(self) -> int:
+        """Make sure that the engine's machine answers; what its door counts.
+
+        Raises OutsideError with a code in `HOST_SILENT`, for an engine behind a door alone.
+        """
+        return 0 if self.door is None else await self.door.open()
+
+    async def machine(self, *, name: str) -> str:
+        """The id of the engine's machine; where it has none, its `name`. Raises as `call`."""
+        if self.door is None:
+            return self.address.machine(name=name)
+        try:
+            return await self.door.machine() or f"name:{name}"
+        except OSError as error:
+            raise engine_unreachable(
+                self.address.url, f"its machine does not say who it is: {error}"
+            ) from error
+
+    async def refuse_restarted(self) -> None:
+        """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile.
+
+        Raises OutsideError with a code in `HOST_SILENT` too, for an engine behind a door.
+        """
+        losses = await self.ready()
+        if self._tether.lost(now=self.clock.monotonic(), losses=losses):
             raise engine_unreachable(self.address.url, "it was restarted since it answered last")
 
     async def find(
@@ -87,6 +118,8 @@ class DockerConnection:
         """As `_call`, None when the engine has no such thing."""
 
         def look(api: DockerApi) -> T | None:
+            from docker.errors import NotFound
+
             try:
                 return call(api)
             except NotFound:
@@ -97,8 +130,13 @@ class DockerConnection:
     async def call(self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None) -> T:
         """Run `call` in a thread; each of its requests may keep silent for `seconds`.
 
-        Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
+        Raises OutsideError `engine-unreachable` or `engine-refused`, or with a code in `HOST_SILENT` when the
+        engine is behind a door; errors of ours pass.
         """
+        import urllib3.exceptions
+        from docker.errors import APIError, DockerException
+
+        losses = await self.ready()
 
         def knock_and_call(api: DockerApi) -> T:
             self.address.knock(seconds=patience_seconds())
@@ -112,8 +150,10 @@ class DockerConnection:
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
             self._calls.forget()  # who answers next may speak another version
             self._tether.drop()
-            raise engine_unreachable(self.address.url, _silence(error) or str(error)) from error
-        self._tether.renew(now=self.clock.monotonic())
+            await self.ready()  # where the machine does not answer, that is what there is to say
+            trouble = "" if self.door is None else self.door.trouble
+            raise engine_unreachable(self.address.url, trouble or _silence(error) or str(error)) from error
+        self._tether.renew(now=self.clock.monotonic(), losses=losses)
         return answer
 
     async def in_time(
@@ -141,32 +181,17 @@ class DockerConnection:
 
     def _open(self) -> DockerApi:
         """A client; making it asks the engine for its API version."""
+        from projections.engine.docker_client import open_client
+
         with at_most(self.deadlines.hello_seconds):
             self.address.knock(seconds=patience_seconds())
-            tls: Any = kwargs_from_env(environment=self.address.variables).get("tls", False)
-            client: object = _PatientClient(base_url=self.address.url, version="auto", tls=tls)
-        return cast("DockerApi", client)
-
-
-class _PatientClient(APIClient):
-    """The SDK's client with the deadline of the call in place of the SDK's own, which differ by method."""
-
-    def request(
-        self,
-        method: str | bytes,
-        url: str | bytes,
-        *args: Any,  # noqa: ANN401  # passed on as they come
-        **kwargs: Any,  # noqa: ANN401  # as above
-    ) -> requests.Response:
-        """One request of whatever method of the SDK."""
-        kwargs["timeout"] = patience_seconds()
-        response = super().request(method, url, *args, **kwargs)
-        note_response(response)
-        return response
+            return open_client(self.address.url, variables=self.address.variables)
 
 
 def _silence(error: BaseException) -> str:
     """How long an engine that takes connections said nothing; empty for any other failure."""
+    import requests
+
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, requests.exceptions.ReadTimeout):
@@ -185,6 +210,10 @@ def words_of(error: APIError) -> str:
 @contextlib.contextmanager
 def image_errors(ref: str) -> Generator[None]:
     """Refusals and silence while the engine speaks with a registry are about the image."""
+    import requests
+    import urllib3.exceptions
+    from docker.errors import APIError
+
     try:
         yield
     except APIError as error:
@@ -196,6 +225,8 @@ def image_errors(ref: str) -> Generator[None]:
 @contextlib.contextmanager
 def build_errors(tag: str) -> Generator[None]:
     """What the engine refuses before it begins is about the Dockerfile and its options."""
+    from docker.errors import APIError
+
     try:
         yield
     except APIError as error:
