@@ -19,6 +19,7 @@ _ALL_PROTOCOLS = 0x0003  # ETH_P_ALL
 _SOL_PACKET = 263
 _PACKET_VNET_HDR = 15
 _PACKET_IGNORE_OUTGOING = 23
+_SO_RCVBUFFORCE = 33
 _MOST_BYTES = 10 + 14 + 65536
 _BUFFER_BYTES = 8 << 20
 
@@ -28,7 +29,7 @@ def wire(interface: str) -> socket.socket:
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     made.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
     made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, _BUFFER_BYTES)
+    made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     made.bind((interface, _ALL_PROTOCOLS))
     made.setblocking(False)
     return made
