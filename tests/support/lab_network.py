@@ -108,6 +108,12 @@ class LabNetwork:
         self._on_switch("ip", "link", "delete", f"{name}-late")
         self._on_switch("ip", "link", "set", name, "master", "hub")
 
+    def end_relays(self) -> None:
+        """Stop all programs that carry frames."""
+        for relay in self.relays.values():
+            if relay is not None:
+                end(relay)
+
     def _inside(self) -> tuple[str, ...]:
         return ("nsenter", f"--net=/proc/{self.switch.pid}/ns/net", "--")
 
@@ -131,9 +137,8 @@ def lab_network() -> Generator[LabNetwork]:
         run("ip", "link", "set", name, "up")
         yield network
     finally:
-        for relay in [] if network is None else network.relays.values():
-            if relay is not None:
-                end(relay)
+        if network is not None:
+            network.end_relays()
         with contextlib.suppress(
             CommandFailedError
         ):  # the kernel takes its time over what `end` leaves to it

@@ -37,21 +37,23 @@ def wire(interface: str) -> socket.socket:
 
 def relay(one: str, other: str, *, seconds: float) -> None:
     """Carry frames until standard input ends."""
-    ends = [wire(one), wire(other)]
+    here, there = wire(one), wire(other)
+    ways = {here.fileno(): (here, there), there.fileno(): (there, here)}
     waiting: deque[tuple[float, socket.socket, bytes]] = deque()  # in order, for all wait equally long
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
-        for taken, given in (ends, reversed(ends)):
-            selector.register(taken, selectors.EVENT_READ, given)
+        for number in ways:
+            selector.register(number, selectors.EVENT_READ)
         print("ready", flush=True)  # noqa: T201
         while True:
             until = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
             for key, _ in selector.select(until):
-                if key.data is None:
+                if key.fd not in ways:
                     return
+                taken, given = ways[key.fd]
                 with contextlib.suppress(OSError):  # nothing left, or an interface that is down
-                    while frame := key.fileobj.recv(_MOST_BYTES):  # type: ignore[union-attr]
-                        waiting.append((time.monotonic() + seconds, key.data, frame))
+                    while frame := taken.recv(_MOST_BYTES):
+                        waiting.append((time.monotonic() + seconds, given, frame))
             while waiting and waiting[0][0] <= time.monotonic():
                 _, given, frame = waiting.popleft()
                 with contextlib.suppress(OSError):  # it is lost, as on a wire that was pulled

@@ -20,7 +20,7 @@ from tests.support.lab_hosts import Lab
 from tests.support.processes import wait_until
 
 DELAY_MILLISECONDS = 70
-SHORT_SECONDS = 1.0
+SHORT_SECONDS = 1
 
 
 def connect_seconds(host: LabHost) -> float:
