@@ -21,6 +21,7 @@ _PACKET_VNET_HDR = 15
 _PACKET_IGNORE_OUTGOING = 23
 _SO_RCVBUFFORCE = 33
 _MOST_BYTES = 10 + 14 + 65536
+_MOST_FRAMES = 10_000  # under way; with more of them the oldest get lost, as in a full router
 _BUFFER_BYTES = 8 << 20
 
 
@@ -39,7 +40,7 @@ def relay(one: str, other: str, *, seconds: float) -> None:
     """Carry frames until standard input ends."""
     here, there = wire(one), wire(other)
     ways = {here.fileno(): (here, there), there.fileno(): (there, here)}
-    waiting: deque[tuple[float, socket.socket, bytes]] = deque()  # in order, for all wait equally long
+    waiting: deque[tuple[float, socket.socket, bytes]] = deque(maxlen=_MOST_FRAMES)  # in order of their time
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         for number in ways:

@@ -33,7 +33,7 @@ def connect_seconds(host: LabHost) -> float:
 
 def test_a_cut_host_is_silent_until_it_is_healed(hosts: Lab) -> None:
     hosts.host("h2").cut()
-    assert "no: " in hosts.ssh("h2", "true", connect_seconds=2)
+    assert "no: " in hosts.ssh("h2", "true", connect_seconds=1)
     assert hosts.ssh("h3", "echo here") == "here"
     hosts.host("h2").heal()
     assert hosts.ssh("h2", "echo back") == "back"
