@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.engine import EngineUnavailableError
 from tests.support.lab_host import LabHost
 from tests.support.lab_hosts import Lab, lab
 from tests.support.lab_machine import remove_cgroups
@@ -165,6 +166,9 @@ def _stay(state: Path, *, hosts: int) -> int:
             ended.wait()
     except KeyboardInterrupt:
         return 0
+    except EngineUnavailableError as error:
+        _complain(str(error))
+        return 1
     finally:
         (state / "lab.json").unlink(missing_ok=True)
     return 0

@@ -21,12 +21,13 @@ class Disk:
     folder: Path
 
     @property
-    def _ballast(self) -> Path:
+    def ballast(self) -> Path:
+        """The file that takes the room."""
         return self.folder / "ballast"
 
     def fill(self) -> None:
         """Leave not a byte of room."""
-        descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        descriptor = os.open(self.ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             size = _CHUNK_BYTES
             while size:
@@ -42,7 +43,7 @@ class Disk:
     def make_room(self) -> None:
         """Take away what `fill` wrote."""
         with contextlib.suppress(FileNotFoundError):
-            self._ballast.unlink()
+            self.ballast.unlink()
 
     def set_read_only(self, *, yes: bool) -> None:
         """Refuse every write, or take them again."""

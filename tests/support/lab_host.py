@@ -8,16 +8,20 @@ Each fault is what it is called, to programs that know nothing of it; `heal` end
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
+import socket
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from docker.client import DockerClient
 
 from tests.support.engine import EngineUnavailableError, socket_answers
 from tests.support.lab_box import LabBox
 from tests.support.lab_host_files import CONTAINERD, make_host_key, sshd_config
+from tests.support.lab_machine import PATH
 from tests.support.processes import wait_until
 
 START_SECONDS = 90.0
@@ -26,7 +30,7 @@ _ANSWER_SECONDS = 30
 _LOG_LINES = 20
 _ENGINE_PROGRAMS = ("docker", "dockerd", "containerd")
 _SSHD = "/usr/sbin/sshd"
-_DATE = '#!/bin/sh\nexec /usr/bin/date --date "$(/usr/bin/date +@%s.%N) {seconds:+d} seconds" "$@"\n'
+_DATE = '#!/bin/sh\nexec /usr/bin/date --date "@$(($(/usr/bin/date +%s) {seconds:+d}))" "$@"\n'
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class LabHost(LabBox):
         if not self.processes("dockerd"):
             self.install_engine()
         self.wait_until_ready()
+        wait_until(f"{self.name} to be reached", self._is_reached, seconds=START_SECONDS)
 
     # The network
 
@@ -126,20 +131,18 @@ class LabHost(LabBox):
             self.send_signal(name, signal.SIGCONT)
 
     def uninstall_engine(self) -> None:
-        """End the engine and hide its programs, as on a host that never had one; see `install_engine`."""
+        """End the engine and take its programs away, as on a host that never had one."""
         for name in ("dockerd", "containerd"):
             self.end(name)
-        for program in _ENGINE_PROGRAMS:
-            for place in self.run("bash", "-c", f"type -ap {program} || true").split():
-                self.run("mount", "--bind", "/dev/null", place)
+        for program in _engine_programs():
+            self.path(str(program)).unlink(missing_ok=True)
         self.engine_socket.unlink(missing_ok=True)
 
     def install_engine(self) -> None:
-        """Show its programs again and start it."""
-        for line in Path(f"/proc/{self.pid}/mounts").read_text().splitlines():
-            place = PurePosixPath(line.split()[1])
-            if place.name in _ENGINE_PROGRAMS and place.parent.name in {"bin", "sbin"}:
-                self.run("umount", str(place))
+        """Put back what `uninstall_engine` took, and start it."""
+        for program in _engine_programs():
+            if not os.path.lexists(self.path(str(program))):
+                shutil.copy2(program, self.path(str(program)), follow_symlinks=False)
         self.start_engine()
 
     # The SSH server
@@ -177,10 +180,13 @@ class LabHost(LabBox):
 
     def fill(self, *, leave_bytes: int = 0) -> None:
         """Leave so much room on its disk."""
-        self.disk.fill()
-        if leave_bytes:
-            ballast = self.root / "tmp/ballast"
-            os.truncate(ballast, max(0, ballast.stat().st_size - leave_bytes))
+        self.make_room()
+        room = os.statvfs(self.disk.folder)
+        ballast = os.open(self.disk.ballast, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(ballast, 0, room.f_bavail * room.f_bsize - leave_bytes)
+        finally:
+            os.close(ballast)
 
     def make_room(self) -> None:
         """Take away what `fill` wrote."""
@@ -200,3 +206,16 @@ class LabHost(LabBox):
 
     def _engine_answers(self) -> bool:
         return socket_answers(self.engine_socket)
+
+    def _is_reached(self) -> bool:
+        """Whether the SSH server answers over the wire; what was asked while it was cut may be lost still."""
+        place = (str(self.address), SSH_PORT)
+        with contextlib.suppress(OSError), socket.create_connection(place, timeout=1) as connection:
+            return connection.recv(4) == b"SSH-"
+        return False
+
+
+def _engine_programs() -> list[Path]:
+    """All places of this machine that have them."""
+    found = [Path(folder) / program for folder in PATH.split(":") for program in _ENGINE_PROGRAMS]
+    return [path for path in found if path.exists() and not path.parent.is_symlink()]

@@ -33,7 +33,7 @@ from tests.support.registry import Registry, running_registry
 from tests.support.repos import Repository
 from tests.support.signing import SshPerson
 
-DISK_BYTES = 1 << 30  # as much of it as is written takes memory
+DISK_BYTES = 512 << 20  # as much of it as is written takes memory
 _PROGRAMS = {
     **ENGINE_PROGRAMS,
     "containerd": "containerd",

@@ -44,13 +44,18 @@ while read -r _; do :; done
 """
 
 
+def _no_relays() -> dict[str, subprocess.Popen[bytes] | None]:
+    """None stands for a relay that could not be started."""
+    return {}
+
+
 @dataclass(slots=True, kw_only=True)
 class LabNetwork:
     """A bridge and its wires."""
 
     subnet: IPv4Network
     switch: subprocess.Popen[bytes]  # whose network namespace has the bridge
-    relays: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, subprocess.Popen[bytes]])
+    relays: dict[str, subprocess.Popen[bytes] | None] = field(default_factory=_no_relays)
 
     @property
     def gateway(self) -> IPv4Address:
@@ -89,16 +94,25 @@ class LabNetwork:
         self._on_switch("ip", "link", "add", late, "type", "veth", "peer", "name", port)
         self._on_switch("ip", "link", "set", late, "up")
         self._on_switch("ip", "link", "set", port, "master", "hub", "up")
+        self.relays[name] = None
         relay = [sys.executable, "-m", "tests.support.lab_relay", name, late, str(milliseconds)]
         self.relays[name] = first_process([*self._inside(), *relay])
 
     def hasten(self, name: str) -> None:
         """Take the delay away again, if there is one."""
-        relay = self.relays.pop(name, None)
+        if name not in self.relays:
+            return
+        relay = self.relays.pop(name)
         if relay is not None:
             end(relay)
-            self._on_switch("ip", "link", "delete", f"{name}-late")
-            self._on_switch("ip", "link", "set", name, "master", "hub")
+        self._on_switch("ip", "link", "delete", f"{name}-late")
+        self._on_switch("ip", "link", "set", name, "master", "hub")
+
+    def end_relays(self) -> None:
+        """Stop all programs that carry frames."""
+        for relay in self.relays.values():
+            if relay is not None:
+                end(relay)
 
     def _inside(self) -> tuple[str, ...]:
         return ("nsenter", f"--net=/proc/{self.switch.pid}/ns/net", "--")
@@ -123,8 +137,8 @@ def lab_network() -> Generator[LabNetwork]:
         run("ip", "link", "set", name, "up")
         yield network
     finally:
-        for relay in [] if network is None else network.relays.values():
-            end(relay)
+        if network is not None:
+            network.end_relays()
         with contextlib.suppress(
             CommandFailedError
         ):  # the kernel takes its time over what `end` leaves to it

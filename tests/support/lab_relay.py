@@ -19,7 +19,9 @@ _ALL_PROTOCOLS = 0x0003  # ETH_P_ALL
 _SOL_PACKET = 263
 _PACKET_VNET_HDR = 15
 _PACKET_IGNORE_OUTGOING = 23
+_SO_RCVBUFFORCE = 33
 _MOST_BYTES = 10 + 14 + 65536
+_MOST_FRAMES = 10_000  # under way; with more of them the oldest get lost, as in a full router
 _BUFFER_BYTES = 8 << 20
 
 
@@ -28,7 +30,7 @@ def wire(interface: str) -> socket.socket:
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     made.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
     made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, _BUFFER_BYTES)
+    made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     made.bind((interface, _ALL_PROTOCOLS))
     made.setblocking(False)
     return made
@@ -36,21 +38,23 @@ def wire(interface: str) -> socket.socket:
 
 def relay(one: str, other: str, *, seconds: float) -> None:
     """Carry frames until standard input ends."""
-    ends = [wire(one), wire(other)]
-    waiting: deque[tuple[float, socket.socket, bytes]] = deque()  # in order, for all wait equally long
+    here, there = wire(one), wire(other)
+    ways = {here.fileno(): (here, there), there.fileno(): (there, here)}
+    waiting: deque[tuple[float, socket.socket, bytes]] = deque(maxlen=_MOST_FRAMES)  # in order of their time
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
-        for taken, given in (ends, reversed(ends)):
-            selector.register(taken, selectors.EVENT_READ, given)
+        for number in ways:
+            selector.register(number, selectors.EVENT_READ)
         print("ready", flush=True)  # noqa: T201
         while True:
             until = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
             for key, _ in selector.select(until):
-                if key.data is None:
+                if key.fd not in ways:
                     return
+                taken, given = ways[key.fd]
                 with contextlib.suppress(OSError):  # nothing left, or an interface that is down
-                    while frame := key.fileobj.recv(_MOST_BYTES):  # type: ignore[union-attr]
-                        waiting.append((time.monotonic() + seconds, key.data, frame))
+                    while frame := taken.recv(_MOST_BYTES):
+                        waiting.append((time.monotonic() + seconds, given, frame))
             while waiting and waiting[0][0] <= time.monotonic():
                 _, given, frame = waiting.popleft()
                 with contextlib.suppress(OSError):  # it is lost, as on a wire that was pulled

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
-import hashlib
 import os
 import signal
 import socket
@@ -19,8 +19,8 @@ from tests.support.lab_host import LabHost
 from tests.support.lab_hosts import Lab
 from tests.support.processes import wait_until
 
-DELAY_MILLISECONDS = 150
-SHORT_SECONDS = 1.0
+DELAY_MILLISECONDS = 70
+SHORT_SECONDS = 1
 
 
 def connect_seconds(host: LabHost) -> float:
@@ -33,7 +33,7 @@ def connect_seconds(host: LabHost) -> float:
 
 def test_a_cut_host_is_silent_until_it_is_healed(hosts: Lab) -> None:
     hosts.host("h2").cut()
-    assert "no: " in hosts.ssh("h2", "true", connect_seconds=2)
+    assert "no: " in hosts.ssh("h2", "true", connect_seconds=1)
     assert hosts.ssh("h3", "echo here") == "here"
     hosts.host("h2").heal()
     assert hosts.ssh("h2", "echo back") == "back"
@@ -45,9 +45,7 @@ def test_a_slow_host_takes_its_time_and_loses_nothing(hosts: Lab) -> None:
     assert connect_seconds(host) >= 3 * DELAY_MILLISECONDS / 1000
     content = os.urandom(1 << 20)
     host.path("/tmp/content").write_bytes(content)  # noqa: S108  # of the host alone
-    assert hosts.ssh("h1", "base64 -w0 /tmp/content | tee /dev/stderr | base64 -d | sha256sum").startswith(
-        hashlib.sha256(content).hexdigest()
-    )
+    assert base64.b64decode(hosts.ssh("h1", "base64 /tmp/content")) == content
     host.heal()
     wait_until("a fast host", lambda: connect_seconds(host) < 2 * DELAY_MILLISECONDS / 1000)
 
@@ -129,8 +127,7 @@ def test_a_full_disk_is_full_for_files_and_for_the_engine(hosts: Lab) -> None:
     host = hosts.host("h1")
     host.fill()
     assert os.strerror(errno.ENOSPC) in hosts.ssh("h1", "echo much >/var/lib/much")
-    with contextlib.closing(host.client()) as client:
-        assert "no space left" in hosts.ssh("h1", "docker volume create new") or not client.volumes.list()
+    assert "no space left" in hosts.ssh("h1", "tar -c /bin/busybox | docker import - much")
     host.fill(leave_bytes=1 << 20)
     assert hosts.ssh("h1", "echo little >/var/lib/much && cat /var/lib/much") == "little"
     assert hosts.ssh("h2", "echo much >/var/lib/much && cat /var/lib/much") == "much"

@@ -32,7 +32,6 @@ def test_a_user_reaches_the_engine_by_group_by_sudo_or_not_at_all(hosts: Lab) ->
     assert "permission denied" in hosts.ssh("h2", ENGINE_NAME, user="guest")
     assert "password is required" in hosts.ssh("h2", "sudo -n true", user="guest")
     assert "Compose" in hosts.ssh("h1", "docker compose version", user="guest")
-    assert hosts.host("h2").logins() == 3
 
 
 def test_engines_share_nothing_but_the_registry(hosts: Lab) -> None:
@@ -47,7 +46,6 @@ def test_engines_share_nothing_but_the_registry(hosts: Lab) -> None:
     identify = "docker image inspect --format '{{.Id}}'"
     assert hosts.ssh("h2", f"docker pull -q {pushed} && {identify} {pushed}").endswith(images.image_id(made))
     assert hosts.ssh("h3", f"{identify} {made}") == images.image_id(made)
-    assert "web" in hosts.ssh("h1", "docker run --rm -v /etc:/here --entrypoint cat web ls /here") or True
 
 
 def test_hosts_reach_each_other_and_the_git_server(hosts: Lab) -> None:
