@@ -1,0 +1,121 @@
+"""A shop on three hosts: a gateway, the app on two of them, a store; and who deploys it over SSH."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docker.client import DockerClient
+
+from tests.lab.up import controller_settings
+from tests.support.cli import Outcome, Stagecraft
+from tests.support.images import TestImages
+from tests.support.lab_hosts import Lab
+from tests.support.repos import Repository
+
+PROJECT = """\
+project: {{name: {name}}}
+hosts: {{gateway: [h1], app: [h1, h2], db: [h3]}}
+services:
+  gate: {{role: gateway}}
+  store: {{role: db}}
+environments:
+  prod:
+    gate: {{settle: {settle}, deadline: 20s}}
+    rollout: {rollout}
+"""
+COMPOSE = """\
+services:
+  gate: {{image: "{gate}", stop_grace_period: 1s, ports: ["8081:8080"]}}
+  web: {{image: "{web}", stop_grace_period: 1s, ports: ["8082:8080"]}}
+  store: {{image: "{store}", stop_grace_period: 1s, ports: ["8083:8080"]}}
+"""
+PLACES = {"gate": ("h1", 8081), "web h1": ("h1", 8082), "web h2": ("h2", 8082), "store": ("h3", 8083)}
+LOOK_SECONDS = 120.0
+ANSWER_SECONDS = 5
+
+
+@dataclass(slots=True, kw_only=True)
+class Shop:
+    """Merges, looks and asks; images are in the lab's registry under the version's name."""
+
+    lab: Lab
+    repository: Repository
+    cli: Stagecraft
+    images: TestImages
+    engine: DockerClient  # of this machine, which the images come from
+    name: str
+    rollout: str = "{hosts: {canary: h2}}"
+    settle: str = "300ms"
+    versions: dict[str, str] = field(default_factory=dict[str, str])  # by service, as references
+
+    def settle_in(self) -> None:
+        """The operator's file, which reaches the lab's hosts and lets the repository name them."""
+        home = Path(self.cli.environment["STAGECRAFT_HOME"])
+        home.mkdir(exist_ok=True)
+        listed = {"url": str(self.repository.origin), "hosts": ["h*"]}
+        settings = {**controller_settings(self.lab), "repositories": [listed]}
+        (home / "controller.yml").write_text(yaml.safe_dump(settings))
+
+    def push(self, service: str, version: str, *, crashes: bool = False) -> str:
+        """An image of a service in the registry."""
+        image = (
+            self.images.crashing(version, name=service)
+            if crashes
+            else self.images.web(version, name=service)
+        )
+        return self.lab.registry.push(self.engine, image, f"{self.name}/{service}", version)
+
+    def merge(self, version: str, *, crashing: str = "") -> str:
+        """All services at a version, of which one may crash."""
+        for service in ("gate", "web", "store"):
+            self.versions[service] = self.push(service, version, crashes=service == crashing)
+        return self.commit(f"version {version}")
+
+    def commit(self, message: str) -> str:
+        """What stands in the fields."""
+        project = PROJECT.format(name=self.name, rollout=self.rollout, settle=self.settle)
+        files = {"stagecraft.yml": project, "compose.yaml": COMPOSE.format(**self.versions)}
+        return self.repository.commit(files, message)
+
+    def look(self) -> Outcome:
+        """One look of the controller, however it ends."""
+        return self.cli.run("controller", "run", "--once", seconds=LOOK_SECONDS)
+
+    def answers(self) -> dict[str, str]:
+        """What each container says to a GET from here, by its place."""
+        return {place: self._answer(host, port) for place, (host, port) in PLACES.items()}
+
+    def _answer(self, host: str, port: int) -> str:
+        try:
+            url = f"http://{self.lab.host(host).address}:{port}/"
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response:
+                body: bytes = response.read()
+                return body.decode().strip()
+        except OSError as error:
+            return f"no answer: {error}"
+
+    def verdict(self) -> dict[str, Any]:
+        """The newest verdict of a Release: its type and its data."""
+        kinds = ("ReleaseCompleted", "ReleaseFailed", "ReleaseRolledBack")
+        events: list[dict[str, Any]] = self.cli.ok("events", "list", "--json").json_lines()
+        newest = [one for one in events if one["type"] in kinds][-1]
+        return {"type": newest["type"], **newest["data"]}
+
+    def statuses(self) -> dict[str, str]:
+        """How the newest verdict says that each host ended."""
+        hosts: dict[str, dict[str, str]] = self.verdict()["hosts"]
+        return {host: said["status"] for host, said in hosts.items()}
+
+    def on(self, host: str, command: str) -> str:
+        """What a command of an operator says that logs in there."""
+        return self.lab.ssh(host, command)
+
+
+def everywhere(version: str) -> dict[str, str]:
+    """What `answers` is when every service runs at a version."""
+    return {place: f"{place.split()[0]} {version}" for place in PLACES}
