@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import urllib.error
+import contextlib
+import os
+import subprocess
 import urllib.request
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 from docker.client import DockerClient
 
 from tests.lab.up import controller_settings
-from tests.support.cli import Outcome, Stagecraft
+from tests.support.cli import COMMAND, Outcome, Stagecraft
 from tests.support.images import TestImages
 from tests.support.lab_hosts import Lab
 from tests.support.repos import Repository
@@ -48,7 +52,7 @@ class Shop:
     cli: Stagecraft
     images: TestImages
     engine: DockerClient  # of this machine, which the images come from
-    name: str
+    name: str = field(default_factory=lambda: f"shop-{uuid4().hex[:8]}")
     rollout: str = "{hosts: {canary: h2}}"
     settle: str = "300ms"
     versions: dict[str, str] = field(default_factory=dict[str, str])  # by service, as references
@@ -64,9 +68,7 @@ class Shop:
     def push(self, service: str, version: str, *, crashes: bool = False) -> str:
         """An image of a service in the registry."""
         image = (
-            self.images.crashing(version, name=service)
-            if crashes
-            else self.images.web(version, name=service)
+            self.images.crashing(version, name=service) if crashes else self.images.web(version, name=service)
         )
         return self.lab.registry.push(self.engine, image, f"{self.name}/{service}", version)
 
@@ -85,6 +87,30 @@ class Shop:
     def look(self) -> Outcome:
         """One look of the controller, however it ends."""
         return self.cli.run("controller", "run", "--once", seconds=LOOK_SECONDS)
+
+    @contextlib.contextmanager
+    def looking(self) -> Generator[subprocess.Popen[bytes]]:
+        """A look that goes on beside the test; ended with the block."""
+        command = [COMMAND, "controller", "run", "--once"]
+        with subprocess.Popen(
+            command,
+            cwd=self.cli.cwd,
+            env={**os.environ, **self.cli.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def replaced(self, service: str) -> str:
+        """The host on which the newest Release exchanged a service last; empty: on none yet."""
+        release = self.cli.ok("releases", "list", "--json").json()[0]["id"]
+        events = self.cli.ok("events", "list", "--json", "--type", "ServiceReplaced").json_lines()
+        found = [one["data"] for one in events if one["stream"] == f"release/{release}"]
+        return next((one["host"] for one in reversed(found) if one["service"] == service), "")
 
     def answers(self) -> dict[str, str]:
         """What each container says to a GET from here, by its place."""
@@ -110,6 +136,34 @@ class Shop:
         """How the newest verdict says that each host ended."""
         hosts: dict[str, dict[str, str]] = self.verdict()["hosts"]
         return {host: said["status"] for host, said in hosts.items()}
+
+    def _inspected(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for place, (host, _port) in PLACES.items():
+            with contextlib.closing(self.lab.host(host).client()) as client:
+                service = place.split()[0]
+                labels = [f"stagecraft.project={self.name}", f"stagecraft.service={service}"]
+                (one,) = client.containers.list(filters={"label": labels})
+                found[place] = one.attrs
+        return found
+
+    def births(self) -> dict[str, str]:
+        """When the container at each place was made, by the engines."""
+        return {place: str(one["Created"]) for place, one in self._inspected().items()}
+
+    def containers(self) -> dict[str, str]:
+        """The ids of what runs at each place."""
+        return {place: str(one["Id"]) for place, one in self._inspected().items()}
+
+    def clear(self) -> None:
+        """Leave nothing of it on the hosts."""
+        for host in self.lab.hosts.values():
+            with contextlib.closing(host.client()) as client:
+                for one in client.containers.list(
+                    all=True, filters={"label": f"stagecraft.project={self.name}"}
+                ):
+                    one.remove(force=True, v=True)
+                client.networks.prune()
 
     def on(self, host: str, command: str) -> str:
         """What a command of an operator says that logs in there."""

@@ -1,40 +1,95 @@
-"""One Release on three real hosts over SSH: in order, taken back as one, caught up with, without Git."""
+"""One Release on three real hosts over SSH: in order, taken back as one, caught up with, and without Git."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from docker.client import DockerClient
 
-from tests.e2e.shop_hosts import Shop, everywhere
+from tests.e2e.shop_hosts import PLACES, Shop, everywhere
 from tests.support.cli import Stagecraft
 from tests.support.images import TestImages
 from tests.support.lab_hosts import Lab
+from tests.support.processes import wait_until
 from tests.support.repos import Repository
+
+FOLDER = "/var/lib/stagecraft/apps/{name}/prod"
+LOST_SECONDS = 90.0
 
 
 @pytest.fixture
 def shop(
-    lab_hosts: Lab, repository: Repository, cli: Stagecraft, images: TestImages, engine: DockerClient, request: pytest.FixtureRequest
+    lab_hosts: Lab, repository: Repository, cli: Stagecraft, images: TestImages, engine: DockerClient
 ) -> Iterator[Shop]:
-    made = Shop(
-        lab=lab_hosts, repository=repository, cli=cli, images=images, engine=engine, name=f"shop{abs(hash(request.node.name)) % 9999}"
-    )
+    """A new shop; the hosts are healed and empty afterwards."""
+    made = Shop(lab=lab_hosts, repository=repository, cli=cli, images=images, engine=engine)
     made.settle_in()
     yield made
     lab_hosts.heal()
+    made.clear()
 
 
 def test_a_release_goes_data_first_gateway_last_and_a_bad_canary_is_taken_back_on_every_host(
     shop: Shop,
 ) -> None:
     shop.merge("v1")
-    print(shop.look().expect(0))
+    shop.look().expect(0)
     assert shop.answers() == everywhere("v1")
-    print(shop.verdict())
-    print(shop.on("h1", "find /var/lib/stagecraft; cat /var/lib/stagecraft/apps/*/prod/compose.yml; cd /var/lib/stagecraft/apps/*/prod; docker compose ps"))
+    assert shop.statuses() == {"h1": "completed", "h2": "completed", "h3": "completed"}
+    born = shop.births()
+    assert born["store"] < born["web h2"] < born["web h1"] < born["gate"], "data, canary, the rest, gateway"
+
+    folder = FOLDER.format(name=shop.name)
+    assert shop.on("h1", f"cd {folder} && docker compose ps --services").split() == ["gate", "web"]
+    found = shop.on("h1", "find /var/lib/stagecraft -type f").split()
+    assert found == [f"{folder}/compose.yml", f"{folder}/fence"], "and nothing else was put there"
+    dry = shop.on("h1", f"cd {folder} && docker compose --dry-run up -d 2>&1")
+    assert "Recreate" not in dry, "by hand the same services are seen as they are"
+
+    kept = shop.containers()
     shop.merge("v2", crashing="web")
-    print(shop.look())
-    print(shop.verdict())
+    failed = shop.look().expect(1)
+    assert "where: host h2, service web" in failed.stderr
     assert shop.answers() == everywhere("v1")
+    assert shop.statuses() == {"h1": "untouched", "h2": "restored", "h3": "restored"}
+    assert shop.verdict()["type"] == "ReleaseRolledBack"
+    now = shop.containers()
+    assert {place for place in PLACES if now[place] != kept[place]} == {"store", "web h2"}
+    assert shop.cli.run("status", "--env", "prod").stdout.count("v1") >= len(PLACES) - 1
+
+
+def test_a_host_that_is_lost_in_the_middle_catches_up_when_it_is_back(shop: Shop) -> None:
+    shop.merge("v1")
+    shop.look().expect(0)
+    shop.rollout, shop.settle = "{hosts: {on_unreachable: skip, canary: h1}}", "3s"
+    shop.merge("v2")
+    with shop.looking() as look:
+        wait_until("the new store", lambda: shop.replaced("store") == "h3", seconds=LOST_SECONDS)
+        shop.lab.host("h2").cut()
+        code = look.wait(LOST_SECONDS)
+    said = shop.verdict()
+    assert (code, said["type"]) == (0, "ReleaseCompleted"), said
+    assert shop.statuses() == {"h1": "completed", "h2": "skipped", "h3": "completed"}
+    status = shop.cli.run("status", "--env", "prod", "--live", seconds=60)
+    assert "h2" in status.stdout
+    assert "unknown" in status.stdout
+
+    shop.lab.heal()
+    releases = shop.cli.ok("releases", "list", "--json").stdout
+    shop.look().expect(0)
+    assert shop.answers() == everywhere("v2")
+    again = shop.cli.ok("releases", "list", "--json").stdout
+    assert len(json.loads(again)) == len(json.loads(releases)), "catching up makes no Release"
+
+
+def test_a_rollback_needs_neither_the_registry_nor_git(shop: Shop) -> None:
+    for version in ("v1", "v2"):
+        shop.merge(version)
+        shop.look().expect(0)
+    shop.lab.registry.stop()
+    shop.repository.origin.rename(shop.repository.origin.with_suffix(".gone"))
+    shop.cli.run("rollback", "--env", "prod", "--to-previous", "--reason", "too slow", seconds=120).expect(0)
+    assert shop.answers() == everywhere("v1")
+    assert shop.statuses() == {"h1": "completed", "h2": "completed", "h3": "completed"}
