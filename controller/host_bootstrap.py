@@ -114,6 +114,13 @@ class Prepared:
         """Its name."""
         return self.asked.name
 
+    @property
+    def foretold(self) -> HostResult:
+        """What would come of it, when each step goes well."""
+        plan = tuple(step.does for step in self.steps)
+        ready = HostResult(host=self.host, status="success", plan=plan, engine_version=self.facts.server)
+        return self.result or ready
+
 
 async def prepare_hosts(asked: Sequence[Asked], *, install: Install, clock: Clock) -> list[Prepared]:
     """Look at all machines at once; nothing is changed. Sorted by name."""
@@ -221,9 +228,8 @@ async def _prepare(asked: Asked, *, install: Install, clock: Clock) -> Prepared:
         await asked.transport.open()
     except StagecraftError as error:
         return Prepared(asked=asked, result=_failed(host, "ssh_failed", _words(error)))
-    socket = asked.entry.engine_socket
     try:
-        facts = await facts_of(asked.transport, root=asked.root, engine_socket=socket, clock=clock)
+        facts = await facts_of(asked.transport, root=asked.root, engine_socket=asked.socket, clock=clock)
     except StagecraftError as error:
         code: Code = "ssh_failed" if error.code in HOST_SILENT else "docker_detect_failed"
         return Prepared(asked=asked, result=_failed(host, code, _words(error)))

@@ -55,6 +55,11 @@ class Asked:
         """Its name."""
         return self.entry.name
 
+    @property
+    def socket(self) -> str:
+        """The socket of its engine there; empty: this machine's, which is where the variables say."""
+        return self.entry.engine_socket if self.name != LOCAL_HOST else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostChecks:
@@ -163,8 +168,7 @@ async def _examine(asked: Asked, clock: Clock, domain: str | None) -> HostChecks
 
 
 async def _facts(asked: Asked, transport: Transport, clock: Clock, *, domain: str | None = None) -> HostFacts:
-    socket = asked.entry.engine_socket
-    return await facts_of(transport, root=asked.root, engine_socket=socket, clock=clock, domain=domain)
+    return await facts_of(transport, root=asked.root, engine_socket=asked.socket, clock=clock, domain=domain)
 
 
 async def _reach(asked: Asked) -> Finding:

@@ -39,15 +39,16 @@ say now "$(date +%s.%N)"
 say uid "$(id -u)"
 say user "$(id -un)"
 D=docker
+H=SOCKET
 if command -v docker >/dev/null 2>&1; then
   say client yes
-  few docker -H unix://SOCKET version >/dev/null 2>&1 \
+  few docker ${H:+-H "$H"} version >/dev/null 2>&1 \
     || { few sudo -n true 2>/dev/null && D='sudo -n docker'; }
-  V=$(few $D -H unix://SOCKET version --format '{{.Server.Version}} {{.Server.APIVersion}}' 2>&1) \
+  V=$(few $D ${H:+-H "$H"} version --format '{{.Server.Version}} {{.Server.APIVersion}}' 2>&1) \
     && say server "$V" || say trouble "$(printf '%s' "$V" | tr '\n' ' ')"
   C=$(few docker compose version --short 2>/dev/null) && say compose "$C"
-  R=$(few $D -H unix://SOCKET info --format '{{.DockerRootDir}}' 2>/dev/null) && say data "$R"
-  few $D -H unix://SOCKET ps --filter label=stagecraft.project --format '{{.Names}} {{.Ports}}' 2>/dev/null \
+  R=$(few $D ${H:+-H "$H"} info --format '{{.DockerRootDir}}' 2>/dev/null) && say data "$R"
+  few $D ${H:+-H "$H"} ps --filter label=stagecraft.project --format '{{.Names}} {{.Ports}}' 2>/dev/null \
     | while read -r line; do say ours "$line"; done
 fi
 if few sudo -n true 2>/dev/null; then say sudo yes; fi
@@ -130,11 +131,11 @@ class HostFacts:
 
 
 def script(*, root: PurePath, engine_socket: str, domain: str | None = None) -> bytes:
-    """The command, for `sh` on standard input."""
+    """The command, for `sh` on standard input; without a socket the engine is where its client finds it."""
     words = {
         "NAME": shlex.quote(domain or ""),
         "ROOT": shlex.quote(str(root)),
-        "SOCKET": shlex.quote(engine_socket),
+        "SOCKET": shlex.quote(f"unix://{engine_socket}" if engine_socket else ""),
         "WAIT": str(_CLIENT_SECONDS),
     }
     return _PLACEHOLDER.sub(lambda found: words[found[0]], _SCRIPT).encode()
