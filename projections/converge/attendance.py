@@ -56,6 +56,11 @@ class Attendance:
         """The hosts that it goes on with, sorted."""
         return tuple(host for host in self.hosts if host not in self.left)
 
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The hosts that were lost."""
+        return frozenset(host for host, one in self.left.items() if one.status == "unknown")
+
     def not_ready(self, failed: Mapping[str, StagecraftError]) -> Failure | None:
         """What hosts that could not be made ready mean: why the Release fails, None when it goes on.
 
