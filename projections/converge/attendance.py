@@ -96,7 +96,7 @@ class Attendance:
 
         Raises the error itself where it is another one, or the host is here.
         """
-        if error.code not in HOST_UNKNOWN or site.ports_are_here:
+        if error.code not in HOST_UNKNOWN or site.transport.here:
             raise error
         self._record(site, error, "skipped")
 
@@ -113,7 +113,7 @@ class Attendance:
 
     def _raise_fatal(self, failed: Mapping[str, StagecraftError]) -> None:
         for host, error in failed.items():
-            here = host in self.sites and self.sites[host].ports_are_here
+            here = host in self.sites and self.sites[host].transport.here
             if error.code in FATAL and (here or error.code not in HOST_UNKNOWN):
                 raise error
 

@@ -95,7 +95,7 @@ class ReleaseRun:
         sites = {site.host: site for site in self._sites()}
         _, failed = await abreast(sites, lambda host: reach(sites[host], self.recorder))
         for host, error in failed.items():
-            if error.code not in HOST_UNKNOWN or sites[host].ports_are_here:
+            if error.code not in HOST_UNKNOWN or sites[host].transport.here:
                 if len(sites) > 1:
                     error.where = replace(error.where, host=host)
                 raise error
@@ -194,7 +194,7 @@ class ReleaseRun:
         sites = {site.host: site for site in self._sites() if site.host not in self.silent}
         running, failed = await abreast(sites, lambda host: job_under_way(sites[host]))
         for host, error in failed.items():
-            if error.code not in HOST_UNKNOWN or sites[host].ports_are_here:
+            if error.code not in HOST_UNKNOWN or sites[host].transport.here:
                 raise error
         return None if any(running.values()) else by
 

@@ -34,6 +34,7 @@ from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
 from tests.support.repos import Repository
 from tests.support.time import CountingIds, FakeClock
+from tests.support.transports import ElsewhereTransport
 
 PROJECT = "project: {name: shop}\nenvironments: {prod: {}}\n"
 PROD = Target(project="shop", name="prod")
@@ -71,6 +72,7 @@ class SimulatedController:
             observed=observed,
             clock=self.clock,
             progress=self.said.append,
+            transports={host: ElsewhereTransport(host) for host in self.hosts if host != "local"},
         )
         self.context = Context(
             home=home,
