@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from events.catalog.environment import DeployRequested, DriftHealed
 from events.catalog.release import ReleaseCompleted, ReleaseFailed, ReleaseRolledBack
 from events.kernel.errors import UserError
 from projections.engine.simulated_world import Life
+from projections.views.environment_fold import ENVIRONMENTS
+from projections.views.environments import find_environment
 from tests.support.controllers import SimulatedController
 from tests.support.repos import Repository
+from tests.unit.projections.views.history import folded
 
 HOSTS = ("one", "two", "three")
 PROJECT = """\
@@ -81,8 +85,15 @@ class Shop:
 
 
 @pytest.fixture
-def shop(repository: Repository, tmp_path: Path) -> Shop:
-    return Shop(repository, tmp_path / "home")
+def shop(repository: Repository, tmp_path: Path) -> Iterator[Shop]:
+    """At the end the view says of the hosts what decisions go by."""
+    made = Shop(repository, tmp_path / "home")
+    yield made
+    state = made.controller.state
+    with folded(made.controller.log, tmp_path / "views.db", ENVIRONMENTS) as tables:
+        shown = find_environment(tables, "shop", "prod")
+    assert shown is not None
+    assert (shown.placed, shown.deployed.release) == (state.placed, state.deployed)
 
 
 def test_a_merge_reaches_every_host_and_one_that_fails_is_taken_back_from_all(shop: Shop) -> None:
