@@ -117,6 +117,7 @@ class HostsScene(Scene):
             clock=equipment.clock,
             progress=equipment.progress,
             transports=equipment.transports,
+            carriers={host: engine.stock for host, engine in self.engines.items()},
         )
 
     def release(
