@@ -231,6 +231,7 @@ def _adapters(
             blobs=blobs,
             engines=fleet.engines,
             stocks=fleet.stocks,
+            carriers=fleet.stocks,
             roots=fleet.roots,
             transports=fleet.transports,
             observed=observed,

@@ -32,8 +32,12 @@ def after_partial(
 
 def after_failure(placed: Placed, deployed: str | None, ends: Ends, *, stays: bool) -> dict[str, str | None]:
     """What is placed after a Release failed: what went back is as it was, what stays as it is too."""
-    left = ("completed", "failed", "unknown") if stays else ()
-    changed = {host: digest for host, (status, digest) in ends.items() if status in ("restored", *left)}
+    left = ("restored", "completed", "failed", "unknown") if stays else ("restored",)
+    changed = {
+        host: digest
+        for host, (status, digest) in ends.items()
+        if status in left or (status == "completed" and digest == deployed)
+    }
     return _without({**placed, **changed}, deployed)
 
 

@@ -56,6 +56,11 @@ class Attendance:
         """The hosts that it goes on with, sorted."""
         return tuple(host for host in self.hosts if host not in self.left)
 
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The hosts that were lost."""
+        return frozenset(host for host, one in self.left.items() if one.status == "unknown")
+
     def not_ready(self, failed: Mapping[str, StagecraftError]) -> Failure | None:
         """What hosts that could not be made ready mean: why the Release fails, None when it goes on.
 
@@ -91,7 +96,7 @@ class Attendance:
 
         Raises the error itself where it is another one, or the host is here.
         """
-        if error.code not in HOST_UNKNOWN or site.is_here:
+        if error.code not in HOST_UNKNOWN or site.transport.here:
             raise error
         self._record(site, error, "skipped")
 
@@ -108,7 +113,7 @@ class Attendance:
 
     def _raise_fatal(self, failed: Mapping[str, StagecraftError]) -> None:
         for host, error in failed.items():
-            here = host in self.sites and self.sites[host].is_here
+            here = host in self.sites and self.sites[host].transport.here
             if error.code in FATAL and (here or error.code not in HOST_UNKNOWN):
                 raise error
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.manifest import Manifest, kept_image_name
+from projections.converge.carry import carry
 from projections.converge.conflicts import refuse_conflicts
 from projections.converge.failures import PORT_TAKEN
 from projections.converge.hostenv import Bound, refuse_unbound
@@ -20,8 +21,8 @@ from projections.converge.networks import refuse_strangers
 from projections.converge.operations import UP_KINDS, HostPlan
 from projections.converge.sharing import with_providers
 from projections.converge.site import Site
-from projections.engine.errors import IMAGE_NOT_FOUND
-from projections.engine.port import App, Prediction
+from projections.engine.errors import IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE
+from projections.engine.port import App, Image, Prediction
 from projections.engine.ports import Conflict, taken_ports, wanted_ports
 from projections.engine.waiting import until
 
@@ -30,6 +31,7 @@ VOLUME_WOULD_BE_DELETED = error_code(
     "A volume's options changed; Compose could only apply that by deleting the volume and its data.",
 )
 
+HERE = "local"  # what this machine's engine is called among the hosts
 _PORT_SECONDS = 5.0  # an engine under load takes seconds between taking a port and showing who has it
 
 
@@ -114,18 +116,61 @@ async def _ready_images(site: Site, manifest: Manifest, services: Collection[str
                 texts[name] = held.id
                 continue
             if found is None and pin.pin_kind == "image-id":
-                raise OutsideError(
-                    IMAGE_NOT_FOUND,
-                    f"the engine has no image {pin.ref} with the id it was pinned by",
-                    why=f"No such image: {pin.pin}",
-                    next=f"load or build {pin.ref} again, then deploy with it",
-                )
+                found = await _carried(site, text, service=name)
+                if found is None:
+                    raise OutsideError(
+                        IMAGE_NOT_FOUND,
+                        f"the engine has no image {pin.ref} with the id it was pinned by",
+                        why=f"No such image: {pin.pin}",
+                        next=f"load or build {pin.ref} again, then deploy with it",
+                    )
             if found is None:
-                site.tell(f"pull {text}", service=name)
-                found = await site.engine.pull(text)
+                found, carried = await _pulled(site, text, service=name)
+                if carried:
+                    texts[name] = found.id  # no registry told the engine its digest
             if held is None or held.id != found.id:
                 await site.engine.tag(found.id, kept)
     return texts
+
+
+async def _pulled(site: Site, text: str, *, service: str) -> tuple[Image, bool]:
+    """An image from its registry, or from this machine's engine where the host does not get it; and which.
+
+    Raises OutsideError `image-not-found` or `registry-unreachable` where neither has it.
+    """
+    site.tell(f"pull {text}", service=service)
+    try:
+        return await site.engine.pull(text), False
+    except OutsideError as error:
+        found = None
+        if error.code in {IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE}:
+            found = await _carried(site, text, service=service)
+        if found is None:
+            raise
+        return found, True
+
+
+async def _carried(site: Site, text: str, *, service: str) -> Image | None:
+    """An image that this machine's engine has, brought to the host; None where that has none, or is the host.
+
+    None too where the host's engine calls what it got by another id. Raises OutsideError
+    `image-not-carried`, `engine-unreachable` or `engine-refused`.
+    """
+    equipment = site.equipment
+    known = HERE in equipment.engines and {site.host, HERE} <= equipment.carriers.keys()
+    if site.transport.here or not known:
+        return None
+    try:
+        there = await equipment.engines[HERE].image(text)
+    except OutsideError as error:
+        site.tell(f"this machine cannot be asked for {text}: {error.message}", service=service)
+        return None
+    if there is None:
+        return None
+    site.tell(f"bring {text} from this machine", service=service)
+    await site.pass_fence()
+    await carry(there.id, source=equipment.carriers[HERE], target=equipment.carriers[site.host])
+    return await site.engine.image(there.id)
 
 
 async def _check_names(site: Site, app: App, services: Collection[str]) -> None:

@@ -66,7 +66,7 @@ class Ended:
         for host, error in failed.items():
             if error.code not in FATAL:
                 self.errors.setdefault(host, error)
-            elif error.code in HOST_UNKNOWN and not sites[host].is_here:
+            elif error.code in HOST_UNKNOWN and not sites[host].transport.here:
                 self.lost.setdefault(host, error)
             else:
                 raise error

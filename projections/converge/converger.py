@@ -31,7 +31,7 @@ from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
 from projections.converge.undertaking import Undertaking
 from projections.converge.work import ReleaseWork, Verdict
-from projections.engine.port import Engine, Stock
+from projections.engine.port import Engine, ImageCarrier, Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
 from projections.transport.port import Transport
@@ -54,10 +54,12 @@ class Converger:
         stocks: Mapping[str, Stock] | None = None,
         kept: KeptContainers | None = None,
         transports: Mapping[str, Transport] | None = None,
+        carriers: Mapping[str, ImageCarrier] | None = None,
     ) -> None:
         """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs.
 
-        A host that `transports` does not have is this machine.
+        A host that `transports` does not have is this machine. `carriers` bring images from `local` to
+        others.
         """
         self._equipment = Equipment(
             log=log,
@@ -71,6 +73,7 @@ class Converger:
             stocks=stocks or {},
             kept=kept,
             transports=transports or {},
+            carriers=carriers or {},
         )
 
     @property

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 from events.catalog import Failure, decode
 from events.catalog.release import HostLeftOut, Phase, PhaseCompleted, PhaseFailed, PhaseStarted
-from events.catalog.service import ServiceReloaded, ServiceReplaced, ServiceStartedBeside
+from events.catalog.service import (
+    JobCompleted,
+    JobFailed,
+    ServiceReloaded,
+    ServiceReplaced,
+    ServiceStartedBeside,
+)
 from events.envelope import StoredEvent
+from events.log import EventLog
+from events.streams import StreamName, release_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +97,15 @@ def release_history(stored: Iterable[StoredEvent]) -> ReleaseHistory:
         beside=tuple(beside),
         left_out=tuple(left_out),
     )
+
+
+def history_of(log: EventLog, release: str) -> ReleaseHistory:
+    """What a Release has done by now."""
+    return release_history(log.read_stream(release_stream(release)))
+
+
+def job_ends(log: EventLog, stream: StreamName, *, release: str) -> list[JobCompleted | JobFailed]:
+    """The job runs of a Release, which stand in the stream of its environment."""
+    events = (decode(stored) for stored in log.read_stream(stream))
+    ends = [event for event in events if isinstance(event, JobCompleted | JobFailed)]
+    return [end for end in ends if end.release == release]

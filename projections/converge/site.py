@@ -21,7 +21,7 @@ from events.tokens import Tenure
 from projections.converge.adopted import Adopted, adopted_by_log, dressed
 from projections.converge.births import Births
 from projections.converge.fence import Fence, FencedEngine
-from projections.engine.port import Container, Engine, Stock
+from projections.engine.port import Container, Engine, ImageCarrier, Stock
 from projections.engine.ports import HeldByProcess, held_here, held_in
 from projections.engine.sweep import Owner
 from projections.kept import KeptContainers
@@ -62,6 +62,8 @@ class Equipment:
     births: Births = field(default_factory=Births)
     stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
     kept: KeptContainers | None = None  # what failed containers left; None: nothing is kept
+    carriers: Mapping[str, ImageCarrier] = field(default_factory=dict[str, ImageCarrier])
+    """By host: what brings an image of this machine's engine to one that has no registry to get it from."""
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""
@@ -132,11 +134,6 @@ class Site:
     def folder(self) -> PurePath:
         """The environment's folder on its host, absolute."""
         return self.root / "apps" / self.owner.project / self.owner.environment
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is this machine, which cannot be out of reach."""
-        return self.transport.here
 
     async def held_ports(self) -> HeldByProcess:
         """Which ports processes of the host hold."""

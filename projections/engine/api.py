@@ -137,6 +137,10 @@ class DockerApi(Protocol):
         """`POST /images/<name>/tag`."""
         ...
 
+    def get_image(self, image: str, chunk_size: int) -> Iterator[bytes]:
+        """`GET /images/<name>/get`: an archive."""
+        ...
+
     def load_image(self, data: Iterator[bytes]) -> Iterator[Answer]:
         """`POST /images/load`: lines of progress, errors among them."""
         ...

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from events import labels
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from events.manifest import Probe
@@ -291,6 +291,28 @@ class Stock(Protocol):
         Where no other tag is left, the digest that it was `pulled_as` is no reason to keep it. A name that
         is gone is as good. Raises OutsideError `engine-refused` for the last name of one that a container
         uses.
+        """
+        ...
+
+
+class ImageCarrier(Protocol):
+    """Images of one engine as archives, for hosts that get them from no registry.
+
+    Apart from `Stock`: whoever deploys is given this and no way to a volume.
+    """
+
+    async def save(self, image: str, take: Callable[[bytes], bool]) -> None:
+        """Hand out an image as an archive, piece by piece, until `take` says that nobody wants more.
+
+        `take` is called in a thread and may block. Raises OutsideError `engine-refused` when the engine has
+        no such image.
+        """
+        ...
+
+    async def load(self, archive: Iterable[bytes]) -> None:
+        """Take in every image of an archive, which is read in a thread.
+
+        Raises OutsideError `engine-refused` with the engine's words.
         """
         ...
 

@@ -5,12 +5,17 @@ An external volume or network is nobody's project; it is not here and nothing re
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from events.manifest import KEPT_IMAGES
 from projections.engine.errors import engine_refused
 from projections.engine.simulated_world import World
+
+_PIECE_BYTES = 20
 
 
 class Turns(Protocol):
@@ -26,6 +31,26 @@ class SimulatedStock:
 
     def __init__(self, called: Turns) -> None:
         self._called = called
+
+    async def save(self, image: str, take: Callable[[bytes], bool]) -> None:
+        """Hand out an image; its archive says which one it is, in several pieces."""
+        async with self._called("save", image) as world:
+            found = world.has_image(image)
+        if found is None:
+            raise engine_refused(f"save image {image}", f"No such image: {image}")
+        archive = json.dumps({"image": found}).encode()
+        pieces = (archive[begin : begin + _PIECE_BYTES] for begin in range(0, len(archive), _PIECE_BYTES))
+        await asyncio.to_thread(lambda: all(take(piece) for piece in pieces))
+
+    async def load(self, archive: Iterable[bytes]) -> None:
+        """Take in the image of an archive."""
+        content = await asyncio.to_thread(lambda: b"".join(archive))
+        async with self._called("load") as world:
+            try:
+                image: str = json.loads(content)["image"]
+            except ValueError as error:
+                raise engine_refused("load the images", "unexpected EOF") from error
+            world.images[image] = image
 
     async def image_names(self) -> dict[str, str]:
         """The names of ours that images have, each with the image's id."""

@@ -15,6 +15,7 @@ from projections.engine.api import Answer, DockerApi
 from projections.engine.errors import engine_refused, shown
 
 COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
+_PIECE_BYTES = 1 << 20
 LOAD_SILENCE_SECONDS = 120.0  # an engine says nothing while it unpacks a layer
 
 T = TypeVar("T")
@@ -45,6 +46,15 @@ class EngineStock:
                     raise engine_refused("load the images", shown(str(error)))
 
         await self._find("load the images", load, seconds=LOAD_SILENCE_SECONDS)
+
+    async def save(self, image: str, take: Callable[[bytes], bool]) -> None:
+        """Hand out an image as an archive; see `ImageCarrier.save`."""
+
+        def save(api: DockerApi) -> bool:
+            return all(take(piece) for piece in api.get_image(image, _PIECE_BYTES)) or True
+
+        if await self._find(f"save image {image}", save, seconds=LOAD_SILENCE_SECONDS) is None:
+            raise engine_refused(f"save image {image}", f"No such image: {image}")
 
     async def images(self, label: str) -> dict[str, tuple[str, ...]]:
         """Ids of all images with a label, `key` or `key=value`, each with its tags."""

@@ -19,7 +19,7 @@ from events import labels
 from events.kernel.clock import Clock, SystemClock
 from events.kernel.errors import StagecraftError
 from projections.engine.docker import DockerEngine
-from projections.engine.port import App, Container, Engine, EngineWatch, Stock
+from projections.engine.port import App, Container, Engine, EngineWatch, ImageCarrier, Stock
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life, World
 from tests.support.images import HEALTHY, TestImages
@@ -41,6 +41,7 @@ class Adapter:
     engine: Engine
     watch: EngineWatch  # the same one
     stock: Stock  # of the same one
+    carrier: ImageCarrier  # likewise
     silent: Engine  # of the same kind, does not answer
     silent_watch: EngineWatch
     clock: Clock
@@ -107,6 +108,7 @@ def docker(project: str, images: TestImages, folder: Path) -> Generator[Adapter]
             engine=engine,
             watch=engine,
             stock=engine.stock,
+            carrier=engine.stock,
             silent=silent,
             silent_watch=silent,
             clock=SystemClock(),
@@ -139,6 +141,7 @@ def simulated(path: Path | None) -> Adapter:
         engine=engine,
         watch=engine,
         stock=engine.stock,
+        carrier=engine.stock,
         silent=silent,
         silent_watch=silent,
         clock=clock,

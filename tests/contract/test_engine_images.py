@@ -36,3 +36,35 @@ def test_an_image_whose_registry_is_away_can_neither_be_asked_for_nor_pulled(ada
             assert "refused" in error.why
 
     asyncio.run(run())
+
+
+def test_an_image_leaves_as_an_archive_and_comes_back_as_it_was(adapter: Adapter) -> None:
+    archive: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        archive.append(piece)
+        return True
+
+    async def run() -> None:
+        carrier, before = adapter.carrier, await adapter.engine.image(adapter.steady)
+        assert before is not None
+        await carrier.save(before.id, take)
+        await carrier.load(iter(archive))
+        assert await adapter.engine.image(before.id) is not None
+        refused = await raised(OutsideError, carrier.load(iter([b"no archive at all"])))
+        assert refused.code == ENGINE_REFUSED
+        unknown = await raised(OutsideError, carrier.save("sha256:" + "0" * 64, take))
+        assert unknown.code == ENGINE_REFUSED
+
+    asyncio.run(run())
+
+
+def test_an_archive_that_nobody_wants_more_of_is_not_read_on(adapter: Adapter) -> None:
+    pieces: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        return False
+
+    asyncio.run(adapter.carrier.save(adapter.steady, take))
+    assert len(pieces) == 1

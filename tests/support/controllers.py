@@ -14,6 +14,7 @@ from controller.catalogue import EngineCatalogue
 from controller.context import Context
 from controller.decide.hold import Stop
 from controller.decide.rollback import RollbackTarget
+from controller.decide.scope import Scope
 from controller.decide.state import EnvironmentState
 from controller.deploying import deploy
 from controller.holding import hold, resume, suspend
@@ -36,6 +37,7 @@ from projections.engine.simulated import SimulatedEngine
 from projections.observed import ObservedStore
 from tests.support.repos import Repository
 from tests.support.time import CountingIds, FakeClock
+from tests.support.transports import ElsewhereTransport
 
 PROJECT = "project: {name: shop}\nenvironments: {prod: {}}\n"
 PROD = Target(project="shop", name="prod")
@@ -53,23 +55,27 @@ class SimulatedController:
     blobs: BlobStore = field(default_factory=MemoryBlobStore)
     said: list[str] = field(default_factory=list[str])
     verification: Verification = field(default_factory=Verification)
-    engine: SimulatedEngine = field(init=False)
+    hosts: tuple[str, ...] = ("local",)  # that it reaches, each with an engine of its own
+    engines: dict[str, SimulatedEngine] = field(init=False)
+    engine: SimulatedEngine = field(init=False)  # of the first of them
     context: Context = field(init=False)
 
     def __post_init__(self) -> None:
-        self.engine = SimulatedEngine(clock=self.clock)
+        self.engines = {host: SimulatedEngine(clock=self.clock) for host in self.hosts}
+        self.engine = self.engines[self.hosts[0]]
         home = Home(self.folder)
         home.create()
         blobs, observed = self.blobs, ObservedStore(home.observed_db)
         converger = Converger(
             log=self.log,
             blobs=blobs,
-            engines={"local": self.engine},
-            stocks={"local": self.engine.stock},
-            roots={"local": home.local},
+            engines=self.engines,
+            stocks={host: engine.stock for host, engine in self.engines.items()},
+            roots={host: home.local if host == "local" else home.root / host for host in self.hosts},
             observed=observed,
             clock=self.clock,
             progress=self.said.append,
+            transports={host: ElsewhereTransport(host) for host in self.hosts if host != "local"},
         )
         self.context = Context(
             home=home,
@@ -100,7 +106,8 @@ class SimulatedController:
         """Commit a project whose services have these images; they are in the engine."""
         services = "".join(f"  {name}: {{image: '{image}'}}\n" for name, image in images.items())
         for image in images.values():
-            self.engine.world.images.setdefault(image, _image_id(image))
+            for engine in self.engines.values():
+                engine.world.images.setdefault(image, _image_id(image))
         return self.repository.commit({"stagecraft.yml": project, "compose.yaml": f"services:\n{services}"})
 
     def look(
@@ -136,6 +143,7 @@ class SimulatedController:
         version: str | None = None,
         allow: Sequence[str] = (),
         confirm_prune: int | None = None,
+        scope: Scope | None = None,
     ) -> Verdict:
         """A person deploys a commit."""
         with OpenRepository(self.repository.work) as opened:
@@ -148,14 +156,18 @@ class SimulatedController:
                 environment="prod",
                 version=version,
             )
-            return asyncio.run(
-                deploy(self.context, subject, actor=PERSON, allow=allow, confirm_prune=confirm_prune)
+            work = deploy(
+                self.context, subject, actor=PERSON, allow=allow, confirm_prune=confirm_prune, scope=scope
             )
+            return asyncio.run(work)
 
-    def rollback(self, to: RollbackTarget | None = None, *, allow: Sequence[str] = ()) -> Verdict:
+    def rollback(
+        self, to: RollbackTarget | None = None, *, allow: Sequence[str] = (), scope: Scope | None = None
+    ) -> Verdict:
         """A person rolls back."""
         wanted = to or RollbackTarget(to_previous=True)
-        return asyncio.run(rollback(self.context, PROD, to=wanted, reason="", actor=PERSON, allow=allow))
+        work = rollback(self.context, PROD, to=wanted, reason="", actor=PERSON, allow=allow, scope=scope)
+        return asyncio.run(work)
 
     def hold(self, *, until: datetime | None = None) -> None:
         """A person holds the environment."""

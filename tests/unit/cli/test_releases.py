@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+from events.catalog.release import HostVerdict, ReleaseCompleted
 from tests.support.time import START
 from tests.unit.cli.conftest import Call
 from tests.unit.projections.views.history import History, digest
@@ -203,3 +204,27 @@ def test_an_unknown_release_is_an_error(call: Call, history: History) -> None:
 
 def test_the_clock_of_the_tests_starts_where_the_golden_texts_do() -> None:
     assert (START + timedelta(seconds=1)).isoformat() == "2026-01-02T03:04:06+00:00"
+
+
+def test_a_release_over_hosts_says_how_it_ended_on_each(call: Call, history: History) -> None:
+    history.deployed("a")
+    release = history.requested("b", scope=("app-1", "app-2"), by_person=True)
+    history.started(release, "b")
+    hosts = {
+        "app-1": HostVerdict(status="completed", digest=digest("b")),
+        "app-2": HostVerdict(status="skipped", digest=digest("a"), reason="no answer"),
+        "app-3": HostVerdict(status="untouched", digest=digest("a")),
+    }
+    history.ended(ReleaseCompleted(release=release, digest=digest("b"), hosts=hosts))
+    said = call("releases", "show", release).out.splitlines()
+    assert "Hosts:             app-1, app-2 alone" in said
+    begin = said.index("Hosts:")
+    short = {name: digest(name)[:19] for name in "ab"}
+    assert [line.split() for line in said[begin + 1 : begin + 4]] == [
+        ["app-1", "completed", short["b"]],
+        ["app-2", "skipped", short["a"], "no", "answer"],
+        ["app-3", "untouched", short["a"]],
+    ]
+    shown = json.loads(call("releases", "show", release, "--json").out)
+    assert shown["scope"] == ["app-1", "app-2"]
+    assert shown["hosts"]["app-2"] == {"status": "skipped", "digest": digest("a"), "reason": "no answer"}

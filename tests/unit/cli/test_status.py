@@ -13,6 +13,7 @@ import pytest
 from cli.status import status_lines
 from events.catalog import Failure
 from events.catalog.environment import RenderFailed
+from events.catalog.release import HostVerdict, ReleaseFailed
 from events.kernel.clock import parse_utc
 from events.kernel.errors import UserError
 from gitops.source.signers import COMMIT_UNSIGNED
@@ -21,7 +22,7 @@ from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import find_environment
 from projections.views.status import join
 from tests.unit.cli.conftest import Call
-from tests.unit.projections.views.history import History, digest, folded
+from tests.unit.projections.views.history import FAILURE, History, digest, folded
 
 
 def observe(home: Path, **changes: Any) -> HostObservation:  # noqa: ANN401  # fields of the observation
@@ -286,3 +287,24 @@ def test_a_service_that_a_person_stopped_says_so_and_is_well(
     (service,) = shown["hosts"][0]["services"]
     assert service["stopped"]["reason"] == "the disk is being moved"
     assert "stopped by" in call("status", "--env", "prod").out
+
+
+def test_hosts_that_are_to_run_another_version_are_named(call: Call, history: History) -> None:
+    history.deployed("a")
+    history.rendered("b", revision="c2")
+    release = history.requested("b", revision="c2")
+    history.started(release, "b")
+    hosts = {
+        "app-1": HostVerdict(status="completed", digest=digest("b")),
+        "app-2": HostVerdict(status="failed", reason="it ends"),
+        "app-3": HostVerdict(status="untouched", digest=digest("a")),
+    }
+    failed = ReleaseFailed(release=release, digest=digest("b"), failure=FAILURE, hosts=hosts, stays=True)
+    history.ended(failed)
+    said = call("status", "--env", "prod").out
+    assert f"  mixed     app-1 runs {digest('b')[:19]}\n" in said
+    assert "  mixed     app-2 has parts of two Manifests, and is left so\n" in said
+    shown = json.loads(call("status", "--env", "prod", "--json").out)
+    assert shown["placed"] == {"app-1": digest("b"), "app-2": None}
+    sentence = call("why", release, "--env", "prod").out
+    assert "nothing more was changed (app-2 failed)" in sentence

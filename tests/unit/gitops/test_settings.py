@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from events.catalog.environment import Conduct, HostsConduct
 from events.kernel.errors import UserError
 from events.manifest import CommandProbe, Gate, HttpProbe, Job, Probes, TcpProbe, Watch
 from gitops.config.faults import CONFIG_INVALID
 from gitops.config.load import load
-from gitops.settings import SERVICES_NONE, ServiceSettings, resolve_services, service_sections
+from gitops.settings import SERVICES_NONE, ServiceSettings, conduct, resolve_services, service_sections
 from tests.unit.gitops.trees import tree_of
 
 WEB: dict[str, Any] = {"web": {"image": "x"}}
@@ -48,6 +49,25 @@ def test_hosts_are_those_of_the_role_sorted_and_once(tmp_path: Path) -> None:
 def test_hosts_of_the_environment_stand_in_for_the_projects(tmp_path: Path) -> None:
     body = "hosts: {app: [h1]}\nenvironments: {prod: {hosts: {app: [h9]}}}\n"
     assert resolved(tmp_path, body, WEB)["web"].hosts == ("h9",)
+
+
+def conduct_of(folder: Path, rollout: str) -> Conduct:
+    body = f"project: {{name: hello}}\nenvironments: {{prod: {{rollout: {rollout}}}}}\n"
+    return conduct(load(tree_of(folder, {"stagecraft.yml": body}), "stagecraft.yml", "prod"))
+
+
+def test_with_nothing_said_one_host_changes_at_a_time_and_none_may_fail(tmp_path: Path) -> None:
+    made = conduct_of(tmp_path, "{}")
+    assert made.hosts == HostsConduct(canary=None, max_parallel=1, max_failures=0, on_unreachable="fail")
+    assert made.on_failure == "revert"
+
+
+def test_what_is_said_of_hosts_is_how_releases_go_over_them(tmp_path: Path) -> None:
+    hosts = "{canary: 2, max_parallel: 4, max_failures: 1, on_unreachable: skip}"
+    made = conduct_of(tmp_path, f"{{hosts: {hosts}, on_failure: hold}}")
+    assert made.hosts == HostsConduct(canary=2, max_parallel=4, max_failures=1, on_unreachable="skip")
+    assert made.on_failure == "hold"
+    assert conduct_of(tmp_path, "{hosts: {canary: app-1}}").hosts.canary == "app-1"
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,17 @@ from events.catalog.release import (
 )
 from events.manifest import Manifest
 from events.streams import host_stream
+from projections.converge.converger import Converger
 from projections.converge.site import Equipment
 from projections.converge.work import ReleaseWork, Verdict
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY, Life, World
-from projections.transport.port import Transport
+from tests.support.transports import ElsewhereTransport
 from tests.unit.projections.converge.scene import (
     COMPOSE_PROJECT,
     ENVIRONMENT,
     PROJECT,
     STREAM,
-    ElsewhereTransport,
     Scene,
     Spec,
     host_manifest,
@@ -100,13 +100,25 @@ class HostsScene(Scene):
             engines=dict(self.engines),
             stocks={host: engine.stock for host, engine in self.engines.items()},
             roots={host: self.root / host for host in self.engines},
-            transports=self.transports,
+            transports={host: ElsewhereTransport(host) for host in self.engines},
         )
 
     @property
     @override
-    def transports(self) -> Mapping[str, Transport]:
-        return {host: ElsewhereTransport(host) for host in self.engines}
+    def converger(self) -> Converger:
+        equipment = self.equipment
+        return Converger(
+            log=equipment.log,
+            blobs=equipment.blobs,
+            engines=equipment.engines,
+            stocks=equipment.stocks,
+            roots=equipment.roots,
+            observed=equipment.observed,
+            clock=equipment.clock,
+            progress=equipment.progress,
+            transports=equipment.transports,
+            carriers={host: engine.stock for host, engine in self.engines.items()},
+        )
 
     def release(
         self,

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from typing_extensions import override
-
 from events import labels
 from events.blobs import MemoryBlobStore
 from events.catalog import Event, decode
@@ -41,9 +39,8 @@ from projections.engine.port import EngineIdentity
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY
 from projections.observed import ObservedStore
-from projections.transport.local import LocalTransport
-from projections.transport.port import BoundPort, Transport
 from tests.support.time import CountingIds, FakeClock
+from tests.support.transports import ElsewhereTransport
 
 PROJECT, ENVIRONMENT, HOST, LINEAGE = "hello", "prod", "local", "lineage-1"
 COMPOSE_PROJECT = "hello-prod"
@@ -132,19 +129,6 @@ def another_machine() -> EngineIdentity:
     return replace(IDENTITY, engine="engine-2")
 
 
-class ElsewhereTransport(LocalTransport):
-    """A host whose ports are not this machine's, and free; its files are here all the same."""
-
-    @property
-    @override
-    def here(self) -> bool:
-        return False
-
-    @override
-    async def bound_ports(self) -> frozenset[BoundPort]:
-        return frozenset()
-
-
 @dataclass
 class Scene:
     """Everything a converger is given, and short ways to use it."""
@@ -199,13 +183,7 @@ class Scene:
             observed=equipment.observed,
             clock=equipment.clock,
             progress=equipment.progress,
-            transports=self.transports,
         )
-
-    @property
-    def transports(self) -> Mapping[str, Transport]:
-        """By host, what the converger reaches other hosts with; none."""
-        return {}
 
     def recorder(self) -> Recorder:
         return Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=PERSON)

@@ -92,6 +92,10 @@ class History:
         recorder.append(repository_stream("shop"), event)
         self.clock.advance(1)
 
+    def ended(self, verdict: ReleaseCompleted | ReleaseFailed | ReleaseRolledBack) -> None:
+        """A verdict as it is given."""
+        self.append("environment", verdict)
+
     def rendered(self, name: str, *, revision: str = "c1", **services: str) -> None:
         """A Manifest `name` with `service=hash` pairs on the host `local`."""
         self.append(
@@ -129,6 +133,7 @@ class History:
         by_person: bool = False,
         previous: str | None = None,
         retry_of: str | None = None,
+        scope: tuple[str, ...] = (),
     ) -> str:
         release = self.ids.release_id()
         self.append(
@@ -141,6 +146,7 @@ class History:
                 previous=previous,
                 trigger="person" if by_person else "git",
                 retry_of=retry_of,
+                scope=scope,
             ),
         )
         return release
