@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,8 +66,17 @@ class Registry:
                     with contextlib.suppress(ImageNotFound):
                         client.images.remove(name, force=True)
 
+    def freeze(self) -> None:
+        """Let it hang: connections are taken and nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End `freeze`."""
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it; a second call does nothing."""
+        self.go_on()
         self.process.terminate()
         self.process.wait(timeout=STOP_SECONDS)
 
