@@ -2,18 +2,18 @@
 
 It is written aside, flushed and renamed, so that its name is the proof of its content; one that is there is
 left as it is, because containers have it mounted. Leftovers of a killed run start with a dot and go before
-the next try.
+the next tree is put, whichever that is.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from pathlib import Path
 
 from events.blobs import BlobStore
 from events.manifest import FileTree
+from projections.transport.asides import aside, is_aside
 
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o444, 0o555, 0o755
 
@@ -27,14 +27,15 @@ def write_tree(place: Path, tree: FileTree, *, blobs: BlobStore) -> None:
         return
     parent, name = place.parent, place.name
     parent.mkdir(parents=True, exist_ok=True)
-    for leftover in parent.glob(f".{name}.*"):
-        shutil.rmtree(leftover)
-    aside = parent / f".{name}.{secrets.token_hex(6)}"
-    aside.mkdir()
-    aside.chmod(FOLDER_MODE)
-    folders = {aside}
+    for leftover in parent.glob(".*"):
+        if is_aside(leftover.name):
+            shutil.rmtree(leftover)
+    beside = parent / aside(name)
+    beside.mkdir()
+    beside.chmod(FOLDER_MODE)
+    folders = {beside}
     for entry in tree.entries:
-        path = aside / entry.path
+        path = beside / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
         for above in path.parents:
             if above == parent:
@@ -44,7 +45,7 @@ def write_tree(place: Path, tree: FileTree, *, blobs: BlobStore) -> None:
     for folder in folders:
         folder.chmod(FOLDER_MODE)
         _flush(folder)
-    aside.rename(place)
+    beside.rename(place)
     _flush(parent)
 
 

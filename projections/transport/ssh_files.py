@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -29,6 +28,7 @@ import asyncssh
 from events.blobs import BlobStore
 from events.kernel.errors import OutsideError, UserError, Where
 from events.manifest import FileTree, LiveMount
+from projections.transport.asides import aside, is_aside
 from projections.transport.port import HOST_SILENT, STATE_IS_LINK
 from projections.transport.ssh_connection import SshConnection
 from projections.transport.ssh_live import LivePlaces
@@ -80,12 +80,12 @@ class SshFiles:
 
         async def act(sftp: Sftp) -> None:
             await sftp.make_folders(path.parent)
-            aside = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+            beside = path.parent / aside(path.name)
             try:
-                await sftp.create(aside, content, mode=mode)
-                await sftp.rename(aside, path)
+                await sftp.create(beside, content, mode=mode)
+                await sftp.rename(beside, path)
             except OSError:
-                await _take_away(sftp, aside)
+                await _take_away(sftp, beside)
                 raise
             await sftp.flush(path.parent)
 
@@ -99,15 +99,15 @@ class SshFiles:
                 return
             await sftp.make_folders(path.parent)
             for name in await sftp.listing(path.parent):
-                if name.startswith(f".{path.name}."):
+                if is_aside(name):
                     await self._remove_folder(path.parent / name)
-            aside = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+            beside = path.parent / aside(path.name)
             try:
-                await _fill(sftp, aside, tree, blobs)
-                await sftp.rename(aside, path)
+                await _fill(sftp, beside, tree, blobs)
+                await sftp.rename(beside, path)
             except (OSError, OutsideError):
                 with contextlib.suppress(OSError, OutsideError):
-                    await self._remove_folder(aside)
+                    await self._remove_folder(beside)
                 if not await _is_folder(sftp, path):
                     raise
             await sftp.flush(path.parent)

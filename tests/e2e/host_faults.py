@@ -123,7 +123,9 @@ FAULTS: Mapping[str, Fault] = {
     "disk full": Fault(strike=lambda _, host: host.fill()),
     "clock off": Fault(strike=lambda _, host: host.clock_off(_CLOCK_SECONDS)),
     "host key changed": Fault(strike=lambda _, host: host.new_host_key(), silent=True),
-    "wrong user": Fault(strike=lambda shop, host: shop.log_in_as("nobody", host.name), silent=True, at_start=True),
+    "wrong user": Fault(
+        strike=lambda shop, host: shop.log_in_as("nobody", host.name), silent=True, at_start=True
+    ),
     "user without rights": Fault(
         strike=lambda shop, host: shop.log_in_as("guest", host.name), silent=True, at_start=True
     ),

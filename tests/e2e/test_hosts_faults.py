@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -82,13 +83,13 @@ def play(shop: FaultyShop, fault: str, host: str, moment: Moment) -> None:
     before, releases = head_of(shop), len(state_of(shop).releases)
     if not moment.kind:
         struck.strike(shop, place)
-    with shop.looking() as look:
+    with shop.looking() as under_way:
         if moment.kind and moment is not AFTER:
-            while look.poll() is None and events_of(shop, moment.kind, after=before) < moment.count:
+            while under_way.poll() is None and events_of(shop, moment.kind, after=before) < moment.count:
                 time.sleep(_POLL_SECONDS)
             time.sleep(moment.seconds)
             struck.strike(shop, place)
-        look.wait(LOOK_SECONDS)
+        under_way.wait(LOOK_SECONDS)
     if moment is AFTER:
         struck.strike(shop, place)
         shop.look()
@@ -99,11 +100,16 @@ def play(shop: FaultyShop, fault: str, host: str, moment: Moment) -> None:
         check_live(shop, silent=host)
     shop.mend()
     for _ in range(MOST_LOOKS):
-        shop.look()
+        look = shop.look()
         if not (differs := converged(shop)):
             break
+        if struck.engine and "port-taken" in look.stderr:
+            place.kill_engine(
+                signal.SIGTERM
+            )  # killed while it began a container, it keeps the port for itself
+            place.start_engine()
     else:
-        pytest.fail(f"after {MOST_LOOKS} looks {differs}")
+        pytest.fail(f"after {MOST_LOOKS} looks {differs}; the last one said:\n{look.stdout}\n{look.stderr}")
     check_folders(shop, at_rest=True)
     check_guards(shop)
 

@@ -14,6 +14,7 @@ from events.blobs import MemoryBlobStore
 from events.kernel.errors import InternalError, OutsideError
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Manifest
 from projections.converge.materialise import app_folder, app_for, state_paths, write_compose, write_files
+from projections.transport.asides import aside
 from projections.transport.local import LocalFiles
 from tests.unit.projections.converge.scene import HOST, Spec, manifest_of
 
@@ -120,6 +121,20 @@ def test_a_tree_with_a_missing_blob_is_absent_and_its_leftover_goes_at_the_next_
     assert [path.name[:1] for path in parent.iterdir()] == ["."]
     asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=blobs))
     assert [path.name for path in parent.iterdir()] == [files.digest.removeprefix("sha256:")]
+
+
+def test_the_half_of_a_tree_that_nobody_asks_for_again_goes_with_the_next_one(tmp_path: Path) -> None:
+    blobs = MemoryBlobStore()
+    files = tree(blobs)
+    manifest = manifest_of(trees=(files,), web=Spec())
+    parent = Path(app_folder(tmp_path, manifest)) / "files"
+    half = parent / aside("0" * 64)
+    half.mkdir(parents=True)
+    (half / "app.ini").write_text("a=")
+    (parent / ".of-somebody-else").mkdir()
+    asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=blobs))
+    left = {path.name for path in parent.iterdir()}
+    assert left == {files.digest.removeprefix("sha256:"), ".of-somebody-else"}
 
 
 def test_state_folders_are_made_and_what_is_there_stays(tmp_path: Path) -> None:
