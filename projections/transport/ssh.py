@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar, cast
 
 import asyncssh
 
 from events.kernel.errors import OutsideError, Where, error_code
-from projections.transport.bound_ports import TABLES, bound_ports_in
+from projections.transport.local_ports import TABLES, bound_in
 from projections.transport.port import BoundPort, HostConnection, Ran
 from projections.transport.ssh_connection import SshConnection
 from projections.transport.ssh_door import SshEngineDoor
@@ -121,8 +121,9 @@ class SshTransport:
 
     async def bound_ports(self) -> frozenset[BoundPort]:
         """See `Transport.bound_ports`; ports that only a rule of the packet filter has are not seen."""
-        ran = await self.run(["grep", "-H", ":", *TABLES], seconds=_PORTS_SECONDS, most=_PORTS_BYTES)
-        return bound_ports_in(ran.stdout.decode(errors="replace"))
+        tables = [f"/proc/net/{name}" for name in TABLES]
+        ran = await self.run(["grep", "-H", ":", *tables], seconds=_PORTS_SECONDS, most=_PORTS_BYTES)
+        return frozenset(_bound(ran.stdout.decode(errors="replace").splitlines()))
 
     async def machine(self) -> str:
         """See `Transport.machine`; asked once a connection."""
@@ -203,6 +204,15 @@ async def _as_the_system_says(work: Callable[[], Awaitable[T]]) -> T:
         return await work()
     except asyncssh.Error as error:
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
+
+
+def _bound(lines: Iterable[str]) -> Iterator[BoundPort]:
+    """The ports in lines of the kernel's tables, each after its table's path and a colon."""
+    for line in lines:
+        path, _, row = line.partition(":")
+        protocol = TABLES.get(path.rpartition("/")[2])
+        if protocol is not None:
+            yield from bound_in([row], protocol=protocol)
 
 
 def _not_taken(error: asyncssh.ChannelOpenError) -> OSError:

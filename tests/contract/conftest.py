@@ -21,8 +21,8 @@ def adapter(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Adapter
         yield simulated(tmp_path / "world.json" if request.param == "simulated-in-a-file" else None)
 
 
-@pytest.fixture(params=["ssh"])
-def host(tmp_path: Path) -> Generator[hosts.Adapter]:
+@pytest.fixture(params=["local", "ssh"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[hosts.Adapter]:
     """A host under test."""
-    with hosts.over_ssh(tmp_path) as adapter:
+    with (hosts.over_ssh if request.param == "ssh" else hosts.this_machine)(tmp_path) as adapter:
         yield adapter
