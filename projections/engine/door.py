@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from events.kernel.errors import OutsideError
 from projections.transport.port import HostConnection
 
 
@@ -34,8 +35,19 @@ class EngineDoor(Protocol):
         """
         ...
 
+    def broken(self) -> OutsideError:
+        """The error for a call during which a connection to the machine was lost."""
+        ...
+
     async def machine(self) -> str:
         """The id of the machine; empty when it has none. Raises OutsideError as `open`, and OSError."""
+        ...
+
+    async def end(self, pid: int, container_id: str) -> None:
+        """Kill a process of that container and those that it started, as far as that is allowed there.
+
+        `pid` is the machine's own number for it. Raises OutsideError as `open`.
+        """
         ...
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection:

@@ -1,8 +1,8 @@
 """One connection to one host, kept, and made anew when it is needed and gone.
 
 All of it runs in the thread of `SshLoop`. Those who ask at the same time wait for one attempt together. A
-host that says nothing for `_KEEPALIVE_SECONDS` is asked for a sign of life, and after three of them without
-an answer the connection counts as lost: whoever waits on it is told then, however long its own deadline is.
+host that says nothing for some seconds is asked for a sign of life, and after `_KEEPALIVES` of them without an
+answer the connection counts as lost: whoever waits on it is told then, however long its own deadline is.
 What a lost connection means, and what a login that failed means, is said here in one place.
 
 An SSH server bounds the sessions of a connection (OpenSSH: ten), so no more than `_SESSIONS` are open at a
@@ -29,7 +29,6 @@ HOST_SESSION_REFUSED = error_code(
     "host-session-refused", "A host's SSH server lets us log in, and opens no session to work in."
 )
 
-_KEEPALIVE_SECONDS = 5.0
 _KEEPALIVES = 3
 _SESSIONS = 7  # one more is for files, and two are left to the operator's `MaxSessions`
 _CLOSE_SECONDS = 2.0
@@ -178,7 +177,7 @@ class SshConnection:
                 agent_path=settings.agent,
                 preferred_auth=("publickey",),
                 x509_trusted_certs=None,
-                keepalive_interval=_KEEPALIVE_SECONDS,
+                keepalive_interval=settings.alive_seconds,
                 keepalive_count_max=_KEEPALIVES,
             )
         except asyncssh.HostKeyNotVerifiable as error:

@@ -52,6 +52,7 @@ class SshSettings:
     identity_files: tuple[Path, ...] = ()  # none: the agent's keys, then the usual files in ~/.ssh
     agent: str | None = None  # its socket, as SSH_AUTH_SOCK names it; None: no agent is asked
     connect_seconds: float = 10.0  # until logged in, the jump host included
+    alive_seconds: float = 5.0  # without a sign of life it is asked for one; three times, then it is lost
     jump: SshLogin | None = None  # None: reached directly
     engine_socket: PurePosixPath = PurePosixPath("/var/run/docker.sock")
     root: PurePosixPath = PurePosixPath("/var/lib/stagecraft")

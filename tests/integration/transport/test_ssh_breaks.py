@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Generator
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import pytest
@@ -168,14 +169,13 @@ def test_a_program_is_not_run_twice_when_its_connection_breaks(
     assert (folder / "started").read_text() == "x\n"
 
 
-def test_a_host_that_freezes_is_noticed_long_before_the_deadline(
-    server: SshHost, transport: SshTransport
-) -> None:
-    asyncio.run(transport.open())
-    with server.frozen():
-        error = silence(lambda: transport.run(["true"], seconds=600))
-    assert error.code == HOST_UNREACHABLE
-    assert asyncio.run(transport.run(["true"], seconds=SECONDS)).code == 0
+def test_a_host_that_freezes_is_noticed_long_before_the_deadline(server: SshHost) -> None:
+    with reached(replace(server.settings, alive_seconds=1.0)) as transport:
+        asyncio.run(transport.open())
+        with server.frozen():
+            error = silence(lambda: transport.run(["true"], seconds=600))
+        assert error.code == HOST_UNREACHABLE
+        assert asyncio.run(transport.run(["true"], seconds=SECONDS)).code == 0
 
 
 def test_a_server_without_files_is_told_what_it_lacks(tmp_path: Path) -> None:
