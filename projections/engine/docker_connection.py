@@ -100,7 +100,9 @@ class DockerConnection:
         try:
             return await self.door.machine() or f"name:{name}"
         except OSError as error:
-            raise engine_unreachable(self.address.url, f"its machine does not say who it is: {error}") from error
+            raise engine_unreachable(
+                self.address.url, f"its machine does not say who it is: {error}"
+            ) from error
 
     async def refuse_restarted(self) -> None:
         """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile.

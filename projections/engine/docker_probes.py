@@ -4,9 +4,9 @@ A container is asked at its own address, on whichever of its networks answers; o
 127.0.0.1; one in the network of another at the other's. Such addresses lead somewhere only on the engine's
 own machine: behind a door the connection begins there, and at an address over TCP there is no way.
 
-The engine offers no way to end a program that it was asked to run in a container. So one that hangs is
-ended from here, or through the door, with its children, where that is allowed and the kernel says that it
-belongs to that container; where not, it is not started again as long as it runs: there is never more than one.
+The engine offers no way to end a program that it was asked to run in a container. So one that hangs is ended
+from here, or through the door, with its children, where that is allowed and the kernel says that it belongs
+to that container; where not, it is not started again as long as it runs: there is never more than one.
 """
 
 from __future__ import annotations

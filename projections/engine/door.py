@@ -1,8 +1,9 @@
 """The way to an engine on another machine, as far as whoever speaks with it needs one.
 
-An engine there is spoken with at a socket here, and what that socket cannot tell is asked of the door: whether
-the machine answers at all, which machine it is, and connections that begin there, because addresses of its
-containers lead somewhere only from there. The room declares what it needs; `projections.transport` has it.
+An engine there is spoken with at a socket here, and what that socket cannot tell is asked of the door:
+whether the machine answers at all, which machine it is, and connections that begin there, because addresses
+of its containers lead somewhere only from there. The room declares what it needs; `projections.transport` has
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class EngineDoor(Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why the last connection to the engine was not made although its machine answers; empty if it was."""
+        """Why the last connection to the engine was not made although its machine answers; else empty."""
         ...
 
     async def open(self) -> int:

@@ -22,7 +22,7 @@ import asyncssh
 from events.kernel.errors import OutsideError, Where, error_code
 from projections.transport.local_ports import TABLES, bound_in
 from projections.transport.port import BoundPort, HostConnection, Ran
-from projections.transport.ssh_connection import SshConnection
+from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_door import SshEngineDoor
 from projections.transport.ssh_files import SshFiles
 from projections.transport.ssh_loop import SshLoop
@@ -93,7 +93,9 @@ class SshTransport:
 
         await self._loop.run(get())
 
-    async def run(self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20) -> Ran:
+    async def run(
+        self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20
+    ) -> Ran:
         """See `Transport.run`."""
         return await self._loop.run(
             run_program(self._connection, argv, seconds=seconds, stdin=stdin, most=most)
@@ -103,7 +105,7 @@ class SshTransport:
         """See `Transport.dial`."""
 
         async def connect() -> HostConnection:
-            connection = await self._connection.get()
+            connection = cast("InBytes", await self._connection.get())
             try:
                 async with asyncio.timeout(seconds):
                     reader, writer = await connection.open_connection(address, port, encoding=None)
@@ -111,11 +113,7 @@ class SshTransport:
                 raise _not_taken(error) from error
             except asyncssh.Error as error:
                 raise self._connection.silent(str(error)) from error
-            return _Stream(
-                self._loop,
-                cast("asyncssh.SSHReader[bytes]", reader),
-                cast("asyncssh.SSHWriter[bytes]", writer),
-            )
+            return _Stream(self._loop, reader, writer)
 
         return await self._loop.run(connect())
 

@@ -1,8 +1,8 @@
 """One connection to one host, kept, and made anew when it is needed and gone.
 
 All of it runs in the thread of `SshLoop`. Those who ask at the same time wait for one attempt together. A
-host that says nothing for some seconds is asked for a sign of life, and after `_KEEPALIVES` of them without an
-answer the connection counts as lost: whoever waits on it is told then, however long its own deadline is.
+host that says nothing for some seconds is asked for a sign of life, and after `_KEEPALIVES` of them without
+an answer the connection counts as lost: whoever waits on it is told then, however long its own deadline is.
 What a lost connection means, and what a login that failed means, is said here in one place.
 
 An SSH server bounds the sessions of a connection (OpenSSH: ten), so no more than `_SESSIONS` are open at a
@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import asyncssh
 
@@ -34,6 +34,22 @@ _SESSIONS = 7  # one more is for files, and two are left to the operator's `MaxS
 _CLOSE_SECONDS = 2.0
 
 T = TypeVar("T")
+
+
+class InBytes(Protocol):
+    """Connections through an SSH server, as asyncssh makes them where nothing is to be decoded."""
+
+    async def open_connection(
+        self, host: str, port: int, *, encoding: None
+    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """One to an address that the server reaches."""
+        ...
+
+    async def open_unix_connection(
+        self, path: str, *, encoding: None
+    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """One to a socket of the server's machine."""
+        ...
 
 
 class SshConnection:

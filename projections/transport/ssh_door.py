@@ -2,8 +2,8 @@
 
 Whoever speaks Docker opens that socket as it would open the engine's own; each connection becomes one through
 the SSH server to the engine's socket. The listener outlives SSH connections, so the address stays the same
-when one is made anew. It lies in a folder that nobody else may enter, under a short name: the path of a socket
-has room for 107 bytes, and where the given folder is too deep a folder of the system's is taken.
+when one is made anew. It lies in a folder that nobody else may enter, under a short name: the path of a
+socket has room for 107 bytes, and where the given folder is too deep a folder of the system's is taken.
 
 Where the account may not open the engine's socket, or the server forwards none, Docker's own client on the
 host carries the bytes (`docker system dial-stdio`), with `sudo -n` if need be. Each such connection is a
@@ -32,7 +32,7 @@ import asyncssh
 from events.kernel.errors import OutsideError
 from events.kernel.redact import REDACT, printable
 from projections.transport.port import HostConnection, Ran
-from projections.transport.ssh_connection import SshConnection
+from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_loop import SshLoop
 from projections.transport.ssh_run import Process, open_program, run_program
 
@@ -193,12 +193,11 @@ class SshEngineDoor:
 
     async def _straight(self) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]] | None:
         """A connection to the engine's socket; None where another way is known to be the one."""
-        connection = await self._connection.get()
+        connection = cast("InBytes", await self._connection.get())
         if self._way[0] == self._connection.made and self._way[1]:
             return None
         socket = str(self._connection.settings.engine_socket)
-        reader, writer = await connection.open_unix_connection(socket, encoding=None)
-        return cast("asyncssh.SSHReader[bytes]", reader), cast("asyncssh.SSHWriter[bytes]", writer)
+        return await connection.open_unix_connection(socket, encoding=None)
 
     async def _other_way(self, error: asyncssh.ChannelOpenError) -> _Way:
         """Docker's client on the host where it can ask the engine; empty, with the trouble, where not."""
@@ -206,9 +205,7 @@ class SshEngineDoor:
         for way in (("docker",), ("sudo", "-n", "docker")):
             client = (*way, "-H", f"unix://{self._connection.settings.engine_socket}")
             argv = [*client, "version", "--format", "{{.Server.Version}}"]
-            ran = await run_program(
-                self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES
-            )
+            ran = await run_program(self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES)
             if ran.code == 0:
                 self._way = (self._connection.made, client)
                 return client

@@ -1,10 +1,10 @@
 """The files of a host that is reached over SSH, in the whole acts of `HostFiles`.
 
 Each act goes over one SFTP session per host, which is kept, and sends what does not depend on one another at
-the same time, so that it waits for few round trips. What is put has a name of its own aside until all of it is
-written, flushed and read back; so a connection that breaks, or a server that is killed, leaves something that
-begins with a dot, which the next one takes away, and never a half under the name that counts. A digest of a
-tree is proved by reading back what was sent: that needs no program on the host, and works for any name.
+the same time, so that it waits for few round trips. What is put has a name of its own aside until all of it
+is written, flushed and read back; so a connection that breaks, or a server that is killed, leaves something
+that begins with a dot, which the next one takes away, and never a half under the name that counts. A digest
+of a tree is proved by reading back what was sent: that needs no program on the host, and works for any name.
 
 SFTP knows paths and no open folders. So where no link may be followed, each folder on the way is looked at
 first; an app that puts a link there in that very moment is the engine's to see, as it is on this machine.
@@ -121,9 +121,7 @@ class SshFiles:
         async def act(sftp: Sftp) -> frozenset[PurePath]:
             found = await asyncio.gather(*(sftp.stat(path) for path in asked))
             return frozenset(
-                path
-                for path, one in zip(asked, found, strict=True)
-                if one is None or not one.is_folder
+                path for path, one in zip(asked, found, strict=True) if one is None or not one.is_folder
             )
 
         return await self._do(act, seconds=_ASK_SECONDS) if asked else frozenset()
@@ -225,9 +223,7 @@ class SshFiles:
     async def _remove_folder(self, path: PurePath) -> None:
         """A folder with all that is in it, in one round trip; no link is followed."""
         argv = ["rm", "-rf", "--", str(path)]
-        ran = await run_program(
-            self._connection, argv, seconds=_REMOVE_SECONDS, stdin=b"", most=_KEPT_BYTES
-        )
+        ran = await run_program(self._connection, argv, seconds=_REMOVE_SECONDS, stdin=b"", most=_KEPT_BYTES)
         if ran.code != 0:
             raise OSError(errno.EIO, ran.stderr.decode(errors="replace").strip() or "rm failed", str(path))
 
@@ -298,5 +294,3 @@ async def _state_folder(sftp: Sftp, path: PurePath, found: Found | None, *, last
     if not (found.is_folder or last):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     return found
-
-

@@ -158,9 +158,7 @@ class LivePlaces:
             await self._take_away(path, found)
         await self.sftp.rename(aside, path)
 
-    async def _put_one(
-        self, kept: PurePath, place: PurePath, entry: FileEntry, *, content: bytes
-    ) -> bool:
+    async def _put_one(self, kept: PurePath, place: PurePath, entry: FileEntry, *, content: bytes) -> bool:
         """Bring the single file of a place to its content; whether a container saw anything else."""
         created = False
         found, there = await asyncio.gather(self.sftp.lstat(kept), self.sftp.lstat(place))
@@ -182,9 +180,9 @@ class LivePlaces:
         found = await self.sftp.lstat(path)
         if found is not None and found.permissions != mode:
             await self.sftp.chmod(path, mode)
-        if found is not None and found.size == len(content):
-            if await self.sftp.read(path, size=found.size) == content:
-                return False
+        same = found is not None and found.size == len(content)
+        if same and await self.sftp.read(path, size=len(content)) == content:
+            return False
         await self.sftp.write_over(path, content)
         return True
 

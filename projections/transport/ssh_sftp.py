@@ -15,10 +15,10 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import asyncssh
 
@@ -97,29 +97,30 @@ class Sftp:
 
     async def read(self, path: PurePath, *, size: int) -> bytes:
         """The first `size` bytes of a file."""
-        async with await self._opened(path, asyncssh.FXF_READ) as file:
-            return await self._asked(path, file.read(size)) if size else b""
+        if not size:
+            return b""
+        async with self._opened(path, "rb") as file:
+            return await self._asked(path, _read(file, size))
 
     async def create(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """A new file, flushed, and read back: what the host answers is what was sent."""
-        flags = asyncssh.FXF_READ | asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
-        async with await self._opened(path, flags, mode=0o600) as file:
+        async with self._opened(path, "xb+", mode=0o600) as file:
             await self._asked(path, file.write(content))
             await self._asked(path, file.chmod(mode))
             await self._flushed(path, file)
-            if content and await self._asked(path, file.read(len(content), 0)) != content:
+            if content and await self._asked(path, _read(file, len(content))) != content:
                 raise OSError(errno.EIO, "the host answers other bytes than it was given", str(path))
 
     async def write_over(self, path: PurePath, content: bytes) -> None:
         """Give a file that is there another content; readers never see it empty."""
-        async with await self._opened(path, asyncssh.FXF_WRITE) as file:
+        async with self._opened(path, "rb+") as file:
             await self._asked(path, file.write(content))
             await self._asked(path, file.truncate(len(content)))
             await self._flushed(path, file)
 
     async def flush(self, folder: PurePath) -> None:
         """Make the names in a folder durable."""
-        async with await self._opened(folder, asyncssh.FXF_READ) as opened:
+        async with self._opened(folder, "rb") as opened:
             await self._flushed(folder, opened)
 
     async def chmod(self, path: PurePath, mode: int) -> None:
@@ -169,13 +170,18 @@ class Sftp:
         except FileNotFoundError:
             return None
 
+    @contextlib.asynccontextmanager
     async def _opened(
-        self, path: PurePath, flags: int, *, mode: int | None = None
-    ) -> asyncssh.SFTPClientFile[bytes]:
+        self, path: PurePath, how: str, *, mode: int | None = None
+    ) -> AsyncGenerator[asyncssh.SFTPClientFile]:
         attrs = asyncssh.SFTPAttrs() if mode is None else asyncssh.SFTPAttrs(permissions=mode)
-        return await self._asked(path, self._client.open(str(path), flags, attrs, encoding=None))
+        file = await self._asked(path, self._client.open(str(path), how, attrs))
+        try:
+            yield file
+        finally:
+            await self._asked(path, file.close())
 
-    async def _flushed(self, path: PurePath, file: asyncssh.SFTPClientFile[bytes]) -> None:
+    async def _flushed(self, path: PurePath, file: asyncssh.SFTPClientFile) -> None:
         async def flush() -> None:
             with contextlib.suppress(asyncssh.SFTPOpUnsupported):
                 await file.fsync()
@@ -223,6 +229,12 @@ async def open_sftp(connection: SshConnection, *, seconds: float) -> Sftp:
             why=str(error),
             next="add `Subsystem sftp internal-sftp` to /etc/ssh/sshd_config there and reload sshd",
         ) from error
+
+
+async def _read(file: asyncssh.SFTPClientFile, size: int) -> bytes:
+    """The beginning of a file that was opened without an encoding."""
+    reading = cast("Callable[[int, int], Awaitable[bytes]]", file.read)  # it has either text or bytes
+    return await reading(size, 0)
 
 
 def _as_found(attrs: asyncssh.SFTPAttrs) -> Found:

@@ -19,7 +19,7 @@ HOSTILE = (
     "",
     "two words",
     "$(touch gone) `id` $HOME ${HOME}",
-    "it's \"quoted\"",
+    'it\'s "quoted"',
     "a\nb\tc\r",
     "-rf",
     "~/*?[!a]",
@@ -28,9 +28,7 @@ HOSTILE = (
 )
 
 
-def run(
-    host: Adapter, *argv: str, stdin: bytes = b"", most: int = 1 << 20, seconds: float = SECONDS
-) -> Ran:
+def run(host: Adapter, *argv: str, stdin: bytes = b"", most: int = 1 << 20, seconds: float = SECONDS) -> Ran:
     return asyncio.run(host.transport.run(argv, seconds=seconds, stdin=stdin, most=most))
 
 

@@ -12,11 +12,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from events.kernel.clock import SystemClock
 from events.kernel.errors import OutsideError
 from events.manifest import HttpProbe
+from projections.engine.address import EngineAddress
 from projections.engine.docker import DockerEngine
 from projections.engine.errors import ENGINE_UNREACHABLE
 from projections.engine.port import App
+from projections.engine.waiting import until
 from projections.transport.port import HOST_UNREACHABLE
 from projections.transport.ssh import SshTransport
 from projections.transport.ssh_door import SshEngineDoor
@@ -67,8 +70,7 @@ def test_an_engine_behind_a_door_is_used_as_one_here(
         engine = stage.engine
         assert not engine.local
         identity = await engine.identity()
-        here = Path("/etc/machine-id")
-        assert identity.machine == (here.read_text().strip() if here.exists() else f"name:{identity}")
+        assert identity.machine == EngineAddress(url=f"unix://{SOCKET}").machine(name=socket.gethostname())
         async with contextlib.aclosing(engine.watch()) as events:
             await anext(events)
             await engine.up(app, ["web"])
@@ -80,9 +82,11 @@ def test_an_engine_behind_a_door_is_used_as_one_here(
         assert detail is not None
         assert detail.container.state == "running"
         probe = HttpProbe(port=8080, path="/", first_status=200, last_status=299)
-        async with asyncio.timeout(SECONDS):
-            while not (await engine.probe(container.id, probe, deadline_seconds=SECONDS)).passed:
-                await asyncio.sleep(0.05)
+
+        async def answers() -> bool | None:
+            return (await engine.probe(container.id, probe, deadline_seconds=SECONDS)).passed or None
+
+        assert await until(answers, clock=SystemClock(), seconds=SECONDS)
         stage.server.cut()
         await stage.transport.files.missing([SOCKET])
         assert await engine.inspect(container.id) is not None  # the way broke, the engine did not

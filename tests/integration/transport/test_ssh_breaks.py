@@ -66,6 +66,10 @@ def tree_in(blobs: MemoryBlobStore) -> FileTree:
     return FileTree(entries=tuple(entries))
 
 
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def silence(work: Callable[[], Awaitable[object]]) -> OutsideError:
     async def waited() -> None:
         async with asyncio.timeout(SECONDS):
@@ -135,12 +139,12 @@ def test_a_server_that_is_killed_in_the_middle_of_an_upload_leaves_no_half(
     place = PurePath(folder / "files" / "1")
     error = silence(lambda: transport.files.put_tree(place, tree, blobs=blobs))
     assert error.code == HOST_UNREACHABLE
-    left = os.listdir(folder / "files")
+    left = names(folder / "files")
     assert left
     assert all(name.startswith(".1.") for name in left)
     server.start()
     asyncio.run(transport.files.put_tree(place, tree, blobs=blobs))
-    assert os.listdir(folder / "files") == ["1"]
+    assert names(folder / "files") == ["1"]
     assert len(list((folder / "files/1/d").iterdir())) == 40
 
 
@@ -150,7 +154,7 @@ def test_an_upload_that_was_cut_is_done_again_at_once(
     blobs = Slow(server.cut)
     tree = tree_in(blobs)
     asyncio.run(transport.files.put_tree(PurePath(folder / "files" / "1"), tree, blobs=blobs))
-    assert os.listdir(folder / "files") == ["1"]
+    assert names(folder / "files") == ["1"]
     assert transport.connections_made == 2
 
 
@@ -179,19 +183,22 @@ def test_a_host_that_freezes_is_noticed_long_before_the_deadline(server: SshHost
 
 
 def test_a_server_without_files_is_told_what_it_lacks(tmp_path: Path) -> None:
-    with ssh_host(tmp_path / "sshd", Subsystem="nothing /bin/false") as server:
-        with reached(server.settings) as transport:
-            assert asyncio.run(transport.run(["true"], seconds=SECONDS)).code == 0
-            with pytest.raises(OutsideError) as caught:
-                asyncio.run(transport.files.missing([PurePath("/")]))
+    options = {"Subsystem": "nothing /bin/false"}
+    with ssh_host(tmp_path / "sshd", **options) as server, reached(server.settings) as transport:
+        assert asyncio.run(transport.run(["true"], seconds=SECONDS)).code == 0
+        with pytest.raises(OutsideError) as caught:
+            asyncio.run(transport.files.missing([PurePath("/")]))
     assert caught.value.code == HOST_SFTP_MISSING
     assert "Subsystem sftp internal-sftp" in caught.value.next
 
 
 def test_a_server_that_opens_no_session_says_so(tmp_path: Path) -> None:
-    with ssh_host(tmp_path / "sshd", MaxSessions="0") as server, reached(server.settings) as transport:
-        with pytest.raises(OutsideError) as caught:
-            asyncio.run(transport.run(["true"], seconds=SECONDS))
+    with (
+        ssh_host(tmp_path / "sshd", MaxSessions="0") as server,
+        reached(server.settings) as transport,
+        pytest.raises(OutsideError) as caught,
+    ):
+        asyncio.run(transport.run(["true"], seconds=SECONDS))
     assert caught.value.code == HOST_SESSION_REFUSED
 
 

@@ -65,7 +65,7 @@ def test_a_name_may_be_known_by_its_hash(server: SshHost) -> None:
 def test_an_authority_may_vouch_for_a_host(server: SshHost, tmp_path: Path) -> None:
     authority = SshPerson.create(tmp_path / "authority", "ca")
     public = server.host_key.key.with_suffix(".pub")
-    sign = ["ssh-keygen", "-q", "-s", authority.key, "-h", "-I", "h1", "-n", "127.0.0.1", public]
+    sign = ["ssh-keygen", "-q", "-s", str(authority.key), "-h", "-I", "h1", "-n", "127.0.0.1", str(public)]
     subprocess.run(sign, check=True)
     server.kill()
     server.options = {**server.options, "HostCertificate": f'"{server.folder / "host-cert.pub"}"'}
@@ -178,7 +178,9 @@ def test_an_agent_may_hold_the_key(server: SshHost, tmp_path: Path) -> None:
         while not socket.exists():
             assert time.monotonic() < deadline
         subprocess.run(
-            ["ssh-add", "-q", server.person.key], check=True, env={"SSH_AUTH_SOCK": str(socket), "PATH": "/usr/bin"}
+            ["ssh-add", "-q", server.person.key],
+            check=True,
+            env={"SSH_AUTH_SOCK": str(socket), "PATH": "/usr/bin"},
         )
         assert logged_in(replace(server.settings, identity_files=(), agent=str(socket)))
         assert refused(replace(server.settings, identity_files=())).code == HOST_LOGIN_REFUSED
