@@ -162,6 +162,7 @@ class SshConnection:
                     tunnel = await self._logged_in(settings.jump, tunnel=None)
                     undo.callback(tunnel.abort)
                 self._connection = await self._logged_in(settings.login, tunnel=tunnel)
+                self._connection.set_tunnel(tunnel)  # to be closed with it
                 undo.pop_all()
         except TimeoutError as error:
             raise self.silent(f"no login within {settings.connect_seconds:g} s") from error
