@@ -2,8 +2,8 @@
 
 Whoever speaks Docker opens that socket as it would open the engine's own; each connection becomes one through
 the SSH server to the engine's socket. The listener outlives SSH connections, so the address stays the same
-when one is made anew. It lies in a folder that nobody else may enter, under a short name: the path of a socket
-has room for 107 bytes, and where the given folder is too deep a folder of the system's is taken.
+when one is made anew. It lies in a folder that nobody else may enter, under a short name: the path of a
+socket has room for 107 bytes, and where the given folder is too deep a folder of the system's is taken.
 
 Where the account may not open the engine's socket, or the server forwards none, Docker's own client on the
 host carries the bytes (`docker system dial-stdio`), with `sudo -n` if need be. Each such connection is a
@@ -23,7 +23,7 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -31,8 +31,8 @@ import asyncssh
 
 from events.kernel.errors import OutsideError
 from events.kernel.redact import REDACT, printable
-from projections.transport.port import HostConnection
-from projections.transport.ssh_connection import SshConnection
+from projections.transport.port import HostConnection, Ran
+from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_loop import SshLoop
 from projections.transport.ssh_run import Process, open_program, run_program
 
@@ -43,6 +43,14 @@ _OPEN_SECONDS = 15.0
 _CARRIED = 8  # connections that one SSH connection carries as sessions
 _KEPT_BYTES = 4096  # of what a client says when it fails
 _NUMBERS = itertools.count(1)
+# A process and all that it started, each killed where the kernel says that it belongs to the container.
+_END_FAMILY = """
+end() {
+    for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do end "$child" "$2"; done
+    if grep -q "$2" "/proc/$1/cgroup" 2>/dev/null; then kill -9 "$1"; fi
+}
+end "$1" "$2"
+"""
 
 _Way = tuple[str, ...]  # the client that carries the bytes; empty: the SSH server does
 
@@ -53,6 +61,8 @@ class _Host(Protocol):
     async def machine(self) -> str: ...
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection: ...
+
+    async def run(self, argv: Sequence[str], *, seconds: float) -> Ran: ...
 
 
 class SshEngineDoor:
@@ -86,9 +96,19 @@ class SshEngineDoor:
         """
         return await self._loop.run(self._opened())
 
+    def broken(self) -> OutsideError:
+        """See `EngineDoor.broken`."""
+        return self._connection.silent("the connection broke while its engine was asked")
+
     async def machine(self) -> str:
         """See `Transport.machine`."""
         return await self._transport.machine()
+
+    async def end(self, pid: int, container_id: str) -> None:
+        """See `EngineDoor.end`; only root may end what belongs to containers."""
+        argv = ["sh", "-c", _END_FAMILY, "sh", str(pid), container_id]
+        with contextlib.suppress(OutsideError):  # it is not started again as long as it runs
+            await self._transport.run(argv, seconds=_ASK_SECONDS)
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection:
         """See `Transport.dial`."""
@@ -143,6 +163,7 @@ class SshEngineDoor:
         task = asyncio.create_task(self._serve(reader, writer))
         self._carried.add(task)
         task.add_done_callback(self._carried.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())  # also where it never began
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its beginning to its end."""
@@ -150,8 +171,6 @@ class SshEngineDoor:
             await self._carry(reader, writer)
         except (OSError, asyncssh.Error, OutsideError) as error:
             self._failed(error)
-        finally:
-            writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -174,12 +193,11 @@ class SshEngineDoor:
 
     async def _straight(self) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]] | None:
         """A connection to the engine's socket; None where another way is known to be the one."""
-        connection = await self._connection.get()
+        connection = cast("InBytes", await self._connection.get())
         if self._way[0] == self._connection.made and self._way[1]:
             return None
         socket = str(self._connection.settings.engine_socket)
-        reader, writer = await connection.open_unix_connection(socket, encoding=None)
-        return cast("asyncssh.SSHReader[bytes]", reader), cast("asyncssh.SSHWriter[bytes]", writer)
+        return await connection.open_unix_connection(socket, encoding=None)
 
     async def _other_way(self, error: asyncssh.ChannelOpenError) -> _Way:
         """Docker's client on the host where it can ask the engine; empty, with the trouble, where not."""
