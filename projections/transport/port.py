@@ -21,9 +21,13 @@ from events.blobs import BlobStore
 from events.kernel.errors import error_code
 from events.manifest import FileTree, LiveMount
 
-HOST_UNREACHABLE = error_code("host-unreachable", "A host did not answer in time, or a connection to it broke.")
+HOST_UNREACHABLE = error_code(
+    "host-unreachable", "A host did not answer in time, or a connection to it broke."
+)
 HOST_KEY_CHANGED = error_code("host-key-changed", "A host shows another SSH key than the one that is known.")
-HOST_KEY_UNKNOWN = error_code("host-key-unknown", "A host's SSH key is not known, and keys are not taken on trust.")
+HOST_KEY_UNKNOWN = error_code(
+    "host-key-unknown", "A host's SSH key is not known, and keys are not taken on trust."
+)
 HOST_LOGIN_REFUSED = error_code("host-login-refused", "A host's SSH server does not let us log in.")
 
 HOST_SILENT = frozenset({HOST_UNREACHABLE, HOST_KEY_CHANGED, HOST_KEY_UNKNOWN, HOST_LOGIN_REFUSED})
@@ -140,7 +144,9 @@ class Transport(Protocol):
         """Make sure that the host answers. Raises OutsideError with a code in `HOST_SILENT`."""
         ...
 
-    async def run(self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20) -> Ran:
+    async def run(
+        self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20
+    ) -> Ran:
         """Run a program to its end; each argument arrives as it is, whatever is in it.
 
         `most` bytes of each stream are kept. Raises OutsideError `process-timed-out` when it takes longer than
