@@ -184,7 +184,7 @@ def open_context(
         blobs=blobs,
         engines={LOCAL_HOST: engine},
         stocks={LOCAL_HOST: engine.stock},
-        roots={LOCAL_HOST: home.local},
+        roots={LOCAL_HOST: home.local.absolute()},
         observed=observed,
         clock=clock,
         progress=progress,

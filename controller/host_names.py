@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from controller.bootstrap import LOCAL_HOST
 from events.hostenv import HostEnvFile
 from events.references import names_of
-from projections.converge.hostenv import environment_values, lacking_names, variable_names
+from projections.converge.hostenv import environment_values, lacking_names, read_local, variable_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ class HostReferences:
 def host_names(made: Draft) -> dict[str, tuple[str, ...] | None]:
     """Names by path; None for a file that is not there or cannot be used. Values are read and dropped."""
     local = made.hosts.get(LOCAL_HOST)
-    return {} if local is None else variable_names(local.document["services"])
+    return {} if local is None else variable_names(local.document["services"], read=read_local)
 
 
 def host_references(made: Draft) -> tuple[HostReferences, ...]:
@@ -42,7 +42,7 @@ def host_references(made: Draft) -> tuple[HostReferences, ...]:
     local = made.hosts.get(LOCAL_HOST)
     if local is None or local.env_file is None:
         return ()
-    values = environment_values(HostEnvFile(path=local.env_file))
+    values = environment_values(HostEnvFile(path=local.env_file), read=read_local)
     services: Mapping[str, Mapping[str, Any]] = local.document["services"]
     return tuple(
         HostReferences(

@@ -17,7 +17,7 @@ from events.catalog.service import ServiceReplaced
 from events.hostenv import host_env_files
 from events.references import names_of
 from events.streams import release_stream
-from projections.converge.hostenv import bind
+from projections.converge.hostenv import bind, read_local
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -48,7 +48,7 @@ def stale_services(
     }
     if not takers:
         return {}
-    bound = bind(content, key=key)
+    bound = bind(content, key=key, read=read_local)
     made = _made_with(log, takers, releases=releases)
     stale = {
         name: tuple(_changes(content, name, then=made[name], now=bound, files=files))

@@ -78,14 +78,14 @@ async def document_of(
     if not pinned:
         shown = replace(made, images=dict.fromkeys(made.images, _UNRESOLVED))
         manifest = complete(shown, stand_ins([_UNRESOLVED]))
-        app = app_for(manifest, chosen, root=home.local, lineage=lineage, images=made.images)
+        app = app_for(manifest, chosen, root=home.local.absolute(), lineage=lineage, images=made.images)
         document = _without(dict(app.document), labels.LOG, labels.SERVICE_HASH)  # a hash is over the pins
         return HostDocument(document=document, findings=findings)
     with open_catalogue(home, settings=operator) as catalogue:
         pins = {**await pins_of_builds(catalogue, made.builds.values()), **fold(stored).pins}
         _refuse_not_built(made, pins)
         found = await resolve_pins(unpinned(made, {}), sticky=pins, catalogue=catalogue)
-    app = app_for(complete(made, found.or_raise()), chosen, root=home.local, lineage=lineage)
+    app = app_for(complete(made, found.or_raise()), chosen, root=home.local.absolute(), lineage=lineage)
     document = dict(app.document) if lineage else _without(dict(app.document), labels.LOG)
     return HostDocument(document=document, findings=findings)
 

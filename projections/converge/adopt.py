@@ -8,14 +8,13 @@ A one-shot service that ended well has run for this Manifest, so the next Releas
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from events import labels
 from events.manifest import HostManifest, Manifest, Service
 from projections.converge.comparing import Comparer, comparer
 from projections.converge.conflicts import COMPOSE_SERVICE, refuse_conflicts, replicas
-from projections.converge.hostenv import Bound, bind
+from projections.converge.hostenv import Bound, bound_on
 from projections.converge.hosts import look
 from projections.converge.sameness import Difference
 from projections.converge.site import Site
@@ -50,7 +49,7 @@ async def compare(site: Site, manifest: Manifest) -> tuple[Compared, ...]:
     OutsideError `engine-unreachable`.
     """
     content = manifest.hosts[site.host]
-    bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
+    bound = await bound_on(site, content)
     present = [one for one in await look(site) if not one.one_off or site.owner.owns(one)]
     comparison = _Comparison(
         site=site,

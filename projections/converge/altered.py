@@ -132,7 +132,7 @@ class _Look:
         service = one.service or ""
         if one.id not in self.named:
             return self.told(one, await self.comparer.whole(service, made), by_hand=True)
-        found = differences(await self.comparer.wish(service), made)
+        found = differences(self.comparer.wish(service), made)
         return self.told(one, [*(each for each in found if each.field in _LIMITS), *self.networks(one)])
 
     def told(

@@ -8,10 +8,8 @@ here leaves the former version as it was.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 
-from events.blobs import BlobStore
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.manifest import Manifest, kept_image_name
 from projections.converge.conflicts import refuse_conflicts
@@ -57,12 +55,8 @@ async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound |
         bound=None if bound is None else bound.services,
         host_file=None if bound is None else bound.host_file,
     )
-    await asyncio.to_thread(_write, site, manifest, site.equipment.blobs)
+    await write_files(manifest, site.host, root=site.root, files=site.files, blobs=site.equipment.blobs)
     return app
-
-
-def _write(site: Site, manifest: Manifest, blobs: BlobStore) -> None:
-    write_files(manifest, site.host, root=site.root, blobs=blobs)
 
 
 async def predict(site: Site, app: App, plan: HostPlan) -> Prediction:
@@ -162,7 +156,8 @@ async def _check_ports(site: Site, app: App, *, plan: HostPlan, services: Collec
     found: list[Conflict] = []
 
     async def settled() -> bool | None:
-        found[:] = await taken_ports(site.engine, wanted, own=own, local=site.ports_are_here)
+        held = await site.held_ports() if wanted else None
+        found[:] = await taken_ports(site.engine, wanted, own=own, held=held)
         return None if any(one.unseen for one in found) else True
 
     await until(settled, clock=site.clock, seconds=_PORT_SECONDS)

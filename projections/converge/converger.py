@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePath
 
 from events.blobs import BlobStore
 from events.envelope import CONTROLLER
@@ -32,6 +32,7 @@ from projections.converge.undertaking import Undertaking
 from projections.engine.port import Engine, Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
+from projections.transport.port import Transport
 
 
 class Converger:
@@ -43,15 +44,19 @@ class Converger:
         log: EventLog,
         blobs: BlobStore,
         engines: Mapping[str, Engine],
-        roots: Mapping[str, Path],
+        roots: Mapping[str, PurePath],
         observed: ObservedStore,
         clock: Clock,
         progress: Progress = no_progress,
         binding_key: bytes = b"",
         stocks: Mapping[str, Stock] | None = None,
         kept: KeptContainers | None = None,
+        transports: Mapping[str, Transport] | None = None,
     ) -> None:
-        """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs."""
+        """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs.
+
+        A host that `transports` does not have is this machine.
+        """
         self._equipment = Equipment(
             log=log,
             blobs=blobs,
@@ -63,6 +68,7 @@ class Converger:
             binding_key=binding_key,
             stocks=stocks or {},
             kept=kept,
+            transports=transports or {},
         )
 
     @property

@@ -13,10 +13,8 @@ The app's own folder (`state/`) stays like a volume does; what Stagecraft wrote 
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from events.catalog.removal import Belongings
 from events.kernel.errors import OutsideError, Where
@@ -117,7 +115,7 @@ async def destroy(site: Site, stock: Stock, *, volumes: Iterable[str]) -> Found:
             site.tell(f"remove volume {name} and its data")
             await site.pass_fence()
             await stock.remove_volume(name)
-    await asyncio.to_thread(_clear_folder, site)
+    await _clear_folder(site)
     left = await survey(site, stock)
     ours = [one for one in left.containers if one.labels.get(COMPOSE_PROJECT) == site.compose_project]
     nothing = HostManifest(compose={}, services={})
@@ -143,12 +141,12 @@ async def _remove_containers(site: Site, containers: Iterable[Container]) -> Non
         await site.engine.remove(one.id)
 
 
-def _clear_folder(site: Site) -> None:
+async def _clear_folder(site: Site) -> None:
     """Remove what Stagecraft wrote for the app: never `state/`, which is the app's, nor the fence."""
-    folder = site.root.absolute() / "apps" / site.owner.project / site.owner.environment
+    folder = site.folder
     try:
         for name in _OURS_IN_THE_FOLDER:
-            _remove(folder / name)
+            await site.files.remove(folder / name)
     except OSError as error:
         raise OutsideError(
             HOST_FOLDER_FAILED,
@@ -157,13 +155,6 @@ def _clear_folder(site: Site) -> None:
             why=str(error),
             next="look at the permissions of that folder, then run it again",
         ) from error
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def gone(before: Mapping[str, Belongings], left: Mapping[str, Found]) -> dict[str, Belongings]:

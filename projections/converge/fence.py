@@ -21,15 +21,15 @@ A token that is equal is our own: two processes on one log never draw the same.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from events import labels
 from events.kernel.errors import OutsideError, UserError, Where, error_code
-from events.kernel.files import write_atomically
 from events.manifest import Probe
 from events.tokens import Tenure, Token
 from projections.converge.conflicts import CONTAINER_NOT_OURS, environment_path, owner_text
@@ -45,6 +45,7 @@ from projections.engine.port import (
     ProbeAnswer,
 )
 from projections.engine.sweep import Owner
+from projections.transport.port import HostFiles
 
 FENCED_OFF = error_code(
     "fenced-off",
@@ -53,6 +54,7 @@ FENCED_OFF = error_code(
 FENCE_UNUSABLE = error_code("fence-unusable", "The `fence` file of an environment cannot be read or written.")
 
 FORMAT = 1
+_MOST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,8 @@ def decode_mark(content: bytes) -> Mark | None:
 class Fence:
     """One environment's fence on one host, as the holder of a tenure meets it."""
 
-    path: Path
+    path: PurePath
+    files: HostFiles
     host: str
     owner: Owner
     engine: Engine  # the bare one
@@ -98,20 +101,21 @@ class Fence:
         Raises LockLostError, OutsideError `fenced-off` or `fence-unusable`, UserError `container-not-ours`,
         `log-unavailable` and what `Engine.containers` raises. Nothing was done then.
         """
-        token, found = await asyncio.to_thread(self._compared)
+        token, found = await self._compared()
         if found is None:
-            await asyncio.to_thread(self._write, token)
+            await self._write(token)
             return
         if found.lineage != self.owner.log:
             await self._refuse_owner(found)
             self.tell(f"the fence of the log {found.lineage}, which has no container here, is replaced")
         elif found.token == token.number:
             return
-        await asyncio.to_thread(self._write, token)
+        await self._write(token)
 
-    def _compared(self) -> tuple[Token, Mark | None]:
+    async def _compared(self) -> tuple[Token, Mark | None]:
         """Our token and what the file says, when neither refuses us."""
-        token, found = self.tenure.check(), self._read()
+        token = await asyncio.to_thread(self.tenure.check)
+        found = await self._read()
         if found is not None and found.format > FORMAT:
             raise self._unusable(f"it has format {found.format}, this Stagecraft knows {FORMAT}")
         if found is not None and found.lineage == self.owner.log and found.token > token.number:
@@ -124,22 +128,24 @@ class Fence:
             )
         return token, found
 
-    def _read(self) -> Mark | None:
+    async def _read(self) -> Mark | None:
         try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
+            content = await self.files.read(self.path, most=_MOST_BYTES)
         except OSError as error:
-            raise self._unusable(str(error)) from error
+            if error.errno != errno.EFBIG:  # that long, it is no fence
+                raise self._unusable(str(error)) from error
+            content = b""
+        if content is None:
+            return None
         found = decode_mark(content)
         if found is None:
             self.tell("the fence was damaged and is written anew")
         return found
 
-    def _write(self, token: Token) -> None:
+    async def _write(self, token: Token) -> None:
         mark = Mark(lineage=self.owner.log, token=token.number)
         try:
-            write_atomically(self.path, mark.encode(), mode=0o644)
+            await self.files.write(self.path, mark.encode(), mode=0o644)
         except OSError as error:
             raise self._unusable(str(error)) from error
 

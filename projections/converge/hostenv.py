@@ -11,11 +11,11 @@ and a reason to start nothing.
 
 from __future__ import annotations
 
-import os
-import stat
+import asyncio
+import errno
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from events.catalog import decode
@@ -38,6 +38,8 @@ from events.references import missing, names_of, texts_of
 from events.streams import release_stream
 from projections.converge.site import Site
 from projections.engine.port import HostFile
+from projections.transport.local import read_file
+from projections.transport.port import HostFiles
 
 HOST_ENV_MISSING = error_code(
     "host-env-missing", "An env file that a service takes from its host is not there or cannot be read."
@@ -66,25 +68,50 @@ class Bound:
     faults: dict[str, OutsideError | UserError]  # by service
 
 
+async def bound_on(site: Site, content: HostManifest) -> Bound:
+    """What the env files of a site's host say now; what is wrong with one is answered, not raised."""
+    read = await fetched(env_paths(content), files=site.files)
+    return await asyncio.to_thread(bind, content, key=site.equipment.binding_key, read=read)
+
+
+def env_paths(content: HostManifest) -> frozenset[str]:
+    """The files of a host that its services take."""
+    definitions: Mapping[str, Mapping[str, Any]] = content.compose.get("services", {})
+    found = {file.path for definition in definitions.values() for file in host_env_files(definition)}
+    return frozenset(found if content.env_file is None else {*found, content.env_file})
+
+
+async def fetched(paths: Collection[str], *, files: HostFiles) -> ReadHostFile:
+    """These files of a host as they are now.
+
+    Whoever reads one from the answer gets None when there is none, or OutsideError `host-env-missing`.
+    """
+    contents: dict[str, bytes | OutsideError | None] = {}
+    for path in sorted(paths):
+        try:
+            contents[path] = await files.read(PurePosixPath(path), most=MAX_BYTES)
+        except OSError as error:
+            contents[path] = _unreadable(path, error)
+
+    def read(path: str) -> bytes | None:
+        found = contents[path]
+        if isinstance(found, OutsideError):
+            raise found
+        return found
+
+    return read
+
+
 def read_local(path: str) -> bytes | None:
-    """A regular file of this machine, None when there is none. Raises OutsideError `host-env-missing`."""
+    """A file of this machine, None when there is none. Blocking. Raises OutsideError `host-env-missing`."""
     try:
-        descriptor = os.open(Path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+        return read_file(Path(path), most=MAX_BYTES)
     except OSError as error:
-        raise _missing(path, str(error)) from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _missing(path, "it is no regular file")
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise _missing(path, f"it has more than {MAX_BYTES} bytes")
-    return content
+        raise _unreadable(path, error) from error
 
 
-def bind(content: HostManifest, *, key: bytes, read: ReadHostFile = read_local) -> Bound:
-    """Read the env files of all services; blocking. What is wrong is answered, not raised."""
+def bind(content: HostManifest, *, key: bytes, read: ReadHostFile) -> Bound:
+    """The env files of all services; takes a while. What is wrong is answered, not raised."""
     path = content.env_file
     environment = None if path is None else _read_environment(HostEnvFile(path=path), read=read)
     bound = Bound(
@@ -151,8 +178,8 @@ def lacking_names(definition: Mapping[str, Any], values: Mapping[str, str]) -> l
     return sorted({name for text in texts_of(dict(definition)) for name in missing(text, values)})
 
 
-def environment_values(file: HostEnvFile, *, read: ReadHostFile = read_local) -> dict[str, str] | None:
-    """The variables of an environment's file; None when it cannot be used. Blocking."""
+def environment_values(file: HostEnvFile, *, read: ReadHostFile) -> dict[str, str] | None:
+    """The variables of an environment's file; None when it cannot be used."""
     found = _read_environment(file, read=read)
     return dict(found.values) if found.fault is None else None
 
@@ -184,7 +211,7 @@ def _content(file: HostEnvFile, bound: Bound, *, read: ReadHostFile, key: bytes)
 
 
 def variable_names(
-    definitions: Mapping[str, Mapping[str, Any]], *, read: ReadHostFile = read_local
+    definitions: Mapping[str, Mapping[str, Any]], *, read: ReadHostFile
 ) -> dict[str, tuple[str, ...] | None]:
     """The names in the env files that these services take, by path; None for a file that cannot be used."""
     found: dict[str, tuple[str, ...] | None] = {}
@@ -240,6 +267,11 @@ def _lacking(path: str, names: Sequence[str]) -> OutsideError:
         why="the Compose files refer to it and give no default",
         next=f"add it there on a line of its own: `{names[0]}=...`; the next pass, or deploy, takes it up",
     )
+
+
+def _unreadable(path: str, error: OSError) -> OutsideError:
+    ours = error.errno in {errno.EINVAL, errno.EFBIG}  # of those the path need not be said again
+    return _missing(path, error.strerror or str(error) if ours else str(error))
 
 
 def _missing(path: str, why: str) -> OutsideError:

@@ -7,31 +7,27 @@
         reload/<service>/  files that a service is told of by a signal (`livefiles.py`, `reload.py`)
         state/<path>       what the app keeps on this host
 
-A tree is written aside, flushed and renamed, so that its name is the proof of its content; one that is
-there is left as it is, because containers have it mounted. Leftovers of a killed run start with a dot.
+The paths are the host's, wherever it is; how they are written there is the transport's (`HostFiles`).
 """
 
 from __future__ import annotations
 
 import copy
-import os
-import secrets
+import errno
 import shlex
-import shutil
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from events import labels
 from events.blobs import BlobStore
 from events.kernel.errors import InternalError, OutsideError, Where, error_code
-from events.kernel.files import write_atomically
-from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX, FileTree, HostManifest, Manifest
+from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX, HostManifest, Manifest
 from events.references import mapped_texts, needing
 from projections.converge.readable import readable_yaml
-from projections.converge.statefolders import make_state_folder
 from projections.converge.untold import PLACES
 from projections.engine.port import App, HostFile
+from projections.transport.port import HostFiles
 
 HOST_FOLDER_FAILED = error_code("host-folder-failed", "Files of an app could not be written on its host.")
 MANIFEST_PATH_ESCAPES = error_code(
@@ -45,19 +41,18 @@ _BY_HAND = """\
 # It takes variables from a file of this host. By hand:
 #   docker compose --env-file {path} -f compose.yml ...
 """
-_FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o444, 0o555, 0o755
 
 
-def app_folder(root: Path, manifest: Manifest) -> Path:
-    """The folder of an environment on its host, absolute."""
-    return root.absolute() / "apps" / manifest.project / manifest.environment
+def app_folder(root: PurePath, manifest: Manifest) -> PurePath:
+    """The folder of an environment on its host, whose `root` is absolute."""
+    return root / "apps" / manifest.project / manifest.environment
 
 
 def app_for(
     manifest: Manifest,
     host: str,
     *,
-    root: Path,
+    root: PurePath,
     lineage: str,
     images: Mapping[str, str] | None = None,
     bound: Mapping[str, str] | None = None,
@@ -89,7 +84,7 @@ def app_for(
     return App(compose_project=manifest.compose_project, document=document, host_file=host_file)
 
 
-def _on_host(source: str, folder: Path) -> str:
+def _on_host(source: str, folder: PurePath) -> str:
     """A source with the app's folder in place of our prefixes; `$` is doubled, as Compose reads it."""
     for prefix, place in ((FILES_PREFIX, "files"), (RELOAD_PREFIX, PLACES), (STATE_PREFIX, "state")):
         if source.startswith(prefix):
@@ -106,18 +101,24 @@ def _inside(path: str) -> str:
     return path.rstrip("/")
 
 
-def write_files(manifest: Manifest, host: str, *, root: Path, blobs: BlobStore) -> None:
+async def write_files(
+    manifest: Manifest, host: str, *, root: PurePath, files: HostFiles, blobs: BlobStore
+) -> None:
     """Write the trees that are not there yet and make the state folders.
 
     Raises OutsideError `host-folder-failed`, `blob-missing` or `blob-damaged` and UserError `state-is-link`;
     trees written before stay.
     """
     folder, content = app_folder(root, manifest), manifest.hosts[host]
+    trees = {
+        folder / "files" / digest.removeprefix("sha256:"): tree for digest, tree in content.files.items()
+    }
+    paths = state_paths(content)
     try:
-        for digest, tree in sorted(content.files.items()):
-            _write_tree(folder / "files", digest.removeprefix("sha256:"), tree=tree, blobs=blobs)
-        for path in state_paths(content):
-            make_state_folder(folder / "state", path)
+        for place in sorted(await files.missing(trees)) if trees else ():
+            await files.put_tree(place, trees[place], blobs=blobs)
+        if paths:
+            await files.make_state_folders(folder / "state", paths)
     except OSError as error:
         raise _folder_failed(folder, host, error) from error
 
@@ -142,7 +143,7 @@ def state_paths(content: HostManifest) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def write_compose(app: App, manifest: Manifest, *, host: str, root: Path) -> None:
+async def write_compose(app: App, manifest: Manifest, *, host: str, root: PurePath, files: HostFiles) -> None:
     """Write `compose.yml` unless it says the same. Raises OutsideError `host-folder-failed`."""
     folder = app_folder(root, manifest)
     head, document = _COMPOSE_HEAD, app.document
@@ -151,13 +152,22 @@ def write_compose(app: App, manifest: Manifest, *, host: str, root: Path) -> Non
         document = mapped_texts(document, needing)
     path, content = folder / "compose.yml", (head + readable_yaml(document)).encode()
     try:
-        if not path.is_file() or path.read_bytes() != content:
-            write_atomically(path, content, mode=0o644)
+        if not await _says(files, path, content):
+            await files.write(path, content, mode=0o644)
     except OSError as error:
         raise _folder_failed(folder, host, error) from error
 
 
-def _folder_failed(folder: Path, host: str, error: OSError) -> OutsideError:
+async def _says(files: HostFiles, path: PurePath, content: bytes) -> bool:
+    try:
+        return await files.read(path, most=len(content)) == content
+    except OSError as error:
+        if error.errno in {errno.EFBIG, errno.EINVAL}:  # longer, or no file: it is written over or refused
+            return False
+        raise
+
+
+def _folder_failed(folder: PurePath, host: str, error: OSError) -> OutsideError:
     return OutsideError(
         HOST_FOLDER_FAILED,
         f"cannot write below {folder}",
@@ -165,46 +175,3 @@ def _folder_failed(folder: Path, host: str, error: OSError) -> OutsideError:
         why=str(error),
         next="check free space and permissions of that folder",
     )
-
-
-def _write_tree(parent: Path, name: str, *, tree: FileTree, blobs: BlobStore) -> None:
-    """Put a tree in its place in one step; nothing happens when it is there."""
-    if (parent / name).is_dir():
-        return
-    parent.mkdir(parents=True, exist_ok=True)
-    for leftover in parent.glob(f".{name}.*"):
-        shutil.rmtree(leftover)
-    aside = parent / f".{name}.{secrets.token_hex(6)}"
-    aside.mkdir()
-    aside.chmod(_FOLDER_MODE)
-    folders = {aside}
-    for entry in tree.entries:
-        path = aside / _inside(entry.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for above in path.parents:
-            if above == parent:
-                break
-            folders.add(above)
-        _write_flushed(path, blobs.get(entry.blob), mode=_PROGRAM_MODE if entry.executable else _FILE_MODE)
-    for folder in folders:
-        folder.chmod(_FOLDER_MODE)
-        _flush(folder)
-    aside.rename(parent / name)
-    _flush(parent)
-
-
-def _write_flushed(path: Path, content: bytes, *, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(mode)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,6 @@ would mend.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from events.manifest import Manifest
 from projections.converge.altered import Alteration, alterations
 from projections.converge.failures import HOST_UNKNOWN
 from projections.converge.heal import all_jobs
-from projections.converge.hostenv import bind
+from projections.converge.hostenv import bound_on
 from projections.converge.hosts import look, observation
 from projections.converge.operations import HostPlan
 from projections.converge.orphans import Place
@@ -105,7 +104,7 @@ async def due_now(
 ) -> Due:
     """The plan of a heal over `containers`, each of them inspected. Raises what `plan` raises."""
     content = manifest.hosts[site.host]
-    bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
+    bound = await bound_on(site, content)
     question = Question(
         host=site.host,
         owner=site.owner,
@@ -113,7 +112,7 @@ async def due_now(
         succeeded_jobs=all_jobs(manifest),
         known_services=frozenset(content.services),
         bound=bound.services,
-        untold=await asyncio.to_thread(untold, content, site.folder),
+        untold=await untold(content, site.folder, files=site.files),
         lets_be=True,
         stopped=stopped,
         kept=kept,

@@ -107,4 +107,5 @@ async def _lacks_port(site: Site, app: App, service: str) -> bool:
     own = (
         {one.id for group in (await replicas_there(site)).values() for one in group} if wanted else set[str]()
     )
-    return bool(await taken_ports(site.engine, wanted, own=own, local=site.ports_are_here))
+    held = await site.held_ports() if wanted else None
+    return bool(await taken_ports(site.engine, wanted, own=own, held=held))

@@ -10,14 +10,12 @@ when everything is made ready: what runs must not see other files while the chan
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from events.blobs import BlobStore
 from events.kernel.errors import OutsideError, Where, error_code
 from events.manifest import HostManifest, Reload
 from projections.converge.exchange import Exchange
-from projections.converge.livefiles import make_service_folder, put
 from projections.converge.operations import Operation
 from projections.converge.site import Site
 from projections.converge.untold import PLACES, Mark, service_folder, write_mark
@@ -52,9 +50,7 @@ class Reloader:
             return ()
         await site.pass_fence()
         with site.errors_here(name):
-            return await asyncio.to_thread(
-                self._write, reload, frozenset(telling), blobs=site.equipment.blobs
-            )
+            return await self._write(reload, frozenset(telling), blobs=site.equipment.blobs)
 
     async def tell(self, operation: Operation, files: tuple[str, ...]) -> None:
         """Send the signal to the containers of a `reload` and record it; `files` is what `write` answered."""
@@ -65,23 +61,24 @@ class Reloader:
             told = [one for one in operation.containers if await site.engine.signal(one, reload.signal)]
             self.exchange.record_reload(operation, reload, told=tuple(told), files=files)
             await site.pass_fence()
-            await asyncio.to_thread(self._strike_off, reload)
+            await self._strike_off(reload)
 
-    def _write(self, reload: Reload, telling: frozenset[str], *, blobs: BlobStore) -> tuple[str, ...]:
-        folder = self.site.folder
+    async def _write(self, reload: Reload, telling: frozenset[str], *, blobs: BlobStore) -> tuple[str, ...]:
+        folder, files = self.site.folder, self.site.files
         changed: list[str] = []
         try:
-            make_service_folder(folder / PLACES, service_folder(reload))
-            write_mark(folder, reload, Mark(content=reload.content, untold=telling))
+            await files.make_live_folder(folder / PLACES, service_folder(reload))
+            await write_mark(folder, reload, Mark(content=reload.content, untold=telling), files=files)
             for mount in reload.mounts:
-                changed += put(folder / PLACES, mount, self.content.files[mount.tree], blobs=blobs)
+                tree = self.content.files[mount.tree]
+                changed += await files.put_live(folder / PLACES, mount, tree, blobs=blobs)
         except OSError as error:
             raise self._failed(error) from error
         return tuple(sorted(changed)[:_MOST_PATHS])
 
-    def _strike_off(self, reload: Reload) -> None:
+    async def _strike_off(self, reload: Reload) -> None:
         try:
-            write_mark(self.site.folder, reload, Mark(content=reload.content))
+            await write_mark(self.site.folder, reload, Mark(content=reload.content), files=self.site.files)
         except OSError as error:
             raise self._failed(error) from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import PurePath
 
 from events.blobs import BlobStore
 from events.kernel.clock import Clock
@@ -22,9 +22,12 @@ from projections.converge.adopted import Adopted, adopted_by_log, dressed
 from projections.converge.births import Births
 from projections.converge.fence import Fence, FencedEngine
 from projections.engine.port import Container, Engine, Stock
+from projections.engine.ports import HeldByProcess, held_here, held_in
 from projections.engine.sweep import Owner
 from projections.kept import KeptContainers
 from projections.observed import ObservedStore
+from projections.transport.local import LocalTransport
+from projections.transport.port import HostFiles, Transport
 
 HOST_NOT_SUPPORTED = error_code(
     "host-not-supported", "A Manifest names a host that this controller has no engine for."
@@ -49,11 +52,12 @@ class Equipment:
     blobs: BlobStore
     clock: Clock
     engines: Mapping[str, Engine]  # by host
-    roots: Mapping[str, Path]  # by host: the folder that holds `apps/`
+    roots: Mapping[str, PurePath]  # by host: the folder there that holds `apps/`, absolute
     observed: ObservedStore
     progress: Progress = no_progress
     binding_key: bytes = b""  # of this home, 32 bytes; empty where no service takes an env file of its host
-    hosts_here: frozenset[str] = frozenset({"local"})  # their ports are this machine's
+    transports: Mapping[str, Transport] = field(default_factory=dict[str, Transport])
+    """By host; one that is not listed is this machine."""
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
     births: Births = field(default_factory=Births)
     stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
@@ -73,6 +77,7 @@ class Equipment:
             host=host,
             engine=self.engines[host],
             root=self.roots[host],
+            transport=self.transports.get(host) or LocalTransport(host),
             owner=owner,
             compose_project=manifest.compose_project,
             equipment=self,
@@ -87,7 +92,8 @@ class Site:
 
     host: str
     engine: Engine
-    root: Path
+    root: PurePath
+    transport: Transport
     owner: Owner
     compose_project: str
     equipment: Equipment
@@ -102,6 +108,7 @@ class Site:
         """The same behind the environment's fence."""
         fence = Fence(
             path=self.folder / "fence",
+            files=self.files,
             host=self.host,
             owner=self.owner,
             engine=self.engine,
@@ -116,9 +123,18 @@ class Site:
             await self.fence.check()
 
     @property
-    def folder(self) -> Path:
+    def files(self) -> HostFiles:
+        """The files of its host."""
+        return self.transport.files
+
+    @property
+    def folder(self) -> PurePath:
         """The environment's folder on its host, absolute."""
-        return self.root.absolute() / "apps" / self.owner.project / self.owner.environment
+        return self.root / "apps" / self.owner.project / self.owner.environment
+
+    async def held_ports(self) -> HeldByProcess:
+        """Which ports processes of the host hold."""
+        return held_here if self.transport.here else held_in(await self.transport.bound_ports())
 
     @property
     def clock(self) -> Clock:
@@ -134,11 +150,6 @@ class Site:
     def stream(self) -> StreamName:
         """The environment's stream."""
         return environment_stream(self.owner.project, self.owner.environment)
-
-    @property
-    def ports_are_here(self) -> bool:
-        """Whether the host's ports are this machine's, so that other processes on them can be found."""
-        return self.host in self.equipment.hosts_here
 
     def tell(self, text: str, *, service: str | None = None) -> None:
         """Report a step to whoever watches."""

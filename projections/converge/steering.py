@@ -11,7 +11,6 @@ brought there in place of a restart, because that starts it anew.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from projections.converge.apply import Applier
 from projections.converge.heal import all_jobs
-from projections.converge.hostenv import bind
+from projections.converge.hostenv import bound_on
 from projections.converge.hosts import reach, show
 from projections.converge.materialise import app_for
 from projections.converge.sharing import shared_with
@@ -97,7 +96,7 @@ class _OneHost:
     async def _applier(self, planned: Planned) -> Applier:
         """One that makes no container: its document is never applied."""
         site = planned.site
-        bound = await asyncio.to_thread(bind, planned.content, key=site.equipment.binding_key)
+        bound = await bound_on(site, planned.content)
         manifest = self.steering.manifest
         return Applier(
             exchange=self.undertaking.exchange(self.host),

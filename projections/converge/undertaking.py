@@ -7,7 +7,6 @@ which part of a plan they take, and in what follows from a failure; not in how a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +23,7 @@ from projections.converge.failures import (
     failed_container,
     last_lines,
 )
-from projections.converge.hostenv import Bound, bind, record
+from projections.converge.hostenv import Bound, bound_on, record
 from projections.converge.hosts import show
 from projections.converge.materialise import write_compose
 from projections.converge.networks import renewing
@@ -116,7 +115,7 @@ class Undertaking:
         }
         containers = await self.exchange(host).look_tidied(lasting)
         former = None if self.known is None else self.known.hosts.get(host)
-        bound = await asyncio.to_thread(bind, content, key=site.equipment.binding_key)
+        bound = await bound_on(site, content)
         question = Question(
             host=host,
             owner=site.owner,
@@ -126,7 +125,7 @@ class Undertaking:
             going_back=self.going_back,
             rerun_jobs=frozenset(self.jobs_done),
             bound=bound.services,
-            untold=await asyncio.to_thread(untold, content, site.folder),
+            untold=await untold(content, site.folder, files=site.files),
             lets_be=self.lets_be,
             stopped=self.stopped,
             altered=self.altered,
@@ -171,7 +170,7 @@ class Undertaking:
         """
         site = planned.site
         await site.pass_fence()
-        await asyncio.to_thread(write_compose, applier.app, self.manifest, host=site.host, root=site.root)
+        await write_compose(applier.app, self.manifest, host=site.host, root=site.root, files=site.files)
         with site.errors_here():
             await apply(applier, planned.plan, also_gate=also_gate)
 

@@ -19,15 +19,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, cast
 
-from events.kernel.files import write_atomically
 from events.manifest import HostManifest, Reload
-from projections.converge.livefiles import is_as_wanted
+from projections.transport.port import HostFiles
 
 PLACES = "reload"  # the folder of an environment that holds them
 FORMAT = 1
+_MOST_BYTES = 1024 * 1024
 
 Untold = Mapping[str, frozenset[str] | None]
 """By service, the containers that do not know the content they should have; None: all of them."""
@@ -46,27 +46,31 @@ class Mark:
         return json.dumps(found, sort_keys=True).encode() + b"\n"
 
 
-def untold(content: HostManifest, folder: Path) -> Untold:
+async def untold(content: HostManifest, folder: PurePath, *, files: HostFiles) -> Untold:
     """Who is to be told, on a host with the environment's `folder`.
 
-    Blocking: reads the files of services that are told by a signal, and of no others.
+    Reads the files of services that are told by a signal, and of no others.
     """
     found: dict[str, frozenset[str] | None] = {}
     for name, service in content.services.items():
         if service.reload is None:
             continue
-        mark = read_mark(folder, service.reload)
-        if mark is None or mark.content != service.reload.content or not _is_there(folder, content, name):
+        mark = await read_mark(folder, service.reload, files=files)
+        known = mark is not None and mark.content == service.reload.content
+        if mark is None or not known or not await _is_there(folder, content, name, files=files):
             found[name] = None
         elif mark.untold:
             found[name] = mark.untold
     return found
 
 
-def _is_there(folder: Path, content: HostManifest, name: str) -> bool:
+async def _is_there(folder: PurePath, content: HostManifest, name: str, *, files: HostFiles) -> bool:
     reload = content.services[name].reload
     mounts = () if reload is None else reload.mounts
-    return all(is_as_wanted(folder / PLACES, mount, content.files[mount.tree]) for mount in mounts)
+    for mount in mounts:
+        if not await files.live_is_as_wanted(folder / PLACES, mount, content.files[mount.tree]):
+            return False
+    return True
 
 
 def service_folder(reload: Reload) -> str:
@@ -74,10 +78,10 @@ def service_folder(reload: Reload) -> str:
     return reload.mounts[0].place.partition("/")[0]
 
 
-def read_mark(folder: Path, reload: Reload) -> Mark | None:
+async def read_mark(folder: PurePath, reload: Reload, *, files: HostFiles) -> Mark | None:
     """What the mark says, None when there is none that can be read."""
     try:
-        found: Any = json.loads(_path(folder, reload).read_bytes())
+        found: Any = json.loads(await files.read(_path(folder, reload), most=_MOST_BYTES) or b"")
         content, names = found["content"], found["untold"]
         known = found["format"] == FORMAT and isinstance(content, str) and isinstance(names, list)
     except (OSError, ValueError, KeyError, TypeError):
@@ -85,11 +89,11 @@ def read_mark(folder: Path, reload: Reload) -> Mark | None:
     return Mark(content=content, untold=frozenset(map(str, cast("list[Any]", names)))) if known else None
 
 
-def write_mark(folder: Path, reload: Reload, mark: Mark) -> None:
+async def write_mark(folder: PurePath, reload: Reload, mark: Mark, *, files: HostFiles) -> None:
     """Write the mark unless it says the same; its folder is there. Raises OSError."""
-    if read_mark(folder, reload) != mark:
-        write_atomically(_path(folder, reload), mark.encode(), mode=0o644)
+    if await read_mark(folder, reload, files=files) != mark:
+        await files.write(_path(folder, reload), mark.encode(), mode=0o644)
 
 
-def _path(folder: Path, reload: Reload) -> Path:
+def _path(folder: PurePath, reload: Reload) -> PurePath:
     return folder / PLACES / service_folder(reload) / "mark"

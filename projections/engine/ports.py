@@ -1,9 +1,10 @@
 """Which ports of the host an app wants and somebody else has.
 
 Compose finds out by trying, after it took the old container away, and a dry run does not look at all. So
-it is asked before anything is touched: the engine's listing says which container holds a port, and on this
-machine a trial bind says whether some other process does. Ports that the app's own containers hold are
-free for it. A port may still be taken in between; then the engine's own error says so.
+it is asked before anything is touched: the engine's listing says which container holds a port. Whether some
+other process does, a trial bind says on this machine, and the tables of its kernel on another host. Ports
+that the app's own containers hold are free for it. A port may still be taken in between; then the engine's
+own error says so.
 
 Documents are canonical (`docker compose config`), so a port is an object and a `published` that is a range
 means "any of these".
@@ -14,13 +15,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from projections.engine.port import Container, Engine
+    from projections.transport.port import BoundPort
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # what an empty address means, each for its family
 _KINDS: Mapping[str, socket.SocketKind] = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -86,13 +88,16 @@ def wanted_ports(document: Mapping[str, Any], services: Iterable[str]) -> list[W
     return wanted
 
 
+HeldByProcess = Callable[[WantedPort, int], bool]
+"""Whether some process of the engine's host holds this number of a wanted port."""
+
+
 async def taken_ports(
-    engine: Engine, wanted: Sequence[WantedPort], *, own: Collection[str], local: bool
+    engine: Engine, wanted: Sequence[WantedPort], *, own: Collection[str], held: HeldByProcess | None
 ) -> list[Conflict]:
     """The ports among `wanted` that neither nobody nor a container in `own` (ids) holds.
 
-    With `local` the engine's ports are this machine's, and other processes are found too. Raises what
-    `Engine.containers` raises.
+    Without `held` only containers are looked at. Raises what `Engine.containers` raises.
     """
     if not wanted:
         return []
@@ -100,12 +105,12 @@ async def taken_ports(
     return [
         conflict
         for port in wanted
-        if (conflict := await asyncio.to_thread(_conflict, port, containers, own=own, local=local))
+        if (conflict := await asyncio.to_thread(_conflict, port, containers, own=own, held=held))
     ]
 
 
 def _conflict(
-    wanted: WantedPort, containers: Sequence[Container], *, own: Collection[str], local: bool
+    wanted: WantedPort, containers: Sequence[Container], *, own: Collection[str], held: HeldByProcess | None
 ) -> Conflict | None:
     """None as soon as one port of the range is free."""
     holders: list[str] = []
@@ -114,7 +119,7 @@ def _conflict(
         others = [container for container in holding if container.id not in own]
         if others:
             holders.append(_in_words(others[0]))
-        elif not holding and local and _bound_by_a_process(wanted, number):
+        elif not holding and held is not None and held(wanted, number):
             holders.append(_PROCESS)
         else:
             return None
@@ -149,8 +154,23 @@ def _in_words(container: Container) -> str:
     return f"container {container.name}" + (f" of Compose project {project}" if project else "")
 
 
-def _bound_by_a_process(wanted: WantedPort, number: int) -> bool:
-    """Whether a bind fails because the port is in use; every other failure is the engine's to report."""
+def held_in(bound: Collection[BoundPort]) -> HeldByProcess:
+    """By the tables of a kernel."""
+
+    def held(wanted: WantedPort, number: int) -> bool:
+        return any(
+            one.port == number and one.protocol == wanted.protocol and _overlap(wanted.address, one.address)
+            for one in bound
+        )
+
+    return held
+
+
+def held_here(wanted: WantedPort, number: int) -> bool:
+    """On this machine: whether a bind fails because the port is in use.
+
+    Every other failure is the engine's to report.
+    """
     kind = _KINDS.get(wanted.protocol)
     if kind is None:
         return False

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath
 from typing import Protocol
 
 from events.blobs import BlobStore
@@ -71,53 +71,53 @@ class HostConnection(Protocol):
 class HostFiles(Protocol):
     """The files of one host. Raises OSError and OutsideError with a code in `HOST_SILENT`."""
 
-    async def read(self, path: PurePosixPath, *, most: int) -> bytes | None:
+    async def read(self, path: PurePath, *, most: int) -> bytes | None:
         """A regular file, None when there is none.
 
         Raises OSError also for what is no regular file (EINVAL) or has more than `most` bytes (EFBIG).
         """
         ...
 
-    async def write(self, path: PurePosixPath, content: bytes, *, mode: int) -> None:
+    async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """Write a file in one step, flushed; folders above it are made with mode 0755.
 
         A reader, and whoever looks after a crash, finds the former content or the new one.
         """
         ...
 
-    async def put_tree(self, path: PurePosixPath, tree: FileTree, *, blobs: BlobStore) -> None:
+    async def put_tree(self, path: PurePath, tree: FileTree, *, blobs: BlobStore) -> None:
         """Put a tree in its place in one step, flushed and read-only; nothing happens when it is there.
 
         Raises OutsideError `blob-missing` or `blob-damaged` too.
         """
         ...
 
-    async def missing(self, paths: Collection[PurePosixPath]) -> frozenset[PurePosixPath]:
+    async def missing(self, paths: Collection[PurePath]) -> frozenset[PurePath]:
         """Which of these folders are not there: one question for all."""
         ...
 
-    async def make_state_folders(self, root: PurePosixPath, paths: Sequence[str]) -> None:
+    async def make_state_folders(self, root: PurePath, paths: Sequence[str]) -> None:
         """Make folders below `root`, where they are missing, entering none through a link.
 
         A file in the last place of a path stays. Raises UserError `state-is-link`.
         """
         ...
 
-    async def live_is_as_wanted(self, root: PurePosixPath, mount: LiveMount, tree: FileTree) -> bool:
+    async def live_is_as_wanted(self, root: PurePath, mount: LiveMount, tree: FileTree) -> bool:
         """Whether a container that has the place below `root` mounted sees `tree`; unreadable is no."""
         ...
 
     async def put_live(
-        self, root: PurePosixPath, mount: LiveMount, tree: FileTree, *, blobs: BlobStore
+        self, root: PurePath, mount: LiveMount, tree: FileTree, *, blobs: BlobStore
     ) -> tuple[str, ...]:
-        """Make a place below `root` as wanted; answers the paths, as the container has them, that were not."""
+        """Make a place below `root` as wanted; answers the paths that were not, as the container has them."""
         ...
 
-    async def make_live_folder(self, root: PurePosixPath, service: str) -> None:
+    async def make_live_folder(self, root: PurePath, service: str) -> None:
         """See to it that the folder of a service's places is there, and a folder."""
         ...
 
-    async def remove(self, path: PurePosixPath) -> None:
+    async def remove(self, path: PurePath) -> None:
         """Remove a file, a link, or a folder with all that is in it; what is gone is as good."""
         ...
 
@@ -149,13 +149,16 @@ class Transport(Protocol):
     ) -> Ran:
         """Run a program to its end; each argument arrives as it is, whatever is in it.
 
-        `most` bytes of each stream are kept. Raises OutsideError `process-timed-out` when it takes longer than
-        `seconds`; then it is ended there as far as the host's SSH server does that.
+        `most` bytes of each stream are kept. Raises OutsideError `process-timed-out` when it takes longer
+        than `seconds`; then it is ended there as far as the host's SSH server does that.
         """
         ...
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection:
-        """A TCP connection from the host. Raises OSError when nobody takes it, TimeoutError after `seconds`."""
+        """A TCP connection from the host.
+
+        Raises OSError when nobody takes it, TimeoutError after `seconds`.
+        """
         ...
 
     async def bound_ports(self) -> frozenset[BoundPort]:

@@ -20,7 +20,7 @@ from events.kernel.errors import OutsideError, UserError
 from projections.engine.docker import DockerEngine
 from projections.engine.docker_connection import Deadlines
 from projections.engine.port import App
-from projections.engine.ports import taken_ports, wanted_ports
+from projections.engine.ports import held_here, taken_ports, wanted_ports
 from projections.engine.sweep import Remove, Rename, sweep
 from tests.integration.engine.conftest import Apps
 from tests.support.cleanup import EngineProject
@@ -116,7 +116,7 @@ def test_a_taken_port_is_seen_beforehand_and_takes_the_old_container_otherwise(
         before = await apps.found(docker)
         own = {before["web-1"].id}
         (conflict,) = await taken_ports(
-            docker, wanted_ports(wanting.document, ["web"]), own=own, local=docker.local
+            docker, wanted_ports(wanting.document, ["web"]), own=own, held=held_here
         )
         assert "is already allocated" in conflict.message
         assert before["holder-1"].name in conflict.message
@@ -138,11 +138,11 @@ def test_a_port_of_our_own_container_is_free_for_its_successor(docker: DockerEng
 
     async def run() -> None:
         wanted = wanted_ports(app.document, ["web"])
-        assert await taken_ports(docker, wanted, own=(), local=docker.local) == []
+        assert await taken_ports(docker, wanted, own=(), held=held_here) == []
         await docker.up(app, ["web"])
         own = {one.id for one in (await apps.found(docker)).values()}
-        assert await taken_ports(docker, wanted, own=own, local=docker.local) == []
-        assert len(await taken_ports(docker, wanted, own=(), local=docker.local)) == 1
+        assert await taken_ports(docker, wanted, own=own, held=held_here) == []
+        assert len(await taken_ports(docker, wanted, own=(), held=held_here)) == 1
 
     asyncio.run(run())
 

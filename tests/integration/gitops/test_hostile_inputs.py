@@ -5,7 +5,7 @@
 | a project file above the root, or by an absolute path    | here                                      |
 | a path beside the checkout that shares its name's start   | test_hostile.py                           |
 | links: absolute, upwards, chain, loop, dangling, folder  | test_hostile.py, and here for parents     |
-| a file that becomes a link between check and read         | test_worktree.py, test_statefolders.py    |
+| a file that becomes a link between check and read         | test_worktree.py, test_local_state.py    |
 | addresses that are options or helpers                    | here, test_address.py                     |
 | submodules                                               | test_hostile.py                           |
 | another host's include                                   | test_hostile.py, here                     |

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from events import labels
 from events.blobs import MemoryBlobStore
 from events.catalog import Event, decode
@@ -39,6 +41,8 @@ from projections.engine.port import EngineIdentity
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY
 from projections.observed import ObservedStore
+from projections.transport.local import LocalTransport
+from projections.transport.port import BoundPort
 from tests.support.time import CountingIds, FakeClock
 
 PROJECT, ENVIRONMENT, HOST, LINEAGE = "hello", "prod", "local", "lineage-1"
@@ -128,6 +132,19 @@ def another_machine() -> EngineIdentity:
     return replace(IDENTITY, engine="engine-2")
 
 
+class ElsewhereTransport(LocalTransport):
+    """A host whose ports are not this machine's, and free; its files are here all the same."""
+
+    @property
+    @override
+    def here(self) -> bool:
+        return False
+
+    @override
+    async def bound_ports(self) -> frozenset[BoundPort]:
+        return frozenset()
+
+
 @dataclass
 class Scene:
     """Everything a converger is given, and short ways to use it."""
@@ -162,7 +179,7 @@ class Scene:
             roots={HOST: self.root / "local"},
             observed=self.observed,
             progress=self.told.append,
-            hosts_here=frozenset({HOST} if self.ports_are_here else ()),
+            transports={} if self.ports_are_here else {HOST: ElsewhereTransport(HOST)},
         )
 
     @property

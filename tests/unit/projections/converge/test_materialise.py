@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from events.blobs import MemoryBlobStore
 from events.kernel.errors import InternalError, OutsideError
 from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Manifest
 from projections.converge.materialise import app_folder, app_for, state_paths, write_compose, write_files
+from projections.transport.local import LocalFiles
 from tests.unit.projections.converge.scene import HOST, Spec, manifest_of
 
 
@@ -92,15 +94,17 @@ def test_trees_are_written_once_read_only_and_complete(tmp_path: Path) -> None:
     blobs = MemoryBlobStore()
     files = tree(blobs)
     manifest = manifest_of(trees=(files,), web=Spec())
-    write_files(manifest, HOST, root=tmp_path, blobs=blobs)
-    place = app_folder(tmp_path, manifest) / "files" / files.digest.removeprefix("sha256:")
+    asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=blobs))
+    place = Path(app_folder(tmp_path, manifest)) / "files" / files.digest.removeprefix("sha256:")
     assert (place / "bin/run").read_bytes() == b"#!/bin/sh\n"
     assert (place / "bin/run").stat().st_mode & 0o777 == 0o555
     assert (place / "conf/deep/app.ini").stat().st_mode & 0o777 == 0o444
     assert {path.stat().st_mode & 0o777 for path in (place, place / "conf", place / "conf/deep")} == {0o755}
     assert [path.name for path in place.parent.iterdir()] == [place.name]
-    before = (place / "bin/run").stat().st_ino
-    write_files(manifest, HOST, root=tmp_path, blobs=MemoryBlobStore())  # nothing is read again
+    before = (place / "bin/run").stat().st_ino  # nothing is read again
+    asyncio.run(
+        write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore())
+    )  # nothing is read again
     assert (place / "bin/run").stat().st_ino == before
 
 
@@ -111,19 +115,19 @@ def test_a_tree_with_a_missing_blob_is_absent_and_its_leftover_goes_at_the_next_
     empty = MemoryBlobStore()
     empty.put(b"#!/bin/sh\n")
     with pytest.raises(OutsideError, match="blob-missing"):
-        write_files(manifest, HOST, root=tmp_path, blobs=empty)
-    parent = app_folder(tmp_path, manifest) / "files"
+        asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=empty))
+    parent = Path(app_folder(tmp_path, manifest)) / "files"
     assert [path.name[:1] for path in parent.iterdir()] == ["."]
-    write_files(manifest, HOST, root=tmp_path, blobs=blobs)
+    asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=blobs))
     assert [path.name for path in parent.iterdir()] == [files.digest.removeprefix("sha256:")]
 
 
 def test_state_folders_are_made_and_what_is_there_stays(tmp_path: Path) -> None:
     manifest = binds(f"{STATE_PREFIX}data/pg", f"{STATE_PREFIX}a$$b", f"{STATE_PREFIX}socket")
-    state = app_folder(tmp_path, manifest) / "state"
+    state = Path(app_folder(tmp_path, manifest)) / "state"
     state.mkdir(parents=True)
     (state / "socket").write_text("a file")
-    write_files(manifest, HOST, root=tmp_path, blobs=MemoryBlobStore())
+    asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore()))
     assert (state / "data/pg").is_dir()
     assert (state / "a$b").is_dir()
     assert (state / "socket").read_text() == "a file"
@@ -138,8 +142,8 @@ def test_the_device_of_a_volume_is_kept_too(tmp_path: Path) -> None:
     kept = content.model_copy(update={"compose": compose})
     assert state_paths(kept) == ("data/pg", "disk")
     whole = manifest.model_copy(update={"hosts": {HOST: kept}})
-    write_files(whole, HOST, root=tmp_path, blobs=MemoryBlobStore())
-    assert (app_folder(tmp_path, manifest) / "state/disk").is_dir()
+    asyncio.run(write_files(whole, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore()))
+    assert (Path(app_folder(tmp_path, manifest)) / "state/disk").is_dir()
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
@@ -147,22 +151,22 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     manifest = manifest_of(trees=(tree(blobs),), web=Spec())
     (tmp_path / "apps").write_text("in the way")
     with pytest.raises(OutsideError, match="host-folder-failed") as raised:
-        write_files(manifest, HOST, root=tmp_path, blobs=blobs)
+        asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=blobs))
     assert raised.value.where.host == HOST
     app = app_for(manifest, HOST, root=tmp_path, lineage="l1")
     with pytest.raises(OutsideError, match="host-folder-failed"):
-        write_compose(app, manifest, host=HOST, root=tmp_path)
+        asyncio.run(write_compose(app, manifest, host=HOST, root=tmp_path, files=LocalFiles()))
 
 
 def test_compose_file_reads_back_to_the_document_and_is_left_alone_when_equal(tmp_path: Path) -> None:
     manifest = manifest_of(web=Spec(more={"environment": {"A": "1e3", "B": "on", "C": "x: y", "D": None}}))
     app = app_for(manifest, HOST, root=tmp_path, lineage="l1")
-    write_compose(app, manifest, host=HOST, root=tmp_path)
-    path = app_folder(tmp_path, manifest) / "compose.yml"
+    asyncio.run(write_compose(app, manifest, host=HOST, root=tmp_path, files=LocalFiles()))
+    path = Path(app_folder(tmp_path, manifest)) / "compose.yml"
     assert yaml.safe_load(path.read_text()) == json.loads(json.dumps(app.document))
     inode = path.stat().st_ino
-    write_compose(app, manifest, host=HOST, root=tmp_path)
+    asyncio.run(write_compose(app, manifest, host=HOST, root=tmp_path, files=LocalFiles()))
     assert path.stat().st_ino == inode
     path.write_text("edited by hand")
-    write_compose(app, manifest, host=HOST, root=tmp_path)
+    asyncio.run(write_compose(app, manifest, host=HOST, root=tmp_path, files=LocalFiles()))
     assert "edited" not in path.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from projections.converge.plan import FILES_CHANGED
 from projections.converge.untold import Mark, read_mark
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.simulated_world import Life
+from projections.transport.local import LocalFiles
 from tests.unit.projections.converge.scene import HOST, LINEAGE, Scene, Spec, image_id, manifest_of
 
 PLACE = "web/0a"
@@ -49,7 +51,7 @@ class Play:
     @property
     def file(self) -> Path:
         """On the host."""
-        return self.scene.site.folder / "reload" / PLACE / "app.conf"
+        return Path(self.scene.site.folder) / "reload" / PLACE / "app.conf"
 
     def watch(self) -> None:
         """Look at the file whenever a signal is sent."""
@@ -94,7 +96,7 @@ class Play:
     def mark(self, manifest: Manifest) -> Mark | None:
         reload = manifest.hosts[HOST].services["web"].reload
         assert reload is not None
-        return read_mark(self.scene.site.folder, reload)
+        return asyncio.run(read_mark(self.scene.site.folder, reload, files=LocalFiles()))
 
 
 @pytest.fixture

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from projections.engine.port import Container, ContainerState, Engine, PublishedPort
-from projections.engine.ports import Conflict, WantedPort, taken_ports, wanted_ports
+from projections.engine.ports import (
+    Conflict,
+    HeldByProcess,
+    WantedPort,
+    held_here,
+    held_in,
+    taken_ports,
+    wanted_ports,
+)
+from projections.transport.port import BoundPort
 from tests.support.processes import free_port
 
 ALL = "0.0.0.0"  # noqa: S104  # what engines write
@@ -54,11 +63,15 @@ class FakeListingEngine:
 
 
 def taken(
-    ports: list[WantedPort], containers: list[Container], *, own: Collection[str] = (), local: bool = False
+    ports: list[WantedPort],
+    containers: list[Container],
+    *,
+    own: Collection[str] = (),
+    held: HeldByProcess | None = None,
 ) -> list[Conflict]:
     engine: Any = FakeListingEngine(containers)
     listing: Engine = engine
-    return asyncio.run(taken_ports(listing, ports, own=own, local=local))
+    return asyncio.run(taken_ports(listing, ports, own=own, held=held))
 
 
 def test_fixed_ports_are_wanted_in_order() -> None:
@@ -149,11 +162,11 @@ def test_a_port_of_another_process_is_taken_on_this_machine_only(
             other.listen()
         port = wanted(other.getsockname()[1], address=address, protocol=protocol)
         other_family = wanted(port.first, address="::", protocol=protocol)
-        assert taken([other_family], [], local=True) == []
-        (conflict,) = taken([port], [], local=True)
+        assert taken([other_family], [], held=held_here) == []
+        (conflict,) = taken([port], [], held=held_here)
         assert conflict.holders == ("another process on this host",)
         assert "is already allocated" in conflict.message
-        assert taken([port], [], local=False) == []
+        assert taken([port], []) == []
 
 
 def test_a_port_of_another_process_on_ipv6_is_taken() -> None:
@@ -162,9 +175,9 @@ def test_a_port_of_another_process_on_ipv6_is_taken() -> None:
         other.bind(("::1", 0))
         other.listen()
         number = other.getsockname()[1]
-        assert taken([wanted(number)], [], local=True)
-        assert taken([wanted(number, address="::1")], [], local=True)
-        assert taken([wanted(number, address="127.0.0.1")], [], local=True) == []
+        assert taken([wanted(number)], [], held=held_here)
+        assert taken([wanted(number, address="::1")], [], held=held_here)
+        assert taken([wanted(number, address="127.0.0.1")], [], held=held_here) == []
 
 
 def test_our_own_container_is_not_taken_for_another_process() -> None:
@@ -173,7 +186,7 @@ def test_our_own_container_is_not_taken_for_another_process() -> None:
         proxy.listen()
         number = proxy.getsockname()[1]
         container = holding(held(number))
-        assert taken([wanted(number)], [container], own={container.id}, local=True) == []
+        assert taken([wanted(number)], [container], own={container.id}, held=held_here) == []
 
 
 def test_connections_that_are_closing_do_not_count() -> None:
@@ -181,18 +194,40 @@ def test_connections_that_are_closing_do_not_count() -> None:
         number = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", number)):
             server.accept()[0].close()  # the side that closes first keeps the port in TIME_WAIT
-    assert taken([wanted(number)], [], local=True) == []
+    assert taken([wanted(number)], [], held=held_here) == []
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
 def test_a_free_port_is_free(protocol: str) -> None:
-    assert taken([wanted(free_port(), protocol=protocol)], [], local=True) == []
+    assert taken([wanted(free_port(), protocol=protocol)], [], held=held_here) == []
 
 
 def test_an_address_of_another_machine_is_for_the_engine_to_refuse() -> None:
-    assert taken([wanted(8080, address="192.0.2.1")], [], local=True) == []
+    assert taken([wanted(8080, address="192.0.2.1")], [], held=held_here) == []
 
 
 def test_nothing_wanted_asks_nobody() -> None:
     nobody: Any = None
-    assert asyncio.run(taken_ports(nobody, [], own=(), local=True)) == []
+    assert asyncio.run(taken_ports(nobody, [], own=(), held=held_here)) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "count"),
+    [
+        (BoundPort("tcp", "0.0.0.0", 8080), 1),  # noqa: S104  # what a kernel's table has
+        (BoundPort("tcp", "127.0.0.1", 8080), 1),
+        (BoundPort("tcp", "::", 8080), 1),
+        (BoundPort("tcp", "0.0.0.0", 8081), 0),  # noqa: S104
+        (BoundPort("udp", "0.0.0.0", 8080), 0),  # noqa: S104
+    ],
+)
+def test_on_another_host_the_tables_of_its_kernel_say_what_processes_hold(
+    bound: BoundPort, count: int
+) -> None:
+    assert len(taken([wanted(8080)], [], held=held_in({bound}))) == count
+
+
+def test_a_port_that_our_own_container_holds_is_free_whatever_the_tables_say() -> None:
+    container = holding(held(8080))
+    bound = {BoundPort("tcp", "0.0.0.0", 8080)}  # noqa: S104
+    assert taken([wanted(8080)], [container], own={container.id}, held=held_in(bound)) == []

@@ -9,7 +9,7 @@ import pytest
 
 from events.blobs import MemoryBlobStore
 from events.manifest import FileEntry, FileTree, LiveMount
-from projections.converge.livefiles import is_as_wanted, put
+from projections.transport.local_live import is_as_wanted, put
 
 FILE = LiveMount(place="web/0a", target="/etc/app.conf", file="app.conf", tree="")
 FOLDER = LiveMount(place="web/0b", target="/conf/", file=None, tree="")
