@@ -14,7 +14,7 @@ from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
@@ -140,6 +140,13 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
         yield engine
     finally:
         engine.close()
+
+
+@contextmanager
+def open_engines(home: Home) -> Generator[Mapping[str, DockerEngine]]:
+    """The engines of all hosts by the host's name, without a log: for looking at them and into containers."""
+    with open_engine(home) as engine:
+        yield {LOCAL_HOST: engine}
 
 
 @contextmanager

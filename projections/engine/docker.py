@@ -25,7 +25,7 @@ from projections.engine.docker_images import DockerImages
 from projections.engine.docker_probes import DockerProbes
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
-from projections.engine.following import ByteStream, LogApi, lines_of
+from projections.engine.following import ByteStream, LogApi, LogLine, lines_of
 from projections.engine.makeup import ImageDefaults, Makeup, makeup_of
 from projections.engine.model import (
     container_from_inspection,
@@ -188,20 +188,33 @@ class DockerEngine:
         )
 
     async def follow_logs(
-        self, container_id: str, *, tail: int | None = None, since: float | None = None, follow: bool = True
-    ) -> AsyncGenerator[str]:
-        """Lines of both streams, printable, credentials masked; with `follow` until the container ends.
+        self,
+        container_id: str,
+        *,
+        tail: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        follow: bool = True,
+    ) -> AsyncGenerator[LogLine]:
+        """Lines of both streams with their times; see `LogSource.follow_logs`.
 
-        `tail` None: all there are; `since` in seconds of the epoch. Nothing when the container is gone.
-        Raises OutsideError `engine-unreachable` when the engine cannot be asked or is lost on the way, and
-        `engine-refused` when its log driver keeps nothing to read.
+        Raises OutsideError `engine-unreachable` when the engine cannot be asked, and `engine-refused` when
+        its log driver keeps nothing to read. An engine that is lost on the way ends the lines, as the end of
+        the container does.
         """
         what = f"read the log of {container_id}"
 
         def open_log(api: DockerApi) -> ByteStream:
-            wanted = "all" if tail is None else tail
             return cast("LogApi", api).logs(
-                container_id, stdout=True, stderr=True, stream=True, follow=follow, tail=wanted, since=since
+                container_id,
+                stdout=True,
+                stderr=True,
+                stream=True,
+                follow=follow,
+                tail="all" if tail is None else tail,
+                since=since,
+                until=until,
+                timestamps=True,
             )
 
         stream = await self._connection.find(what, open_log)
