@@ -78,14 +78,18 @@ class Console:
             shown = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{shown}\x1b[0m"
         _write(sys.stdout, f"{shown} | {clean(text)}")
 
-    def content(self, content: bytes) -> None:
-        """A result that is a file of ours, byte for byte, because it has digests. Raises ReaderGoneError."""
-        sys.stdout.flush()
+    def content(self, content: bytes, *, error: bool = False) -> None:
+        """Bytes as they are: a file of ours, because it has digests, or what a person's own program wrote.
+
+        Raises ReaderGoneError.
+        """
+        stream = sys.stderr if error else sys.stdout
+        stream.flush()
         try:
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
+            stream.buffer.write(content)
+            stream.buffer.flush()
+        except BrokenPipeError as broken:
+            raise ReaderGoneError from broken
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table with one row a line; on a terminal its head is bold and long cells fold."""

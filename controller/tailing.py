@@ -174,16 +174,20 @@ async def choose(sources: Mapping[str, LogSource], wanted: Wanted, *, known: Col
             every[host] = answer
     if silent and not every:
         raise next(iter(silent.values()))
-    services = sorted({*known, *(one.service or "" for found in every.values() for one in found)})
+    refuse_unknown(wanted, {*known, *(one.service or "" for found in every.values() for one in found)})
+    chosen = {host: [one for one in found if wanted.chooses(one)] for host, found in every.items()}
+    return Found(containers=chosen, silent=silent)
+
+
+def refuse_unknown(wanted: Wanted, services: Collection[str]) -> None:
+    """Raise UserError `service-not-in-environment` when the wanted service is none of these."""
     if wanted.service is not None and wanted.service not in services:
         raise UserError(
             SERVICE_UNKNOWN,
             f"{wanted.target} has no service {wanted.service!r}",
-            why=f"known services: {', '.join(services) or 'none'}",
+            why=f"known services: {', '.join(sorted(services)) or 'none'}",
             next=f"stagecraft status --env {wanted.target}",
         )
-    chosen = {host: [one for one in found if wanted.chooses(one)] for host, found in every.items()}
-    return Found(containers=chosen, silent=silent)
 
 
 async def read(

@@ -23,6 +23,7 @@ from projections.engine.compose import ComposeClient
 from projections.engine.docker_connection import Deadlines, DockerConnection, words_of
 from projections.engine.docker_images import DockerImages
 from projections.engine.docker_probes import DockerProbes
+from projections.engine.docker_programs import DockerProgram, DockerPrograms
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, LogLine, lines_of
@@ -43,6 +44,7 @@ from projections.engine.port import (
     Prediction,
     ProbeAnswer,
 )
+from projections.engine.programs import WindowSize
 from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
 from projections.engine.waiting import until
 
@@ -70,6 +72,7 @@ class DockerEngine:
         self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines)
         self.images = DockerImages(self._connection)
         self._probes = DockerProbes(self._connection)
+        self._programs = DockerPrograms(self._connection)
         self._compose = ComposeClient(
             engine=self._connection.address.variables,
             run_folder=run_folder,
@@ -223,6 +226,12 @@ class DockerEngine:
         async with contextlib.aclosing(lines_of(stream)) as lines:
             async for line in lines:
                 yield line
+
+    async def run_program(
+        self, container_id: str, argv: Sequence[str], *, terminal: WindowSize | None = None
+    ) -> DockerProgram:
+        """Start a program in a running container; see `ProgramSource.run_program`."""
+        return await self._programs.run(container_id, argv, terminal=terminal)
 
     async def start(self, container_id: str) -> None:
         """Start a stopped container; nothing happens when it runs."""
