@@ -52,7 +52,7 @@ def reached(settings: Settings, *, host: str | None, role: str | None) -> Genera
     with open_log(settings.home) as log:
         target = History(settings, log).target(named)
         placement, lineage, adopted = _by_log(settings, log, target)
-    with open_engines(settings.home) as engines:
+    with open_engines(settings.home, say=settings.console.progress) as engines:
         hosts = placement.chosen(target, host=host, role=role, reached=engines)
         yield Reached(
             target=target,

@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from events.envelope import CONTROLLER
 from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
@@ -18,14 +19,18 @@ if TYPE_CHECKING:
 
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
+    from controller.known_hosts import KnownHost
     from controller.record import Record
     from controller.registry.client import RegistryClient
+    from controller.ssh_reach import SshReaches
     from events.actors import ActorDirectory
     from events.envelope import Actor
     from events.kernel.clock import Clock
     from events.log import EventLog
+    from events.recorder import Recorder
     from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
 
@@ -143,10 +148,57 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 
 @contextmanager
-def open_engines(home: Home) -> Generator[Mapping[str, DockerEngine]]:
-    """The engines of all hosts by the host's name, without a log: for looking at them and into containers."""
-    with open_engine(home) as engine:
-        yield {LOCAL_HOST: engine}
+def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
+    """The hosts of a home for looking at them and into their containers; without a log it is `local` alone.
+
+    Nothing is made. Only a key that is taken at first use is recorded.
+    """
+    from functools import partial
+
+    from controller.known_hosts import KnownHosts
+    from events.kernel.clock import SystemClock
+    from events.kernel.ids import SystemIds
+    from events.recorder import Recorder
+    from gitops.config.controller import ControllerFile
+    from projections.engine.docker import DockerEngine
+
+    with open_log(home) as log:
+        clock = SystemClock()
+
+        def recorder() -> Recorder:
+            if log is None:
+                raise RuntimeError("without a log no host but this machine is known")
+            return Recorder(log=log, ids=SystemIds(clock), clock=clock, actor=CONTROLLER)
+
+        fleet, reaches = _fleet(
+            home,
+            DockerEngine(None, home.run),
+            hosts=ControllerFile if log is None else partial(_settings, home),
+            known=dict[str, "KnownHost"] if log is None else partial(KnownHosts().of, log),
+            used=frozenset[str],
+            recorder=recorder,
+            say=say,
+        )
+        try:
+            yield fleet
+        finally:
+            fleet.close()
+            reaches.close()
+
+
+@contextmanager
+def open_engines(home: Home, *, say: Callable[[str], None]) -> Generator[Mapping[str, DockerEngine]]:
+    """The engines of all hosts by the host's name; see `open_fleet`."""
+    from controller.fleet import ByHost, Reach
+    from projections.engine.docker import DockerEngine
+
+    def engine(reach: Reach) -> DockerEngine:
+        if not isinstance(reach.engine, DockerEngine):
+            raise TypeError(reach.engine)
+        return reach.engine
+
+    with open_fleet(home, say=say) as fleet:
+        yield ByHost(fleet, engine)
 
 
 @contextmanager
@@ -156,25 +208,32 @@ def open_context(
     """Everything wired for one home, which is made when it is missing.
 
     `settings` None: the defaults, for whoever neither deploys nor asks a registry. The home's own are not
-    read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day.
+    read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day; only
+    where a host is elsewhere is read there, when it is asked for.
     """
     from datetime import timedelta
+    from functools import partial
 
     from controller.auditing import check_recent
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.host_uses import UsedHosts
+    from controller.known_hosts import KnownHosts
+    from controller.states import States
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
+    from events.recorder import Recorder
     from gitops.config.controller import ControllerFile
     from projections.converge.converger import Converger
     from projections.engine.docker import DockerEngine
     from projections.kept import KeptContainers
     from projections.observed import ObservedStore
 
-    settings = settings or ControllerFile()
+    given = settings
+    settings = given or ControllerFile()
     home.create()
     clock = SystemClock()
     reserve = Reserve(home.reserve)
@@ -185,13 +244,24 @@ def open_context(
     observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
     engine = DockerEngine(None, home.run)
+    known_hosts, states = KnownHosts(), States()
+    fleet, reaches = _fleet(
+        home,
+        engine,
+        hosts=partial(_settings, home) if given is None else lambda: settings,
+        known=partial(known_hosts.of, log),
+        used=UsedHosts(log, states),
+        recorder=lambda: Recorder(log=log, ids=SystemIds(clock), clock=clock, actor=CONTROLLER),
+        say=progress,
+    )
     converger = Converger(
         binding_key=home.binding_key(),
         log=log,
         blobs=blobs,
-        engines={LOCAL_HOST: engine},
-        stocks={LOCAL_HOST: engine.stock},
-        roots={LOCAL_HOST: home.local.absolute()},
+        engines=fleet.engines,
+        stocks=fleet.stocks,
+        roots=fleet.roots,
+        transports=fleet.transports,
         observed=observed,
         clock=clock,
         progress=progress,
@@ -209,7 +279,11 @@ def open_context(
             converger=converger,
             observed=observed,
             progress=progress,
-            watches={LOCAL_HOST: engine},
+            states=states,
+            known_hosts=known_hosts,
+            listed_hosts=frozenset(settings.network.static.hosts),
+            fleet=fleet,
+            watches=fleet.watches,
             policy=settings.policy,
             workshop=BuildWorkshop(
                 builder=engine.images,
@@ -219,9 +293,44 @@ def open_context(
             ),
         )
     finally:
-        engine.close()
+        fleet.close()
+        reaches.close()
         actors.close()
         log.close()
+
+
+def _fleet(  # noqa: PLR0913  # one for each thing outside
+    home: Home,
+    engine: DockerEngine,
+    *,
+    hosts: Callable[[], ControllerFile],
+    known: Callable[[], Mapping[str, KnownHost]],
+    used: Callable[[], frozenset[str]],
+    recorder: Callable[[], Recorder],
+    say: Callable[[str], None],
+) -> tuple[Fleet, SshReaches]:
+    """The hosts of a home. `hosts` is asked when one that is elsewhere is, and not for `local`."""
+    from functools import cache
+
+    from controller.fleet import Fleet, Reach
+    from controller.host_registry import HostRegistry
+    from controller.ssh_reach import SshReaches
+    from projections.transport.local import LocalTransport
+
+    file = cache(hosts)
+    entries = HostRegistry(file, known)
+    reaches = SshReaches(
+        home=home, ssh=lambda: file().ssh, entries=entries, recorder=recorder, environ=os.environ, say=say
+    )
+    local = Reach(
+        transport=LocalTransport(LOCAL_HOST),
+        engine=engine,
+        stock=engine.stock,
+        watch=engine,
+        root=home.local.absolute(),
+        close=engine.close,
+    )
+    return Fleet(local=local, make=reaches.make, entries=entries, used=used), reaches
 
 
 def _settings(home: Home) -> ControllerFile:

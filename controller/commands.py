@@ -6,6 +6,7 @@ Release follows, does the work in the foreground with the code the controller us
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +18,12 @@ from controller.decide.folding import fold
 from controller.decide.hold import decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import decide_rollback, find_target
 from controller.deciding import append_decided
+from controller.declaring import take_places
 from controller.expiring import expire
 from controller.following import follow, superseded
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
+from controller.providers.table import PROVIDERS
 from controller.releasing import finish, finish_active, finish_begun
 from controller.removing import finish_destroy
 from controller.rendering import candidate_for
@@ -29,6 +32,7 @@ from controller.tenures import tenure
 from events.catalog.environment import EnvironmentHeld
 from events.kernel.errors import OutsideError, StagecraftError
 from events.streams import environment_stream
+from gitops.places import places_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -144,6 +148,7 @@ async def _finished(held: Context, target: Target, release: str, *, recorder: Re
 
 async def request(context: Context, subject: Subject, asked: Asked, *, recorder: Recorder) -> str:
     """Ask for a commit's Release and answer its id. Raises what `deploy` raises."""
+    places = await asyncio.to_thread(places_in, subject.tree, subject.config_path, PROVIDERS)
     before = context.environment(subject.project, subject.environment)
     refresh: RefreshCause | None = "person" if asked.refresh_images else None
     candidate = await candidate_for(
@@ -151,6 +156,14 @@ async def request(context: Context, subject: Subject, asked: Asked, *, recorder:
     )
     target = Target(project=subject.project, name=subject.environment)
     release = context.release_id(subject.project, subject.environment)
+    take_places(
+        context,
+        places,
+        hosts=candidate.services,
+        target=target,
+        revision=subject.revision,
+        recorder=recorder,
+    )
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         offered = judged(context, candidate, target=target, state=state, given=asked.allow)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from controller.branches import Branches
 from controller.closer import CloserLooks
+from controller.known_hosts import KnownHosts
 from controller.lookups import Lookups
 from controller.states import States
 from events.envelope import CONTROLLER
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from controller.building import BuildWorkshop
     from controller.decide.state import EnvironmentState
+    from controller.fleet import Fleet
     from controller.home import Home
     from events.actors import ActorDirectory
     from events.blobs import BlobStore
@@ -56,6 +58,9 @@ class Context:
     states: States = field(default_factory=States)
     branches: Branches = field(default_factory=Branches)
     closer: CloserLooks = field(default_factory=CloserLooks)
+    known_hosts: KnownHosts = field(default_factory=KnownHosts)
+    listed_hosts: frozenset[str] = frozenset()  # the operator says where these are
+    fleet: Fleet | None = None  # None: there is this machine alone
     watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""

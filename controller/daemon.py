@@ -21,6 +21,7 @@ from controller.api.server import Server
 from controller.branch_watch import BranchWatch
 from controller.context import Context
 from controller.keeper import Keeper
+from controller.listeners import Listeners
 from controller.locks import LOCKED, locked
 from controller.notify import Notifier
 from controller.retention import forget_old_images
@@ -29,7 +30,6 @@ from controller.seal_places import SealPlace
 from controller.sealing import Sealing
 from controller.self_audit import SelfAudit
 from controller.source import Source
-from controller.wakeups import Listener
 from events.kernel.errors import OutsideError, StagecraftError, error_code
 from gitops.config.controller import ControllerFile
 
@@ -118,10 +118,9 @@ class Daemon:
             watch.want_look(reason, thorough=thorough)
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
-        listeners = [
-            Listener(host=host, engine=engine, hear=self.keeper.hear, say=self.say, clock=self.context.clock)
-            for host, engine in self.context.watches.items()
-        ]
+        listeners = Listeners(
+            watches=self.context.watches, hear=self.keeper.hear, say=self.say, clock=self.context.clock
+        )
         return [
             *(watch.looks() for watch in self.watches),
             *(watch.refs() for watch in self.watches if watch.source.place.follow),
@@ -132,7 +131,7 @@ class Daemon:
                 context=self.context, settings=self.settings.seals, places=self.seal_places, say=self.say
             ).run(),
             SelfAudit(context=self.context, say=self.say).run(),
-            *(listener.run() for listener in listeners),
+            listeners.run(),
             *([] if self.door is None else [self._take_hooks(self.door)]),
         ]
 

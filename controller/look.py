@@ -28,10 +28,10 @@ from controller.decide.removal import (
 from controller.decide.state import Awaited
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.permitting import barred
 from controller.releasing import finish_active, heal_deployed
 from controller.removing import remove_by_rule, rule_for
-from controller.shown import candidate_shown, decide_shown
+from controller.shown import candidate_shown, decide_shown, kept_off
+from controller.targets import Target
 from controller.tenures import tenure
 from controller.watching import Wishes, fetch_tip, head_of, healed, note_answer, overtaken, see
 from events.catalog import Failure
@@ -198,7 +198,8 @@ def _kept_out(
 ) -> Outcome | None:
     """The outcome for what was not let through; None: there is no such thing, or it was said before."""
     state = context.environment(*title.split("/", 1))
-    refusal = barred(candidate, sighting.rules, state)
+    target = Target(project=sighting.project, name=title.partition("/")[2])
+    refusal = kept_off(context, sighting, target, candidate, state)
     if refusal is not None and state.git.deferred == HOSTS_RULE:
         failure = Failure.from_error(refusal)
         return Outcome(environment=title, status="deferred", failure=failure, healed=healed)

@@ -13,23 +13,29 @@ meanwhile, it is over: the next one begins with what is needed then.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.decide.rollback import good_targets
+from controller.host_uses import used_hosts
 from controller.locks import LOCKED, locked
 from events.catalog.environment import Conduct
 from events.catalog.host import ImagesForgotten
 from events.kernel.errors import OutsideError
 from events.manifest import kept_image_name
 from events.streams import host_stream, split_environment
+from gitops.settings import LOCAL_HOST
 from projections.converge.failures import HOST_UNKNOWN
 from projections.engine.errors import ENGINE_REFUSED
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from controller.context import Context
     from controller.decide.state import EnvironmentState, Render
 
+_LEFT_FOR_LATER = HOST_UNKNOWN | {ENGINE_REFUSED}
 MOST_NAMED = 50  # in one event; the rest is counted
 
 
@@ -102,24 +108,11 @@ def _repository(ref: str) -> str:
 
 
 async def old_images(context: Context) -> list[OldImages]:
-    """What could go on each host now; nothing is changed. Raises OutsideError `engine-unreachable`."""
-    found: list[OldImages] = []
-    for host, stock in sorted(context.converger.stocks.items()):
-        there = await stock.image_names()
-        kept = kept_images(context) if there else Kept(known={}, needed=frozenset())
-        old = {name: image for name, image in there.items() if name in kept.known and name not in kept.needed}
-        there_now = await context.converger.engines[host].containers() if old else []
-        used = {one.image_id for one in there_now}
-        names = tuple(sorted(name for name, image in old.items() if image not in used))
-        found.append(
-            OldImages(
-                host=host,
-                names=names,
-                in_use=tuple(sorted(set(old) - set(names))),
-                kept=len(kept.needed & there.keys()),
-            )
-        )
-    return found
+    """What could go on each host now; nothing is changed.
+
+    A host that does not answer is told of and left out. Raises OutsideError when none does.
+    """
+    return await _on_each_host(context, _old_images_of)
 
 
 async def forget_old_images(context: Context) -> list[OldImages]:
@@ -132,30 +125,69 @@ async def forget_old_images(context: Context) -> list[OldImages]:
         async with locked(
             context.home.run, "images", clock=context.clock, purpose="old images", deadline_seconds=0
         ):
-            return await _forget(context)
+            return [one for one in await _on_each_host(context, _forget) if one.names]
     except OutsideError as error:
-        if error.code not in HOST_UNKNOWN | {LOCKED, ENGINE_REFUSED}:
+        if error.code not in _LEFT_FOR_LATER | {LOCKED}:
             raise
-        if error.code != LOCKED:
-            context.progress(f"old images are left for the next time: {error.message}")
         return []
 
 
-async def _forget(context: Context) -> list[OldImages]:
-    gone = [one for one in await old_images(context) if one.names]
-    for one in gone:
-        event = ImagesForgotten(
-            host=one.host,
-            count=len(one.names),
-            names=one.names[:MOST_NAMED],
-            in_use=len(one.in_use),
-            kept=one.kept,
-        )
-        context.recorder().append(host_stream(one.host), event)
-        head, kept = -1, Kept(known={}, needed=frozenset())
-        for name in one.names:
-            if head != (newest := context.log.head()):  # somebody may have asked for something meanwhile
-                head, kept = newest, kept_images(context)
-            if name not in kept.needed:
-                await context.converger.stocks[one.host].forget_image(name, pulled_as=kept.known[name])
-    return gone
+async def _on_each_host(
+    context: Context, work: Callable[[Context, str], Awaitable[OldImages]]
+) -> list[OldImages]:
+    """What `work` answers for each host in use, all at once. Raises the first error when every host has one.
+
+    A host that nothing of ours is on any more is not asked.
+    """
+    used = used_hosts(context.log, context.states) | {LOCAL_HOST}
+    hosts = [host for host in sorted(context.converger.stocks) if host in used]
+    answers = await asyncio.gather(*(work(context, host) for host in hosts), return_exceptions=True)
+    found: list[OldImages] = []
+    failed: list[OutsideError] = []
+    for host, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, OldImages):
+            found.append(answer)
+        elif isinstance(answer, OutsideError) and answer.code in _LEFT_FOR_LATER:
+            context.progress(f"{host}: old images are left for the next time: {answer.message}")
+            failed.append(answer)
+        else:
+            raise answer
+    if failed and not found:
+        raise failed[0]
+    return found
+
+
+async def _old_images_of(context: Context, host: str) -> OldImages:
+    there = await context.converger.stocks[host].image_names()
+    kept = kept_images(context) if there else Kept(known={}, needed=frozenset())
+    old = {name: image for name, image in there.items() if name in kept.known and name not in kept.needed}
+    there_now = await context.converger.engines[host].containers() if old else []
+    used = {one.image_id for one in there_now}
+    names = tuple(sorted(name for name, image in old.items() if image not in used))
+    return OldImages(
+        host=host,
+        names=names,
+        in_use=tuple(sorted(set(old) - set(names))),
+        kept=len(kept.needed & there.keys()),
+    )
+
+
+async def _forget(context: Context, host: str) -> OldImages:
+    one = await _old_images_of(context, host)
+    if not one.names:
+        return one
+    event = ImagesForgotten(
+        host=host,
+        count=len(one.names),
+        names=one.names[:MOST_NAMED],
+        in_use=len(one.in_use),
+        kept=one.kept,
+    )
+    context.recorder().append(host_stream(host), event)
+    head, kept = -1, Kept(known={}, needed=frozenset())
+    for name in one.names:
+        if head != (newest := context.log.head()):  # somebody may have asked for something meanwhile
+            head, kept = newest, kept_images(context)
+        if name not in kept.needed:
+            await context.converger.stocks[host].forget_image(name, pulled_as=kept.known[name])
+    return one

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.awaiting import ImagesMissingError, record_wait
 from controller.decide.deploy import decide_git
 from controller.deciding import append_decided
+from controller.declaring import check_contested, take_places
 from controller.heads import HISTORY_RULES
 from controller.permitting import barred, judged
 from controller.refreshing import refresh_due
@@ -20,7 +21,7 @@ from controller.targets import Target
 from controller.watching import overtaken
 from events.catalog import Failure
 from events.catalog.environment import RenderFailed
-from events.kernel.errors import StagecraftError
+from events.kernel.errors import StagecraftError, UserError
 from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
@@ -97,13 +98,23 @@ def decide_shown(
     """
     target = Target(project=sighting.project, name=name)
     release = context.release_id(target.project, target.name)
+    before = context.environment(target.project, target.name)
+    if not overtaken(context, sighting) and kept_off(context, sighting, target, candidate, before) is None:
+        take_places(
+            context,
+            sighting.places,
+            hosts=_hosts(sighting, candidate),
+            target=target,
+            revision=sighting.revision,
+            recorder=recorder,
+        )
 
     def decide(state: EnvironmentState) -> tuple[Event, ...]:
         if unless(state) or overtaken(context, sighting):
             return ()
         offered = judged(context, candidate, target=target, state=state)
         offered = replace(offered, takes_back=sighting.takes_back)
-        if (refusal := barred(candidate, sighting.rules, state)) is not None:
+        if (refusal := kept_off(context, sighting, target, candidate, state)) is not None:
             offered = replace(offered, barred=f"{refusal.message}: {refusal.why}")
         return decide_git(
             state,
@@ -113,3 +124,24 @@ def decide_shown(
         )
 
     return append_decided(context, str(target), decide, recorder=recorder)
+
+
+def kept_off(
+    context: Context, sighting: Sighting, target: Target, candidate: Candidate, state: EnvironmentState
+) -> UserError | None:
+    """Why the candidate may not run on its hosts, or not where the commit says that they are; None: it may."""
+    refusal = barred(candidate, sighting.rules, state)
+    if refusal is not None:
+        return refusal
+    named = _hosts(sighting, candidate)
+    places = {host: place for host, place in sighting.places.items() if host in named}
+    try:
+        check_contested(context, places, target=target)
+    except UserError as error:
+        return error
+    return None
+
+
+def _hosts(sighting: Sighting, candidate: Candidate) -> list[str]:
+    """The hosts of the candidate that the branch may deploy to."""
+    return [host for host in candidate.services if not sighting.rules.bars(host)]

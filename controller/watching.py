@@ -20,8 +20,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.announcing import Announcement
+from controller.declaring import tell_barred
 from controller.heads import Head, ask_head, check_history, fetch_head, own_tags
 from controller.locks import locked
+from controller.providers.table import PROVIDERS
 from controller.rendering import shown_unchanged
 from controller.repositories import BranchKey, BranchRules, means
 from controller.reverting import recorded_with
@@ -31,16 +33,18 @@ from events.envelope import CONTROLLER
 from events.kernel.errors import StagecraftError, UserError
 from events.refs import shown_ref
 from gitops.config.load import list_environments
+from gitops.places import places_in
 from gitops.source.gitcommand import GIT_FAILED
 from gitops.source.trust import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from controller.context import Context
     from controller.repositories import WatchedBranch
     from events.envelope import Actor
+    from gitops.places import HostPlace
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef
@@ -87,6 +91,7 @@ class Sighting:
     left_out: tuple[tuple[str, BranchKey], ...] = ()  # `<project>/<name>` and the branch that has it
     rules: BranchRules = field(default_factory=BranchRules)
     takes_back: tuple[str, ...] = ()  # commits shown before that it reverts, by its messages
+    places: Mapping[str, HostPlace] = field(default_factory=dict[str, "HostPlace"])  # of hosts, as it says
 
     @property
     def titles(self) -> list[str]:
@@ -237,6 +242,7 @@ async def see(
     try:
         check_history(seen, before, rules)
         project, names = await asyncio.to_thread(list_environments, tree, config_path)
+        places = await asyncio.to_thread(places_in, tree, config_path, PROVIDERS)
     except UserError as error:
         told.reject(error)
         raise
@@ -265,7 +271,10 @@ async def see(
         causation=announced.id,
         rules=rules,
         takes_back=recorded_with(announced),
+        places=places,
     )
+    if told.news:
+        tell_barred(places, rules, branch=str(seen.key), say=context.progress)
     return shared_out(context, seen.key, sighting, wishes)
 
 

@@ -24,6 +24,7 @@ SIZE_BYTES = 8 * 1024 * 1024  # hundreds of Releases' events; a rollback takes s
 VITAL = frozenset(
     {
         "EnvironmentHeld",
+        "HostKeyAccepted",
         "HostReached",
         "HostUnreachable",
         "JobCompleted",

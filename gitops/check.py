@@ -15,13 +15,12 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from gitops.compose.names import NamesUnknownError, service_names
-from gitops.config.controller import ControllerFile, read_controller_file
+from gitops.config.controller import ControllerFile, operator_faults, read_controller_file
 from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
 from gitops.config.faults import ConfigInvalidError
 from gitops.config.load import DESCRIPTORS, descriptor_paths, join_environment, no_environment, read_project
 from gitops.config.models import EnvironmentSection, StagecraftFile
 from gitops.config.references import environment_references, project_references
-from gitops.config.repositories import repository_faults
 from gitops.config.schema import parse
 from gitops.config.unused import unused_keys
 from gitops.findings import Finding, FindingCode, Severity
@@ -52,8 +51,8 @@ def check_controller(path: Path) -> list[Finding]:
         return _sorted(fault.finding for fault in error.faults)
     found = _checked(document, ControllerFile)
     if not any(one.severity is Severity.ERROR for one in found):
-        listed = parse(document, ControllerFile).repositories
-        found += (fault.finding for fault in repository_faults(document, listed, folder=path.parent))
+        file = parse(document, ControllerFile)
+        found += (fault.finding for fault in operator_faults(document, file, folder=path.parent))
     return _sorted(found)
 
 

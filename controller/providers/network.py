@@ -1,6 +1,6 @@
 """What network providers say of hosts from their settings alone.
 
-`static` answers with the address that the project lists. A mesh (`tailscale`, `headscale`) names each of its
+`static` answers with the address that the project lists, which is also where its host is reached. A mesh (`tailscale`, `headscale`) names each of its
 hosts by a rule, `<host>.<domain>`; joining hosts to it and asking it who is there is not done yet. Settings
 that break the provider's rules answer nothing, because nobody may have checked them before.
 """
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.providers.settings import HeadscaleSettings, StaticSettings, TailscaleSettings
 from gitops.config.faults import KeyPath
+from gitops.places import DEFAULT_PORT, HostPlace
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
@@ -29,6 +30,10 @@ class NetworkNames(Protocol):
         """The settings that names come from."""
         ...
 
+    def places(self, settings: Mapping[str, Any]) -> Mapping[str, HostPlace]:
+        """Where SSH reaches hosts, by host, as far as the settings say."""
+        ...
+
 
 class StaticNames:
     """Hosts that are listed with their addresses."""
@@ -40,9 +45,20 @@ class StaticNames:
         return None if listed is None else listed.address
 
     def used(self, settings: Mapping[str, Any]) -> Sequence[KeyPath]:
-        """The addresses."""
+        """The addresses, and the ports beside them."""
         given = _valid(StaticSettings, settings)
-        return [] if given is None else [("hosts", name, "address") for name in given.hosts]
+        listed = {} if given is None else given.hosts
+        return [("hosts", name, key) for name in listed for key in ("address", "port")]
+
+    def places(self, settings: Mapping[str, Any]) -> Mapping[str, HostPlace]:
+        """Those of the hosts that are listed with an address."""
+        given = _valid(StaticSettings, settings)
+        listed = {} if given is None else given.hosts
+        return {
+            name: HostPlace(one.address, one.port or DEFAULT_PORT)
+            for name, one in sorted(listed.items())
+            if one.address is not None
+        }
 
 
 class MeshNames:
@@ -59,6 +75,10 @@ class MeshNames:
     def used(self, settings: Mapping[str, Any]) -> Sequence[KeyPath]:  # noqa: ARG002  # the protocol's
         """The domain."""
         return [("tailnet_domain",)]
+
+    def places(self, settings: Mapping[str, Any]) -> Mapping[str, HostPlace]:  # noqa: ARG002  # as above
+        """None yet: whether a host has joined is not asked."""
+        return {}
 
 
 def _valid(model: type[_Settings], settings: Mapping[str, Any]) -> _Settings | None:

@@ -5,12 +5,32 @@ A repository names variables and files, never a secret: a key that ends in `_env
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from gitops.config.scalars import Count, HostName, ListenAddress, Name, Port, Text, VariableName
+from gitops.config.hosts import LOCAL_LISTED
+from gitops.config.scalars import (
+    Count,
+    HostAddress,
+    HostName,
+    ListenAddress,
+    Name,
+    Port,
+    Text,
+    VariableName,
+)
 from gitops.config.section import Emptied, Section
+from gitops.settings import LOCAL_HOST
+
+
+def _operators(_value: object) -> object:
+    """Refuse what decides how a machine is entered: a commit must not."""
+    raise ValueError(
+        "a repository gives `address` and `port` of a host; this key belongs to the operator, in controller.yml "
+        "under network.static.hosts"
+    )
+
 
 Command = Annotated[list[Text], Field(min_length=1)]
 Tag = Annotated[str, Field(pattern="^tag:[a-z0-9-]+$")]
@@ -88,14 +108,29 @@ class GenericFrontendSettings(Section):
 class StaticHostAddress(Section):
     """What a repository may say of a host; the rest is the operator's, in `controller.yml`."""
 
-    address: HostName | None = None
+    address: HostAddress | None = None
     port: Port | None = None
+    user: Annotated[Any, BeforeValidator(_operators)] = None
+    engine_socket: Annotated[Any, BeforeValidator(_operators)] = None
+    root: Annotated[Any, BeforeValidator(_operators)] = None
+
+    @model_validator(mode="after")
+    def _addressed(self) -> StaticHostAddress:
+        if self.port is not None and self.address is None:
+            raise ValueError("a port goes with an `address`")
+        return self
 
 
 class StaticSettings(Section):
     """`static`: hosts that are listed."""
 
     hosts: dict[HostName, Emptied[StaticHostAddress]] = Field(default={})
+
+    @model_validator(mode="after")
+    def _elsewhere(self) -> StaticSettings:
+        if LOCAL_HOST in self.hosts and self.hosts[LOCAL_HOST].address is not None:
+            raise ValueError(LOCAL_LISTED)
+        return self
 
 
 class TailscaleSettings(Section):

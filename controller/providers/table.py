@@ -24,6 +24,7 @@ from controller.providers.settings import (
 )
 from gitops.config.faults import KeyPath
 from gitops.config.schema import Broken, broken_rules
+from gitops.places import HostPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,11 @@ class ProviderTable:
         names = self._entries["network"][provider].names
         return None if names is None else names.host_name(settings, host)
 
+    def places(self, provider: str, settings: Mapping[str, Any]) -> Mapping[str, HostPlace]:
+        """Where SSH reaches hosts, by host."""
+        entry = self._entries["network"].get(provider, Entry())
+        return {} if entry.names is None else entry.names.places(settings)
+
 
 PROVIDERS: Final = ProviderTable(
     {
@@ -83,7 +89,7 @@ PROVIDERS: Final = ProviderTable(
         },
         "network": {
             "headscale": Entry(settings=HeadscaleSettings, names=MeshNames(HeadscaleSettings)),
-            "static": Entry(settings=StaticSettings, names=StaticNames()),
+            "static": Entry(settings=StaticSettings, names=StaticNames(), ready=True),
             "tailscale": Entry(settings=TailscaleSettings, names=MeshNames(TailscaleSettings)),
         },
         "cloud": {"digitalocean": Entry(), "local": Entry()},

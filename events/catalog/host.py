@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from events.catalog.base import Event, recorded
@@ -47,3 +49,39 @@ class HostUnreachable(Event):
 
     host: str = Field(description="The host.")
     reason: str = Field(description="The words of the transport or the engine.")
+
+
+@recorded("host")
+class HostDeclared(Event):
+    """A repository that may deploy to a host says where it is, or that it is somewhere else from now on."""
+
+    host: str = Field(description="The host.")
+    address: str = Field(description="Its name or address, as SSH takes it.")
+    port: int = Field(description="The port of its SSH server.")
+    origin: Literal["git", "controller"] = Field(
+        description="Who says so: a repository, or the operator's own file."
+    )
+    project: str = Field(default="", description="The project that says so; empty: no project does.")
+    environment: str = Field(default="", description="Its environment that named the host then.")
+    revision: str = Field(default="", description="The commit that says so.")
+
+
+@recorded("host")
+class HostKeyAccepted(Event):
+    """The first SSH key that a host showed is taken as its key, because the operator allows that."""
+
+    host: str = Field(description="The host.")
+    key_type: str = Field(description="The kind of key, such as `ssh-ed25519`.")
+    fingerprint: str = Field(description="The key's fingerprint, `SHA256:…`.")
+
+
+@recorded("host")
+class HostBootstrapped(Event):
+    """A person had a machine made ready to be a host: what was done there, and what came of it."""
+
+    host: str = Field(description="The host.")
+    status: Literal["success", "failed"] = Field(description="Whether it is ready.")
+    code: str | None = Field(default=None, description="What failed, by its code; null: nothing.")
+    done: tuple[str, ...] = Field(description="What was changed on the host, in order, a line each.")
+    engine_version: str = Field(default="", description="The version of its engine; empty: none answered.")
+    why: str = Field(default="", description="The words of what failed.")

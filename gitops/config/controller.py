@@ -9,14 +9,15 @@ from pydantic import Field
 
 from events.kernel.errors import UserError, Where, error_code
 from gitops.config.document import MAX_CONFIG_BYTES, Document, load_document
-from gitops.config.faults import ConfigInvalidError
+from gitops.config.faults import ConfigInvalidError, Fault
+from gitops.config.hosts import host_faults
 from gitops.config.operator import OperatorNetworkSection, RepositorySection, SshSection
 from gitops.config.policy import Policy
 from gitops.config.repositories import repository_faults
 from gitops.config.scalars import Duration, ListenAddress, Text, WebAddress
 from gitops.config.schema import parse
 from gitops.config.seals import SealsSection
-from gitops.config.section import UNUSED, Emptied, Section
+from gitops.config.section import Emptied, Section
 
 CONTROLLER_FILE_UNREADABLE = error_code(
     "controller-file-unreadable", "The controller's configuration file cannot be read."
@@ -88,12 +89,10 @@ class ControllerFile(Section):
     repositories: list[RepositorySection] = Field(
         default=[], description="What is watched, unless `--repo` says so, and which commits are trusted."
     )
-    network: Annotated[Emptied[OperatorNetworkSection | None], UNUSED] = Field(
-        default=None, description="The hosts; it wins over what a project says."
+    network: Emptied[OperatorNetworkSection] = Field(
+        default=OperatorNetworkSection(), description="The hosts; it wins over what a project says."
     )
-    ssh: Annotated[Emptied[SshSection | None], UNUSED] = Field(
-        default=None, description="How hosts are reached."
-    )
+    ssh: Emptied[SshSection] = Field(default=SshSection(), description="How hosts are reached.")
     policy: Emptied[Policy] = Field(
         default={}, description="By project, or by environment as `project/name`: what they may ask for."
     )
@@ -114,15 +113,24 @@ class ControllerFile(Section):
 def load_controller_file(path: Path, *, required: bool) -> ControllerFile:
     """Read and check the file; one that is missing and not required stands for the defaults.
 
-    Raises UserError `controller-file-unreadable` or `config-invalid`.
+    Paths of `ssh` are absolute then: relative ones start beside the file. Raises UserError
+    `controller-file-unreadable` or `config-invalid`.
     """
     if not required and not path.exists():
         return ControllerFile()
     document = read_controller_file(path)
     file = parse(document, ControllerFile)
-    if faults := repository_faults(document, file.repositories, folder=path.parent):
+    if faults := operator_faults(document, file, folder=path.parent):
         raise ConfigInvalidError(faults)
-    return file
+    return file.model_copy(update={"ssh": file.ssh.anchored(path.parent.absolute())})
+
+
+def operator_faults(document: Document, file: ControllerFile, *, folder: Path) -> list[Fault]:
+    """A fault for each rule that no single entry can be checked by. Relative paths start in `folder`."""
+    return [
+        *repository_faults(document, file.repositories, folder=folder),
+        *host_faults(document, file.network),
+    ]
 
 
 def read_controller_file(path: Path) -> Document:

@@ -109,6 +109,11 @@ def list_environments(tree: Tree, config_path: str = DEFAULT_CONFIG) -> tuple[st
     return project.project.name, _names(tree, config_path, document, project)
 
 
+def project_at(tree: Tree, config_path: str) -> tuple[Document, StagecraftFile]:
+    """`stagecraft.yml` alone. Raises UserError `config-not-found` or `config-invalid`."""
+    return _project(tree, config_path)
+
+
 def _project(tree: Tree, config_path: str) -> tuple[Document, StagecraftFile]:
     document = read_project(tree, config_path)
     project = parse(document, StagecraftFile)

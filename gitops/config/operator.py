@@ -5,12 +5,13 @@ What guards a repository stands here and never in it; `gitops.config.policy` has
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from events.refs import branch_ref, tags_ref
-from gitops.config.scalars import Count, HostName, Name, Port, Text, VariableName
+from gitops.config.scalars import Count, HostAddress, HostName, HostPath, Name, Port, Text, VariableName
 from gitops.config.section import Emptied, Section
 from gitops.source.versions import VersionRange, parse_range
 
@@ -100,23 +101,35 @@ class RepositorySection(Section):
 class SshSection(Section):
     """`ssh`: how hosts are reached."""
 
-    identity_files: list[Text] = Field(default=[], description="Files with private keys.")
-    known_hosts: Text | None = Field(default=None, description="File with the keys of hosts.")
+    identity_files: list[Text] = Field(
+        default=[], description="Files with private keys, from beside this file; the agent's unless given."
+    )
+    known_hosts: Text | None = Field(
+        default=None,
+        description="File with the keys of hosts, from beside this file; `keys/known_hosts` of the home "
+        "unless given.",
+    )
     host_keys: Literal["first-use", "strict"] = Field(
         default="strict", description="`first-use`: the first key that a host shows is kept."
     )
     connect_seconds: Count = Field(default=10, description="The longest wait for a connection.")
     jump: Text | None = Field(default=None, description="The host on the way, as in `user@gateway`.")
 
+    def anchored(self, folder: Path) -> SshSection:
+        """The same with paths that start in `folder`, where they are relative."""
+        known = None if self.known_hosts is None else str(folder / self.known_hosts)
+        files = [str(folder / one) for one in self.identity_files]
+        return self.model_copy(update={"identity_files": files, "known_hosts": known})
+
 
 class StaticHostSection(Section):
     """`network.static.hosts.<name>`: a host with an address of its own."""
 
-    address: HostName = Field(description="Its name or address.")
+    address: HostAddress = Field(description="Its name or address.")
     port: Port = Field(default=22, description="Port of its SSH server.")
     user: Text = Field(default="root", description="Who logs in.")
-    engine_socket: Text = Field(default="/var/run/docker.sock", description="Socket of its engine.")
-    root: Text = Field(default="/var/lib/stagecraft", description="The folder that is ours.")
+    engine_socket: HostPath = Field(default="/var/run/docker.sock", description="Socket of its engine.")
+    root: HostPath = Field(default="/var/lib/stagecraft", description="The folder that is ours.")
 
 
 class StaticNetworkSection(Section):
@@ -129,4 +142,4 @@ class OperatorNetworkSection(Section):
     """`network`: the hosts and how to find them; it wins over what a project says."""
 
     provider: Literal["static"] = Field(default="static", description="Who knows them.")
-    static: Emptied[StaticNetworkSection | None] = Field(default=None, description="Listed ones.")
+    static: Emptied[StaticNetworkSection] = Field(default=StaticNetworkSection(), description="Listed ones.")

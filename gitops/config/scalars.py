@@ -141,6 +141,18 @@ HostName = Annotated[
     str,
     Matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", _MAX_HOST, "a host name has letters, digits, '.', '_' and '-'"),
 ]
+HostAddress = Annotated[
+    str,
+    Matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){2,8}",
+        _MAX_HOST,
+        "an address of a host is a name or an IP address, without a port",
+    ),
+]
+HostPath = Annotated[
+    str,
+    Matching(_HOST_PATH, 4096, "it is an absolute path on the host, without '..', ':' and '$'"),
+]
 ServiceName = Annotated[
     str, Matching(r"[A-Za-z0-9._-]+", 255, "a service name has letters, digits, '.', '_' and '-'")
 ]

@@ -17,6 +17,7 @@ from events.tokens import LOCK_LOST
 from projections.converge.fence import FENCED_OFF
 from projections.engine.errors import ENGINE_UNREACHABLE, shown
 from projections.engine.port import ContainerDetail, Engine
+from projections.transport.port import HOST_SILENT
 
 CONTAINER_EXITED = error_code("container-exited", "A container of a service ended although it should run on.")
 CONTAINER_RESTARTING = error_code(
@@ -61,7 +62,7 @@ _ENDED_WELL_NEXT = (
 )
 _EVIDENCE_NEXT = "mend it in the repository and push; the container's last lines stand above"
 
-HOST_UNKNOWN = frozenset({ENGINE_UNREACHABLE, HOST_IS_ANOTHER_MACHINE})
+HOST_UNKNOWN = frozenset({ENGINE_UNREACHABLE, HOST_IS_ANOTHER_MACHINE}) | HOST_SILENT
 """With these, what runs is unknown: nothing is decided, undone or pruned."""
 
 TAKEN_OVER = frozenset({LOCK_LOST, FENCED_OFF})

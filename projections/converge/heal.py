@@ -128,6 +128,7 @@ class _HostHeal:
             await reach(site, recorder)  # who answers, before anything is changed
             reported = self._open(reported, drift)
             await _mend(self.undertaking, planned)
+            await self._mend_started(planned)
             self._close(reported, left=await self._left(found))
         except OutsideError as error:
             note_unknown(site, recorder, error)
@@ -160,6 +161,22 @@ class _HostHeal:
             closely=closely,
             resting=planned.plan.resting,
         )
+
+    async def _mend_started(self, planned: Planned) -> None:
+        """What was started as it stood may show only now, while it runs, that it is off its networks."""
+        if not planned.plan.of("start"):
+            return
+        containers = await look(self._site)
+        found = await alterations(
+            self._site,
+            self.undertaking.manifest,
+            containers,
+            closely=frozenset(),
+            resting=planned.plan.resting,
+        )
+        if found:
+            self.undertaking.altered |= {one.container: str(one) for one in found}
+            await _mend(self.undertaking, await self.undertaking.observe(self.host))
 
     async def _left(self, found: tuple[Alteration, ...]) -> tuple[LeftAsMade, ...]:
         """The fields in which services that were just made anew differ all the same."""

@@ -23,6 +23,7 @@ class EngineAddress:
     """An address as Docker's tools write it, with the variables that say how to speak TLS to it."""
 
     url: str  # unix://…, tcp://…
+    elsewhere: bool = False  # whether its socket here leads to another machine
     tls: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
@@ -35,13 +36,13 @@ class EngineAddress:
 
     @property
     def local(self) -> bool:
-        """Whether it is a socket of this machine."""
-        return self.url.startswith("unix://")
+        """Whether the engine runs on this machine."""
+        return self.socket_path is not None and not self.elsewhere
 
     @property
     def socket_path(self) -> Path | None:
-        """The socket of this machine, None when it is elsewhere."""
-        return Path(self.url.removeprefix("unix://")) if self.local else None
+        """The socket of this machine at which it is spoken with, None when there is none."""
+        return Path(self.url.removeprefix("unix://")) if self.url.startswith("unix://") else None
 
     @property
     def variables(self) -> dict[str, str]:
@@ -49,9 +50,10 @@ class EngineAddress:
         return {"DOCKER_HOST": self.url, **self.tls}
 
     def knock(self, *, seconds: float) -> None:
-        """Raise OSError when nobody listens at a local socket.
+        """Raise OSError when nobody listens at a local engine's socket.
 
-        The SDK would find out too, with a text that hides why, and would lose the socket it tried with.
+        The SDK would find out too, with a text that hides why, and would lose the socket it tried with. At a
+        socket that leads elsewhere somebody always listens, and each knock would be a way there and back.
         """
         if self.local:
             with socket.socket(socket.AF_UNIX) as probe:

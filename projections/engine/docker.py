@@ -24,6 +24,7 @@ from projections.engine.docker_connection import Deadlines, DockerConnection, wo
 from projections.engine.docker_images import DockerImages
 from projections.engine.docker_probes import DockerProbes
 from projections.engine.docker_programs import DockerProgram, DockerPrograms
+from projections.engine.door import EngineDoor
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, LogLine, lines_of
@@ -63,13 +64,15 @@ class DockerEngine:
         *,
         clock: Clock | None = None,
         deadlines: Deadlines | None = None,
+        door: EngineDoor | None = None,
     ) -> None:
         """No connection is made yet.
 
         Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
-        local socket. `run_folder` takes the Compose client's private, empty home.
+        local socket. With a `door` it is on another machine, `base_url` says nothing, and every call raises
+        OutsideError with a code in `HOST_SILENT` too, when that machine cannot be asked. `run_folder` takes the Compose client's private, empty home.
         """
-        self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines)
+        self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines, door=door)
         self.images = DockerImages(self._connection)
         self._probes = DockerProbes(self._connection)
         self._programs = DockerPrograms(self._connection)
@@ -97,7 +100,7 @@ class DockerEngine:
         """Who answers. Raises OutsideError `engine-unreachable`."""
         version, info = await self._connection.call("say who it is", lambda api: (api.version(), api.info()))
         return EngineIdentity(
-            machine=self._connection.address.machine(name=str(info.get("Name") or "")),
+            machine=await self._connection.machine(name=str(info.get("Name") or "")),
             engine=str(info.get("ID") or ""),
             engine_version=str(version.get("Version") or ""),
             api_version=str(version.get("ApiVersion") or ""),
@@ -121,7 +124,7 @@ class DockerEngine:
         Raises OutsideError `engine-unreachable` once when the engine was restarted since it last answered:
         what became of the container then is the engine's doing, not its own.
         """
-        self._connection.refuse_restarted()
+        await self._connection.refuse_restarted()
         answer = await self._connection.find(
             f"show container {container_id}", lambda api: api.inspect_container(container_id)
         )
@@ -360,6 +363,7 @@ class DockerEngine:
     @contextlib.asynccontextmanager
     async def _engine_first(self) -> AsyncGenerator[None]:
         """A failure of Compose counts as `engine-unreachable` when the engine itself does not answer."""
+        await self._connection.ready()
         try:
             yield
         except OutsideError as error:

@@ -30,6 +30,7 @@ from projections.engine.api import DockerApi
 from projections.engine.building import build_failed, timed_out
 from projections.engine.calls import BlockingCalls, at_most, patience_seconds
 from projections.engine.compose import UP_SECONDS
+from projections.engine.door import EngineDoor
 from projections.engine.errors import engine_refused, engine_unreachable
 from projections.engine.listening import Listening, note_response
 from projections.engine.registry import image_unavailable, no_answer
@@ -58,14 +59,22 @@ class DockerConnection:
     """Calls of one engine's API."""
 
     def __init__(
-        self, base_url: str | None, *, clock: Clock | None = None, deadlines: Deadlines | None = None
+        self,
+        base_url: str | None,
+        *,
+        clock: Clock | None = None,
+        deadlines: Deadlines | None = None,
+        door: EngineDoor | None = None,
     ) -> None:
         """No connection is made yet.
 
         Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
-        local socket.
+        local socket. With a `door` it is there, on another machine.
         """
-        self.address = EngineAddress.chosen(base_url)
+        self.door = door
+        self.address = (
+            EngineAddress.chosen(base_url) if door is None else EngineAddress(url=door.url, elsewhere=True)
+        )
         self.clock = clock or SystemClock()
         self.deadlines = deadlines or Deadlines()
         self._calls = BlockingCalls(self._open, name="engine")
@@ -76,9 +85,31 @@ class DockerConnection:
         self._calls.close()
         self._tether.drop()
 
-    def refuse_restarted(self) -> None:
-        """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile."""
-        if self._tether.lost(now=self.clock.monotonic()):
+    async def ready(self) -> int:
+        """Make sure that the engine's machine answers; what its door counts.
+
+        Raises OutsideError with a code in `HOST_SILENT`, for an engine behind a door alone.
+        """
+        return 0 if self.door is None else await self.door.open()
+
+    async def machine(self, *, name: str) -> str:
+        """The id of the engine's machine; where it has none, its `name`. Raises as `call`."""
+        if self.door is None:
+            return self.address.machine(name=name)
+        try:
+            return await self.door.machine() or f"name:{name}"
+        except OSError as error:
+            raise engine_unreachable(
+                self.address.url, f"its machine does not say who it is: {error}"
+            ) from error
+
+    async def refuse_restarted(self) -> None:
+        """Raise OutsideError `engine-unreachable` once when the engine was restarted meanwhile.
+
+        Raises OutsideError with a code in `HOST_SILENT` too, for an engine behind a door.
+        """
+        losses = await self.ready()
+        if self._tether.lost(now=self.clock.monotonic(), losses=losses):
             raise engine_unreachable(self.address.url, "it was restarted since it answered last")
 
     async def find(
@@ -97,8 +128,10 @@ class DockerConnection:
     async def call(self, what: str, call: Callable[[DockerApi], T], *, seconds: float | None = None) -> T:
         """Run `call` in a thread; each of its requests may keep silent for `seconds`.
 
-        Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
+        Raises OutsideError `engine-unreachable` or `engine-refused`, or with a code in `HOST_SILENT` when the
+        engine is behind a door; errors of ours pass.
         """
+        losses = await self.ready()
 
         def knock_and_call(api: DockerApi) -> T:
             self.address.knock(seconds=patience_seconds())
@@ -112,8 +145,10 @@ class DockerConnection:
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
             self._calls.forget()  # who answers next may speak another version
             self._tether.drop()
-            raise engine_unreachable(self.address.url, _silence(error) or str(error)) from error
-        self._tether.renew(now=self.clock.monotonic())
+            await self.ready()  # where the machine does not answer, that is what there is to say
+            trouble = "" if self.door is None else self.door.trouble
+            raise engine_unreachable(self.address.url, trouble or _silence(error) or str(error)) from error
+        self._tether.renew(now=self.clock.monotonic(), losses=losses)
         return answer
 
     async def in_time(

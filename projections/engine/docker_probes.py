@@ -2,11 +2,12 @@
 
 A container is asked at its own address, on whichever of its networks answers; one in the host's network at
 127.0.0.1; one in the network of another at the other's. Such addresses lead somewhere only on the engine's
-own machine.
+own machine: behind a door the connection begins there, and at an address over TCP there is no way.
 
 The engine offers no way to end a program that it was asked to run in a container. So one that hangs is
 ended from here, with its children, where this process may do that and the kernel says that it belongs to
-that container; where not, it is not started again as long as it runs: there is never more than one.
+that container; where not, as on another machine, it is not started again as long as it runs: there is never
+more than one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from events.kernel.errors import OutsideError
 from events.manifest import CommandProbe, Probe
 from projections.engine.api import Answer, DockerApi, ExecStream
 from projections.engine.calls import at_most
-from projections.engine.dialling import dial
+from projections.engine.dialling import dial, from_here
 from projections.engine.docker_connection import DockerConnection
 from projections.engine.errors import ENGINE_REFUSED
 from projections.engine.listening import Listening
@@ -54,14 +55,15 @@ class DockerProbes:
         """See `Engine.probe`."""
         if isinstance(probe, CommandProbe):
             return await self._command(container_id, probe, deadline_seconds)
-        address = self._connection.address
-        if not address.local:
+        address, door = self._connection.address, self._connection.door
+        if not address.local and door is None:
             raise probe_impossible(probe, address.url)
         what = f"show container {container_id}"
         found = await self._connection.find(what, lambda api: _addresses(api, container_id))
         if found is None:
             return hindered(probe, _GONE)
-        return await dial(probe, found, deadline_seconds=deadline_seconds)
+        connect = from_here if door is None else door.dial
+        return await dial(probe, found, deadline_seconds=deadline_seconds, connect=connect)
 
     async def _command(self, container_id: str, probe: CommandProbe, seconds: float) -> ProbeAnswer:
         if await self._still_hangs(container_id):
@@ -80,7 +82,8 @@ class DockerProbes:
             state = _state_at_the_end(api, made, over=over)
             if state.get("Running"):
                 self._hanging[container_id] = made
-                _end_family(int(state.get("Pid") or 0), container_id)
+                if self._connection.address.local:
+                    _end_family(int(state.get("Pid") or 0), container_id)
                 return too_late(probe, seconds)
             return ended(probe, int(state.get("ExitCode") or 0), output)
 

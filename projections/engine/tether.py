@@ -7,7 +7,9 @@ it dies. It is made anew every minute, because engines close idle connections af
 old one proves nothing. (The engine's own words were tried: nothing that it answers tells when it started,
 and its memory of events is a few entries long.)
 
-Only sockets of this machine are watched: elsewhere whatever forwards the connection may break it.
+At a socket that leads to another machine, whatever carries the connection there may break it too. So a closed
+one proves something only as long as nothing else was lost, which `projections.engine.door` counts; an engine
+at an address that is no socket of this machine is not watched.
 """
 
 from __future__ import annotations
@@ -28,10 +30,14 @@ class Tether:
     path: Path | None  # None: nothing is watched, and nothing is ever lost
     _held: socket.socket | None = None
     _since: float = 0.0
+    _losses: int = 0  # what the door had counted when it began
     _changing: threading.Lock = field(default_factory=threading.Lock)
 
-    def renew(self, *, now: float) -> None:
-        """The engine has just answered: watch it from now on, if it is not watched already."""
+    def renew(self, *, now: float, losses: int = 0) -> None:
+        """The engine has just answered: watch it from now on, if it is not watched already.
+
+        `losses` is what the door counted before it was asked.
+        """
         with self._changing:
             if self.path is None or (self._held is not None and now - self._since < RENEWED_SECONDS):
                 return
@@ -43,14 +49,17 @@ class Tether:
             except OSError:
                 fresh.close()
                 return
-            self._held, self._since = fresh, now
+            self._held, self._since, self._losses = fresh, now, losses
 
-    def lost(self, *, now: float) -> bool:
-        """Whether the engine went away since it answered; says so once."""
+    def lost(self, *, now: float, losses: int = 0) -> bool:
+        """Whether the engine went away since it answered; says so once.
+
+        `losses` is what the door counts now: more of them, and the way there is what broke.
+        """
         with self._changing:
             if self._held is None or not _closed(self._held):
                 return False
-            trusted = now - self._since < TRUSTED_SECONDS
+            trusted = now - self._since < TRUSTED_SECONDS and losses == self._losses
             self._let_go()
             return trusted
 

@@ -29,6 +29,9 @@ HOST_KEY_UNKNOWN = error_code(
     "host-key-unknown", "A host's SSH key is not known, and keys are not taken on trust."
 )
 HOST_LOGIN_REFUSED = error_code("host-login-refused", "A host's SSH server does not let us log in.")
+STATE_IS_LINK = error_code(
+    "state-is-link", "A folder that an app keeps on its host is a link, or lies behind one."
+)
 
 HOST_SILENT = frozenset({HOST_UNREACHABLE, HOST_KEY_CHANGED, HOST_KEY_UNKNOWN, HOST_LOGIN_REFUSED})
 """With these nothing is known of what runs on a host."""

@@ -1,4 +1,4 @@
-"""Each engine in turn, for the suite of the `Engine` port."""
+"""Each engine in turn for the suite of the `Engine` port, and each host for that of `Transport`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract import hosts
 from tests.contract.engines import Adapter, docker, simulated
 
 
@@ -18,3 +19,10 @@ def adapter(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Adapter
         yield from docker(project.name, images, tmp_path)
     else:
         yield simulated(tmp_path / "world.json" if request.param == "simulated-in-a-file" else None)
+
+
+@pytest.fixture(params=["ssh"])
+def host(tmp_path: Path) -> Generator[hosts.Adapter]:
+    """A host under test."""
+    with hosts.over_ssh(tmp_path) as adapter:
+        yield adapter

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from events.schemas import illegible
@@ -27,6 +28,8 @@ REQUESTS = frozenset({"DeployRequested", "RevertDetected", "RollbackRequested", 
 VERDICTS = frozenset(
     {"ReleaseCompleted", "ReleaseFailed", "ReleaseRolledBack", "ReleaseSuperseded", "ReleaseCancelled"}
 )
+
+_OF_REACHABILITY = frozenset({"HostReached", "HostRebound", "HostUnreachable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,8 +153,10 @@ def _sightings(
 
 
 def _newest_of_hosts(log: EventLog) -> Iterable[StoredEvent]:
+    """Of each host the newest event that says whether it answers."""
     for stream in log.streams("host/"):
-        yield from log.read_stream(stream, after_version=log.stream_version(stream) - 1)
+        said = (one for one in reversed(log.read_stream(stream)) if one.type in _OF_REACHABILITY)
+        yield from islice(said, 1)
 
 
 def with_releases(log: EventLog, record: Record, releases: Sequence[str]) -> Record:

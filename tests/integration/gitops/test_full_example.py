@@ -17,6 +17,7 @@ from gitops.check import check_project
 from gitops.config.plain import is_list, is_mapping
 from gitops.findings import FindingCode
 from gitops.manifest import draft
+from gitops.places import places_in
 from gitops.source.worktree import WorkTree
 from tests.unit.gitops.examples import FULL, example
 
@@ -79,6 +80,7 @@ def outcome(folder: Path, environment: str) -> object:
         made.image_policy,
         made.conduct,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
+        places_in(WorkTree(folder), "stagecraft.yml", PROVIDERS),
     )
 
 

@@ -41,7 +41,9 @@ FROZEN = {
         "ServiceStartedBeside ServiceWithdrawn"
     ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
-    "host": "HostReached HostRebound HostUnreachable ImagesForgotten",
+    "host": (
+        "HostReached HostRebound HostUnreachable ImagesForgotten HostDeclared HostKeyAccepted HostBootstrapped"
+    ),
     "log": "SealMade SealKeyMade SealKeyRotated SealDeliveryFailed SealDeliveryResumed LogForked",
 }
 

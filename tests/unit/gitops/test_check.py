@@ -220,7 +220,6 @@ def test_a_controller_file_is_checked_like_a_project(tmp_path: Path) -> None:
     path.write_text("poll: {interval: 30}\nnetwork: {provider: static}\nssh: {host_keys: strikt}\n")
     assert [(one.line, one.code, one.key) for one in check_controller(path)] == [
         (1, "value-invalid", "poll.interval"),
-        (2, "unused-key", "network.provider"),
         (3, "value-invalid", "ssh.host_keys"),
     ]
     path.write_text("poll: [")
@@ -247,8 +246,13 @@ def test_settings_of_the_network_are_unused_but_for_what_names_come_from(tmp_pat
     }
     found = check_project(tree_of(tmp_path, files), "stagecraft.yml", providers=PROVIDERS)
     assert [one.key for one in found if one.code is FindingCode.UNUSED_KEY] == [
-        "network.static.hosts.h.port",
         "network.providers.tailscale.auth_key_env",
     ]
-    (not_ready,) = [one for one in found if one.code is FindingCode.PROVIDER_NOT_READY]
+    assert not [one for one in found if one.code is FindingCode.PROVIDER_NOT_READY]
+
+
+def test_a_network_that_only_names_hosts_is_not_ready(tmp_path: Path) -> None:
+    network = "network:\n  provider: tailscale\n  tailscale: {auth_key_env: K, tailnet_domain: x}\n"
+    findings = found(tmp_path, {"stagecraft.yml": f"{SMALL}{network}"})
+    (not_ready,) = [one for one in findings if one.code is FindingCode.PROVIDER_NOT_READY]
     assert "names hosts and does nothing else yet" in not_ready.message

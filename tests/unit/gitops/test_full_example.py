@@ -111,6 +111,7 @@ def test_what_is_not_reported_is_what_counts() -> None:
         "network.provider",
         "network.static.hosts.edge-1.address",
         "network.static.hosts.data-1.address",
+        "network.static.hosts.data-1.port",
         "environments.dev.env_file",
         "environments.dev.orders_volume",
         "environments.dev.orders_init_scripts",

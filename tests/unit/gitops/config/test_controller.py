@@ -148,3 +148,43 @@ def test_a_place_for_seals_is_one_thing(tmp_path: Path, place: str, words: str) 
     with pytest.raises(UserError) as caught:
         _load(tmp_path, f"seals:\n  to: [{place}]\n")
     assert words in str(caught.value)
+
+
+def test_hosts_have_defaults_and_files_of_ssh_lie_beside_the_file(tmp_path: Path) -> None:
+    found = _load(
+        tmp_path,
+        "network: {static: {hosts: {app-1: {address: 10.0.0.5}}}}\n"
+        "ssh: {identity_files: [keys/id, /etc/id], known_hosts: known, host_keys: first-use}\n",
+    )
+    host = found.network.static.hosts["app-1"]
+    assert (host.port, host.user) == (22, "root")
+    assert (host.engine_socket, host.root) == ("/var/run/docker.sock", "/var/lib/stagecraft")
+    assert found.ssh.identity_files == [str(tmp_path / "keys/id"), "/etc/id"]
+    assert (found.ssh.known_hosts, found.ssh.host_keys) == (str(tmp_path / "known"), "first-use")
+
+
+def test_without_a_word_of_hosts_none_is_listed_and_keys_are_not_taken_on_trust(tmp_path: Path) -> None:
+    found = _load(tmp_path, "network:\nssh:\n")
+    assert (found.network.static.hosts, found.ssh.host_keys, found.ssh.known_hosts) == ({}, "strict", None)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "fd00::1", "app-1.example.org"])
+def test_a_host_has_a_name_or_an_ip_address(tmp_path: Path, address: str) -> None:
+    found = _load(tmp_path, f"network: {{static: {{hosts: {{a: {{address: '{address}'}}}}}}}}\n")
+    assert found.network.static.hosts["a"].address == address
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a: {address: '10.0.0.5:22'}",
+        "a: {address: '-oProxyCommand=x'}",
+        "a: {address: x, root: relative}",
+        "a: {}",
+        "local: {address: 127.0.0.1}",
+    ],
+)
+def test_a_host_that_cannot_be_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, f"network: {{static: {{hosts: {{{host}}}}}}}\n")
+    assert caught.value.code == "config-invalid"

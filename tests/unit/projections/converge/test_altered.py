@@ -176,3 +176,13 @@ def test_a_surplus_container_with_our_labels_goes(scene: Scene) -> None:
     extra = scene.engine.add("hello-prod-web-9", image=scene.engine.world.named(WEB).image, found=found)
     assert heal(scene, closely=()) is True
     assert extra not in scene.engine.world.containers
+
+
+def test_what_was_stopped_and_off_its_network_is_healed_by_one_look(scene: Scene) -> None:
+    one = scene.engine.world.named(WEB)
+    one.stopped, one.networks = "exited", ()
+    assert heal(scene) is True
+    (after,) = scene.engine.world.replicas("web")
+    assert after.networks
+    assert drift_events(scene)[-1] == DriftHealed(host=HOST, services=("web",))
+    assert heal(scene) is False, "the first look had left something"
