@@ -126,6 +126,12 @@ CONTENTS = (
         "execute",
         "Run a program in a running container of a service and answer with its exit code.",
     ),
+    Entry(
+        "ssh",
+        "cli.ssh",
+        "ssh",
+        "Open a shell on a host, or run a command there and answer with its exit code.",
+    ),
     Entry("releases", "cli.releases", "app", "The history of Releases."),
     Entry(
         "diff",

@@ -149,9 +149,9 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 @contextmanager
 def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
-    """The hosts of a home for looking at them and into their containers; without a log it is `local` alone.
+    """The hosts of a home for looking at them and into their containers.
 
-    Nothing is made. Only a key that is taken at first use is recorded.
+    Nothing is made and nothing recorded, unless a key is taken at first use: that is recorded.
     """
     from functools import partial
 
@@ -159,21 +159,21 @@ def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
     from events.recorder import Recorder
-    from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
 
     with open_log(home) as log:
-        clock = SystemClock()
+        clock, made = SystemClock(), list[SqliteEventLog]()
 
         def recorder() -> Recorder:
-            if log is None:
-                raise RuntimeError("without a log no host but this machine is known")
-            return Recorder(log=log, ids=SystemIds(clock), clock=clock, actor=CONTROLLER)
+            if log is None and not made:
+                home.create()
+                made.append(SqliteEventLog(home.events_db))
+            return Recorder(log=log or made[0], ids=SystemIds(clock), clock=clock, actor=CONTROLLER)
 
         fleet, reaches = _fleet(
             home,
             DockerEngine(None, home.run),
-            hosts=ControllerFile if log is None else partial(_settings, home),
+            hosts=partial(_settings, home),
             known=dict[str, "KnownHost"] if log is None else partial(KnownHosts().of, log),
             used=frozenset[str],
             recorder=recorder,
@@ -184,6 +184,8 @@ def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
         finally:
             fleet.close()
             reaches.close()
+            for one in made:
+                one.close()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from controller.interleaving import merged
 from events import labels
@@ -42,6 +42,14 @@ _ENDED = frozenset({"created", "exited", "dead", "removing"})
 _NUMBER = "com.docker.compose.container-number"
 
 Told = Mapping[str, OutsideError]  # by host, why it did not answer
+
+
+class Lister(Protocol):
+    """An engine as far as finding containers needs it."""
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        """As `Engine.containers`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +146,7 @@ def line_of(host: str, container: Container, line: LogLine) -> Line:
     )
 
 
-async def listed(host: str, source: LogSource, wanted: Wanted) -> list[Container]:
+async def listed(host: str, source: Lister, wanted: Wanted) -> list[Container]:
     """The environment's containers on one host. Raises OutsideError, `engine-unreachable` after a while."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -46,7 +46,7 @@ def at_a_terminal(team: Team) -> None:
     ours, theirs = pty.openpty()
     before = subprocess.run(["stty", "-g"], stdin=theirs, capture_output=True, check=True).stdout
     environment = {**os.environ, **team.cli.environment, "TERM": "xterm"}
-    command = [COMMAND, "exec", "--env", "prod", "--service", "web", "--", "sh"]
+    command = [str(COMMAND), "exec", "--env", "prod", "--service", "web", "--", "sh"]
     said = bytearray()
 
     def says(word: bytes) -> bool:
