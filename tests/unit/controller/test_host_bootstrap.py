@@ -210,7 +210,12 @@ def test_a_look_that_breaks_off_is_a_failure_to_detect(yard: _Yard) -> None:
 def test_this_machine_is_skipped(yard: _Yard) -> None:
     host = ScriptedHost("local", Programs(yard.folder / "local"))
     yard.asked.append(
-        Asked(entry=HostEntry(name="local", origin="local"), transport=host, engine=None, root=PurePosixPath("/x"))
+        Asked(
+            entry=HostEntry(name="local", origin="local"),
+            transport=host,
+            engine=None,
+            root=PurePosixPath("/x"),
+        )
     )
     assert yard.run()["local"].status == "skipped"
     assert yard.events == []
