@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from controller.fleet import Fleet
+    from controller.host_registry import Roles
     from projections.transport.ssh_settings import SshSettings
 
 SEVERAL_HOSTS = error_code(
@@ -83,7 +84,8 @@ def _hosts(settings: Settings, fleet: Fleet, name: str) -> list[str]:
     from events.blobs import FileBlobStore
 
     with open_log(settings.home) as log:
-        roles = {} if log is None else host_roles(log, States(), FileBlobStore(settings.home.blobs))
+        nowhere: Roles = {}
+        roles = nowhere if log is None else host_roles(log, States(), FileBlobStore(settings.home.blobs))
     return hosts_named(name, entries=fleet.entries, roles=roles, environment=settings.environment)
 
 
