@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ import typer
 from cli.reached import HostOption, RoleOption
 from cli.settings import Settings, with_settings
 from cli.shown_lines import ShownLines
-from cli.terminal import at_terminal, pass_input_on, raw_terminal, told_of_resizes, window_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +52,10 @@ def execute(
     environment, service, host or role, or no container of it runs; 2 a host does not answer; 130 after
     Ctrl-C.
     """
+    import asyncio
+
     from cli.reached import reached
+    from cli.terminal import at_terminal
     from controller.tailing import Wanted
 
     with reached(settings, host=host, role=role) as place:
@@ -98,6 +99,8 @@ class _Call:
         source, container = sources[found.best.host], found.best.container.id
         if self.at_terminal:
             return await self._speak(source, container)
+        from cli.terminal import pass_input_on
+
         program = await source.run_program(container, self.argv)
         with closing(program):
             pass_input_on(program.write, program.end_input)
@@ -113,6 +116,8 @@ class _Call:
 
     async def _speak(self, source: ProgramSource, container: str) -> int:
         """A person and the program at one terminal; nothing is masked, for the program draws on it."""
+        from cli.terminal import pass_input_on, raw_terminal, told_of_resizes, window_size
+
         program = await source.run_program(container, self.argv, terminal=window_size())
         with closing(program), raw_terminal(), told_of_resizes(program.resize):
             pass_input_on(program.write, program.end_input)

@@ -1,4 +1,4 @@
-"""`stagecraft hosts`: which machine and engine a host's name means, and what ran there."""
+"""`stagecraft hosts`: where hosts are, which machine a name means, and what ran there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.hosts_bootstrap import bootstrap
+from cli.hosts_check import check, doctor
+from cli.hosts_list import list_command, listed_hosts
 from cli.moments import AtOption, nothing_recorded, place_of
 from cli.settings import Settings, group, required_reason, with_settings
 from events.kernel.errors import UserError, error_code
+from events.streams import LOCAL_HOST
 
 if TYPE_CHECKING:
     from projections.views.at_hosts import Resident
@@ -20,7 +24,11 @@ HOST_UNKNOWN_TO_LOG = error_code("host-not-in-log", "The log knows no host of th
 
 _SHORT_PIN = len("sha256:") + 12
 
-app = group("Which machine and engine a host's name means, and what ran there.")
+app = group("Hosts: where they are, what is there, and what makes a machine one.")
+app.command("list")(list_command)
+app.command("check")(check)
+app.command("doctor")(doctor)
+app.command("bootstrap")(bootstrap)
 
 
 @app.command("rebind")
@@ -78,7 +86,8 @@ def show(
     """Show what the log knows to run on a host, of all environments: now, or with --at as of then.
 
     A container is there from the event that it came with to the event that it went with. What became of it
-    without an event only its engine knew; `status --live` asks it for now.
+    without an event only its engine knew; `status --live` asks it for now. Without --at it also says where
+    the host is, who says so, and whether it answered when it was last asked.
 
     Exit codes: 0 also when nothing ran there; 1 no such host, or no such time; 2 the log cannot be read.
     """
@@ -97,7 +106,9 @@ def show(
             return known_hosts(tables), found, images_of_releases(tables, [one.release for one in found])
 
         known, residents, images = History(settings, log).read(log, [RESIDENTS, RELEASES], query)
-    if host not in known:
+    here = at is not None or host == LOCAL_HOST  # of which nothing is declared
+    declared = None if here else listed_hosts(settings).get(host)
+    if host not in known and declared is None:
         raise UserError(
             HOST_UNKNOWN_TO_LOG,
             f"the log knows nothing of a host {host!r}",
@@ -110,9 +121,14 @@ def show(
 
     if json:
         containers = [{**one.as_json(), "image": image(one)} for one in residents]
-        settings.console.json({"host": host, "at": place.as_json(), "containers": containers})
+        told = {"host": host, "at": place.as_json(), "containers": containers}
+        facts = {} if declared is None else {"declared": declared.as_json()}
+        settings.console.json({**told, **facts})
         return
     settings.console.line(f"{host} as of {place}, by the log")
+    if declared is not None:
+        settings.console.line(f"  address  {declared.address}, by {declared.origin}")
+        settings.console.line(f"  answers  {declared.answer}")
     if not residents:
         settings.console.line("no container")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +83,8 @@ def logs(
     if follow and until is not None:
         raise typer.BadParameter("what goes on has no end", param_hint="--follow with --until")
     begin, end, pattern = _moment("--since", since), _moment("--until", until), _pattern(grep)
+    import asyncio
+
     from cli.reached import reached
     from controller.tailing import Wanted
 

@@ -165,7 +165,7 @@ CONTENTS = (
     Entry("controller", "cli.controller", "app", "Watch branches and keep environments as they say."),
     Entry("repositories", "cli.repositories", "app", "The branches that are watched."),
     Entry("lock", "cli.lock", "app", "Who is changing an environment on this machine."),
-    Entry("hosts", "cli.hosts", "app", "Which machine and engine a host's name means, and what ran there."),
+    Entry("hosts", "cli.hosts", "app", "Hosts: where they are, what is there, and what makes a machine one."),
     Entry("config", "cli.config", "app", "See what stagecraft.yml and the Compose files come to."),
     Entry("version", "cli.version", "version", "Print the version."),
 )
@@ -180,7 +180,11 @@ app = group(
 
 
 def main() -> None:
-    """The console script: run the command that argv names and exit with its code."""
+    """The console script: run the command that argv names and exit with its code.
+
+    Of what is installed beside us nothing takes part in our models: no plugin of pydantic is looked for.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
 
 

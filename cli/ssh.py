@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.in_turn import BY_SIGNAL, not_started, run_in_turn
 from cli.settings import Settings, with_settings
-from controller.ssh_program import ssh_argv
 from events.kernel.errors import UserError, error_code
 
 if TYPE_CHECKING:
@@ -48,7 +45,11 @@ def ssh(
     there, in its own words; without either, 1 no such host, or a shell on several hosts or on this one;
     2 what the host has to answer first is missing.
     """
+    import asyncio
+
+    from cli.in_turn import run_in_turn
     from controller.bootstrap import LOCAL_HOST, open_fleet
+    from controller.ssh_program import ssh_argv
 
     words = command or []
     with open_fleet(settings.home, say=settings.console.progress) as fleet:
@@ -103,6 +104,8 @@ async def _way(fleet: Fleet, host: str) -> SshSettings | None:
 
 def _alone(argv: Sequence[str]) -> int:
     """Run it with our own streams and answer its exit code."""
+    from cli.in_turn import BY_SIGNAL, not_started
+
     try:
         code = subprocess.run(argv, check=False).returncode
     except OSError as error:

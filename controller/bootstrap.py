@@ -1,7 +1,7 @@
 """The only place that wires: which adapter stands behind which port.
 
-Heavy clients are imported here, when a context is opened, so that a command which only reads the log starts
-without them.
+Heavy clients are imported here, when somebody first uses an adapter, so that neither a command which only
+reads the log nor one which only appends to it waits for them.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from events.envelope import CONTROLLER
 from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
+    from controller.adapters import Adapters
+    from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
-    from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
-    from controller.known_hosts import KnownHost
     from controller.record import Record
     from controller.registry.client import RegistryClient
-    from controller.ssh_reach import SshReaches
     from events.actors import ActorDirectory
+    from events.blobs import BlobStore
     from events.envelope import Actor
     from events.kernel.clock import Clock
     from events.log import EventLog
-    from events.recorder import Recorder
     from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
+    from projections.engine.port import ImageBuilder
+    from projections.kept import KeptContainers
 
 LOCAL_HOST = "local"
 
@@ -213,29 +213,14 @@ def open_context(
     read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day; only
     where a host is elsewhere is read there, when it is asked for.
     """
-    from datetime import timedelta
-    from functools import partial
-
-    from controller.auditing import check_recent
-    from controller.building import BuildWorkshop
-    from controller.catalogue import EngineCatalogue
+    from controller.adapters import LateAdapters
     from controller.context import Context
-    from controller.host_uses import UsedHosts
-    from controller.known_hosts import KnownHosts
-    from controller.states import States
+    from controller.recent import check_recent
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
-    from events.recorder import Recorder
-    from gitops.config.controller import ControllerFile
-    from projections.converge.converger import Converger
-    from projections.engine.docker import DockerEngine
-    from projections.kept import KeptContainers
-    from projections.observed import ObservedStore
 
-    given = settings
-    settings = given or ControllerFile()
     home.create()
     clock = SystemClock()
     reserve = Reserve(home.reserve)
@@ -243,32 +228,12 @@ def open_context(
     log = SqliteEventLog(home.events_db, reserve=reserve)
     check_recent(home, log)
     actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
-    observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
-    engine = DockerEngine(None, home.run)
-    known_hosts, states = KnownHosts(), States()
-    fleet, reaches = _fleet(
-        home,
-        engine,
-        hosts=partial(_settings, home) if given is None else lambda: settings,
-        known=partial(known_hosts.of, log),
-        used=UsedHosts(log, states),
-        recorder=lambda: Recorder(log=log, ids=SystemIds(clock), clock=clock, actor=CONTROLLER),
-        say=progress,
-    )
-    converger = Converger(
-        binding_key=home.binding_key(),
-        log=log,
-        blobs=blobs,
-        engines=fleet.engines,
-        stocks=fleet.stocks,
-        roots=fleet.roots,
-        transports=fleet.transports,
-        observed=observed,
-        clock=clock,
-        progress=progress,
-        kept=KeptContainers(home.kept, count=settings.kept.count, age=timedelta(seconds=settings.kept.age)),
-    )
+
+    def wire() -> Adapters:
+        return _adapters(home, log=log, blobs=blobs, clock=clock, progress=progress, settings=settings)
+
+    adapters = LateAdapters(wire)
     try:
         yield Context(
             home=home,
@@ -277,62 +242,89 @@ def open_context(
             actors=actors,
             clock=clock,
             ids=SystemIds(clock),
-            catalogue=EngineCatalogue(engine, _registry(settings, clock)),
-            converger=converger,
-            observed=observed,
+            adapters=adapters,
             progress=progress,
-            states=states,
-            known_hosts=known_hosts,
-            listed_hosts=frozenset(settings.network.static.hosts),
-            fleet=fleet,
-            watches=fleet.watches,
-            policy=settings.policy,
-            workshop=BuildWorkshop(
-                builder=engine.images,
-                allowed=settings.builds.allowed,
-                seconds=settings.builds.deadline,
-                scratch=home.run,
-            ),
+            policy={} if settings is None else settings.policy,
         )
     finally:
-        fleet.close()
-        reaches.close()
+        adapters.close()
         actors.close()
         log.close()
 
 
-def _fleet(  # noqa: PLR0913  # one for each thing outside
+def _adapters(
     home: Home,
-    engine: DockerEngine,
     *,
-    hosts: Callable[[], ControllerFile],
-    known: Callable[[], Mapping[str, KnownHost]],
-    used: Callable[[], frozenset[str]],
-    recorder: Callable[[], Recorder],
-    say: Callable[[str], None],
-) -> tuple[Fleet, SshReaches]:
-    """The hosts of a home. `hosts` is asked when one that is elsewhere is, and not for `local`."""
-    from functools import cache
+    log: EventLog,
+    blobs: BlobStore,
+    clock: Clock,
+    progress: Callable[[str], None],
+    settings: ControllerFile | None,
+) -> Adapters:
+    """What reaches hosts, their engines and registries; without `settings` nothing is built."""
+    from controller.adapters import Adapters
+    from controller.bootstrap_hosts import wire_hosts
+    from controller.catalogue import EngineCatalogue
+    from projections.converge.converger import Converger
+    from projections.engine.docker import DockerEngine
+    from projections.observed import ObservedStore
 
-    from controller.fleet import Fleet, Reach
-    from controller.host_registry import HostRegistry
-    from controller.ssh_reach import SshReaches
-    from projections.transport.local import LocalTransport
+    engine = DockerEngine(None, home.run)
+    observed = ObservedStore(home.observed_db)
+    fleet, known_hosts, close = wire_hosts(
+        home,
+        engine,
+        file=lambda: _settings(home) if settings is None else settings,
+        log=log,
+        clock=clock,
+        say=progress,
+    )
+    return Adapters(
+        catalogue=EngineCatalogue(engine, _registry(settings, clock)),
+        converger=Converger(
+            binding_key=home.binding_key(),
+            log=log,
+            blobs=blobs,
+            engines=fleet.engines,
+            stocks=fleet.stocks,
+            roots=fleet.roots,
+            transports=fleet.transports,
+            observed=observed,
+            clock=clock,
+            progress=progress,
+            kept=_kept(home, settings),
+        ),
+        observed=observed,
+        watches=fleet.watches,
+        workshop=None if settings is None else _workshop(home, settings, engine.images),
+        fleet=fleet,
+        known_hosts=known_hosts,
+        listed_hosts=frozenset() if settings is None else frozenset(settings.network.static.hosts),
+        close=close,
+    )
 
-    file = cache(hosts)
-    entries = HostRegistry(file, known)
-    reaches = SshReaches(
-        home=home, ssh=lambda: file().ssh, entries=entries, recorder=recorder, environ=os.environ, say=say
+
+def _kept(home: Home, settings: ControllerFile | None) -> KeptContainers:
+    """Where containers that failed a Release are kept, and how many."""
+    from datetime import timedelta
+
+    from projections.kept import KeptContainers
+
+    if settings is None:
+        return KeptContainers(home.kept)
+    return KeptContainers(home.kept, count=settings.kept.count, age=timedelta(seconds=settings.kept.age))
+
+
+def _workshop(home: Home, settings: ControllerFile, builder: ImageBuilder) -> BuildWorkshop:
+    """Where images are built from commits, if the operator lets that be."""
+    from controller.building import BuildWorkshop
+
+    return BuildWorkshop(
+        builder=builder,
+        allowed=settings.builds.allowed,
+        seconds=settings.builds.deadline,
+        scratch=home.run,
     )
-    local = Reach(
-        transport=LocalTransport(LOCAL_HOST),
-        engine=engine,
-        stock=engine.stock,
-        watch=engine,
-        root=home.local.absolute(),
-        close=engine.close,
-    )
-    return Fleet(local=local, make=reaches.make, entries=entries, used=used), reaches
 
 
 def _settings(home: Home) -> ControllerFile:
@@ -342,12 +334,13 @@ def _settings(home: Home) -> ControllerFile:
     return load_controller_file(home.controller_file, required=False)
 
 
-def _registry(settings: ControllerFile, clock: Clock) -> RegistryClient:
+def _registry(settings: ControllerFile | None, clock: Clock) -> RegistryClient:
     """Whoever asks registries, with the credentials of the person or service that we run as."""
     from controller.registry.client import RegistryClient
     from controller.registry.credentials import DockerCredentials
 
-    plain = {host.lower(): one.plain_http for host, one in settings.registries.items()}
+    registries = {} if settings is None else settings.registries
+    plain = {host.lower(): one.plain_http for host, one in registries.items()}
     return RegistryClient(
         credentials=DockerCredentials(environment=dict(os.environ), clock=clock),
         clock=clock,

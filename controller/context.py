@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from controller.branches import Branches
 from controller.closer import CloserLooks
-from controller.known_hosts import KnownHosts
 from controller.lookups import Lookups
 from controller.states import States
 from events.envelope import CONTROLLER
@@ -19,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
+    from controller.adapters import LateAdapters
     from controller.building import BuildWorkshop
     from controller.decide.state import EnvironmentState
     from controller.fleet import Fleet
     from controller.home import Home
+    from controller.known_hosts import KnownHosts
     from events.actors import ActorDirectory
     from events.blobs import BlobStore
     from events.envelope import Actor
@@ -49,22 +50,55 @@ class Context:
     actors: ActorDirectory
     clock: Clock
     ids: Ids
-    catalogue: ImageCatalogue
-    converger: Converger
-    observed: ObservedStore
+    adapters: LateAdapters  # what reaches hosts, engines and registries
     progress: Callable[[str], None]  # one line for whoever watches
-    workshop: BuildWorkshop | None = None  # None: nothing is built here
     lookups: Lookups = field(default_factory=Lookups)
     states: States = field(default_factory=States)
     branches: Branches = field(default_factory=Branches)
     closer: CloserLooks = field(default_factory=CloserLooks)
-    known_hosts: KnownHosts = field(default_factory=KnownHosts)
-    listed_hosts: frozenset[str] = frozenset()  # the operator says where these are
-    fleet: Fleet | None = None  # None: there is this machine alone
-    watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""
     tenure: Tenure | None = None  # set while the lock of an environment is held: see `tenures.py`
+
+    @property
+    def catalogue(self) -> ImageCatalogue:
+        """What image references mean."""
+        return self.adapters.wired.catalogue
+
+    @property
+    def converger(self) -> Converger:
+        """What makes hosts agree with Manifests."""
+        return self.adapters.wired.converger
+
+    @property
+    def observed(self) -> ObservedStore:
+        """What engines and Git last answered."""
+        return self.adapters.wired.observed
+
+    @property
+    def workshop(self) -> BuildWorkshop | None:
+        """Where images are built; None: nothing is built here."""
+        return self.adapters.wired.workshop
+
+    @property
+    def watches(self) -> Mapping[str, EngineWatch]:
+        """By host, what tells what happens there."""
+        return self.adapters.wired.watches
+
+    @property
+    def fleet(self) -> Fleet | None:
+        """What reaches each host; None: there is this machine alone."""
+        return self.adapters.wired.fleet
+
+    @property
+    def known_hosts(self) -> KnownHosts:
+        """What the log says of hosts."""
+        return self.adapters.wired.known_hosts
+
+    @property
+    def listed_hosts(self) -> frozenset[str]:
+        """The hosts that the operator says the place of."""
+        return self.adapters.wired.listed_hosts
 
     def recorder(
         self, actor: Actor = CONTROLLER, *, correlation: UUID | None = None, causation: UUID | None = None

@@ -19,7 +19,7 @@ from events.catalog.host import HostDeclared
 from events.kernel.errors import UserError, Where, error_code
 from events.log import VersionConflictError
 from events.streams import host_stream
-from gitops.places import HostPlace
+from gitops.place import HostPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -108,7 +108,8 @@ def _refuse_contested(host: str, place: HostPlace, *, before: KnownHost, target:
         return
     raise UserError(
         HOST_CONTESTED,
-        f"project {target.project} says that {host} is {place}, project {declared.project} says {declared.place}",
+        f"project {target.project} says that {host} is {place}, "
+        f"project {declared.project} says {declared.place}",
         where=Where(environment=str(target), host=host),
         why="a project does not move a host that another one placed",
         next=f"say which it is in controller.yml: network.static.hosts.{host}.address",
@@ -123,5 +124,6 @@ def tell_barred(
     if names:
         what, allowed = ", ".join(names), ", ".join(rules.hosts) or "none"
         say(
-            f"{branch}: where {what} is has no effect: by controller.yml the branch may deploy to {allowed} only"
+            f"{branch}: where {what} is has no effect: "
+            f"by controller.yml the branch may deploy to {allowed} only"
         )

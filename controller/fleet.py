@@ -1,9 +1,9 @@
 """What reaches each host, made when it is first asked for, and anew when the host is somewhere else.
 
 The converger, the daemon and the commands take mappings by host and know nothing of how a host is reached.
-These mappings are views of one fleet: a host that a commit brings while the daemon runs is in them at once, and
-one that nobody asks for costs no connection. Who makes the parts of a reach is passed in, so the fleet itself
-knows neither SSH nor Docker.
+These mappings are views of one fleet: a host that a commit brings while the daemon runs is in them at once,
+and one that nobody asks for costs no connection. Who makes the parts of a reach is passed in, so the fleet
+itself knows neither SSH nor Docker.
 
 What was made for a host's former place is kept until the end: an operation under way may still use it, and
 hosts seldom move. (To close it at once was dropped: a Release would fail in the middle for a word in Git.)
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gitops.settings import LOCAL_HOST
+from events.streams import LOCAL_HOST
 
 if TYPE_CHECKING:
     from pathlib import PurePath

@@ -1,9 +1,10 @@
 """Making a machine a host: an engine that answers, and a folder that is ours. Nothing else is put there.
 
-First each machine is looked at, by one read-only command, and what would be done there follows from that alone
-(`plan_of`, pure), so it can be told before anything is done. Then it is done, step by step, each step looked at
-afterwards; a step that is done already is not in the plan, so a second run changes nothing. A machine that
-fails is that machine's result and stops no other. There are no retries: a person who reads why calls again.
+First each machine is looked at, by one read-only command, and what would be done there follows from that
+alone (`plan_of`, pure), so it can be told before anything is done. Then it is done, step by step, each step
+looked at afterwards; a step that is done already is not in the plan, so a second run changes nothing. A
+machine that fails is that machine's result and stops no other. There are no retries: a person who reads why
+calls again.
 
 What a host's result says comes from a closed set of codes (`Code`), because programs decide by it.
 """
@@ -20,8 +21,7 @@ from controller.host_facts import HostFacts, facts_of
 from events.catalog.host import HostBootstrapped
 from events.kernel.errors import StagecraftError, UserError, error_code
 from events.kernel.redact import REDACT, printable
-from events.streams import host_stream
-from gitops.settings import LOCAL_HOST
+from events.streams import LOCAL_HOST, host_stream
 from projections.transport.port import HOST_SILENT
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Step:
     """One thing to do on a machine, as root there."""
 
     does: str  # for people, and for the record once it is done
-    shell: str  # for `sh -c`
+    script: str  # for `sh -c`
     code: Code  # when it fails
     seconds: float = _STEP_SECONDS
 
@@ -114,6 +114,13 @@ class Prepared:
         """Its name."""
         return self.asked.name
 
+    @property
+    def foretold(self) -> HostResult:
+        """What would come of it, when each step goes well."""
+        plan = tuple(step.does for step in self.steps)
+        ready = HostResult(host=self.host, status="success", plan=plan, engine_version=self.facts.server)
+        return self.result or ready
+
 
 async def prepare_hosts(asked: Sequence[Asked], *, install: Install, clock: Clock) -> list[Prepared]:
     """Look at all machines at once; nothing is changed. Sorted by name."""
@@ -122,7 +129,11 @@ async def prepare_hosts(asked: Sequence[Asked], *, install: Install, clock: Cloc
 
 
 async def bootstrap_hosts(
-    prepared: Sequence[Prepared], *, clock: Clock, recorder: Callable[[], Recorder], say: Callable[[str], None]
+    prepared: Sequence[Prepared],
+    *,
+    clock: Clock,
+    recorder: Callable[[], Recorder],
+    say: Callable[[str], None],
 ) -> list[HostResult]:
     """Do what is to be done, on all machines at once, and record what came of it. Sorted by name.
 
@@ -161,13 +172,13 @@ def plan_of(facts: HostFacts, *, root: str, user: str, install: Install) -> tupl
         steps.append(
             Step(
                 does=f"make {root} for {user}",
-                shell=f"mkdir -p -m 0755 {quoted} && chown {owner}: {quoted}",
+                script=f"mkdir -p -m 0755 {quoted} && chown {owner}: {quoted}",
                 code="config_invalid",
             )
         )
     elif not facts.root_writable or (facts.root_owner and facts.root_owner != user):
         steps.append(
-            Step(does=f"give {root} to {user}", shell=f"chown {owner}: {quoted}", code="config_invalid")
+            Step(does=f"give {root} to {user}", script=f"chown {owner}: {quoted}", code="config_invalid")
         )
     if steps and not facts.privileged:
         raise _impossible(
@@ -183,14 +194,14 @@ def _install(facts: HostFacts, install: Install) -> Step:
             raise _impossible(code, "there is no `apt-get`; name another way with --install script|skip")
         return Step(
             does="install the engine: apt-get install docker.io",
-            shell=_APT,
+            script=_APT,
             code=code,
             seconds=_INSTALL_SECONDS,
         )
     if not facts.curl:
         raise _impossible(code, "there is no `curl` to fetch Docker's installation script with")
     does = "install the engine: the script of https://get.docker.com, run as root"
-    return Step(does=does, shell=_SCRIPT, code=code, seconds=_INSTALL_SECONDS)
+    return Step(does=does, script=_SCRIPT, code=code, seconds=_INSTALL_SECONDS)
 
 
 def _impossible(code: Code, why: str) -> _ImpossibleError:
@@ -217,9 +228,8 @@ async def _prepare(asked: Asked, *, install: Install, clock: Clock) -> Prepared:
         await asked.transport.open()
     except StagecraftError as error:
         return Prepared(asked=asked, result=_failed(host, "ssh_failed", _words(error)))
-    socket = asked.entry.engine_socket
     try:
-        facts = await facts_of(asked.transport, root=asked.root, engine_socket=socket, clock=clock)
+        facts = await facts_of(asked.transport, root=asked.root, engine_socket=asked.socket, clock=clock)
     except StagecraftError as error:
         code: Code = "ssh_failed" if error.code in HOST_SILENT else "docker_detect_failed"
         return Prepared(asked=asked, result=_failed(host, code, _words(error)))
@@ -252,7 +262,7 @@ async def _carry_out(transport: Transport, step: Step, *, is_root: bool) -> str 
     """Why a step failed; None: it is done."""
     as_root = [] if is_root else ["sudo", "-n"]
     try:
-        ran = await transport.run([*as_root, "sh", "-c", step.shell], seconds=step.seconds)
+        ran = await transport.run([*as_root, "sh", "-c", step.script], seconds=step.seconds)
     except StagecraftError as error:
         return _words(error)
     return None if ran.code == 0 else _said(ran)

@@ -18,7 +18,7 @@ from controller.diagnosis import Finding
 from controller.host_facts import HostFacts, facts_of
 from controller.preflight import clock_off, disk, finding, preflight, summary
 from events.kernel.errors import StagecraftError
-from gitops.settings import LOCAL_HOST
+from events.streams import LOCAL_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,11 @@ class Asked:
     def name(self) -> str:
         """Its name."""
         return self.entry.name
+
+    @property
+    def socket(self) -> str:
+        """The socket of its engine there; empty: this machine's, which is where the variables say."""
+        return self.entry.engine_socket if self.name != LOCAL_HOST else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +168,7 @@ async def _examine(asked: Asked, clock: Clock, domain: str | None) -> HostChecks
 
 
 async def _facts(asked: Asked, transport: Transport, clock: Clock, *, domain: str | None = None) -> HostFacts:
-    socket = asked.entry.engine_socket
-    return await facts_of(transport, root=asked.root, engine_socket=socket, clock=clock, domain=domain)
+    return await facts_of(transport, root=asked.root, engine_socket=asked.socket, clock=clock, domain=domain)
 
 
 async def _reach(asked: Asked) -> Finding:

@@ -1,9 +1,9 @@
 """What one read-only command tells of a host: its engine's client, its disks, limits, ports and clock.
 
-One shell script goes to `sh` on standard input and writes a line for each fact, so a look costs one round trip
-and the host needs nothing but what a POSIX system has. A program that is missing or fails leaves its fact out;
-what that means is for whoever judges. Nothing is changed by it, and whatever waits for the engine has a
-deadline of its own there, so that a frozen engine does not hide the rest.
+One shell script goes to `sh` on standard input and writes a line for each fact, so a look costs one round
+trip and the host needs nothing but what a POSIX system has. A program that is missing or fails leaves its
+fact out; what that means is for whoever judges. Nothing is changed by it, and whatever waits for the engine
+has a deadline of its own there, so that a frozen engine does not hide the rest.
 """
 
 from __future__ import annotations
@@ -39,14 +39,16 @@ say now "$(date +%s.%N)"
 say uid "$(id -u)"
 say user "$(id -un)"
 D=docker
+H=SOCKET
 if command -v docker >/dev/null 2>&1; then
   say client yes
-  if ! few docker -H unix://SOCKET version >/dev/null 2>&1 && few sudo -n true 2>/dev/null; then D='sudo -n docker'; fi
-  V=$(few $D -H unix://SOCKET version --format '{{.Server.Version}} {{.Server.APIVersion}}' 2>&1) \
+  few docker ${H:+-H "$H"} version >/dev/null 2>&1 \
+    || { few sudo -n true 2>/dev/null && D='sudo -n docker'; }
+  V=$(few $D ${H:+-H "$H"} version --format '{{.Server.Version}} {{.Server.APIVersion}}' 2>&1) \
     && say server "$V" || say trouble "$(printf '%s' "$V" | tr '\n' ' ')"
   C=$(few docker compose version --short 2>/dev/null) && say compose "$C"
-  R=$(few $D -H unix://SOCKET info --format '{{.DockerRootDir}}' 2>/dev/null) && say data "$R"
-  few $D -H unix://SOCKET ps --filter label=stagecraft.project --format '{{.Names}} {{.Ports}}' 2>/dev/null \
+  R=$(few $D ${H:+-H "$H"} info --format '{{.DockerRootDir}}' 2>/dev/null) && say data "$R"
+  few $D ${H:+-H "$H"} ps --filter label=stagecraft.project --format '{{.Names}} {{.Ports}}' 2>/dev/null \
     | while read -r line; do say ours "$line"; done
 fi
 if few sudo -n true 2>/dev/null; then say sudo yes; fi
@@ -57,7 +59,9 @@ while [ ! -e "$above" ] && [ "$above" != / ]; do above=$(dirname "$above"); done
 if [ -d ROOT ]; then say root folder; elif [ -e ROOT ]; then say root other; else say root missing; fi
 if [ -w "$above" ]; then say writable yes; fi
 [ -d ROOT ] && say owner "$(stat -c %U ROOT 2>/dev/null)"
-disk() { df -Pk "$2" 2>/dev/null | tail -n 1 | while read -r _ total _ free _; do say "disk.$1" "$total $free"; done; }
+disk() {
+  df -Pk "$2" 2>/dev/null | tail -n 1 | while read -r _ total _ free _; do say "disk.$1" "$total $free"; done
+}
 disk / /
 disk root "$above"
 [ -n "${R:-}" ] && [ -d "$R" ] && disk data "$R"
@@ -70,7 +74,9 @@ say nofile "$(ulimit -H -n)"
 N=$(few timedatectl show -p NTPSynchronized --value 2>/dev/null) && say synchronised "$N"
 grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null \
   | while read -r _ local _; do say listens "${local##*:}"; done
-if [ -n NAME ]; then few getent ahosts NAME 2>/dev/null | while read -r address _; do say address "$address"; done; fi
+if [ -n NAME ]; then
+  few getent ahosts NAME 2>/dev/null | while read -r address _; do say address "$address"; done
+fi
 say later "$(date +%s.%N)"
 say end yes
 """
@@ -125,11 +131,11 @@ class HostFacts:
 
 
 def script(*, root: PurePath, engine_socket: str, domain: str | None = None) -> bytes:
-    """The command, for `sh` on standard input."""
+    """The command, for `sh` on standard input; without a socket the engine is where its client finds it."""
     words = {
         "NAME": shlex.quote(domain or ""),
         "ROOT": shlex.quote(str(root)),
-        "SOCKET": shlex.quote(engine_socket),
+        "SOCKET": shlex.quote(f"unix://{engine_socket}" if engine_socket else ""),
         "WAIT": str(_CLIENT_SECONDS),
     }
     return _PLACEHOLDER.sub(lambda found: words[found[0]], _SCRIPT).encode()
@@ -143,7 +149,10 @@ async def facts_of(
     clock: Clock,
     domain: str | None = None,
 ) -> HostFacts:
-    """Ask a host. Raises OutsideError with a code in `HOST_SILENT`, `process-timed-out`, `host-look-failed`."""
+    """Ask a host.
+
+    Raises OutsideError with a code in `HOST_SILENT`, `process-timed-out` or `host-look-failed`.
+    """
     before = clock.now()
     ran = await transport.run(
         ["sh", "-s"],

@@ -1,9 +1,9 @@
 """Which hosts there are, where each is and who says so: the operator's file, repositories, this machine.
 
-A pure join of three sources. `controller.yml` wins where it lists a host, because it also says how that one is
-entered. A repository's word counts as it was recorded when it was taken (`HostDeclared`), so a rollback finds
-its host without Git. A name that only a Manifest has is an entry without an address: it is shown, and nothing
-is reached by it. `local` is this machine and always there.
+A pure join of three sources. `controller.yml` wins where it lists a host, because it also says how that one
+is entered. A repository's word counts as it was recorded when it was taken (`HostDeclared`), so a rollback
+finds its host without Git. A name that only a Manifest has is an entry without an address: it is shown, and
+nothing is reached by it. `local` is this machine and always there.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
-from gitops.config.operator import StaticHostSection
-from gitops.places import HostPlace
-from gitops.settings import LOCAL_HOST
+from events.streams import LOCAL_HOST
+from gitops.place import DEFAULT_PORT, HostPlace
 
 if TYPE_CHECKING:
     from controller.known_hosts import KnownHost
     from gitops.config.controller import ControllerFile
 
 Origin = Literal["local", "controller", "git", "none"]
-
-_DEFAULTS = {name: info.default for name, info in StaticHostSection.model_fields.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +30,10 @@ class HostEntry:
     name: str
     origin: Origin  # who says where it is; none: nobody does
     address: str = ""  # empty: it is this machine, or nobody says
-    port: int = _DEFAULTS["port"]
-    user: str = _DEFAULTS["user"]
-    engine_socket: str = _DEFAULTS["engine_socket"]
-    root: str = _DEFAULTS["root"]
+    port: int = DEFAULT_PORT  # this and the next three are the operator's file's own defaults
+    user: str = "root"
+    engine_socket: str = "/var/run/docker.sock"
+    root: str = "/var/lib/stagecraft"
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], hash=False)
     """By environment, `<project>/<name>`: what it is there; sorted."""
     allowed: tuple[str, ...] = ()  # entries of `repositories` that may deploy there, as `repositories[0]`

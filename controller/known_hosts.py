@@ -21,7 +21,7 @@ from events.catalog.host import (
     HostRebound,
     HostUnreachable,
 )
-from gitops.places import HostPlace
+from gitops.place import HostPlace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,7 +73,7 @@ class KnownHosts:
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, log: EventLog) -> Mapping[str, KnownHost]:
-        """All hosts with an event, after all events that the log has now; the same object until one speaks."""
+        """All hosts with an event, after all events that the log has now; the same object until a new one."""
         with self._alone:
             if log is not self._log:
                 self._log, self._head, self._hosts = log, 0, {}
@@ -99,7 +99,9 @@ def _with(hosts: Mapping[str, KnownHost], newer: Iterable[StoredEvent]) -> dict[
     return after
 
 
-def folded(host: KnownHost, stored: StoredEvent) -> KnownHost:
+def folded(  # noqa: PLR0911  # one for each event
+    host: KnownHost, stored: StoredEvent
+) -> KnownHost:
     """The host after one more event of its stream; the same after one that says nothing of it here."""
     match decode(stored):
         case HostDeclared() as event:

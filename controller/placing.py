@@ -54,7 +54,7 @@ class Placement:
                 why=f"known roles: {', '.join(sorted(self.roles)) or 'none'}",
                 next=f"stagecraft status --env {target}",
             )
-        if host is not None and host not in {*known, *reached}:
+        if host is not None and host not in known and host not in reached:
             raise UserError(
                 HOST_NOT_OURS,
                 f"unknown host {host!r}",

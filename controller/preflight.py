@@ -22,6 +22,7 @@ LEAST_PORTS = 20_000
 LEAST_NOFILE = 16_384
 MOST_SECONDS_OFF = 5.0
 WEB_PORTS = (80, 443)
+_SHM = "/dev/shm"  # noqa: S108  # it is looked at
 _SYSCTLS = {
     "rmem_max": ("net/core/rmem_max", 212_992),
     "wmem_max": ("net/core/wmem_max", 212_992),
@@ -126,12 +127,12 @@ def _shm(facts: HostFacts) -> Finding:
     found = facts.disks.get("shm")
     if found is None or not facts.shm_writable:
         what = "it is not there" if found is None else "it cannot be written"
-        advice = "mount it: `mount -t tmpfs tmpfs /dev/shm`"
-        return finding("shm", "FAIL", f"/dev/shm: {what}", advice=advice)
+        advice = f"mount it: `mount -t tmpfs tmpfs {_SHM}`"
+        return finding("shm", "FAIL", f"{_SHM}: {what}", advice=advice)
     if found.total < LEAST_SHM_BYTES:
-        advice = "`mount -o remount,size=256m /dev/shm`"
-        return finding("shm", "FAIL", f"/dev/shm has {_size(found.total)}", advice=advice)
-    return finding("shm", "ok", f"/dev/shm has {_size(found.total)}")
+        advice = f"`mount -o remount,size=256m {_SHM}`"
+        return finding("shm", "FAIL", f"{_SHM} has {_size(found.total)}", advice=advice)
+    return finding("shm", "ok", f"{_SHM} has {_size(found.total)}")
 
 
 def _sysctl(facts: HostFacts, name: str, key: str, least: int) -> Finding:

@@ -24,8 +24,7 @@ from events.catalog.environment import Conduct
 from events.catalog.host import ImagesForgotten
 from events.kernel.errors import OutsideError
 from events.manifest import kept_image_name
-from events.streams import host_stream, split_environment
-from gitops.settings import LOCAL_HOST
+from events.streams import LOCAL_HOST, host_stream, split_environment
 from projections.converge.failures import HOST_UNKNOWN
 from projections.engine.errors import ENGINE_REFUSED
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, record_wait
+from controller.candidates import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.decide.deploy import decide_git
 from controller.deciding import append_decided
 from controller.declaring import check_contested, take_places
 from controller.heads import HISTORY_RULES
 from controller.permitting import barred, judged
 from controller.refreshing import refresh_due
-from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
 from controller.watching import overtaken
 from events.catalog import Failure
@@ -129,7 +129,7 @@ def decide_shown(
 def kept_off(
     context: Context, sighting: Sighting, target: Target, candidate: Candidate, state: EnvironmentState
 ) -> UserError | None:
-    """Why the candidate may not run on its hosts, or not where the commit says that they are; None: it may."""
+    """Why the candidate may not run on its hosts, or not where the commit says they are; None: it may."""
     refusal = barred(candidate, sighting.rules, state)
     if refusal is not None:
         return refusal

@@ -12,6 +12,7 @@ import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,8 @@ class SshReaches:
 
     def make(self, entry: HostEntry) -> Reach:
         """What reaches a host; nothing is connected yet. Raises UserError `jump-host-bad`."""
-        from projections.engine.docker import DockerEngine
-        from projections.transport.ssh import SshTransport
+        from projections.engine.docker import DockerEngine  # noqa: PLC0415  # as the module says
+        from projections.transport.ssh import SshTransport  # noqa: PLC0415  # as the module says
 
         settings = ssh_settings(
             entry, self._ssh(), home=self._home, entries=self._entries(), environ=self._environ
@@ -95,7 +96,7 @@ class SshReaches:
             writer.shutdown(wait=True)
 
     def _shared_loop(self) -> SshLoop:
-        from projections.transport.ssh_loop import SshLoop
+        from projections.transport.ssh_loop import SshLoop  # noqa: PLC0415  # as the module says
 
         with self._alone:
             if self._loop is None:
@@ -134,7 +135,11 @@ def ssh_settings(
     environ: Mapping[str, str],
 ) -> SshSettings:
     """All that it takes to reach a host by the operator's words. Raises UserError `jump-host-bad`."""
-    from projections.transport.ssh_settings import SshLogin, SshSettings, jump_login
+    from projections.transport.ssh_settings import (  # noqa: PLC0415  # as the module says
+        SshLogin,
+        SshSettings,
+        jump_login,
+    )
 
     login = SshLogin(address=entry.address, port=entry.port, user=entry.user)
     jump = None if section.jump is None else _placed(jump_login(section.jump), entries)
@@ -160,14 +165,14 @@ def _placed(jump: SshLogin, entries: Mapping[str, HostEntry]) -> SshLogin:
 
 
 def key_type(known_hosts: Path, fingerprint: str) -> str:
-    """The kind of a key in a file of known hosts, by its fingerprint `SHA256:…`; empty when it is not there."""
+    """The kind of a key in a file of known hosts, by its fingerprint `SHA256:…`; empty: it is not there."""
     try:
         lines = known_hosts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     for line in reversed(lines):
         words = line.split()
-        for kind, key in zip(words, words[1:], strict=False):
+        for kind, key in pairwise(words):
             if key.startswith("AAAA") and _fingerprint(key) == fingerprint:
                 return kind
     return ""

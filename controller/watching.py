@@ -20,12 +20,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.announcing import Announcement
+from controller.branch_keys import BranchKey, means
+from controller.candidates import shown_unchanged
 from controller.declaring import tell_barred
 from controller.heads import Head, ask_head, check_history, fetch_head, own_tags
 from controller.locks import locked
 from controller.providers.table import PROVIDERS
-from controller.rendering import shown_unchanged
-from controller.repositories import BranchKey, BranchRules, means
+from controller.repositories import BranchRules
 from controller.reverting import recorded_with
 from controller.targets import choose_environments
 from controller.trusting import check_trust, pseudonymous, tags_for
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.repositories import WatchedBranch
     from events.envelope import Actor
-    from gitops.places import HostPlace
+    from gitops.place import HostPlace
     from gitops.source.git import Commit, Repository
     from gitops.source.gittree import GitTree
     from gitops.source.mirror import TagRef

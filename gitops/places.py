@@ -2,33 +2,23 @@
 
 A repository may say that and nothing else of a host, and whether its word counts is not decided here: which
 hosts it may name at all is `controller.yml`'s decision, and what that file says of a host goes over it. No
-address is part of a Manifest, so a host may move without a deploy, and a rollback goes to where hosts are now.
+address is part of a Manifest, so a host may move without a deploy, and a rollback goes to where hosts are
+now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from gitops.config.faults import ConfigInvalidError
 from gitops.config.load import project_at
 from gitops.config.providers import place_of, settings_of
 from gitops.config.schema import Broken
+from gitops.place import HostPlace
 from gitops.source.tree import Tree
 
-DEFAULT_PORT = 22
 _KIND = "network"
-
-
-class HostPlace(NamedTuple):
-    """Where the SSH server of a host is."""
-
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
 
 
 class Places(Protocol):

@@ -1,8 +1,9 @@
 """What network providers say of hosts from their settings alone.
 
-`static` answers with the address that the project lists, which is also where its host is reached. A mesh (`tailscale`, `headscale`) names each of its
-hosts by a rule, `<host>.<domain>`; joining hosts to it and asking it who is there is not done yet. Settings
-that break the provider's rules answer nothing, because nobody may have checked them before.
+`static` answers with the address that the project lists, which is also where its host is reached. A mesh
+(`tailscale`, `headscale`) names each of its hosts by a rule, `<host>.<domain>`; joining hosts to it and
+asking it who is there is not done yet. Settings that break the provider's rules answer nothing, because
+nobody may have checked them before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.providers.settings import HeadscaleSettings, StaticSettings, TailscaleSettings
 from gitops.config.faults import KeyPath
-from gitops.places import DEFAULT_PORT, HostPlace
+from gitops.place import DEFAULT_PORT, HostPlace
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from events.streams import LOCAL_HOST
 from gitops.config.hosts import LOCAL_LISTED
 from gitops.config.scalars import (
     Count,
@@ -21,14 +22,13 @@ from gitops.config.scalars import (
     VariableName,
 )
 from gitops.config.section import Emptied, Section
-from gitops.settings import LOCAL_HOST
 
 
 def _operators(_value: object) -> object:
     """Refuse what decides how a machine is entered: a commit must not."""
     raise ValueError(
-        "a repository gives `address` and `port` of a host; this key belongs to the operator, in controller.yml "
-        "under network.static.hosts"
+        "a repository gives `address` and `port` of a host; this key belongs to the operator, in "
+        "controller.yml under network.static.hosts"
     )
 
 

@@ -24,7 +24,7 @@ from controller.providers.settings import (
 )
 from gitops.config.faults import KeyPath
 from gitops.config.schema import Broken, broken_rules
-from gitops.places import HostPlace
+from gitops.place import HostPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from gitops.config.scalars import Duration, HostName, Port, ServiceName, Text
-from gitops.config.section import Emptied, Section
+from gitops.config.section import UNUSED, Emptied, Section
 
 
 class DomainsSection(Section):
@@ -35,15 +35,21 @@ class BootstrapSshSection(Section):
 class BootstrapDockerSection(Section):
     """`infra.bootstrap.docker`: the engine of a new host."""
 
-    install: Literal["apt", "script", "skip"] = Field(default="apt", description="How it gets there.")
+    install: Literal["apt", "script", "skip"] = Field(
+        default="apt", description="How `hosts bootstrap` brings it there."
+    )
 
 
 class BootstrapSection(Section):
     """`infra.bootstrap`: what makes a machine a host."""
 
-    ssh: Emptied[BootstrapSshSection | None] = Field(default=None, description="How it is reached.")
+    ssh: Annotated[Emptied[BootstrapSshSection | None], UNUSED] = Field(
+        default=None, description="How it is reached; the operator says that, in `controller.yml`."
+    )
     docker: Emptied[BootstrapDockerSection | None] = Field(default=None, description="Its engine.")
-    network: dict[str, Any] = Field(default={}, description="What the network provider takes.")
+    network: Annotated[dict[str, Any], UNUSED] = Field(
+        default={}, description="What the network provider takes."
+    )
 
 
 class InfraSection(Section):

@@ -199,9 +199,7 @@ class StagecraftFile(StagedSection):
     dev: Annotated[Emptied[DevSection | None], UNUSED] = Field(
         default=None, description="The project on the developer's machine."
     )
-    infra: Annotated[Emptied[InfraSection | None], UNUSED] = Field(
-        default=None, description="Hosts that the project makes."
-    )
+    infra: Emptied[InfraSection | None] = Field(default=None, description="Hosts that the project makes.")
     terraform: Annotated[dict[str, Any] | None, UNUSED] = Field(
         default=None, description="Hosts that Terraform makes; what it takes is its own."
     )

@@ -70,8 +70,8 @@ class Equipment:
                 HOST_NOT_SUPPORTED,
                 f"this controller reaches no host named {host}",
                 where=Where(environment=f"{manifest.project}/{manifest.environment}", host=host),
-                next=f"say where it is: network.static.hosts.{host}.address in controller.yml, or in stagecraft.yml "
-                "where repositories[].hosts of controller.yml lets the project name it",
+                next=f"say where it is: network.static.hosts.{host}.address in controller.yml, or in "
+                "stagecraft.yml where repositories[].hosts of controller.yml lets the project name it",
             )
         owner = Owner(project=manifest.project, environment=manifest.environment, log=self.log.lineage)
         site = Site(

@@ -1,4 +1,4 @@
-"""A host whose programs are real: scripts and system programs on a PATH of the test's own, run on this machine.
+"""A host whose programs are real: scripts and system programs on a PATH of the test's own, run here.
 
 Not reached over SSH, and its files are this machine's: for what asks and changes hosts by programs alone. A
 program that a test does not put on the PATH is not there, as on a bare machine.
@@ -18,10 +18,39 @@ from events.kernel.process import run
 from projections.transport.port import HOST_UNREACHABLE, Ran
 from tests.support.unconnected import UnconnectedTransport
 
-BASE = (
-    "basename cat chmod chown cut date df dirname getent grep head id install ls mkdir mktemp mv printf rm sed sh "
-    "sleep stat tail test timeout touch tr true uname wc"
-).split()
+BASE = [
+    "basename",
+    "cat",
+    "chmod",
+    "chown",
+    "cut",
+    "date",
+    "df",
+    "dirname",
+    "getent",
+    "grep",
+    "head",
+    "id",
+    "install",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "printf",
+    "rm",
+    "sed",
+    "sh",
+    "sleep",
+    "stat",
+    "tail",
+    "test",
+    "timeout",
+    "touch",
+    "tr",
+    "true",
+    "uname",
+    "wc",
+]
 
 
 @dataclass(slots=True)

@@ -43,10 +43,12 @@ class UnconnectedTransport:
         self, argv: Sequence[str], *, seconds: float, stdin: bytes = b"", most: int = 1 << 20
     ) -> Ran:
         """It does not answer."""
+        del argv, seconds, stdin, most
         raise self._silent()
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection:
         """It does not answer."""
+        del address, port, seconds
         raise self._silent()
 
     async def bound_ports(self) -> frozenset[BoundPort]:

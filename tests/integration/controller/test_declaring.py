@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.adapters import LateAdapters
+from controller.context import Context
 from controller.repositories import BranchRules
 from events.catalog import decode
 from events.catalog.host import HostDeclared, HostReached
@@ -29,6 +31,12 @@ def project(address: str, *, name: str = "shop", host: str = "app-1", more: str 
 @pytest.fixture
 def controller(repository: Repository, tmp_path: Path) -> SimulatedController:
     return SimulatedController(repository=repository, folder=tmp_path / "home")
+
+
+def listing(context: Context, host: str) -> Context:
+    """The same with a host whose place the operator says."""
+    adapters = replace(context.adapters.wired, listed_hosts=frozenset({host}))
+    return replace(context, adapters=LateAdapters(lambda: adapters))
 
 
 def declared(controller: SimulatedController, host: str = "app-1") -> list[str]:
@@ -103,7 +111,7 @@ def test_a_project_does_not_move_a_host_that_another_one_placed(controller: Simu
     assert caught.value.code == "host-contested"
     assert declared(controller) == ["10.0.0.5:22"]
 
-    controller.context = replace(controller.context, listed_hosts=frozenset({"app-1"}))
+    controller.context = listing(controller.context, "app-1")
     controller.look(rules=MAY)
     assert "DeployRequested" in controller.types
     assert declared(controller) == ["10.0.0.5:22", "10.0.0.66:22"]

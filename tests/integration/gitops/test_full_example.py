@@ -14,6 +14,7 @@ import yaml
 from controller.providers.table import PROVIDERS
 from events.kernel.errors import UserError
 from gitops.check import check_project
+from gitops.config.load import project_at
 from gitops.config.plain import is_list, is_mapping
 from gitops.findings import FindingCode
 from gitops.manifest import draft
@@ -29,6 +30,7 @@ OTHER_THAN_DEFAULT: dict[str, object] = {
     "environments.dev.traefik.hsts": True,
     "environments.prod.traefik.dashboard_auth": "basic",
     "environments.prod.drift": "report",
+    "infra.bootstrap.docker.install": "script",
     "environments.prod.rollout.enabled": False,
     "environments.prod.rollout.traffic.strategy": "stop-first",
     "environments.prod.shop.mode": "external",
@@ -62,6 +64,13 @@ def replaced(data: dict[str, Any], key: Key, value: object) -> dict[str, Any]:
     return changed
 
 
+def engine_of_new_hosts(folder: Path) -> str | None:
+    """How `hosts bootstrap` brings an engine to a machine."""
+    infra = project_at(WorkTree(folder), "stagecraft.yml")[1].infra
+    bootstrap = None if infra is None else infra.bootstrap
+    return None if bootstrap is None or bootstrap.docker is None else bootstrap.docker.install
+
+
 def outcome(folder: Path, environment: str) -> object:
     """What an environment comes to, or the code of the error that it ends with."""
     try:
@@ -81,6 +90,7 @@ def outcome(folder: Path, environment: str) -> object:
         made.conduct,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
         places_in(WorkTree(folder), "stagecraft.yml", PROVIDERS),
+        engine_of_new_hosts(folder),
     )
 
 
@@ -119,7 +129,8 @@ def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
     data = example("stagecraft").data
     before = outcomes(folder)
     left = {
-        name: data[name] for name in ("project", "images", "network", "hosts", "services", "environments")
+        name: data[name]
+        for name in ("project", "images", "network", "hosts", "services", "environments", "infra")
     }
     for key in leaves(left):
         if ".".join(key) in reported:

@@ -123,5 +123,5 @@ def test_only_hosts_in_use_are_listened_to() -> None:
 def test_this_machine_needs_no_word_of_anybody() -> None:
     yard = _Yard()
     assert "local" in yard.fleet.engines
-    assert yard.fleet.watches["local"] is yard.fleet.engines["local"]
+    assert id(yard.fleet.watches["local"]) == id(yard.fleet.engines["local"])
     assert yard.asked == 0

@@ -93,7 +93,7 @@ def test_words_of_the_operator_stay_words() -> None:
         root=PurePosixPath("/x; ROOT $(id)"), engine_socket="/s SOCKET", domain="a'; reboot; '"
     ).decode()
     assert "'/x; ROOT $(id)'" in text
-    assert "unix://'/s SOCKET'" in text
+    assert "H='unix:///s SOCKET'" in text
     assert """getent ahosts 'a'"'"'; reboot; '"'"''""" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from controller.host_registry import HostRegistry, host_registry
 from controller.known_hosts import Declaration, KnownHost
 from gitops.config.controller import ControllerFile
-from gitops.places import HostPlace
+from gitops.place import HostPlace
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -93,3 +94,9 @@ def test_the_registry_is_joined_again_when_something_new_is_known_and_not_before
     assert registry() is first
     known = {"a": declared("y")}
     assert registry()["a"].address == "y"
+
+
+def test_a_host_that_git_places_is_entered_as_the_operators_defaults_say() -> None:
+    listed = host_registry(file(app_1={"address": "x"}), {})["app-1"]
+    entry = host_registry(file(), {"app-1": declared("x")})["app-1"]
+    assert replace(entry, origin="controller") == listed

@@ -33,10 +33,13 @@ class _Told:
             self.listening -= 1
 
 
-class _Mute:
+@dataclass(eq=False)
+class _Failing:
+    error: Exception
+
     async def watch(self) -> AsyncGenerator[EngineEvent]:
-        if self is not None:
-            raise OutsideError(ENGINE_UNREACHABLE, "no answer")
+        for _ in range(1):
+            raise self.error
         yield EngineEvent()
 
 
@@ -136,7 +139,7 @@ def test_a_host_that_moved_is_listened_to_where_it_is() -> None:
 
 def test_a_host_that_does_not_answer_keeps_no_other_from_being_heard() -> None:
     told = _Told()
-    scene = _Scene(watches={"app-1": _Mute(), "local": told})
+    scene = _Scene(watches={"app-1": _Failing(OutsideError(ENGINE_UNREACHABLE, "no answer")), "local": told})
 
     async def story() -> None:
         await scene.settled(lambda: told.listening == 1 and bool(scene.said))
@@ -165,12 +168,6 @@ def test_while_the_hosts_cannot_be_told_those_known_are_listened_to() -> None:
 
 
 def test_a_bug_of_a_listener_ends_them_all() -> None:
-    class _Broken:
-        async def watch(self) -> AsyncGenerator[EngineEvent]:
-            if self is not None:
-                raise ValueError("bug")
-            yield EngineEvent()
-
-    scene = _Scene(watches={"local": _Broken()})
+    scene = _Scene(watches={"local": _Failing(ValueError("bug"))})
     with pytest.raises(ValueError, match="bug"):
         asyncio.run(asyncio.wait_for(scene.listeners().run(), 30))

@@ -42,7 +42,8 @@ FROZEN = {
     ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
     "host": (
-        "HostReached HostRebound HostUnreachable ImagesForgotten HostDeclared HostKeyAccepted HostBootstrapped"
+        "HostReached HostRebound HostUnreachable ImagesForgotten HostDeclared HostKeyAccepted "
+        "HostBootstrapped"
     ),
     "log": "SealMade SealKeyMade SealKeyRotated SealDeliveryFailed SealDeliveryResumed LogForked",
 }

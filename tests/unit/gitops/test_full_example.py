@@ -108,6 +108,7 @@ def test_what_is_not_reported_is_what_counts() -> None:
         "environments.prod.rollout.most_removed",
         "environments.prod.rollout.traffic.strategy",
         "services.shop.rollout.traffic.strategy",
+        "infra.bootstrap.docker.install",
         "network.provider",
         "network.static.hosts.edge-1.address",
         "network.static.hosts.data-1.address",
