@@ -14,12 +14,13 @@ from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.adapters import Adapters
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
     from controller.record import Record
@@ -149,43 +150,33 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 @contextmanager
 def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
-    """The hosts of a home for looking at them and into their containers.
+    """The hosts of a home for looking at them and into their containers; nothing but first keys is recorded.
 
-    Nothing is made and nothing recorded, unless a key is taken at first use: that is recorded.
+    Where nothing was recorded yet nothing is made, unless the operator lists hosts: their keys may have to be
+    recorded.
     """
-    from functools import partial
-
-    from controller.known_hosts import KnownHosts
+    from controller.bootstrap_hosts import wire_hosts
     from events.kernel.clock import SystemClock
-    from events.kernel.ids import SystemIds
-    from events.recorder import Recorder
+    from events.memory import MemoryEventLog
     from projections.engine.docker import DockerEngine
 
-    with open_log(home) as log:
-        clock, made = SystemClock(), list[SqliteEventLog]()
-
-        def recorder() -> Recorder:
-            if log is None and not made:
-                home.create()
-                made.append(SqliteEventLog(home.events_db))
-            return Recorder(log=log or made[0], ids=SystemIds(clock), clock=clock, actor=CONTROLLER)
-
-        fleet, reaches = _fleet(
-            home,
-            DockerEngine(None, home.run),
-            hosts=partial(_settings, home),
-            known=dict[str, "KnownHost"] if log is None else partial(KnownHosts().of, log),
-            used=frozenset[str],
-            recorder=recorder,
-            say=say,
-        )
-        try:
-            yield fleet
-        finally:
-            fleet.close()
-            reaches.close()
-            for one in made:
-                one.close()
+    log: EventLog
+    if home.events_db.is_file():
+        log = SqliteEventLog(home.events_db)
+    elif home.controller_file.is_file():
+        home.create()
+        log = SqliteEventLog(home.events_db)
+    else:
+        log = MemoryEventLog()
+    engine = DockerEngine(None, home.run)
+    fleet, _, close = wire_hosts(
+        home, engine, file=lambda: _settings(home), log=log, clock=SystemClock(), say=say
+    )
+    try:
+        yield fleet
+    finally:
+        close()
+        log.close()
 
 
 @contextmanager
