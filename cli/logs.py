@@ -132,7 +132,14 @@ async def _show(settings: Settings, place: Reached, wanted: Wanted, *, forever: 
         source_of(host, one) for host, containers in found.containers.items() for one in containers
     )
     if forever:
-        lines = follow(place.engines, wanted, found, clock=SystemClock(), tell=trouble.tell)
+        lines = follow(
+            place.engines,
+            wanted,
+            found,
+            clock=SystemClock(),
+            tell=trouble.tell,
+            hosts_now=place.engines_now,
+        )
     else:
         lines = read(place.engines, wanted, found, tell=trouble.tell)
     async with aclosing(lines):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from cli.settings import Settings
     from controller.placing import Placement
@@ -36,6 +36,7 @@ class Reached:
     services: frozenset[str]  # by the log
     engines: Mapping[str, DockerEngine]  # by host
     without: tuple[str, ...]  # hosts that should run something and that there is no way to
+    engines_now: Callable[[], Mapping[str, DockerEngine]]  # as `engines`, by what the log says by now
 
 
 @contextmanager
@@ -53,6 +54,12 @@ def reached(settings: Settings, *, host: str | None, role: str | None) -> Genera
         target = History(settings, log).target(named)
         placement, lineage, adopted = _by_log(settings, log, target)
     with open_engines(settings.home, say=settings.console.progress) as engines:
+
+        def engines_now() -> Mapping[str, DockerEngine]:
+            with open_log(settings.home) as log:
+                now, _, _ = _by_log(settings, log, target)
+            return {one: engines[one] for one in now.hosts(host=host, role=role) if one in engines}
+
         hosts = placement.chosen(target, host=host, role=role, reached=engines)
         yield Reached(
             target=target,
@@ -61,6 +68,7 @@ def reached(settings: Settings, *, host: str | None, role: str | None) -> Genera
             services=placement.every_service,
             engines={one: engines[one] for one in hosts if one in engines},
             without=tuple(one for one in hosts if one not in engines),
+            engines_now=engines_now,
         )
 
 

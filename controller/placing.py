@@ -61,9 +61,13 @@ class Placement:
                 why=f"known hosts: {', '.join(sorted({*known, *reached}))}",
                 next=f"stagecraft status --env {target}",
             )
+        return self.hosts(host=host, role=role) or tuple(known)
+
+    def hosts(self, *, host: str | None, role: str | None) -> tuple[str, ...]:
+        """The same by what is placed now, sorted; none where nothing is."""
         if host is not None:
             return (host,)
-        return tuple(known if role is None else sorted(self.roles[role]))
+        return tuple(sorted(self.services if role is None else self.roles.get(role, ())))
 
 
 def placement_of(home: Home, state: EnvironmentState) -> Placement:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _QUEUE_LINES = 256
 
+HostsNow = Callable[[], Mapping[str, "LogSource"]]
 Tell = Callable[[str, OutsideError | None], None]  # by host: what keeps lines away; None: it answers again
 
 
@@ -37,6 +38,7 @@ class Pace:
     """How soon things are noticed."""
 
     look_seconds: float = 1.0  # between two listings of a host
+    hosts_seconds: float = 3.0  # between two looks at which hosts there are
     silent_seconds: float = 5.0  # likewise, while it does not answer
     hold_seconds: float = 0.25  # that a line waits for older ones of other hosts
 
@@ -49,11 +51,13 @@ async def follow(
     clock: Clock,
     tell: Tell,
     pace: Pace | None = None,
+    hosts_now: HostsNow | None = None,
 ) -> AsyncGenerator[Line]:
     """Lines of all containers as they come, also of those that appear later; never ends by itself.
 
-    Hosts in `found.silent` count as told of. `wanted.until` has no meaning here. Raises what is neither a
-    host's silence nor an engine's refusal to read one log.
+    `hosts_now` blocks, and answers the hosts to follow at that moment: those that are new join. Hosts in
+    `found.silent` count as told of. `wanted.until` has no meaning here. Raises what is neither a host's
+    silence nor an engine's refusal to read one log, and what `hosts_now` raises.
     """
     pace = pace or Pace()
     marks = Marks()
@@ -61,8 +65,10 @@ async def follow(
         async for line in before:
             yield line
     arrived: asyncio.Queue[Line | Exception] = asyncio.Queue(_QUEUE_LINES)
-    hosts = [
-        _HostFollower(
+
+    def follower(host: str, source: LogSource) -> _HostFollower:
+        joins = host not in sources
+        return _HostFollower(
             host=host,
             source=source,
             wanted=wanted,
@@ -73,10 +79,25 @@ async def follow(
             arrived=arrived,
             silent=host in found.silent,
             known={one.id for one in found.containers.get(host, ())},
+            first=frozenset() if joins else None,  # all that a new host has came meanwhile
         )
-        for host, source in sources.items()
-    ]
-    following = asyncio.create_task(_run(hosts, arrived))
+
+    async def run() -> None:
+        """Follow all hosts; what ends that comes out where lines are read."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                followed: set[str] = set()
+                now = sources
+                while True:
+                    for host in now.keys() - followed:
+                        followed.add(host)
+                        group.create_task(follower(host, now[host]).run())
+                    await clock.sleep(pace.hosts_seconds)
+                    now = sources if hosts_now is None else await asyncio.to_thread(hosts_now)
+        except ExceptionGroup as raised:
+            await arrived.put(raised.exceptions[0])
+
+    following = asyncio.create_task(run())
     try:
         async with contextlib.aclosing(ordered(arrived, hold_seconds=pace.hold_seconds)) as lines:
             async for line in lines:
@@ -90,16 +111,6 @@ async def follow(
 
 def _unsaid(_host: str, _error: OutsideError) -> None:
     """Following meets the same error right away, and tells it."""
-
-
-async def _run(hosts: list[_HostFollower], arrived: asyncio.Queue[Line | Exception]) -> None:
-    """Follow all hosts; what ends that comes out where lines are read."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for one in hosts:
-                group.create_task(one.run())
-    except ExceptionGroup as raised:
-        await arrived.put(raised.exceptions[0])
 
 
 @dataclass(slots=True, kw_only=True)

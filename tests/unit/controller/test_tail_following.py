@@ -17,7 +17,7 @@ from events.kernel.clock import SystemClock
 from events.kernel.errors import OutsideError
 from tests.support.scripted_logs import ScriptedLogs, container
 
-PACE = Pace(look_seconds=0.01, silent_seconds=0.01, hold_seconds=0.02)
+PACE = Pace(look_seconds=0.01, hosts_seconds=0.01, silent_seconds=0.01, hold_seconds=0.02)
 WEB = container("web")
 
 
@@ -31,6 +31,7 @@ class Reader:
 
     lines: list[str] = field(default_factory=list[str])
     told: list[str] = field(default_factory=list[str])
+    hosts: dict[str, ScriptedLogs] = field(default_factory=dict[str, ScriptedLogs])
     task: asyncio.Task[None] | None = None
 
     def tell(self, host: str, error: OutsideError | None) -> None:
@@ -52,12 +53,22 @@ class Reader:
 
 
 @asynccontextmanager
-async def following(wish: Wanted, **sources: ScriptedLogs) -> AsyncGenerator[Reader]:
-    reader = Reader()
+async def following(wish: Wanted, **hosts: ScriptedLogs) -> AsyncGenerator[Reader]:
+    """Reads; the reader's `hosts` may grow."""
+    reader = Reader(hosts=dict(hosts))
+    sources = dict(hosts)
 
     async def collect() -> None:
         found = await choose(sources, wish, known=())
-        lines = follow(sources, wish, found, clock=SystemClock(), tell=reader.tell, pace=PACE)
+        lines = follow(
+            sources,
+            wish,
+            found,
+            clock=SystemClock(),
+            tell=reader.tell,
+            pace=PACE,
+            hosts_now=lambda: dict(reader.hosts),
+        )
         async for line in lines:
             reader.lines.append(line.text)
 
@@ -192,6 +203,22 @@ def test_a_host_that_was_silent_at_the_beginning_joins_with_as_many_lines_as_the
             far.silent = False
             await reader.shows("db 2", "web 2")
             assert reader.told == ["far: answers"]
+
+    asyncio.run(story())
+
+
+def test_a_host_that_a_release_brings_joins_with_all_its_lines() -> None:
+    async def story() -> None:
+        app, new = ScriptedLogs(), ScriptedLogs()
+        app.run(WEB, "1")
+        new.run(container("web", container_id="other"), "2", "3", at=1)
+        async with following(wanted(tail=1), app=app) as reader:
+            await reader.shows("1")
+            reader.hosts["new"] = new
+            await reader.shows("1", "2", "3")
+            del reader.hosts["new"]
+            new.say("other", "4", at=9)
+            await reader.shows("1", "2", "3", "4")
 
     asyncio.run(story())
 
