@@ -39,3 +39,13 @@ def test_a_command_that_is_misspelt_is_guessed(call: Call) -> None:
     said = call("staus")
     assert said.code == 1
     assert "Did you mean 'status'" in said.err
+
+
+@pytest.mark.parametrize("weeks", ["0", "521", "1.5", "many", "9" * 30])
+def test_a_number_that_is_none_or_out_of_bounds_is_refused_by_the_parser(call: Call, weeks: str) -> None:
+    said = call("metrics", "--env", "prod", "--weeks", weeks)
+    assert (said.code, "usage-error" in said.err, "--weeks" in said.err) == (1, True, True)
+
+
+def test_text_beyond_ascii_arrives_as_it_was_given(call: Call) -> None:
+    assert "Übung" in call("status", "--env", "Übung").err
