@@ -14,12 +14,13 @@ from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.adapters import Adapters
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
     from controller.record import Record
@@ -145,6 +146,52 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
         yield engine
     finally:
         engine.close()
+
+
+@contextmanager
+def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
+    """The hosts of a home for looking at them and into their containers; nothing but first keys is recorded.
+
+    Where nothing was recorded yet nothing is made, unless the operator lists hosts: their keys may have to be
+    recorded.
+    """
+    from controller.bootstrap_hosts import wire_hosts
+    from events.kernel.clock import SystemClock
+    from events.memory import MemoryEventLog
+    from projections.engine.docker import DockerEngine
+
+    log: EventLog
+    if home.events_db.is_file():
+        log = SqliteEventLog(home.events_db)
+    elif home.controller_file.is_file():
+        home.create()
+        log = SqliteEventLog(home.events_db)
+    else:
+        log = MemoryEventLog()
+    engine = DockerEngine(None, home.run)
+    fleet, _, close = wire_hosts(
+        home, engine, file=lambda: _settings(home), log=log, clock=SystemClock(), say=say
+    )
+    try:
+        yield fleet
+    finally:
+        close()
+        log.close()
+
+
+@contextmanager
+def open_engines(home: Home, *, say: Callable[[str], None]) -> Generator[Mapping[str, DockerEngine]]:
+    """The engines of all hosts by the host's name; see `open_fleet`."""
+    from controller.fleet import ByHost, Reach
+    from projections.engine.docker import DockerEngine
+
+    def engine(reach: Reach) -> DockerEngine:
+        if not isinstance(reach.engine, DockerEngine):
+            raise TypeError(reach.engine)
+        return reach.engine
+
+    with open_fleet(home, say=say) as fleet:
+        yield ByHost(fleet, engine)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from controller.host_registry import HostEntry
     from projections.engine.port import Engine, EngineWatch, Stock
     from projections.transport.port import Transport
+    from projections.transport.ssh_settings import SshSettings
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Reach:
     watch: EngineWatch
     root: PurePath  # the folder there that holds `apps/`, absolute
     close: Callable[[], None]  # gives back connections and threads
+    ssh: SshSettings | None = None  # how a person gets there; None: it is this machine
 
 
 class ByHost(Mapping[str, T], Generic[T]):

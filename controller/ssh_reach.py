@@ -82,6 +82,7 @@ class SshReaches:
             watch=engine,
             root=settings.root,
             close=close,
+            ssh=settings,
         )
 
     def close(self) -> None:

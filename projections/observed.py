@@ -35,6 +35,7 @@ class ObservedContainer:
     id: str  # 64 hex digits
     state: ContainerState
     health: Health
+    version: str = ""  # hash of the definition that it was made from; empty: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +242,12 @@ def _service(written: dict[str, Any]) -> ObservedService:
         name=written["name"],
         image=written["image"],
         containers=tuple(
-            ObservedContainer(id=one["id"], state=one["state"], health=one["health"])
+            ObservedContainer(
+                id=one["id"],
+                state=one["state"],
+                health=one["health"],
+                version=one.get("version", ""),  # a look of an older Stagecraft left it out
+            )
             for one in written["containers"]
         ),
         drift=tuple(written["drift"]),
