@@ -278,7 +278,7 @@ def _adapters(
             blobs=blobs,
             engines=fleet.engines,
             stocks=fleet.stocks,
-            carriers=fleet.stocks,
+            carriers=fleet.carriers,
             roots=fleet.roots,
             transports=fleet.transports,
             observed=observed,

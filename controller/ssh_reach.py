@@ -79,6 +79,7 @@ class SshReaches:
             transport=transport,
             engine=engine,
             stock=engine.stock,
+            carrier=engine.stock,
             watch=engine,
             root=settings.root,
             close=close,

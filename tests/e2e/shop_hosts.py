@@ -91,7 +91,7 @@ class Shop:
     @contextlib.contextmanager
     def looking(self) -> Generator[subprocess.Popen[bytes]]:
         """A look that goes on beside the test; ended with the block."""
-        command = [COMMAND, "controller", "run", "--once"]
+        command: list[str | Path] = [COMMAND, "controller", "run", "--once"]
         with subprocess.Popen(
             command,
             cwd=self.cli.cwd,
