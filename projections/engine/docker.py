@@ -64,9 +64,10 @@ class DockerEngine:
     ) -> None:
         """No connection is made yet.
 
-        Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
-        local socket. With a `door` it is on another machine, `base_url` says nothing, and every call raises
-        OutsideError with a code in `HOST_SILENT` too, when that machine cannot be asked. `run_folder` takes the Compose client's private, empty home.
+        Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the local
+        socket. With a `door` it is on another machine, `base_url` says nothing, and every call raises
+        OutsideError with a code in `HOST_SILENT` too, when that machine cannot be asked. `run_folder` takes
+        the Compose client's private, empty home.
         """
         self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines, door=door)
         self.images = DockerImages(self._connection)

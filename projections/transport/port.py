@@ -152,8 +152,9 @@ class Transport(Protocol):
     ) -> Ran:
         """Run a program to its end; each argument arrives as it is, whatever is in it.
 
-        `most` bytes of each stream are kept. Raises OutsideError `process-timed-out` when it takes longer
-        than `seconds`; then it is ended there as far as the host's SSH server does that.
+        `most` bytes of each stream are kept. A program that is not there ends with 127, or raises
+        OutsideError `process-not-started` where the system can tell. Raises OutsideError `process-timed-out`
+        when it takes longer than `seconds`; then it is ended there as far as the host's SSH server does that.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A host that is reached over SSH: a real sshd of the test's own, on the loopback, with keys made on the spot.
+"""A host behind SSH: a real sshd of the test's own, on the loopback, with keys made on the spot.
 
 It lets in the one who runs the tests, by their new key alone, and what it serves is this machine. It can be
 ended, frozen and cut off from those who are logged in, and started again with another key.
