@@ -105,14 +105,15 @@ class SshTransport:
         """See `Transport.dial`."""
 
         async def connect() -> HostConnection:
-            connection = cast("InBytes", await self._connection.get())
+            connection = await self._connection.get()
             try:
                 async with asyncio.timeout(seconds):
-                    reader, writer = await connection.open_connection(address, port, encoding=None)
-            except asyncssh.ChannelOpenError as error:
-                raise _not_taken(error) from error
-            except asyncssh.Error as error:
-                raise self._connection.silent(str(error)) from error
+                    opening = cast("InBytes", connection).open_connection(address, port, encoding=None)
+                    reader, writer = await opening
+            except (asyncssh.Error, ConnectionError) as error:
+                if isinstance(error, asyncssh.ChannelOpenError) and not connection.is_closed():
+                    raise _not_taken(error) from error
+                raise self._connection.silent(f"the connection broke: {error}") from error
             return _Stream(self._loop, reader, writer)
 
         return await self._loop.run(connect())

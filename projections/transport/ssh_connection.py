@@ -90,7 +90,7 @@ class SshConnection:
         connection = await self.get()
         try:
             return await self._in_time(act(connection), seconds)
-        except asyncssh.Error as error:
+        except (asyncssh.Error, OSError) as error:
             if not _lost(error, connection):
                 raise
             if not again:
@@ -98,7 +98,7 @@ class SshConnection:
         connection = await self.get()
         try:
             return await self._in_time(act(connection), seconds)
-        except asyncssh.Error as error:
+        except (asyncssh.Error, OSError) as error:
             if not _lost(error, connection):
                 raise
             raise self._broken(error) from error
@@ -253,7 +253,7 @@ def _heard(done: asyncio.Future[T]) -> None:
         done.exception()
 
 
-def _lost(error: asyncssh.Error, connection: asyncssh.SSHClientConnection) -> bool:
+def _lost(error: asyncssh.Error | OSError, connection: asyncssh.SSHClientConnection) -> bool:
     """Whether it was not the host that refused something, but the connection that is gone."""
     gone = (asyncssh.ConnectionLost, asyncssh.DisconnectError, asyncssh.SFTPConnectionLost)
     return isinstance(error, (*gone, asyncssh.SFTPNoConnection)) or connection.is_closed()

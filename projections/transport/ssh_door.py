@@ -22,6 +22,7 @@ import itertools
 import os
 import shlex
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ _CHUNK_BYTES = 64 * 1024
 _LONGEST_PATH = 100  # bytes of a socket's path; the kernel has room for 107
 _ASK_SECONDS = 20.0
 _OPEN_SECONDS = 15.0
+_WAITING = 64  # connections that may wait to be taken
 _CARRIED = 8  # connections that one SSH connection carries as sessions
 _KEPT_BYTES = 4096  # of what a client says when it fails
 _NUMBERS = itertools.count(1)
@@ -78,8 +80,7 @@ class SshEngineDoor:
         self._wanted = folder
         self._path: Path | None = None
         self._temporary: Path | None = None
-        self._server: asyncio.Server | None = None
-        self._serving = asyncio.Lock()
+        self._listener: socket.socket | None = None
         self._way: tuple[int, _Way] = (0, ())  # of which connection
         self._carriers: list[_Carrier] = []
         self._carried: set[asyncio.Task[None]] = set()
@@ -125,17 +126,15 @@ class SshEngineDoor:
 
     async def _opened(self) -> int:
         await self._connection.get()
-        async with self._serving:
-            if self._server is None:
-                path = self._socket()
-                path.unlink(missing_ok=True)
-                self._server = await asyncio.start_unix_server(self._begin, path=str(path))
+        if self._listener is None:
+            self._listener = self._listening()
         return self._connection.losses + sum(carrier.connection.losses for carrier in self._carriers)
 
     async def _closed(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
         carried = set(self._carried)
         for one in carried:
             one.cancel()
@@ -159,18 +158,45 @@ class SshEngineDoor:
             self._path = path
         return self._path
 
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
+    def _listening(self) -> socket.socket:
+        """A listener at the socket's path.
+
+        It is not asyncio's: that one loses a connection that comes in the moment it is closed.
+        """
+        path = self._socket()
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.setblocking(False)  # noqa: FBT003  # the standard library's signature
+            listener.bind(str(path))
+            listener.listen(_WAITING)
+        except OSError:
+            listener.close()
+            raise
+        asyncio.get_running_loop().add_reader(listener, self._take, listener)
+        return listener
+
+    def _take(self, listener: socket.socket) -> None:
+        """Take a connection; what it is for is done beside."""
+        try:
+            taken, _ = listener.accept()
+        except OSError:
+            return  # it went again
+        taken.setblocking(False)  # noqa: FBT003  # the standard library's signature
+        task = asyncio.create_task(self._serve(taken))
         self._carried.add(task)
         task.add_done_callback(self._carried.discard)
-        task.add_done_callback(lambda _: writer.transport.abort())  # also where it never began
+        task.add_done_callback(lambda _: taken.close())  # also where it never began
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, taken: socket.socket) -> None:
         """One connection, from its beginning to its end."""
+        reader, writer = await asyncio.open_unix_connection(sock=taken)
         try:
             await self._carry(reader, writer)
         except (OSError, asyncssh.Error, OutsideError) as error:
             self._failed(error)
+        finally:
+            writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -196,8 +222,8 @@ class SshEngineDoor:
         connection = cast("InBytes", await self._connection.get())
         if self._way[0] == self._connection.made and self._way[1]:
             return None
-        socket = str(self._connection.settings.engine_socket)
-        return await connection.open_unix_connection(socket, encoding=None)
+        place = str(self._connection.settings.engine_socket)
+        return await connection.open_unix_connection(place, encoding=None)
 
     async def _other_way(self, error: asyncssh.ChannelOpenError) -> _Way:
         """Docker's client on the host where it can ask the engine; empty, with the trouble, where not."""

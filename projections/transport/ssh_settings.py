@@ -64,9 +64,9 @@ def jump_login(text: str) -> SshLogin:
     """`user@host[:port]`, an IPv6 address in brackets. Raises UserError `jump-host-bad`."""
     user, at, place = text.rpartition("@")
     if place.startswith("["):
-        address, _, rest = place[1:].partition("]")
-        port = rest.removeprefix(":") if rest else ""
-        complete = not rest or rest.startswith(":")
+        address, closed, rest = place[1:].partition("]")
+        port = rest.removeprefix(":")
+        complete = bool(closed) and (not rest or (rest.startswith(":") and bool(port)))
     else:
         address, colon, port = place.partition(":")
         complete = not colon or bool(port)

@@ -194,6 +194,8 @@ class Sftp:
             return await answer
         except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
             raise
+        except OSError as error:  # of our own socket: it says nothing of a file
+            raise asyncssh.SFTPConnectionLost(str(error)) from error
         except asyncssh.SFTPError as error:
             raise await self._in_words(path, error) from error
 

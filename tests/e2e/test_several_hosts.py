@@ -65,7 +65,7 @@ def test_a_host_that_nobody_places_ends_the_deploy_before_anything_is_touched(te
     assert team.releases()[0]["status"] == "failed"
 
     merged(team, placed=True)  # where nobody answers, and no key is known
-    team.look(seconds=120)
+    team.look()
     assert team.types().count("HostDeclared") == 1
     listed = {one["name"]: one for one in team.cli.run("hosts", "list", "--json").expect(0).json()["hosts"]}
     assert (listed["db-1"]["address"], listed["db-1"]["origin"]) == ("10.9.0.3", "git")

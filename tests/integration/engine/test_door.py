@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import tempfile
 from collections.abc import Generator
@@ -112,6 +113,28 @@ def test_where_the_server_forwards_no_socket_dockers_client_carries_the_bytes(
 
     with staged(tmp_path, AllowStreamLocalForwarding="no", MaxSessions="10") as stage:
         asyncio.run(story(stage))
+
+
+@pytest.mark.engine
+def test_where_the_account_may_not_use_the_engine_it_is_asked_through_a_stand_in_for_sudo(
+    engine: object, tmp_path: Path
+) -> None:
+    del engine
+    asked, client = tmp_path / "asked", shutil.which("docker")
+    programs = {
+        "docker": "echo permission denied >&2; exit 1",
+        "sudo": f'[ "$1 $2" = "-n docker" ] || exit 9; shift 2; touch {asked}; exec {client} "$@"',
+    }
+    for name, text in programs.items():
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+
+    path = f"PATH={tmp_path}/bin:/usr/bin:/bin"
+    with staged(tmp_path, AllowStreamLocalForwarding="no", SetEnv=path) as stage:
+        asyncio.run(stage.engine.containers())
+        assert asked.exists()
 
 
 def test_a_machine_that_does_not_answer_is_that_and_no_silent_engine(tmp_path: Path) -> None:
