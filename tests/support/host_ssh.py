@@ -164,6 +164,6 @@ def _family(pid: int) -> Iterator[int]:
     """A process and all below it, parents first."""
     yield pid
     with contextlib.suppress(OSError):  # it has ended meanwhile
-        found = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
-        for child in sum(found, []):
+        found = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+        for child in " ".join(found).split():
             yield from _family(int(child))

@@ -1,7 +1,8 @@
-"""What a person can ask for: deploy a commit, roll back, hold, resume.
+"""A commit that a person wants deployed: asked for under the environment's lock, and brought to its verdict.
 
-Each command folds the environment's stream under its lock, lets a pure decision answer, appends, and, when a
-Release follows, does the work in the foreground with the code the controller uses.
+The environment's stream is folded, a pure decision answers, what it says is appended, and the Release that
+follows is worked on in the foreground with the code the controller uses. `rolling_back.py` and `holding.py`
+have what else a person asks for; they stand apart because neither renders, nor waits for what that takes.
 """
 
 from __future__ import annotations
@@ -12,38 +13,29 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
-from controller.decide.deploy import Candidate, decide_person, refused
-from controller.decide.folding import fold
-from controller.decide.hold import decide_hold, decide_resume, decide_suspend
-from controller.decide.rollback import decide_rollback, find_target
+from controller.candidates import candidate_for
+from controller.decide.deploy import decide_person
 from controller.deciding import append_decided
 from controller.expiring import expire
-from controller.following import follow, superseded
+from controller.following import finish_here, follow
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
-from controller.releasing import finish, finish_active, finish_begun
+from controller.releasing import finish_active, finish_begun
 from controller.removing import finish_destroy
-from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
 from events.catalog.environment import EnvironmentHeld
 from events.kernel.errors import OutsideError, StagecraftError
-from events.streams import environment_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from datetime import datetime
+    from collections.abc import Collection
 
+    from controller.candidates import RefreshCause, Subject
     from controller.context import Context
-    from controller.decide.hold import Stop
-    from controller.decide.rollback import RollbackTarget
-    from controller.decide.state import EnvironmentState, Release
-    from controller.rendering import RefreshCause, Subject
-    from controller.tenures import Draw
+    from controller.decide.state import EnvironmentState
     from events.catalog import Event
     from events.catalog.environment import ImageAwaited
     from events.envelope import Actor
-    from events.log import EventLog
     from events.recorder import Recorder
     from projections.converge.release import Verdict
 
@@ -129,17 +121,9 @@ async def _deploy(context: Context, subject: Subject, asked: Asked, *, actor: Ac
                 await finish_active(held, target.project, target.name)  # what was asked for before stands
                 raise
             await finish_begun(held, target.project, target.name)
-            return await _finished(held, target, release, recorder=recorder)
+            return await finish_here(held, target, release, recorder=recorder)
     release = await request(context, subject, asked, recorder=context.recorder(actor))
     return await follow(context, target, release, purpose="deploy")
-
-
-async def _finished(held: Context, target: Target, release: str, *, recorder: Recorder) -> Verdict:
-    """The verdict of a Release that is run here. Raises UserError `release-superseded`."""
-    verdict = await finish(held, target.project, target.name, release=release, recorder=recorder)
-    if verdict.status == "superseded":
-        raise superseded(target, held.environment(target.project, target.name).releases[release])
-    return verdict
 
 
 async def request(context: Context, subject: Subject, asked: Asked, *, recorder: Recorder) -> str:
@@ -170,107 +154,3 @@ async def request(context: Context, subject: Subject, asked: Asked, *, recorder:
             ends = f"`stagecraft resume --env {target} --hold` ends it, or a branch that shows it"
             context.progress(f"{target}: held there: {event.reason}; {ends}")
     return release
-
-
-async def rollback(
-    context: Context,
-    target: Target,
-    *,
-    to: RollbackTarget,
-    reason: str,
-    actor: Actor,
-    allow: Collection[str] = (),
-) -> Verdict:
-    """Run a recorded Manifest again and hold the environment there; neither Git nor a registry is needed.
-
-    Nobody who waits for health keeps it waiting: beside another process it is asked for at once and
-    followed, and that process makes way. What is gone back to is settled when it is called, whatever becomes
-    of the Release under way until it is decided.
-
-    Raises UserError for a target that there is not, `not-allowed` after recording it, and
-    `release-superseded`.
-    """
-    release = context.release_id(target.project, target.name)
-    asked = context.environment(target.project, target.name)
-    chosen = None if asked.destroying is not None else find_target(asked, to).id  # None: once it is gone
-
-    def decide(state: EnvironmentState) -> tuple[Event, ...]:
-        wanted = find_target(state, to) if chosen is None else state.releases[chosen]
-        offered = judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
-        if offered.refused:
-            return (refused(offered),)
-        return decide_rollback(state, wanted, release_id=release, reason=reason, allowed=allow)
-
-    async with AsyncExitStack() as stack:
-        try:
-            held = await stack.enter_async_context(
-                tenure(context, str(target), purpose="rollback", draw="vital", deadline_seconds=0)
-            )
-        except OutsideError as error:
-            if error.code != LOCKED:
-                raise
-            context.progress(f"{target}: {error.why}")
-        else:
-            recorder = held.recorder(actor)
-            await finish_destroy(held, target.project, target.name)
-            raise_refusal(target, append_decided(held, str(target), decide, recorder=recorder))
-            await finish_begun(held, target.project, target.name)
-            return await _finished(held, target, release, recorder=recorder)
-    raise_refusal(target, append_decided(context, str(target), decide, recorder=context.recorder(actor)))
-    return await follow(context, target, release, purpose="rollback")
-
-
-def preview_rollback(log: EventLog, target: Target, *, to: RollbackTarget) -> Release:
-    """The Release that `rollback` would go back to; nothing is changed."""
-    return find_target(fold(log.read_stream(environment_stream(target.project, target.name))), to)
-
-
-async def hold(
-    context: Context,
-    target: Target,
-    *,
-    reason: str,
-    actor: Actor,
-    until: datetime | None = None,
-    release: str | None = None,
-) -> None:
-    """Pin the environment to what is deployed until `resume` or `until`."""
-    decide = partial(decide_hold, reason=reason, until=until, release=release)
-    await _decided(context, target, decide, actor=actor, purpose="hold", draw="vital")
-
-
-async def suspend(
-    context: Context, target: Target, *, reason: str, actor: Actor, until: datetime | None = None
-) -> None:
-    """Deploy nothing that Git shows and heal nothing until `resume` or `until`."""
-    decide = partial(decide_suspend, reason=reason, until=until)
-    await _decided(context, target, decide, actor=actor, purpose="suspend", draw="vital")
-
-
-async def resume(
-    context: Context, target: Target, *, reason: str, actor: Actor, ends: Stop | None = None
-) -> None:
-    """End the hold, the suspend or the rest of healing; the next look deploys what Git shows."""
-    decide = partial(decide_resume, reason=reason, ends=ends)
-    await _decided(context, target, decide, actor=actor, purpose="resume", draw="now")
-
-
-async def _decided(
-    context: Context,
-    target: Target,
-    decide: Callable[[EnvironmentState], tuple[Event, ...]],
-    *,
-    actor: Actor,
-    purpose: str,
-    draw: Draw,
-) -> None:
-    """Append what `decide` answers under the environment's lock, in the name of `actor`."""
-    async with tenure(context, str(target), purpose=purpose, draw=draw) as held:
-        append_decided(held, str(target), decide, recorder=held.recorder(actor))
-
-
-def _candidate_of(release: Release) -> Candidate:
-    """What a rollback brings back, to be judged as anything else."""
-    return Candidate(
-        digest=release.digest, services={}, revision=release.revision or "", version=release.version
-    )
