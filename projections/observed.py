@@ -223,7 +223,8 @@ def _written(service: ObservedService) -> dict[str, Any]:
         "name": service.name,
         "image": service.image,
         "containers": [
-            {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
+            {"id": one.id, "state": one.state, "health": one.health, "version": one.version}
+            for one in service.containers
         ],
         "drift": service.drift,
     }
