@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,19 +45,21 @@ def adopt(
     Exit codes: 0 it is taken over, or was; 1 something differs, nothing runs, or the environment has a
     Release already; 2 the engine or a registry is at fault, or another process works on the environment.
     """
+    import asyncio
+
     from cli.actors import person
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
-    from cli.policy import operator_settings, permissions_of
+    from cli.policy import permissions_of, settings_at_hand
     from controller.adopting import adopt as run
     from controller.adopting import preview_adoption
     from controller.bootstrap import open_context
-    from controller.rendering import Subject
+    from controller.candidates import Subject
     from controller.targets import Target
 
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
     project, name = environment_of(settings, found)
-    operator, given = operator_settings(settings, controller), permissions_of(allow)
+    operator, given = settings_at_hand(settings, controller), permissions_of(allow)
     target = Target(project=project, name=name)
 
     def show(compared: Sequence[Compared]) -> None:

@@ -140,11 +140,12 @@ def _found(verdict: Verdict, problem: LogProblem, *, marked: bool) -> list[str]:
 
 def _leaving(settings: Settings, controller: str | None) -> list[str]:
     """A word where seals stay on this machine; a file that cannot be read is another command's matter."""
-    from cli.policy import operator_settings
+    from cli.policy import settings_at_hand
     from events.kernel.errors import UserError
 
     try:
-        places = operator_settings(settings, controller).seals.to
+        operator = settings_at_hand(settings, controller)
+        places = [] if operator is None else operator.seals.to
     except UserError:
         return []
     return [] if places else ["no seal leaves this machine: name a place with seals.to in controller.yml"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +38,8 @@ def render(
 
     Exit codes: 0; 1 the commit or a name is wrong; 2 an image cannot be resolved.
     """
+    import asyncio
+
     from cli.enclosing import enclosing, environment_of
     from cli.policy import operator_settings
     from controller.rendered_document import document_of

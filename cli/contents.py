@@ -7,12 +7,12 @@ comes from; a test compares them. (A cache of what the modules say was dropped: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from cli.settings import HELP_NAMES
@@ -82,17 +82,65 @@ def contents(entries: tuple[Entry, ...]) -> type[TyperGroup]:
 
 
 class _HastyOption(TyperOption):
-    """An option that is None at once when nobody gave it; the parser would import pydantic to see that."""
+    """An option that takes plain values as they are; the parser would import pydantic for each of them."""
 
     def process_value(self, ctx: Any, value: Any) -> Any:  # noqa: ANN401  # as in the parser
         """The value in the option's type, None for none."""
-        if value is not None or self.required:
-            return super().process_value(ctx, value)
-        return None if self.callback is None else self.callback(ctx, self, None)
+        return _processed(self, ctx, value, super().process_value)
+
+
+class _HastyArgument(TyperArgument):
+    """An argument that takes plain values as they are."""
+
+    def process_value(self, ctx: Any, value: Any) -> Any:  # noqa: ANN401  # as in the parser
+        """The value in the argument's type, None for none."""
+        return _processed(self, ctx, value, super().process_value)
+
+
+def _processed(
+    parameter: Any,  # noqa: ANN401  # as in the parser
+    ctx: Any,  # noqa: ANN401  # as in the parser
+    value: Any,  # noqa: ANN401  # as in the parser
+    by_parser: Callable[[Any, Any], Any],
+) -> Any:  # noqa: ANN401  # as in the parser
+    found = _plain(value, parameter.type_descriptor)
+    if found is None and (value is not None or parameter.required):
+        return by_parser(ctx, value)
+    return found if parameter.callback is None else parameter.callback(ctx, parameter, found)
+
+
+_MOST_DIGITS = 15
+
+
+def _plain(value: Any, descriptor: Any) -> Any:  # noqa: ANN401  # as in the parser
+    """What the parser would make of `value`, where that is plain; None: the parser has to say.
+
+    Text in ASCII stands for itself and digits for a number within its bounds. Whatever may be refused or
+    changed is left to the parser: its bounds, its choices, its files, and bytes that are no text.
+    """
+    kind, info = descriptor.annotation, descriptor.parameter_info
+    if info.parser is not None:
+        return None
+    if kind is str:
+        return value if isinstance(value, str) and value.isascii() else None
+    if kind == list[str]:
+        plain = bool(value) and all(isinstance(one, str) and one.isascii() for one in value)
+        return list(value) if plain else None
+    if kind is int:
+        return _plain_number(value, least=info.min, most=info.max)
+    return None
+
+
+def _plain_number(value: Any, *, least: float | None, most: float | None) -> int | None:  # noqa: ANN401  # as above
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        value = int(value)
+    if type(value) is not int:
+        return None
+    return None if (least is not None and value < least) or (most is not None and value > most) else value
 
 
 def _hasten(command: Any) -> None:  # noqa: ANN401  # as above
-    """Hasten all options of a command, the parser's own `--help` too, and of the commands below it."""
+    """Hasten all parameters of a command, the parser's own `--help` too, and of the commands below it."""
     _hastened(command.get_params(typer.Context(command, help_option_names=list(HELP_NAMES))))
     if isinstance(command, TyperGroup):
         for child in command.commands.values():
@@ -100,7 +148,9 @@ def _hasten(command: Any) -> None:  # noqa: ANN401  # as above
 
 
 def _hastened(parameters: list[Any]) -> list[Any]:
-    for one in parameters:
+    for one in parameters:  # the parser makes them itself and takes no classes for them
         if type(one) is TyperOption:
-            one.__class__ = _HastyOption  # the parser makes its options itself and takes no class for them
+            one.__class__ = _HastyOption
+        elif type(one) is TyperArgument:
+            one.__class__ = _HastyArgument
     return parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +14,8 @@ from events.kernel.errors import ExitCode, StagecraftError
 
 if TYPE_CHECKING:
     from cli.watched import Choice
+    from controller.branch_keys import BranchKey
     from controller.look import Outcome
-    from controller.repositories import BranchKey
 
 app = group("Watch branches and keep environments as they say.")
 app.command("unit")(unit)
@@ -53,6 +52,8 @@ def run(
     services or the configuration is at fault; 2 the repository, an engine, a registry or a host is. With
     several the highest.
     """
+    import asyncio
+
     choice = chosen(settings, repo=repo, branch=branch, controller_file=controller)
     check_commits(settings, choice, controller_file=controller)
     if settings.dry_run:

@@ -29,9 +29,11 @@ def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) ->
     from controller.api.server import listen
     from controller.bootstrap import open_context
     from controller.daemon import Daemon
+    from controller.late import import_late
     from controller.seal_places import seal_places
     from controller.source import Source
 
+    import_late()
     places = seal_places(
         choice.file.seals.to,
         folder=choice.folder,

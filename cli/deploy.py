@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -61,25 +60,29 @@ def deploy(
     from cli.actors import person
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.interrupts import run_to_verdict
-    from cli.plan import previewed
-    from cli.plan_text import as_text
     from cli.policy import operator_settings, permissions_of
-    from controller.bootstrap import open_context
-    from controller.commands import deploy as run
-    from controller.decide.scope import Scope
-    from controller.rendering import Subject
-    from controller.targets import Target
 
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
     project, name = environment_of(settings, found)
     operator, given = operator_settings(settings, controller), permissions_of(allow)
     if settings.dry_run:
+        import asyncio
+
+        from cli.plan import previewed
+        from cli.plan_text import as_text
+
         shown = asyncio.run(
             previewed(settings, found, environment=name, version=version, operator=operator, given=given)
         )
         settings.console.line(as_text(shown))
         return 0
+    from controller.bootstrap import open_context
+    from controller.candidates import Subject
+    from controller.decide.scope import Scope
+    from controller.deploying import deploy as run
+    from controller.targets import Target
+
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         subject = Subject(
             tree=found.tree,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +47,8 @@ def destroy(
     Exit codes: 0 it is gone, or was; 1 nothing was ever deployed there, or nobody confirmed; 2 the engine is
     at fault, a host does not answer, or another process works on the environment.
     """
+    import asyncio
+
     from cli.actors import person
     from controller.bootstrap import open_context, open_log
     from controller.removing import destroy as run

@@ -36,13 +36,13 @@ def drift(
     Exit codes: 0 every host answered, also when something differs; 1 nothing is deployed or no such
     environment, and with --check when something differs; 2 a host does not answer.
     """
-    from cli.policy import operator_settings
+    from cli.policy import settings_at_hand
     from controller.bootstrap import open_context, open_log
     from controller.drifting import ask
     from controller.targets import find_environment
 
     named = settings.required_environment()
-    operator = operator_settings(settings, controller_file)
+    operator = settings_at_hand(settings, controller_file)
     with open_log(settings.home) as log:
         target = find_environment(log, named)
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,12 +36,12 @@ def hold(
 
     Exit codes: 0 held; 1 nothing is deployed, or something else, or the environment is unknown.
     """
-    from controller.commands import hold as run
-
     target, end = _target(settings), moment(until, now=datetime.now(UTC))
     if settings.dry_run:
         settings.console.line(f"{target} would be held{_until(end)}: {reason}")
         return
+    from controller.holding import hold as run
+
     _ask(
         settings,
         lambda context, actor: run(context, target, reason=reason, actor=actor, until=end, release=release),
@@ -60,12 +59,12 @@ def suspend(settings: Settings, *, reason: ReasonOption, until: UntilOption = No
 
     Exit codes: 0 suspended; 1 the environment is unknown.
     """
-    from controller.commands import suspend as run
-
     target, end = _target(settings), moment(until, now=datetime.now(UTC))
     if settings.dry_run:
         settings.console.line(f"{target} would be suspended{_until(end)}: {reason}")
         return
+    from controller.holding import suspend as run
+
     _ask(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, until=end))
     settings.console.line(
         f"{target} is suspended{_until(end)}: {reason}\n"
@@ -89,8 +88,6 @@ def resume(
 
     Exit codes: 0 ended; 1 there is none or there are both, or the environment is unknown.
     """
-    from controller.commands import resume as run
-
     if held and suspended:
         raise typer.BadParameter("name one of them, then the other", param_hint="--hold, --suspend")
     target = _target(settings)
@@ -98,6 +95,8 @@ def resume(
     if settings.dry_run:
         settings.console.line(f"the {ends or 'hold or suspend'} of {target} would end")
         return
+    from controller.holding import resume as run
+
     _ask(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, ends=ends))
     settings.console.line(f"{target} is resumed; the next look deploys what Git shows and heals")
 
@@ -114,6 +113,8 @@ def _target(settings: Settings) -> Target:
 
 def _ask(settings: Settings, work: Callable[[Context, Actor], Awaitable[None]]) -> None:
     """Do `work` in the name of whoever is at the keyboard."""
+    import asyncio
+
     from cli.actors import person
     from controller.bootstrap import open_context
 

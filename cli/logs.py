@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,6 +61,8 @@ def logs(
     Exit codes: 0 also when there is nothing; 1 no such environment, service or host, or nothing is kept of
     the Release; 2 the engine does not answer.
     """
+    import asyncio
+
     from controller.bootstrap import open_log
 
     if release is not None:

@@ -169,7 +169,11 @@ app = group(
 
 
 def main() -> None:
-    """The console script: run the command that argv names and exit with its code."""
+    """The console script: run the command that argv names and exit with its code.
+
+    Of what is installed beside us nothing takes part in our models: no plugin of pydantic is looked for.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +85,8 @@ def plan(  # one option each
 
     Exit codes: 0; 10 with --exit-code when there are changes; 1 the commit, a name or a flag is wrong.
     """
+    import asyncio
+
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.policy import operator_settings
     from controller.plan_filters import Filters

@@ -36,6 +36,16 @@ def operator_settings(settings: Settings, controller_file: str | None) -> Contro
     return load_controller_file(path, required=controller_file is not None)
 
 
+def settings_at_hand(settings: Settings, controller_file: str | None) -> ControllerFile | None:
+    """As `operator_settings`; None for the defaults where no file is named and the home has none.
+
+    Whoever goes back on a bad day does not wait for schemas of a file that is not there.
+    """
+    if controller_file is None and not settings.home.controller_file.exists():
+        return None
+    return operator_settings(settings, controller_file)
+
+
 def controller_path(settings: Settings, controller_file: str | None) -> Path:
     """Where the operator's settings stand; nothing need be there."""
     return settings.home.controller_file if controller_file is None else settings.cwd / controller_file

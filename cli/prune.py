@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +39,8 @@ def prune(
     Exit codes: 0 done, or shown; 1 nothing waits, it is another number, or the environment is unknown; 2 the
     engine is at fault, or another process works on the environment.
     """
+    import asyncio
+
     from cli.actors import person
     from controller.bootstrap import open_context, open_log
     from controller.pruning import confirm_prune

@@ -123,12 +123,12 @@ def read_project_file(settings: Settings) -> tuple[list[Target], UserError | Non
 
     Whoever asks about history is not stopped by a fault of a file.
     """
-    from gitops.config.load import list_environments
-    from gitops.source.worktree import WorkTree
-
     path = settings.cwd / settings.config
     if not _is_there(path):
         return [], None
+    from gitops.config.load import list_environments
+    from gitops.source.worktree import WorkTree
+
     try:
         project, names = list_environments(WorkTree(path.parent), path.name)
     except UserError as error:

@@ -63,19 +63,19 @@ def rollback(
     """
     from cli.actors import person
     from cli.interrupts import run_to_verdict
-    from cli.policy import operator_settings, permissions_of
+    from cli.policy import permissions_of, settings_at_hand
     from controller.bootstrap import open_context, open_log
-    from controller.commands import preview_rollback
-    from controller.commands import rollback as run
     from controller.decide.rollback import RollbackTarget
     from controller.decide.scope import Scope
+    from controller.rolling_back import preview_rollback
+    from controller.rolling_back import rollback as run
     from controller.targets import find_environment
 
     if not to_previous and to_release is None and to_version is None:
         _offer(settings)
     wanted = RollbackTarget(to_previous=to_previous, to_release=to_release, to_version=to_version)
     named = settings.required_environment()
-    operator, given = operator_settings(settings, controller), permissions_of(allow)
+    operator, given = settings_at_hand(settings, controller), permissions_of(allow)
     with open_log(settings.home) as log:
         target = find_environment(log, named)
         if log is not None and settings.dry_run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -89,6 +88,8 @@ def _target(settings: Settings) -> Target:
 
 def _steer(settings: Settings, target: Target, wish: Wish, *, service: str, reason: str) -> bool:
     """Do it in the name of whoever is at the keyboard; whether something new was recorded."""
+    import asyncio
+
     from cli.actors import person
     from controller.bootstrap import open_context
     from controller.steering import steer

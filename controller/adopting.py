@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from controller.candidates import candidate_for
 from controller.decide.adopt import decide_adopt, refuse_deployed
 from controller.deciding import append_decided
 from controller.permitting import judged, raise_refusal
 from controller.releasing import finish_active
 from controller.remotes import pinned_remotes
-from controller.rendering import candidate_for
 from controller.targets import Target
 from controller.tenures import tenure
 from events.catalog.adoption import AdoptionRequested
@@ -28,9 +28,9 @@ from gitops.pins import resolve_pins
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from controller.candidates import Subject
     from controller.context import Context
     from controller.decide.state import EnvironmentState
-    from controller.rendering import Subject
     from events.catalog import Event
     from events.envelope import Actor
     from projections.converge.adopt import Compared

@@ -29,9 +29,10 @@ from events.streams import environment_stream, repository_stream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from controller.branch_keys import BranchKey
     from controller.branches import BranchState
     from controller.context import Context
-    from controller.repositories import BranchKey, BranchRules
+    from controller.repositories import BranchRules
     from events.catalog import Event
     from events.envelope import Actor
     from events.kernel.errors import UserError

@@ -7,7 +7,7 @@ nothing, for a mistaken file must not stop a team. Nor does a damaged blob: the 
 needs the blob is refused where it is read, and all else must go on.
 
 The controller looks at the whole when it starts and once a day; a command that changes something looks at the
-newest events first, which takes as long as reading them does.
+newest events first (`recent.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from events.blobs import BLOBS_UNAVAILABLE
 from events.broken import LogProblem
 from events.kernel.errors import OutsideError
 from events.raw_log import RawLog, raw_log
-from events.rows import fits
 from events.verdict import Verdict
 from events.verify import Verifier
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from events.seals import Seal
 
 EVERY_SECONDS = 24 * 60 * 60.0
-RECENT_EVENTS = 2000
 _CHUNK_BYTES = 1024 * 1024
 _ONLY_BY_A_SEAL = frozenset({"tail", "all", "rewrite"})
 _HEX = frozenset("0123456789abcdef")
@@ -79,29 +77,6 @@ def note_problem(log: EventLog, verdict: Verdict) -> None:
             log.mark_broken(verdict.problem)
     elif known is not None and (verdict.outside or known.kind not in _ONLY_BY_A_SEAL):
         log.clear_broken()
-
-
-def check_recent(home: Home, log: EventLog) -> None:
-    """Look at the newest events, and through all of them where one does not fit; the log is marked then."""
-    if not _recent_fit(log):
-        note_problem(log, look_through(home))
-
-
-def _recent_fit(log: EventLog) -> bool:
-    """Whether the newest events fit the chain; False also where they cannot be read."""
-    try:
-        end = log.anchor()
-        after = max(0, end.position - RECENT_EVENTS)
-        previous = log.anchor(after).hash
-        for row in log.rows(after=after, limit=end.position - after):
-            if row.hash is None:  # of an older Stagecraft, on a disk that cannot be written
-                return True
-            if not fits(row, previous=previous):
-                return False
-            previous = row.hash
-    except (OutsideError, ValueError):  # ValueError: a position that must be there is not
-        return False
-    return previous == end.hash
 
 
 def _without_log(outside: Sequence[Seal]) -> Verdict:

@@ -21,9 +21,9 @@ from events.kernel.errors import OutsideError, error_code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from controller.candidates import Subject
     from controller.context import Context
     from controller.decide.state import Awaited, EnvironmentState
-    from controller.rendering import Subject
     from events.catalog import Event
     from events.kernel.errors import StagecraftError
     from events.recorder import Recorder

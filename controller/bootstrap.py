@@ -1,7 +1,7 @@
 """The only place that wires: which adapter stands behind which port.
 
-Heavy clients are imported here, when a context is opened, so that a command which only reads the log starts
-without them.
+Heavy clients are imported here, when somebody first uses an adapter, so that neither a command which only
+reads the log nor one which only appends to it waits for them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from events.sqlite import SqliteEventLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from controller.adapters import Adapters
+    from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
     from controller.forking import Fork
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from controller.record import Record
     from controller.registry.client import RegistryClient
     from events.actors import ActorDirectory
+    from events.blobs import BlobStore
     from events.envelope import Actor
     from events.kernel.clock import Clock
     from events.log import EventLog
     from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
+    from projections.engine.port import ImageBuilder
+    from projections.kept import KeptContainers
 
 LOCAL_HOST = "local"
 
@@ -151,23 +156,14 @@ def open_context(
     `settings` None: the defaults, for whoever neither deploys nor asks a registry. The home's own are not
     read for them, because a mistake in a file must not keep a person from a hold or a lock on a bad day.
     """
-    from datetime import timedelta
-
-    from controller.auditing import check_recent
-    from controller.building import BuildWorkshop
-    from controller.catalogue import EngineCatalogue
+    from controller.adapters import LateAdapters
     from controller.context import Context
+    from controller.recent import check_recent
     from events.actors import SqliteActorDirectory
     from events.blobs import FileBlobStore
     from events.kernel.clock import SystemClock
     from events.kernel.ids import SystemIds
-    from gitops.config.controller import ControllerFile
-    from projections.converge.converger import Converger
-    from projections.engine.docker import DockerEngine
-    from projections.kept import KeptContainers
-    from projections.observed import ObservedStore
 
-    settings = settings or ControllerFile()
     home.create()
     clock = SystemClock()
     reserve = Reserve(home.reserve)
@@ -175,22 +171,12 @@ def open_context(
     log = SqliteEventLog(home.events_db, reserve=reserve)
     check_recent(home, log)
     actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
-    observed = ObservedStore(home.observed_db)
     blobs = FileBlobStore(home.blobs)
-    engine = DockerEngine(None, home.run)
-    converger = Converger(
-        binding_key=home.binding_key(),
-        log=log,
-        blobs=blobs,
-        engines={LOCAL_HOST: engine},
-        stocks={LOCAL_HOST: engine.stock},
-        carriers={LOCAL_HOST: engine.stock},
-        roots={LOCAL_HOST: home.local.absolute()},
-        observed=observed,
-        clock=clock,
-        progress=progress,
-        kept=KeptContainers(home.kept, count=settings.kept.count, age=timedelta(seconds=settings.kept.age)),
-    )
+
+    def wire() -> Adapters:
+        return _adapters(home, log=log, blobs=blobs, clock=clock, progress=progress, settings=settings)
+
+    adapters = LateAdapters(wire)
     try:
         yield Context(
             home=home,
@@ -199,23 +185,77 @@ def open_context(
             actors=actors,
             clock=clock,
             ids=SystemIds(clock),
-            catalogue=EngineCatalogue(engine, _registry(settings, clock)),
-            converger=converger,
-            observed=observed,
+            adapters=adapters,
             progress=progress,
-            watches={LOCAL_HOST: engine},
-            policy=settings.policy,
-            workshop=BuildWorkshop(
-                builder=engine.images,
-                allowed=settings.builds.allowed,
-                seconds=settings.builds.deadline,
-                scratch=home.run,
-            ),
+            policy={} if settings is None else settings.policy,
         )
     finally:
-        engine.close()
+        adapters.close()
         actors.close()
         log.close()
+
+
+def _adapters(
+    home: Home,
+    *,
+    log: EventLog,
+    blobs: BlobStore,
+    clock: Clock,
+    progress: Callable[[str], None],
+    settings: ControllerFile | None,
+) -> Adapters:
+    """What reaches this machine's engine and registries; without `settings` nothing is built."""
+    from controller.adapters import Adapters
+    from controller.catalogue import EngineCatalogue
+    from projections.converge.converger import Converger
+    from projections.engine.docker import DockerEngine
+    from projections.observed import ObservedStore
+
+    engine = DockerEngine(None, home.run)
+    observed = ObservedStore(home.observed_db)
+    return Adapters(
+        catalogue=EngineCatalogue(engine, _registry(settings, clock)),
+        converger=Converger(
+            binding_key=home.binding_key(),
+            log=log,
+            blobs=blobs,
+            engines={LOCAL_HOST: engine},
+            stocks={LOCAL_HOST: engine.stock},
+            carriers={LOCAL_HOST: engine.stock},
+            roots={LOCAL_HOST: home.local.absolute()},
+            observed=observed,
+            clock=clock,
+            progress=progress,
+            kept=_kept(home, settings),
+        ),
+        observed=observed,
+        watches={LOCAL_HOST: engine},
+        workshop=None if settings is None else _workshop(home, settings, engine.images),
+        close=engine.close,
+    )
+
+
+def _kept(home: Home, settings: ControllerFile | None) -> KeptContainers:
+    """Where containers that failed a Release are kept, and how many."""
+    from datetime import timedelta
+
+    from projections.kept import KeptContainers
+
+    if settings is None:
+        return KeptContainers(home.kept)
+    return KeptContainers(home.kept, count=settings.kept.count, age=timedelta(seconds=settings.kept.age))
+
+
+def _workshop(home: Home, settings: ControllerFile, builder: ImageBuilder) -> BuildWorkshop:
+    """Where images are built from commits, if the operator lets that be."""
+    from controller.building import BuildWorkshop
+
+    return BuildWorkshop(
+        builder=builder,
+        allowed=settings.builds.allowed,
+        seconds=settings.builds.deadline,
+        scratch=home.run,
+    )
 
 
 def _settings(home: Home) -> ControllerFile:
@@ -225,12 +265,13 @@ def _settings(home: Home) -> ControllerFile:
     return load_controller_file(home.controller_file, required=False)
 
 
-def _registry(settings: ControllerFile, clock: Clock) -> RegistryClient:
+def _registry(settings: ControllerFile | None, clock: Clock) -> RegistryClient:
     """Whoever asks registries, with the credentials of the person or service that we run as."""
     from controller.registry.client import RegistryClient
     from controller.registry.credentials import DockerCredentials
 
-    plain = {host.lower(): one.plain_http for host, one in settings.registries.items()}
+    registries = {} if settings is None else settings.registries
+    plain = {host.lower(): one.plain_http for host, one in registries.items()}
     return RegistryClient(
         credentials=DockerCredentials(environment=dict(os.environ), clock=clock),
         clock=clock,

@@ -29,8 +29,9 @@ from gitops.manifest import draft
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from controller.branch_keys import BranchKey
     from controller.preview import Preview
-    from controller.repositories import BranchKey, BranchRules, WatchedBranch
+    from controller.repositories import BranchRules, WatchedBranch
     from gitops.config.policy import PolicySection
 
 

@@ -14,10 +14,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from controller.branch_keys import BranchKey
 from controller.context import Context
 from controller.freshness import Freshness
 from controller.notify import Notice
-from controller.repositories import BranchKey
 from controller.schedule import Schedule
 from controller.source import Source
 from controller.wakeups import follow_refs

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from controller.repositories import BranchKey, Rivals, means
+from controller.branch_keys import BranchKey, Rivals, means
 from events.catalog import decode
 from events.catalog.revision import EnvironmentLeftOut, RevisionObserved, RevisionRejected
 from events.streams import repository_stream, split_repository

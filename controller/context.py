@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
+    from controller.adapters import LateAdapters
     from controller.building import BuildWorkshop
     from controller.decide.state import EnvironmentState
     from controller.home import Home
@@ -47,19 +48,40 @@ class Context:
     actors: ActorDirectory
     clock: Clock
     ids: Ids
-    catalogue: ImageCatalogue
-    converger: Converger
-    observed: ObservedStore
+    adapters: LateAdapters  # what reaches hosts, engines and registries
     progress: Callable[[str], None]  # one line for whoever watches
-    workshop: BuildWorkshop | None = None  # None: nothing is built here
     lookups: Lookups = field(default_factory=Lookups)
     states: States = field(default_factory=States)
     branches: Branches = field(default_factory=Branches)
     closer: CloserLooks = field(default_factory=CloserLooks)
-    watches: Mapping[str, EngineWatch] = field(default_factory=dict[str, "EngineWatch"])  # by host
     policy: Mapping[str, PolicySection] = field(default_factory=dict[str, "PolicySection"])
     """What repositories may ask for; empty where nothing new is deployed."""
     tenure: Tenure | None = None  # set while the lock of an environment is held: see `tenures.py`
+
+    @property
+    def catalogue(self) -> ImageCatalogue:
+        """What image references mean."""
+        return self.adapters.wired.catalogue
+
+    @property
+    def converger(self) -> Converger:
+        """What makes hosts agree with Manifests."""
+        return self.adapters.wired.converger
+
+    @property
+    def observed(self) -> ObservedStore:
+        """What engines and Git last answered."""
+        return self.adapters.wired.observed
+
+    @property
+    def workshop(self) -> BuildWorkshop | None:
+        """Where images are built; None: nothing is built here."""
+        return self.adapters.wired.workshop
+
+    @property
+    def watches(self) -> Mapping[str, EngineWatch]:
+        """By host, what tells what happens there."""
+        return self.adapters.wired.watches
 
     def recorder(
         self, actor: Actor = CONTROLLER, *, correlation: UUID | None = None, causation: UUID | None = None

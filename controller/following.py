@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from controller.context import LOCK_DEADLINE_SECONDS
 from controller.locks import LOCKED
-from controller.releasing import finish_active
+from controller.releasing import finish, finish_active
 from controller.tenures import tenure
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from events.streams import release_stream
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.decide.state import Release
     from controller.targets import Target
+    from events.recorder import Recorder
 
 RELEASE_SUPERSEDED = error_code(
     "release-superseded",
@@ -57,6 +58,14 @@ async def follow(context: Context, target: Target, release: str, *, purpose: str
             if head > seen:
                 _tell(context, title, release, after=seen)
                 seen, silent_since = head, clock.monotonic()
+    return verdict
+
+
+async def finish_here(held: Context, target: Target, release: str, *, recorder: Recorder) -> Verdict:
+    """The verdict of a Release that is run here. Raises UserError `release-superseded`."""
+    verdict = await finish(held, target.project, target.name, release=release, recorder=recorder)
+    if verdict.status == "superseded":
+        raise superseded(target, held.environment(target.project, target.name).releases[release])
     return verdict
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,6 +140,8 @@ class Home:
 
         Empty where it cannot be made, as on a full disk: only a service that takes such values needs it.
         """
+        import secrets  # noqa: PLC0415  # it is made once
+
         path = self._binding_key
         try:
             if not path.exists():

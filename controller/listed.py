@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from controller.repositories import BranchKey, BranchRules, Rivals, Watched, WatchedBranch, watched
+from controller.branch_keys import BranchKey, Rivals
+from controller.repositories import BranchRules, Watched, WatchedBranch, watched
 from events.kernel.errors import UserError, Where, error_code
 from gitops.config.faults import dotted
 from gitops.config.repositories import REPOSITORIES

@@ -15,8 +15,9 @@ from events.kernel.errors import StagecraftError, UserError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from controller.branch_keys import BranchKey
     from controller.context import Context
-    from controller.repositories import BranchKey, WatchedBranch
+    from controller.repositories import WatchedBranch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

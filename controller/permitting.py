@@ -17,8 +17,8 @@ from controller.decide.state import EnvironmentState
 from events.catalog.environment import DeployRefused
 from events.kernel.errors import UserError, Where, error_code
 from gitops.compose.needs import needs_of
-from gitops.config.policy import allowed_by
 from gitops.permissions import Need, Permission, unmet
+from gitops.policies import allowed_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

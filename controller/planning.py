@@ -12,24 +12,24 @@ from controller.decide.folding import fold
 from controller.decide.state import EnvironmentState
 from controller.exchanged import last_exchanges
 from controller.host_names import host_names, host_references
+from controller.leaving import foretold
 from controller.made_with import stale_services
 from controller.permitting import Permits
 from controller.preview import Baseline, Preview, TakenBack, baseline_of, preview, stand_ins
-from controller.pruning import foretold
 from controller.recorded import recorded_manifest
 from controller.reverting import recorded_with, taken_back
 from events.streams import environment_stream, repository_stream
-from gitops.config.policy import allowed_by, most_removed_of
 from gitops.manifest import complete, unpinned
+from gitops.policies import allowed_by, most_removed_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from controller.branch_keys import BranchKey
     from controller.branches import BranchState
     from controller.home import Home
+    from controller.leaving import Foretold
     from controller.plan_filters import Filters
-    from controller.pruning import Foretold
-    from controller.repositories import BranchKey
     from events.log import EventLog
     from events.manifest import ImagePin, Manifest
     from gitops.config.policy import PolicySection

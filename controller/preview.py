@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from controller.exchanged import Exchanged
     from controller.host_names import HostReferences
-    from controller.pruning import Foretold
+    from controller.leaving import Foretold
     from events.manifest import Manifest
     from gitops.manifest import Draft
     from projections.converge.plan import JobKey

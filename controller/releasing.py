@@ -22,7 +22,7 @@ from events.catalog import decode
 from events.catalog.environment import BreakerClosed, DeployRequested, RevertDetected, RollbackRequested
 from events.log import VersionConflictError
 from events.streams import environment_stream
-from gitops.config.policy import drift_of, most_removed_of
+from gitops.policies import drift_of, most_removed_of
 from projections.converge.heal import Terms
 from projections.converge.orphans import Cap
 from projections.converge.superseding import SupersededError

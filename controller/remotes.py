@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gitops.config.policy import remotes_allowed_by
+from gitops.policies import remotes_allowed_by
 from gitops.source.address import slug
 from gitops.source.pinned import PinnedCommits, PinnedRemotes
 from gitops.source.submodules import Submodules

@@ -20,7 +20,7 @@ from controller.decide.removal import (
 from controller.deciding import append_decided
 from controller.tenures import tenure
 from events.catalog.removal import EnvironmentDestroyed
-from gitops.config.policy import removal_of
+from gitops.policies import removal_of
 from projections.converge.destroy import gone
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ for both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from events.refs import branch_ref, shown_ref, tags_ref
-from gitops.settings import LOCAL_HOST
+from controller.branch_keys import BranchKey, Rivals
+from events.refs import branch_ref, tags_ref
+from events.streams import LOCAL_HOST
 from gitops.source.address import check_address, shown_address, slug
 from gitops.source.mirror import Mirror
 from gitops.source.ssh import AS_THE_USER, SshAccess
@@ -39,25 +39,6 @@ class Watched:
     def shown(self) -> str:
         """The address without its credentials."""
         return shown_address(self.url)
-
-
-class BranchKey(NamedTuple):
-    """Which branch of which repository, as the log names both."""
-
-    slug: str
-    ref: str  # as in `events.refs`
-
-    @property
-    def shown(self) -> str:
-        """The branch or the range of versions, as people call it."""
-        return shown_ref(self.ref)
-
-    def __str__(self) -> str:
-        return f"{self.shown} of {self.slug}"
-
-
-Rivals = Mapping[BranchKey, tuple[str, ...]]
-"""The branches that may own an environment, and which each wants, as `prod` or `shop/prod`; empty: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +88,6 @@ def watched(home: Home, url: str, *, cwd: Path, ssh: SshAccess = AS_THE_USER) ->
     name = slug(address)
     mirror = Mirror(address, home.mirrors / f"{name}.git", ssh=ssh)
     return Watched(slug=name, mirror=mirror, url=address)
-
-
-def means(wish: str, title: str) -> bool:
-    """Whether `prod` or `shop/prod` means the environment `title`."""
-    return wish in {title, title.partition("/")[2]}
 
 
 def _exists(path: Path) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from controller.branch_keys import BranchKey, means
 from controller.branches import Branches, BranchState
 from controller.listed import keys_of, rivals_of
-from controller.repositories import BranchKey, means
 from events.refs import range_of
 from gitops.source.address import anchored, shown_address
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from controller.repositories import Rivals
+    from controller.branch_keys import Rivals
     from events.log import EventLog
     from gitops.config.controller import ControllerFile
     from projections.observed import BranchAnswer

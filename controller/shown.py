@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, record_wait
+from controller.candidates import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.decide.deploy import decide_git
 from controller.deciding import append_decided
 from controller.heads import HISTORY_RULES
 from controller.permitting import barred, judged
 from controller.refreshing import refresh_due
-from controller.rendering import RefreshCause, Subject, candidate_for, candidate_of, shown_unchanged
 from controller.targets import Target
 from controller.watching import overtaken
 from events.catalog import Failure

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.announcing import Announcement
+from controller.branch_keys import BranchKey, means
+from controller.candidates import shown_unchanged
 from controller.heads import Head, ask_head, check_history, fetch_head, own_tags
 from controller.locks import locked
-from controller.rendering import shown_unchanged
-from controller.repositories import BranchKey, BranchRules, means
+from controller.repositories import BranchRules
 from controller.reverting import recorded_with
 from controller.targets import choose_environments
 from controller.trusting import check_trust, pseudonymous, tags_for

@@ -18,11 +18,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
 QUEUE_SIZE = 2000  # requests; some four full commits
 BATCH_SIZE = 500  # a commit of more gains nothing and keeps the others waiting
@@ -49,6 +49,8 @@ class Waiting(Generic[RequestT, AnswerT]):
     """A request and the answer that somebody waits for."""
 
     def __init__(self, request: RequestT) -> None:
+        from concurrent.futures import Future  # noqa: PLC0415  # whoever only reads does not wait for it
+
         self.request = request
         self.future: Future[AnswerT] = Future()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from events.chain import genesis
@@ -21,6 +20,8 @@ def event_log(*, lineage: str | None = None) -> FileKind:
     """The kind of file; a new one begins a lineage unless it goes on with the one that is given."""
 
     def begin(connection: sqlite3.Connection) -> None:
+        import secrets  # noqa: PLC0415  # a file is begun once
+
         log_id = secrets.token_hex(16)
         first = lineage or log_id
         values = {"log_id": log_id, "lineage": first, "hash": genesis(log_id=log_id, lineage=first)}

@@ -18,6 +18,8 @@ from typing import NewType
 StreamName = NewType("StreamName", str)
 
 LOG_STREAM = StreamName("log")
+LOCAL_HOST = "local"
+"""The host that is the engine of this machine itself."""
 
 
 def environment_stream(project: str, name: str) -> StreamName:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from events.kernel.redact import MASK
+from events.streams import LOCAL_HOST
 from gitops.config.document import Document
 from gitops.config.faults import KeyPath
 from gitops.config.load import Configuration
@@ -20,7 +21,7 @@ from gitops.config.plain import is_list, is_mapping
 from gitops.config.services import ServiceSection
 from gitops.durations import format_duration
 from gitops.gates import SETTLE_SECONDS
-from gitops.settings import DEFAULT_ROLE, LOCAL_HOST, service_sections
+from gitops.settings import DEFAULT_ROLE, service_sections
 
 DEFAULT = "default"
 _HIDDEN = re.compile(

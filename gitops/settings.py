@@ -15,6 +15,7 @@ from events.catalog.environment import Conduct
 from events.kernel.errors import UserError, error_code
 from events.manifest import Gate, Job
 from events.rollout import Strategy, forbidden, shared_by
+from events.streams import LOCAL_HOST
 from gitops.compose.portable import COMMIT_PREFIX
 from gitops.config.faults import ConfigInvalidError, Fault, unknown
 from gitops.config.images import NEVER
@@ -31,7 +32,6 @@ SERVICES_NONE = error_code(
     "services-none", "No service is left to deploy; nothing is ever removed because of that."
 )
 
-LOCAL_HOST = "local"
 DEFAULT_ROLE = "app"
 IMAGE_WAIT_SECONDS = 900.0
 _COMPLETED = "service_completed_successfully"

@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib import metadata
 from typing import Any, Literal, cast
 
 from events.envelope import StoredEvent
@@ -138,6 +137,8 @@ def may_be_taken(tables: sqlite3.Connection, view: str) -> bool:
 @cache
 def this_version() -> str:
     """The version of this Stagecraft; empty where it runs without being installed."""
+    from importlib import metadata  # noqa: PLC0415  # it brings a parser of mail, and little is ever parked
+
     try:
         return metadata.version("stagecraft")
     except metadata.PackageNotFoundError:

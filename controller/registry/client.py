@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from controller.registry.challenge import Challenge, challenges, may_ask
@@ -29,11 +29,14 @@ from controller.registry.manifests import (
     platform_of_config,
     platforms_of_index,
 )
+from controller.registry.messages import Answer, NoAnswerError, Sent
 from controller.registry.names import ImageName, image_name, is_loopback, is_no_registry
-from controller.registry.wire import Answer, NoAnswerError, Sent, Wire, wire
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
 from projections.engine.errors import IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, shown
+
+if TYPE_CHECKING:
+    from controller.registry.wire import Wire
 
 QUESTION_SECONDS = 30.0
 _TOKEN_SECONDS = 60.0  # how long a token is good that does not say; so the token specification has it
@@ -73,6 +76,8 @@ class RegistryClient:
 
         Raises OutsideError `image-not-found`, `registry-unreachable` or `credentials-unavailable`.
         """
+        from controller.registry.wire import wire  # noqa: PLC0415  # an HTTP client comes with it
+
         name = image_name(ref)
         if is_no_registry(name.registry):
             raise unusable(ref, f"{name.registry} is no address of a registry")

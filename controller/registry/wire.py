@@ -4,24 +4,24 @@ A redirect is followed without credentials and never from HTTPS to plain HTTP. W
 broken connection) is asked again a few times, as soon as the registry says it may be; the caller sets the
 deadline of it all.
 
-The only module that imports httpx. A client is opened for each question, because questions are rare and come
-from several event loops; within one question the connection is kept.
+The only module that imports httpx, and itself imported with the first question. A client is opened for each
+question, because questions are rare and come from several event loops; within one the connection is kept.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from controller.registry.manifests import MAX_BYTES
+from controller.registry.messages import Answer, NoAnswerError, Sent
 from controller.registry.names import is_no_registry
 from events.kernel.clock import Clock
 
@@ -34,37 +34,6 @@ _MAX_REDIRECTS = 5
 
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-class NoAnswerError(Exception):
-    """The registry gives no usable answer; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response that was read to its end."""
-
-    status: int
-    headers: Mapping[str, str]  # names in lower case; what came several times is joined by `, `
-    offers: tuple[str, ...]  # each `WWW-Authenticate`
-    body: bytes
-
-    @property
-    def phrase(self) -> str:
-        """The status in words, else its number."""
-        return HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else str(self.status)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A request; what stands in `headers` goes to the first address only."""
-
-    url: str
-    method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    basic: tuple[str, str] | None = field(default=None, repr=False)  # user and password, likewise
-    query: Mapping[str, str] | None = None  # added to what the address has
-    form: Mapping[str, str] | None = field(default=None, repr=False)  # a body, which no redirect carries on
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
-from gitops.source.git import repository_missing
+from gitops.source.absent import repository_missing
 from gitops.source.gitcommand import network_environment
 from gitops.source.helpers import Settings, credential_settings
 from gitops.source.paths import shown

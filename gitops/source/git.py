@@ -28,17 +28,15 @@ os.environ.setdefault(
 from git import Git, Repo  # it reads the variable above while it is imported
 from git.exc import GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
 
-from events.kernel.errors import OutsideError, UserError, Where, error_code
+from events.kernel.errors import OutsideError, UserError, error_code
 from events.kernel.redact import REDACT, printable
+from gitops.source.absent import REPOSITORY_EMPTY, REVISION_MISSING, repository_missing
 from gitops.source.gitcommand import READ_SECONDS, git_failed, local_environment
 from gitops.source.gittree import ID_DIGITS, MAX_LISTING_BYTES, GitTree
 from gitops.source.paths import shown
 from gitops.source.reverts import Said
 from gitops.source.worktree import WorkTree
 
-REPOSITORY_MISSING = error_code("repository-missing", "There is no Git repository at the path.")
-REPOSITORY_EMPTY = error_code("repository-empty", "The repository has no commit yet.")
-REVISION_MISSING = error_code("revision-missing", "The repository has no such commit.")
 OBJECT_FORMAT_UNSUPPORTED = error_code(
     "object-format-unsupported", "The repository names its objects by SHA-256."
 )
@@ -237,16 +235,6 @@ class Repository:
         except GitCommandNotFound as error:
             raise _git_not_found() from error
         return status, output, REDACT(printable(str(words))).strip()
-
-
-def repository_missing(path: str, why: str = "") -> UserError:
-    """The error for a path that is no repository."""
-    return UserError(
-        REPOSITORY_MISSING,
-        f"no Git repository at {shown(path)}" + (f": {why}" if why else ""),
-        where=Where(file=shown(path)),
-        next="git init, or name the repository's path",
-    )
 
 
 @contextlib.contextmanager

@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING
 
 from events.kernel.errors import UserError, error_code
 from events.refs import HEADS, TAGS
+from gitops.source.absent import REPOSITORY_EMPTY
 from gitops.source.address import parse_address
 from gitops.source.bare import BareCopy
 from gitops.source.branchname import branch_missing, full_name, is_branch_name
 from gitops.source.exchange import PATIENCE, Exchange, Patience
 from gitops.source.fetcher import Fetcher
-from gitops.source.git import REPOSITORY_EMPTY, Repository
 from gitops.source.ssh import AS_THE_USER, SshAccess
 from gitops.source.tags import PEELED, newest_version
 
 if TYPE_CHECKING:
     from events.kernel.process import Finished
+    from gitops.source.git import Repository
     from gitops.source.tags import VersionTag
     from gitops.source.versions import VersionRange
 
@@ -205,6 +206,8 @@ class Mirror:
 
     def repository(self) -> Repository:
         """The copy. Raises UserError `repository-missing` before the first fetch."""
+        from gitops.source.git import Repository  # noqa: PLC0415  # GitPython comes with it
+
         return Repository(self._copy.folder)
 
     @property

@@ -22,16 +22,19 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from events.kernel.errors import InternalError, OutsideError, UserError, error_code
 from events.kernel.process import PROCESS_TIMED_OUT, Finished, run
 from gitops.remotes import RemoteRef, Server
+from gitops.source.absent import REVISION_MISSING
 from gitops.source.address import slug
 from gitops.source.exchange import GIT_UNREACHABLE
-from gitops.source.git import REVISION_MISSING, Repository
 from gitops.source.gitcommand import READ_SECONDS, git_failed, network_environment
 from gitops.source.gittree import GitTree
+
+if TYPE_CHECKING:
+    from gitops.source.git import Repository
 
 REMOTE_TOO_LARGE = error_code(
     "remote-too-large", "A commit of another repository, named by a Compose file, is too large to be fetched."
@@ -119,7 +122,7 @@ class PinnedCommits:
         if not await asyncio.to_thread(path.is_dir):
             await self._fetch(ref, path)
         if path not in self._open:
-            self._open[path] = await asyncio.to_thread(Repository, path)
+            self._open[path] = await asyncio.to_thread(_opened, path)
         return await asyncio.to_thread(self._open[path].tree, ref.commit)
 
     async def _fetch(self, ref: PinnedCommit, path: Path) -> None:
@@ -246,9 +249,16 @@ def _holds_file_of(folder: Path, size_bytes: int) -> bool:
     return any(path.is_file() and path.stat().st_size >= size_bytes for path in folder.rglob("*"))
 
 
+def _opened(path: Path) -> Repository:
+    """The repository at a path. Raises UserError `repository-missing`."""
+    from gitops.source.git import Repository  # noqa: PLC0415  # GitPython comes with it
+
+    return Repository(path)
+
+
 def _keep(aside: Path, path: Path, ref: PinnedCommit) -> None:
     """Give what was fetched its name; somebody else may have done it first. Raises UserError."""
-    with Repository(aside) as repository:
+    with _opened(aside) as repository:
         if repository.resolve(_REF).revision != ref.commit:
             raise _missing(ref, "the id is one of a tag; name the commit that it points at")
     try:

@@ -12,8 +12,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
-from docker.errors import APIError
-
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
 from events.kernel.process import PROCESS_TIMED_OUT
@@ -162,6 +160,8 @@ class DockerEngine:
         """
 
         def read(api: DockerApi) -> bytes:
+            from docker.errors import APIError
+
             try:
                 return api.logs(container_id, stdout=True, stderr=True, tail=tail, since=since)
             except APIError as error:
@@ -231,6 +231,8 @@ class DockerEngine:
         """
 
         def send(api: DockerApi) -> bool:
+            from docker.errors import APIError
+
             try:
                 api.kill(container_id, name)
             except APIError as error:
@@ -249,6 +251,8 @@ class DockerEngine:
         """
 
         def take_away(api: DockerApi) -> None:
+            from docker.errors import APIError
+
             try:
                 api.remove_container(container_id, v=True, force=True)
             except APIError as error:

@@ -5,6 +5,9 @@ listing one by one. Every request has a read deadline, set in one place; no call
 patience, which is endless for a pull. Failures of connection and refusals become our errors in one place
 too, `DockerConnection.call`.
 
+The SDK and what it speaks with are imported with the first call: who has an engine at hand and asks it
+nothing does not wait for them.
+
 `close` gives back connections and threads; the object may be used from several event loops before that.
 """
 
@@ -16,13 +19,7 @@ import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
-
-import requests
-import urllib3.exceptions
-from docker.api import APIClient
-from docker.errors import APIError, DockerException, NotFound
-from docker.utils import kwargs_from_env
+from typing import TYPE_CHECKING, TypeVar
 
 from events.kernel.clock import Clock, SystemClock
 from projections.engine.address import EngineAddress
@@ -31,9 +28,12 @@ from projections.engine.building import build_failed, timed_out
 from projections.engine.calls import BlockingCalls, at_most, patience_seconds
 from projections.engine.compose import UP_SECONDS
 from projections.engine.errors import engine_refused, engine_unreachable
-from projections.engine.listening import Listening, note_response
+from projections.engine.listening import Listening
 from projections.engine.registry import image_unavailable, no_answer
 from projections.engine.tether import Tether
+
+if TYPE_CHECKING:
+    from docker.errors import APIError
 
 _READ_TIMEOUT = re.compile(r"read timeout=(\d+)")
 
@@ -87,6 +87,8 @@ class DockerConnection:
         """As `_call`, None when the engine has no such thing."""
 
         def look(api: DockerApi) -> T | None:
+            from docker.errors import NotFound
+
             try:
                 return call(api)
             except NotFound:
@@ -99,6 +101,8 @@ class DockerConnection:
 
         Raises OutsideError `engine-unreachable` or `engine-refused`; errors of ours pass.
         """
+        import urllib3.exceptions
+        from docker.errors import APIError, DockerException
 
         def knock_and_call(api: DockerApi) -> T:
             self.address.knock(seconds=patience_seconds())
@@ -141,32 +145,17 @@ class DockerConnection:
 
     def _open(self) -> DockerApi:
         """A client; making it asks the engine for its API version."""
+        from projections.engine.docker_client import open_client
+
         with at_most(self.deadlines.hello_seconds):
             self.address.knock(seconds=patience_seconds())
-            tls: Any = kwargs_from_env(environment=self.address.variables).get("tls", False)
-            client: object = _PatientClient(base_url=self.address.url, version="auto", tls=tls)
-        return cast("DockerApi", client)
-
-
-class _PatientClient(APIClient):
-    """The SDK's client with the deadline of the call in place of the SDK's own, which differ by method."""
-
-    def request(
-        self,
-        method: str | bytes,
-        url: str | bytes,
-        *args: Any,  # noqa: ANN401  # passed on as they come
-        **kwargs: Any,  # noqa: ANN401  # as above
-    ) -> requests.Response:
-        """One request of whatever method of the SDK."""
-        kwargs["timeout"] = patience_seconds()
-        response = super().request(method, url, *args, **kwargs)
-        note_response(response)
-        return response
+            return open_client(self.address.url, variables=self.address.variables)
 
 
 def _silence(error: BaseException) -> str:
     """How long an engine that takes connections said nothing; empty for any other failure."""
+    import requests
+
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, requests.exceptions.ReadTimeout):
@@ -185,6 +174,10 @@ def words_of(error: APIError) -> str:
 @contextlib.contextmanager
 def image_errors(ref: str) -> Generator[None]:
     """Refusals and silence while the engine speaks with a registry are about the image."""
+    import requests
+    import urllib3.exceptions
+    from docker.errors import APIError
+
     try:
         yield
     except APIError as error:
@@ -196,6 +189,8 @@ def image_errors(ref: str) -> Generator[None]:
 @contextlib.contextmanager
 def build_errors(tag: str) -> Generator[None]:
     """What the engine refuses before it begins is about the Dockerfile and its options."""
+    from docker.errors import APIError
+
     try:
         yield
     except APIError as error:

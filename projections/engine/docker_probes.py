@@ -19,13 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import requests
-
 from events.kernel.errors import OutsideError
 from events.manifest import CommandProbe, Probe
 from projections.engine.api import Answer, DockerApi, ExecStream
 from projections.engine.calls import at_most
-from projections.engine.dialling import dial
 from projections.engine.docker_connection import DockerConnection
 from projections.engine.errors import ENGINE_REFUSED
 from projections.engine.listening import Listening
@@ -61,6 +58,8 @@ class DockerProbes:
         found = await self._connection.find(what, lambda api: _addresses(api, container_id))
         if found is None:
             return hindered(probe, _GONE)
+        from projections.engine.dialling import dial  # HTTP comes with it
+
         return await dial(probe, found, deadline_seconds=deadline_seconds)
 
     async def _command(self, container_id: str, probe: CommandProbe, seconds: float) -> ProbeAnswer:
@@ -133,6 +132,8 @@ def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: 
 
     What it writes as errors comes first: in which order it wrote, the engine does not tell.
     """
+    import requests
+
     errors, rest = bytearray(), bytearray()
     try:
         with at_most(seconds):  # for each read from the connection too

@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 
-import urllib3.exceptions
-
 from events import labels
 from events.kernel.clock import Clock
 from projections.engine.api import Answer, DockerApi, EventAnswers
@@ -72,6 +70,8 @@ class _Inbox:
 
     def read(self, api: DockerApi) -> None:
         """Read until the stream ends; runs in a thread."""
+        import urllib3.exceptions  # noqa: PLC0415  # the client's own, imported with its first call
+
         filters = {"type": ["container", "network"], "event": [*ACTIONS, *NETWORK_ACTIONS]}
         stream = api.events(since=f"{self._since:.3f}", filters=filters, decode=True)
         with self._lock:

@@ -11,8 +11,10 @@ import contextlib
 import socket
 import threading
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-import requests
+if TYPE_CHECKING:
+    import requests
 
 
 class Listening:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from dataclasses import replace
 
+from controller.adapters import Adapters, LateAdapters
 from controller.catalogue import EngineCatalogue
 from controller.look import look
 from controller.repositories import WatchedBranch, watched
@@ -45,13 +46,12 @@ def _figure(stage: Stage, place: Place, environments: int, rounds: int) -> Figur
             observed=controller.context.observed,
             clock=controller.clock,
         )
-        context = replace(
-            controller.context,
-            log=log,
-            blobs=blobs,
-            converger=converger,
+        adapters = Adapters(
             catalogue=EngineCatalogue(controller.engine),
+            converger=converger,
+            observed=controller.context.observed,
         )
+        context = replace(controller.context, log=log, blobs=blobs, adapters=LateAdapters(lambda: adapters))
         names = "".join(f"  env{number:04}: {{}}\n" for number in range(environments))
         controller.merge(project=f"project: {{name: shop}}\nenvironments:\n{names}", web="app:1")
         repository = watched(home, str(place.repository.origin), cwd=place.folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from controller.rendering import shown_unchanged
+from controller.candidates import shown_unchanged
 from events.kernel.compose_client import compose_client, compose_environment
 from gitops.manifest import draft
 from gitops.source.git import Repository

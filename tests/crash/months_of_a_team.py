@@ -8,10 +8,12 @@ from dataclasses import replace
 from hypothesis.stateful import initialize, precondition, rule
 from hypothesis.strategies import booleans, integers, sampled_from
 
-from controller.commands import deploy, hold, resume, rollback
+from controller.candidates import Subject
 from controller.decide.rollback import RollbackTarget
+from controller.deploying import deploy
+from controller.holding import hold, resume
 from controller.removing import destroy
-from controller.rendering import Subject
+from controller.rolling_back import rollback
 from events.catalog.environment import EnvironmentHeld, EnvironmentSuspended, HoldCleared
 from events.envelope import Actor
 from gitops.source.trust import Mode, Verification

@@ -17,17 +17,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from controller.adapters import Adapters, LateAdapters
 from controller.adopting import adopt
+from controller.candidates import Subject
 from controller.catalogue import EngineCatalogue
-from controller.commands import deploy, rollback
 from controller.context import Context
 from controller.decide.rollback import RollbackTarget
+from controller.deploying import deploy
 from controller.home import Home
 from controller.look import keep, look
 from controller.pruning import confirm_prune
 from controller.removing import destroy
-from controller.rendering import Subject
 from controller.repositories import WatchedBranch, watched
+from controller.rolling_back import rollback
 from controller.steering import steer
 from controller.targets import Target
 from events.actors import SqliteActorDirectory
@@ -365,9 +367,9 @@ def context_of(
             actors=actors,
             clock=clock,
             ids=SystemIds(clock),
-            catalogue=EngineCatalogue(engine),
-            converger=converger,
-            observed=observed,
+            adapters=LateAdapters(
+                lambda: Adapters(catalogue=EngineCatalogue(engine), converger=converger, observed=observed)
+            ),
             progress=say,
         )
     finally:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from typing_extensions import override
 
+from controller.adapters import Adapters, LateAdapters
 from controller.beside import decide_beside
 from controller.catalogue import EngineCatalogue
 from controller.context import Context
@@ -171,6 +172,15 @@ class Stage:
         engine.before = self._before(self.fate)
         log = MortalLog(self.log, self.fate, witness=self._witness)
         observed = ObservedStore(home.observed_db)
+        converger = Converger(
+            log=log,
+            blobs=self.blobs,
+            engines={HOST: engine},
+            stocks={HOST: engine.stock},
+            roots={HOST: home.local},
+            observed=observed,
+            clock=self.clock,
+        )
         self.context = Context(
             home=home,
             log=log,
@@ -178,17 +188,9 @@ class Stage:
             actors=self.actors,
             clock=self.clock,
             ids=self.ids,
-            catalogue=EngineCatalogue(engine),
-            converger=Converger(
-                log=log,
-                blobs=self.blobs,
-                engines={HOST: engine},
-                stocks={HOST: engine.stock},
-                roots={HOST: home.local},
-                observed=observed,
-                clock=self.clock,
+            adapters=LateAdapters(
+                lambda: Adapters(catalogue=EngineCatalogue(engine), converger=converger, observed=observed)
             ),
-            observed=observed,
             progress=lambda _: None,
         )
 

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from controller.adapters import Adapters, LateAdapters
+from controller.candidates import Subject
 from controller.catalogue import EngineCatalogue
-from controller.commands import deploy, hold, resume, rollback, suspend
 from controller.context import Context
 from controller.decide.hold import Stop
 from controller.decide.rollback import RollbackTarget
 from controller.decide.scope import Scope
 from controller.decide.state import EnvironmentState
+from controller.deploying import deploy
+from controller.holding import hold, resume, suspend
 from controller.home import Home
 from controller.look import Outcome, look
-from controller.rendering import Subject
 from controller.repositories import BranchRules, WatchedBranch, watched
+from controller.rolling_back import rollback
 from controller.targets import Target
 from events.actors import MemoryActorDirectory
 from events.blobs import BlobStore, MemoryBlobStore
@@ -81,9 +84,11 @@ class SimulatedController:
             actors=MemoryActorDirectory(),
             clock=self.clock,
             ids=CountingIds(),
-            catalogue=EngineCatalogue(self.engine),
-            converger=converger,
-            observed=observed,
+            adapters=LateAdapters(
+                lambda: Adapters(
+                    catalogue=EngineCatalogue(self.engine), converger=converger, observed=observed
+                )
+            ),
             progress=self.said.append,
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from controller.adapters import LateAdapters
 from controller.daemon import Daemon
 from controller.notify import Notice
 from controller.repositories import WatchedBranch, watched
@@ -174,7 +175,8 @@ def test_an_event_of_the_engine_heals(scene: _Scene) -> None:
     controller.merge(web="web:1")
     script = ScriptedWatch()
     object.__setattr__(controller.context, "clock", SystemClock())
-    object.__setattr__(controller.context, "watches", {"local": script})
+    adapters = replace(controller.context.adapters.wired, watches={"local": script})
+    object.__setattr__(controller.context, "adapters", LateAdapters(lambda: adapters))
 
     async def story() -> None:
         daemon = scene.daemon()

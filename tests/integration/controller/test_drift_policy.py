@@ -14,7 +14,8 @@ from controller.drifting import ask
 from controller.steering import steer
 from events.catalog.environment import DriftPolicy
 from events.kernel.errors import UserError
-from gitops.config.policy import PolicySection, drift_of
+from gitops.config.policy import PolicySection
+from gitops.policies import drift_of
 from tests.support.controllers import PERSON, PROD, SimulatedController
 from tests.support.repos import Repository
 

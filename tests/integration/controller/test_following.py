@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.commands import deploy
+from controller.candidates import Subject
 from controller.context import Context
+from controller.deploying import deploy
 from controller.look import keep
 from controller.releasing import finish_active
-from controller.rendering import Subject
 from controller.tenures import tenure
 from events.kernel.clock import SystemClock
 from events.kernel.errors import UserError

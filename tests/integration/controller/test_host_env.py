@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.adapters import LateAdapters
 from controller.host_names import host_names, host_references
 from events import labels
 from events.kernel.errors import UserError
@@ -48,7 +49,8 @@ def controller(repository: Repository, tmp_path: Path, env_file: Path) -> Simula
         progress=made.said.append,
         binding_key=b"k" * 32,
     )
-    made.context = replace(made.context, converger=converger)
+    adapters = replace(made.context.adapters.wired, converger=converger)
+    made.context = replace(made.context, adapters=LateAdapters(lambda: adapters))
     made.merge(web="web:1", worker="worker:1")
     compose = (
         f"services:\n  web: {{image: 'web:1', env_file: [own.env, '{env_file}']}}\n"

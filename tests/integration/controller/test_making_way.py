@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from controller.commands import deploy, rollback
+from controller.candidates import Subject
 from controller.daemon import Daemon
 from controller.decide.rollback import RollbackTarget
+from controller.deploying import deploy
 from controller.listed import listed_branches
 from controller.look import consider, keep, look
-from controller.rendering import Subject
+from controller.rolling_back import rollback
 from controller.source import Source
 from controller.watching import fetch_tip, head_of, see
 from events.catalog.release import ReleaseStarted

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controller.decide.state import Unpruned
-from controller.pruning import confirm_prune, foretold
+from controller.leaving import foretold
+from controller.pruning import confirm_prune
 from events.catalog import decode
 from events.catalog.removal import PruneConfirmed, PruneDeferred
 from events.catalog.service import ServiceReplaced

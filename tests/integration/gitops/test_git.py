@@ -9,13 +9,8 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import OutsideError, UserError
-from gitops.source.git import (
-    GIT_NOT_FOUND,
-    OBJECT_FORMAT_UNSUPPORTED,
-    REPOSITORY_EMPTY,
-    REPOSITORY_MISSING,
-    REVISION_MISSING,
-)
+from gitops.source.absent import REPOSITORY_EMPTY, REPOSITORY_MISSING, REVISION_MISSING
+from gitops.source.git import GIT_NOT_FOUND, OBJECT_FORMAT_UNSUPPORTED
 from gitops.source.git import Repository as Opened
 from gitops.source.gitcommand import GIT_FAILED
 from gitops.source.gittree import GitTree

@@ -15,8 +15,8 @@ import pytest
 
 from events.kernel.errors import InternalError, OutsideError, StagecraftError, UserError
 from gitops.remotes import RemoteRef, RemoteRules, parse_prefix
+from gitops.source.absent import REVISION_MISSING
 from gitops.source.exchange import GIT_UNREACHABLE
-from gitops.source.git import REVISION_MISSING
 from gitops.source.pinned import REMOTE_NOT_ALLOWED, REMOTE_TOO_LARGE, PinnedRemotes
 from tests.integration.gitops.githost import GitHost, serving
 from tests.integration.gitops.remotes import Shelf, shelf

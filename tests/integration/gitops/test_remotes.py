@@ -22,8 +22,8 @@ from gitops.grafting import MAX_REMOTE_DEPTH
 from gitops.manifest import Draft, draft
 from gitops.remotes import RemoteRef, RemoteRules, parse_prefix
 from gitops.renderkey import same_inputs
+from gitops.source.absent import REVISION_MISSING
 from gitops.source.exchange import GIT_UNREACHABLE
-from gitops.source.git import REVISION_MISSING
 from gitops.source.paths import PATH_ESCAPES
 from gitops.source.tree import PATH_IS_LINK, Tree
 from gitops.source.worktree import WorkTree

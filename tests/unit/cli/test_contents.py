@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from cli.contents import Entry
 from cli.main import CONTENTS
+from tests.support.imported import imported
 from tests.unit.cli.conftest import Call
-from tests.unit.projections.views.history import History
-
-TELL = """
-import sys
-from cli.main import run
-code = run({argv!r})
-sys.stderr.write(" ".join(sorted(sys.modules)))
-sys.exit(code)
-"""
-
-
-def imported(*argv: str) -> set[str]:
-    """The modules that a call imports, in a process of its own that nothing measures."""
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    done = subprocess.run(
-        [sys.executable, "-c", TELL.format(argv=argv)],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=unmeasured,
-    )
-    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize("entry", CONTENTS, ids=lambda entry: entry.name)
@@ -42,19 +16,9 @@ def test_a_summary_is_the_first_sentence_of_its_command(entry: Entry) -> None:
 
 
 def test_help_imports_no_command() -> None:
-    modules = imported("--help")
+    modules = imported("--help").modules
     assert not modules & {entry.module for entry in CONTENTS}
     assert not modules & {"pydantic", "asyncio", "rich", "sqlite3", "yaml"}
-
-
-def test_status_of_what_was_recorded_imports_nothing_heavy(history: History, call: Call) -> None:
-    history.suspended()
-    call("audit", "seal")
-    call("status")  # folds the views
-    modules = imported("status")
-    assert "cli.status" in modules
-    assert not modules & {"pydantic", "asyncio", "rich", "yaml", "docker", "git", "cryptography"}
-    assert "cryptography" not in imported("status", "--env", "prod")
 
 
 def test_every_command_is_listed_with_its_summary(call: Call) -> None:
@@ -75,3 +39,13 @@ def test_a_command_that_is_misspelt_is_guessed(call: Call) -> None:
     said = call("staus")
     assert said.code == 1
     assert "Did you mean 'status'" in said.err
+
+
+@pytest.mark.parametrize("weeks", ["0", "521", "1.5", "many", "9" * 30])
+def test_a_number_that_is_none_or_out_of_bounds_is_refused_by_the_parser(call: Call, weeks: str) -> None:
+    said = call("metrics", "--env", "prod", "--weeks", weeks)
+    assert (said.code, "usage-error" in said.err, "--weeks" in said.err) == (1, True, True)
+
+
+def test_text_beyond_ascii_arrives_as_it_was_given(call: Call) -> None:
+    assert "Übung" in call("status", "--env", "Übung").err

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from controller.branch_keys import BranchKey, Rivals
 from controller.branches import Branches, BranchState, Signature
-from controller.repositories import BranchKey, Rivals
 from events.catalog import Event
 from events.catalog.revision import EnvironmentLeftOut, RevisionObserved, RevisionRejected
 from events.envelope import CONTROLLER

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from controller.branch_keys import BranchKey
 from controller.home import Home
 from controller.listed import listed_branches, named_branch
-from controller.repositories import BranchKey, BranchRules, WatchedBranch, watched
+from controller.repositories import BranchRules, WatchedBranch, watched
 from events.kernel.errors import UserError
 from gitops.config.controller import ControllerFile, load_controller_file
 from gitops.source.ssh import AS_THE_USER, SshAccess

@@ -12,9 +12,10 @@ from typing import cast
 
 import pytest
 
-from controller.auditing import RECENT_EVENTS, check_recent, look_through, note_problem
+from controller.auditing import look_through, note_problem
 from controller.context import Context
 from controller.home import Home
+from controller.recent import RECENT_EVENTS, check_recent
 from controller.self_audit import SelfAudit
 from events.blobs import FileBlobStore
 from events.broken import LogBrokenError, LogProblem

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import OutsideError, UserError
+from gitops.source.absent import REPOSITORY_EMPTY, REPOSITORY_MISSING
 from gitops.source.address import REPOSITORY_URL_REFUSED
 from gitops.source.branchname import BRANCH_MISSING
 from gitops.source.exchange import GIT_UNREACHABLE, Patience
-from gitops.source.git import REPOSITORY_EMPTY, REPOSITORY_MISSING
 from gitops.source.gitcommand import GIT_FAILED
 from gitops.source.mirror import Mirror
 from tests.integration.gitops.mirror.scene import (

@@ -8,7 +8,7 @@ import pytest
 
 from events.kernel.errors import UserError
 from gitops.config.controller import ControllerFile, load_controller_file
-from gitops.config.policy import allowed_by, remotes_allowed_by
+from gitops.policies import allowed_by, remotes_allowed_by
 
 
 def _load(folder: Path, text: str) -> ControllerFile:
