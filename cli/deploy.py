@@ -61,7 +61,6 @@ def deploy(
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.interrupts import run_to_verdict
     from cli.policy import operator_settings, permissions_of
-    from controller.decide.scope import Scope
 
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
@@ -80,6 +79,7 @@ def deploy(
         return 0
     from controller.bootstrap import open_context
     from controller.candidates import Subject
+    from controller.decide.scope import Scope
     from controller.deploying import deploy as run
     from controller.targets import Target
 
