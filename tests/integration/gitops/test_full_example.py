@@ -77,6 +77,7 @@ def outcome(folder: Path, environment: str) -> object:
         made = asyncio.run(
             draft(WorkTree(folder), environment=environment, version="0123abcd", providers=PROVIDERS)
         )
+        places = places_in(WorkTree(folder), "stagecraft.yml", PROVIDERS)
     except UserError as error:
         return error.code
     return (
@@ -89,7 +90,7 @@ def outcome(folder: Path, environment: str) -> object:
         made.image_policy,
         made.conduct,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
-        places_in(WorkTree(folder), "stagecraft.yml", PROVIDERS),
+        places,
         engine_of_new_hosts(folder),
     )
 
