@@ -9,13 +9,13 @@ from tests.e2e.team import Team
 PROJECT = """\
 project: {{name: {name}}}
 hosts: {{app: [local], db: [db-1]}}
-network: {{provider: static, static: {{hosts: {{db-1: {{address: 10.9.0.3}}}}}}}}
+network: {{provider: static, static: {{hosts: {{db-1: {{address: 127.0.0.9}}}}}}}}
 services:
   store: {{role: db}}
 environments:
   prod: {{gate: {{settle: 300ms, deadline: 15s}}}}
 """
-PLACE = "network: {provider: static, static: {hosts: {db-1: {address: 10.9.0.3}}}}\n"
+PLACE = "network: {provider: static, static: {hosts: {db-1: {address: 127.0.0.9}}}}\n"
 COMPOSE = """\
 services:
   web:
@@ -45,8 +45,8 @@ def test_each_host_has_a_document_and_the_plan_names_both(team: Team) -> None:
     here = team.cli.run("config", "render", "--env", "prod", "--host", "local", "--no-pin", cwd=work).expect(
         0
     )
-    assert "store=10.9.0.3" in here.stdout
-    assert yaml.safe_load(here.stdout)["services"]["web"]["environment"] == {"STORE": "10.9.0.3"}
+    assert "store=127.0.0.9" in here.stdout
+    assert yaml.safe_load(here.stdout)["services"]["web"]["environment"] == {"STORE": "127.0.0.9"}
     assert "dependency-dropped" in here.stderr
     unnamed = team.cli.run("config", "render", "--env", "prod", "--no-pin", cwd=work).expect(1)
     assert "known hosts: db-1, local" in unnamed.stderr
@@ -68,7 +68,7 @@ def test_a_host_that_nobody_places_ends_the_deploy_before_anything_is_touched(te
     team.look()
     assert team.types().count("HostDeclared") == 1
     listed = {one["name"]: one for one in team.cli.run("hosts", "list", "--json").expect(0).json()["hosts"]}
-    assert (listed["db-1"]["address"], listed["db-1"]["origin"]) == ("10.9.0.3", "git")
+    assert (listed["db-1"]["address"], listed["db-1"]["origin"]) == ("127.0.0.9", "git")
     assert listed["db-1"]["roles"] == {f"{team.project.name}/prod": ["db"]}
     assert team.project.containers() == []
 
