@@ -48,6 +48,7 @@ def test_a_release_goes_data_first_gateway_last_and_a_bad_canary_is_taken_back_o
     dry = shop.on("h1", f"cd {folder} && docker compose --dry-run up -d 2>&1")
     assert "Recreate" not in dry, "by hand the same services are seen as they are"
 
+    operate(shop)
     kept = shop.containers()
     shop.merge("v2", crashing="web")
     failed = shop.look().expect(1)
@@ -58,6 +59,22 @@ def test_a_release_goes_data_first_gateway_last_and_a_bad_canary_is_taken_back_o
     now = shop.containers()
     assert {place for place in PLACES if now[place] != kept[place]} == {"store", "web h2"}
     assert shop.cli.run("status", "--env", "prod").stdout.count("v1") >= len(PLACES) - 1
+
+
+def operate(shop: Shop) -> None:
+    """What a person does from the controller's machine on an ordinary day."""
+    run = shop.cli.run
+    lines = run("logs", "--env", "prod", "--service", "web").expect(0).stdout.splitlines()
+    assert sorted(line.partition("|")[0].strip() for line in lines) == ["h1 web.1", "h2 web.1"]
+    inside = run("exec", "--env", "prod", "--service", "web", "--host", "h2", "--", "sh", "-c", "exit 7")
+    assert inside.code == 7, inside.stderr
+    names = run("ssh", "app", "--env", "prod", "--", "hostname").expect(0).stdout
+    assert [line.split()[-1] for line in names.splitlines()] == ["h1", "h2"]
+    live = run("status", "--env", "prod", "--live", "--json").expect(0).json()
+    assert live["health"] == "healthy", live
+    hosts = {one["name"]: one for one in run("hosts", "list", "--json").expect(0).json()["hosts"]}
+    assert hosts["h3"]["roles"] == {f"{shop.name}/prod": ["db"]}
+    assert shop.lab.host("h3").logins() > 0
 
 
 def test_a_host_that_is_lost_in_the_middle_catches_up_when_it_is_back(shop: Shop) -> None:
