@@ -24,9 +24,9 @@ import shlex
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import asyncssh
 
@@ -35,6 +35,7 @@ from events.kernel.redact import REDACT, printable
 from projections.transport.port import HostConnection, Ran
 from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_loop import SshLoop
+from projections.transport.ssh_pump import pump
 from projections.transport.ssh_run import Process, open_program, run_program
 
 _CHUNK_BYTES = 64 * 1024
@@ -54,6 +55,7 @@ end() {
 end "$1" "$2"
 """
 
+Streams = tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
 _Way = tuple[str, ...]  # the client that carries the bytes; empty: the SSH server does
 
 
@@ -199,31 +201,39 @@ class SshEngineDoor:
             writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_OPEN_SECONDS):
-                straight = await self._straight()
-        except asyncssh.ChannelOpenError as error:
-            way = await self._other_way(error)
-            if way:
-                await self._carry_as_session(way, reader, writer)
-            return
+        straight = await self._straight_or_not()
         if straight is None:
-            await self._carry_as_session(self._way[1], reader, writer)
+            if self._way[0] == self._connection.made:
+                await self._carry_as_session(self._way[1], reader, writer)
             return
         self.trouble = ""
         far_reader, far_writer = straight
         try:
-            await _pump(reader, writer, far_reader, far_writer)
+            await pump(reader, writer, far_reader, far_writer)
         finally:
             far_writer.channel.abort()
 
-    async def _straight(self) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]] | None:
-        """A connection to the engine's socket; None where another way is known to be the one."""
-        connection = cast("InBytes", await self._connection.get())
+    async def _straight_or_not(self) -> Streams | None:
+        """A connection to the engine's socket; None where another way is the one, or there is none."""
         if self._way[0] == self._connection.made and self._way[1]:
             return None
-        place = str(self._connection.settings.engine_socket)
-        return await connection.open_unix_connection(place, encoding=None)
+        try:
+            return await self._straight()
+        except asyncssh.ChannelOpenError as error:
+            way = await self._other_way(error)
+            if not way:
+                return None
+        try:
+            return await self._straight()  # the engine may have come back meanwhile
+        except asyncssh.ChannelOpenError:
+            self._way = (self._connection.made, way)
+            return None
+
+    async def _straight(self) -> Streams:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            connection = cast("InBytes", await self._connection.get())
+            place = str(self._connection.settings.engine_socket)
+            return await connection.open_unix_connection(place, encoding=None)
 
     async def _other_way(self, error: asyncssh.ChannelOpenError) -> _Way:
         """Docker's client on the host where it can ask the engine; empty, with the trouble, where not."""
@@ -233,7 +243,6 @@ class SshEngineDoor:
             argv = [*client, "version", "--format", "{{.Server.Version}}"]
             ran = await run_program(self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES)
             if ran.code == 0:
-                self._way = (self._connection.made, client)
                 return client
             words.append(_one_line(ran.stderr) or f"{' '.join(way)} ended with {ran.code}")
         self.trouble = f"{error.reason}; {'; '.join(dict.fromkeys(words))}"
@@ -249,7 +258,7 @@ class SshEngineDoor:
             try:
                 self.trouble = ""
                 said = asyncio.ensure_future(_said(process))
-                await _pump(reader, writer, process.stdout, process.stdin)
+                await pump(reader, writer, process.stdout, process.stdin)
                 if process.exit_status:
                     self.trouble = _one_line(await said)
                 said.cancel()
@@ -277,49 +286,6 @@ class _Carrier:
     def __init__(self, connection: SshConnection) -> None:
         self.connection = connection
         self.carried = 0
-
-
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    far_reader: asyncssh.SSHReader[bytes],
-    far_writer: asyncssh.SSHWriter[bytes],
-) -> None:
-    """Carry bytes both ways until the engine has nothing more to say, or nobody is there to hear it.
-
-    That this side has said all is passed on: an engine may still answer.
-    """
-
-    async def there() -> None:
-        while chunk := await reader.read(_CHUNK_BYTES):
-            far_writer.write(chunk)
-            await far_writer.drain()
-        far_writer.write_eof()
-
-    async def back() -> None:
-        while chunk := await far_reader.read(_CHUNK_BYTES):
-            writer.write(chunk)
-            await writer.drain()
-        writer.close()
-
-    async with _side_by_side(there()):
-        await back()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_OPEN_SECONDS):
-                await writer.wait_closed()  # what is under way to the reader arrives
-
-
-@contextlib.asynccontextmanager
-async def _side_by_side(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Do `work` as long as the block lasts; how it ended is of no interest then."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
 
 
 async def _said(process: Process) -> bytes:

@@ -218,6 +218,7 @@ def test_a_registry_here_is_reached_there_and_again_after_a_break(
                     pull.sendall(b"pull")
                     assert taken.recv(4) == b"pull"
             server.cut()
+            asyncio.run(transport.files.missing([PurePath("/")]))  # finds that out
 
 
 def test_a_port_of_the_host_that_is_held_cannot_be_given_to_a_registry(transport: SshTransport) -> None:
