@@ -71,10 +71,18 @@ def deploy(
 
         from cli.plan import previewed
         from cli.plan_text import as_text
+        from controller.plan_filters import Filters
 
-        shown = asyncio.run(
-            previewed(settings, found, environment=name, version=version, operator=operator, given=given)
+        preview = previewed(
+            settings,
+            found,
+            environment=name,
+            version=version,
+            operator=operator,
+            given=given,
+            filters=Filters(hosts=tuple(host)) if host and not role else None,
         )
+        shown = asyncio.run(preview)
         settings.console.line(as_text(shown))
         return 0
     from controller.bootstrap import open_context
