@@ -285,6 +285,7 @@ def _adapters(
             clock=clock,
             progress=progress,
             kept=_kept(home, settings),
+            offered=_offered(settings),
         ),
         observed=observed,
         watches=fleet.watches,
@@ -294,6 +295,15 @@ def _adapters(
         listed_hosts=frozenset() if settings is None else frozenset(settings.network.static.hosts),
         close=close,
     )
+
+
+def _offered(settings: ControllerFile | None) -> frozenset[int]:
+    """Ports of registries on this machine that hosts elsewhere are to reach."""
+    from projections.converge.offering import loopback_port
+
+    listed = {} if settings is None else settings.registries
+    ports = {loopback_port(name) for name, one in listed.items() if one.offer_to_hosts}
+    return frozenset(port for port in ports if port is not None)
 
 
 def _kept(home: Home, settings: ControllerFile | None) -> KeptContainers:

@@ -112,6 +112,9 @@ class LocalTransport:
             reader, writer = await asyncio.open_connection(address, port)
         return LocalConnection(reader, writer)
 
+    async def offer_port(self, port: int) -> None:
+        """It is there already."""
+
     async def bound_ports(self) -> frozenset[BoundPort]:
         """See the port."""
         return await asyncio.to_thread(read_tables)

@@ -33,6 +33,10 @@ STATE_IS_LINK = error_code(
     "state-is-link", "A folder that an app keeps on its host is a link, or lies behind one."
 )
 
+HOST_PORT_HELD = error_code(
+    "host-port-held", "A port of a host, through which it was to be given a registry, is held by another."
+)
+
 HOST_SILENT = frozenset({HOST_UNREACHABLE, HOST_KEY_CHANGED, HOST_KEY_UNKNOWN, HOST_LOGIN_REFUSED})
 """With these nothing is known of what runs on a host."""
 
@@ -162,6 +166,14 @@ class Transport(Protocol):
         """A TCP connection from the host.
 
         Raises OSError when nobody takes it, TimeoutError after `seconds`.
+        """
+        ...
+
+    async def offer_port(self, port: int) -> None:
+        """Let the host reach 127.0.0.1:`port` of this machine at its own 127.0.0.1:`port`.
+
+        It lasts as long as the connection; to call it again is cheap. Nothing happens on this machine. Raises
+        OutsideError `host-port-held` where somebody listens there, or with a code in `HOST_SILENT`.
         """
         ...
 

@@ -19,9 +19,9 @@ from typing import TypeVar, cast
 
 import asyncssh
 
-from events.kernel.errors import OutsideError, Where, error_code
+from events.kernel.errors import OutsideError, Where
 from projections.transport.local_ports import TABLES, bound_in
-from projections.transport.port import BoundPort, HostConnection, Ran
+from projections.transport.port import HOST_PORT_HELD, BoundPort, HostConnection, Ran
 from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_door import SshEngineDoor
 from projections.transport.ssh_files import SshFiles
@@ -29,10 +29,6 @@ from projections.transport.ssh_loop import SshLoop
 from projections.transport.ssh_run import run_program
 from projections.transport.ssh_settings import SshSettings
 from projections.transport.ssh_trust import OnFirstKey
-
-HOST_PORT_HELD = error_code(
-    "host-port-held", "A port of a host, through which it was to be given a registry, is held by another."
-)
 
 _MACHINE_ID = PurePosixPath("/etc/machine-id")
 _MACHINE_ID_BYTES = 256
@@ -130,6 +126,10 @@ class SshTransport:
             content = await self._files.read(_MACHINE_ID, most=_MACHINE_ID_BYTES)
             self._machine = (self._connection.made, (content or b"").decode(errors="replace").strip())
         return self._machine[1]
+
+    async def offer_port(self, port: int) -> None:
+        """See `Transport.offer_port`."""
+        await self.offer_registry(port, host=_LOOPBACK, to=port)
 
     async def offer_registry(self, port: int, *, host: str, to: int) -> None:
         """Let the host reach `host`:`to`, as seen from here, at its own 127.0.0.1:`port`.

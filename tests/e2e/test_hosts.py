@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
@@ -13,6 +14,7 @@ from tests.support.cli import Stagecraft
 from tests.support.images import TestImages
 from tests.support.lab_hosts import Lab
 from tests.support.processes import wait_until
+from tests.support.registry import running_registry
 from tests.support.repos import Repository
 
 FOLDER = "/var/lib/stagecraft/apps/{name}/prod"
@@ -21,12 +23,22 @@ LOST_SECONDS = 90.0
 
 @pytest.fixture
 def shop(
-    lab_hosts: Lab, repository: Repository, cli: Stagecraft, images: TestImages, engine: DockerClient
+    lab_hosts: Lab,
+    repository: Repository,
+    cli: Stagecraft,
+    images: TestImages,
+    engine: DockerClient,
+    tmp_path: Path,
 ) -> Iterator[Shop]:
-    """A new shop; the hosts are healed and empty afterwards."""
-    made = Shop(lab=lab_hosts, repository=repository, cli=cli, images=images, engine=engine)
-    made.settle_in()
-    yield made
+    """A new shop; its registry is offered to the hosts, which are healed and empty afterwards."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with running_registry(folder) as registry:
+        made = Shop(
+            lab=lab_hosts, repository=repository, cli=cli, images=images, registry=registry, engine=engine
+        )
+        made.settle_in()
+        yield made
     lab_hosts.heal()
     made.clear()
 
@@ -105,7 +117,7 @@ def test_a_rollback_needs_neither_the_registry_nor_git(shop: Shop) -> None:
     for version in ("v1", "v2"):
         shop.merge(version)
         shop.look().expect(0)
-    shop.lab.registry.stop()
+    shop.registry.stop()
     shop.repository.origin.rename(shop.repository.origin.with_suffix(".gone"))
     shop.cli.run("rollback", "--env", "prod", "--to-previous", "--reason", "too slow", seconds=120).expect(0)
     assert shop.answers() == everywhere("v1")

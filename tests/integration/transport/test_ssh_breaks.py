@@ -15,8 +15,8 @@ import pytest
 from events.blobs import MemoryBlobStore
 from events.kernel.errors import OutsideError
 from events.manifest import FileEntry, FileTree
-from projections.transport.port import HOST_SILENT, HOST_UNREACHABLE
-from projections.transport.ssh import HOST_PORT_HELD, SshTransport
+from projections.transport.port import HOST_PORT_HELD, HOST_SILENT, HOST_UNREACHABLE
+from projections.transport.ssh import SshTransport
 from projections.transport.ssh_connection import HOST_SESSION_REFUSED
 from projections.transport.ssh_sftp import HOST_SFTP_MISSING
 from tests.contract.hosts import SECONDS, reached
