@@ -145,7 +145,7 @@ def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: 
     errors, rest = bytearray(), bytearray()
     try:
         with at_most(seconds):  # for each read from the connection too
-            stream = api.exec_start(program, socket=True)
+            stream = _from_the_first_byte(api.exec_start(program, socket=True))
         for is_error, chunk in _written(stream):
             kept = errors if is_error else rest
             kept += chunk[: KEPT_BYTES - len(kept)]
@@ -154,6 +154,12 @@ def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: 
     except (TimeoutError, requests.exceptions.Timeout):
         pass
     return bytes((errors + rest)[:KEPT_BYTES])
+
+
+def _from_the_first_byte(stream: ExecStream) -> ExecStream:
+    """The SDK hands out the socket; its client may have read what came with the answer's head already."""
+    response: Any = getattr(stream, "_response")  # noqa: B009  # the SDK keeps it there
+    return cast("ExecStream", response.raw._fp.fp)  # noqa: SLF001  # likewise
 
 
 def _written(stream: ExecStream) -> Iterator[tuple[bool, bytes]]:
