@@ -29,6 +29,7 @@ _LONGEST_LINE = (
     1000  # characters of a line of an error: room for a path or an engine's words, bounded on screen
 )
 
+_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of the terminal's own palette, none of them red
 
 Advance = Callable[[int, int], None]  # what is done, and all of it
 
@@ -70,14 +71,25 @@ class Console:
         """
         _write(sys.stdout, json.dumps(value, indent=None if compact else 2))
 
-    def content(self, content: bytes) -> None:
-        """A result that is a file of ours, byte for byte, because it has digests. Raises ReaderGoneError."""
-        sys.stdout.flush()
+    def sourced(self, prefix: str, text: str, *, number: int) -> None:
+        """A line of one of several sources; on a terminal each number's prefix has a colour of its own."""
+        shown = clean(prefix)
+        if _is_terminal(sys.stdout) and "NO_COLOR" not in os.environ:
+            shown = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{shown}\x1b[0m"
+        _write(sys.stdout, f"{shown} | {clean(text)}")
+
+    def content(self, content: bytes, *, error: bool = False) -> None:
+        """Bytes as they are: a file of ours, because it has digests, or what a person's own program wrote.
+
+        Raises ReaderGoneError.
+        """
+        stream = sys.stderr if error else sys.stdout
+        stream.flush()
         try:
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
+            stream.buffer.write(content)
+            stream.buffer.flush()
+        except BrokenPipeError as broken:
+            raise ReaderGoneError from broken
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table with one row a line; on a terminal its head is bold and long cells fold."""

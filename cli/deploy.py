@@ -61,7 +61,6 @@ def deploy(
     from cli.enclosing import enclosing, environment_of, warn_when_dirty
     from cli.interrupts import run_to_verdict
     from cli.policy import operator_settings, permissions_of
-    from controller.decide.scope import Scope
 
     found = enclosing(settings, rev=rev)
     warn_when_dirty(settings, found)
@@ -72,14 +71,23 @@ def deploy(
 
         from cli.plan import previewed
         from cli.plan_text import as_text
+        from controller.plan_filters import Filters
 
-        shown = asyncio.run(
-            previewed(settings, found, environment=name, version=version, operator=operator, given=given)
+        preview = previewed(
+            settings,
+            found,
+            environment=name,
+            version=version,
+            operator=operator,
+            given=given,
+            filters=Filters(hosts=tuple(host)) if host and not role else None,
         )
+        shown = asyncio.run(preview)
         settings.console.line(as_text(shown))
         return 0
     from controller.bootstrap import open_context
     from controller.candidates import Subject
+    from controller.decide.scope import Scope
     from controller.deploying import deploy as run
     from controller.targets import Target
 

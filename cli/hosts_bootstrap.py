@@ -15,9 +15,9 @@ from cli.settings import Settings, with_settings
 from events.kernel.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from controller.host_bootstrap import HostResult, Prepared
+    from controller.host_bootstrap import HostResult, Install, Prepared
 
 
 class Way(enum.StrEnum):
@@ -26,6 +26,9 @@ class Way(enum.StrEnum):
     APT = "apt"
     SCRIPT = "script"
     SKIP = "skip"
+
+
+_WAYS: Mapping[Way, Install] = {Way.APT: "apt", Way.SCRIPT: "script", Way.SKIP: "skip"}
 
 
 @with_settings("dry_run", "config")
@@ -59,7 +62,7 @@ def bootstrap(
     from controller.host_asking import chosen_hosts
     from controller.host_bootstrap import bootstrap_hosts, prepare_hosts
 
-    operator, way = operator_settings(settings, controller), (install or _configured(settings)).value
+    operator, way = operator_settings(settings, controller), _WAYS[install or _configured(settings)]
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         asked = chosen_hosts(fleet_of(context), hosts)
 

@@ -118,8 +118,19 @@ CONTENTS = (
         "logs",
         "cli.logs",
         "logs",
-        "Show what the containers of an environment wrote, each line behind its service when there are "
-        "several.",
+        "Show what the containers of an environment wrote, on all its hosts, in the order of its times.",
+    ),
+    Entry(
+        "exec",
+        "cli.exec",
+        "execute",
+        "Run a program in a running container of a service and answer with its exit code.",
+    ),
+    Entry(
+        "ssh",
+        "cli.ssh",
+        "ssh",
+        "Open a shell on a host, or run a command there and answer with its exit code.",
     ),
     Entry("releases", "cli.releases", "app", "The history of Releases."),
     Entry(

@@ -130,8 +130,7 @@ def _targets(history: History) -> list[Target]:
 def _look(settings: Settings, targets: Sequence[Target]) -> None:
     from controller.observing import refresh_observed
 
-    for target in targets:
-        refresh_observed(settings.home, target, progress=settings.console.progress)
+    refresh_observed(settings.home, targets, progress=settings.console.progress)
 
 
 def _status(history: History, target: Target) -> Status:
@@ -226,7 +225,8 @@ def status_lines(shown: Status, names: Callable[[str], str | None] = _nobody) ->
         f"  git       {known.revision or '-'}{_ago(shown.git_seconds)}",
         *_silent_git(shown.git_failure),
         *_decided(known),
-        *(line for host in shown.hosts for line in _host_lines(host, names)),
+        *_mixed_lines(shown),
+        *(line for host in shown.hosts for line in _host_lines(host, names, alone=len(shown.hosts) == 1)),
         *([f"  hosts last answered{_ago(shown.host_seconds)}"] if shown.hosts else []),
         *([] if shown.lag is None else lag_lines(shown.lag)),
     ]
@@ -326,9 +326,20 @@ def _said(told: dict[str, object]) -> str:
     return f"{told['reason'] or 'no reason given'} (since {told['since']})"
 
 
-def _host_lines(host: HostStatus, names: Callable[[str], str | None]) -> Iterable[str]:
+def _mixed_lines(shown: Status) -> Iterable[str]:
+    """A line for each service that runs in several versions."""
+    for one in shown.mixed:
+        versions = "; ".join(
+            f"{version[:_SHORT_ID]} on {', '.join(hosts)}" for version, hosts in one.versions.items()
+        )
+        yield f"  mixed     {one.service} runs in {len(one.versions)} versions: {versions}"
+
+
+def _host_lines(host: HostStatus, names: Callable[[str], str | None], *, alone: bool) -> Iterable[str]:
+    """`alone`: its health is that of the environment, which stands above."""
     reachable = {True: "reachable", False: "not reachable", None: "unknown"}[host.reachable]
-    yield f"  {host.name}: {reachable}{': ' if host.reason else ''}{host.reason}"
+    health = f", {host.health}" if host.reachable and not alone else ""
+    yield f"  {host.name}: {reachable}{health}{': ' if host.reason else ''}{host.reason}"
     width = max((len(service.name) for service in host.services), default=0)
     for service in host.services:
         yield f"    {service.name.ljust(width)}  {_service_text(service)}".rstrip()

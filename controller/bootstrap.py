@@ -14,12 +14,13 @@ from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from controller.adapters import Adapters
     from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
+    from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
     from controller.record import Record
@@ -148,6 +149,52 @@ def open_engine(home: Home) -> Generator[DockerEngine]:
 
 
 @contextmanager
+def open_fleet(home: Home, *, say: Callable[[str], None]) -> Generator[Fleet]:
+    """The hosts of a home for looking at them and into their containers; nothing but first keys is recorded.
+
+    Where nothing was recorded yet nothing is made, unless the operator lists hosts: their keys may have to be
+    recorded.
+    """
+    from controller.bootstrap_hosts import wire_hosts
+    from events.kernel.clock import SystemClock
+    from events.memory import MemoryEventLog
+    from projections.engine.docker import DockerEngine
+
+    log: EventLog
+    if home.events_db.is_file():
+        log = SqliteEventLog(home.events_db)
+    elif home.controller_file.is_file():
+        home.create()
+        log = SqliteEventLog(home.events_db)
+    else:
+        log = MemoryEventLog()
+    engine = DockerEngine(None, home.run)
+    fleet, _, close = wire_hosts(
+        home, engine, file=lambda: _settings(home), log=log, clock=SystemClock(), say=say
+    )
+    try:
+        yield fleet
+    finally:
+        close()
+        log.close()
+
+
+@contextmanager
+def open_engines(home: Home, *, say: Callable[[str], None]) -> Generator[Mapping[str, DockerEngine]]:
+    """The engines of all hosts by the host's name; see `open_fleet`."""
+    from controller.fleet import ByHost, Reach
+    from projections.engine.docker import DockerEngine
+
+    def engine(reach: Reach) -> DockerEngine:
+        if not isinstance(reach.engine, DockerEngine):
+            raise TypeError(reach.engine)
+        return reach.engine
+
+    with open_fleet(home, say=say) as fleet:
+        yield ByHost(fleet, engine)
+
+
+@contextmanager
 def open_context(
     home: Home, *, progress: Callable[[str], None], settings: ControllerFile | None = None
 ) -> Generator[Context]:
@@ -231,13 +278,14 @@ def _adapters(
             blobs=blobs,
             engines=fleet.engines,
             stocks=fleet.stocks,
-            carriers=fleet.stocks,
+            carriers=fleet.carriers,
             roots=fleet.roots,
             transports=fleet.transports,
             observed=observed,
             clock=clock,
             progress=progress,
             kept=_kept(home, settings),
+            offered=_offered(settings),
         ),
         observed=observed,
         watches=fleet.watches,
@@ -247,6 +295,15 @@ def _adapters(
         listed_hosts=frozenset() if settings is None else frozenset(settings.network.static.hosts),
         close=close,
     )
+
+
+def _offered(settings: ControllerFile | None) -> frozenset[int]:
+    """Ports of registries on this machine that hosts elsewhere are to reach."""
+    from projections.converge.offering import loopback_port
+
+    listed = {} if settings is None else settings.registries
+    ports = {loopback_port(name) for name, one in listed.items() if one.offer_to_hosts}
+    return frozenset(port for port in ports if port is not None)
 
 
 def _kept(home: Home, settings: ControllerFile | None) -> KeptContainers:

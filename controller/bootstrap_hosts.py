@@ -54,6 +54,7 @@ def wire_hosts(
         transport=LocalTransport(),
         engine=engine,
         stock=engine.stock,
+        carrier=engine.stock,
         watch=engine,
         root=home.local.absolute(),
         close=engine.close,

@@ -23,6 +23,7 @@ from controller.expiring import expire
 from controller.following import finish_here, follow
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
+from controller.placed import hosts_named
 from controller.providers.table import PROVIDERS
 from controller.releasing import finish_active, finish_begun
 from controller.removing import finish_destroy
@@ -148,7 +149,7 @@ async def request(context: Context, subject: Subject, asked: Asked, *, recorder:
     )
     target = Target(project=subject.project, name=subject.environment)
     release = context.release_id(subject.project, subject.environment)
-    scope = () if asked.scope.all else asked.scope.of(context.manifest(candidate.digest))
+    scope = hosts_named(context, candidate.digest, asked.scope)
     take_places(
         context,
         places,

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from controller.host_registry import HostEntry
-    from projections.engine.port import Engine, EngineWatch, Stock
+    from projections.engine.port import Engine, EngineWatch, ImageCarrier, Stock
     from projections.transport.port import Transport
+    from projections.transport.ssh_settings import SshSettings
 
 T = TypeVar("T")
 
@@ -35,9 +36,11 @@ class Reach:
     transport: Transport
     engine: Engine
     stock: Stock
+    carrier: ImageCarrier
     watch: EngineWatch
     root: PurePath  # the folder there that holds `apps/`, absolute
     close: Callable[[], None]  # gives back connections and threads
+    ssh: SshSettings | None = None  # how a person gets there; None: it is this machine
 
 
 class ByHost(Mapping[str, T], Generic[T]):
@@ -88,6 +91,7 @@ class Fleet:
         self._alone = threading.Lock()
         self.engines: Mapping[str, Engine] = ByHost(self, lambda one: one.engine)
         self.stocks: Mapping[str, Stock] = ByHost(self, lambda one: one.stock)
+        self.carriers: Mapping[str, ImageCarrier] = ByHost(self, lambda one: one.carrier)
         self.transports: Mapping[str, Transport] = ByHost(self, lambda one: one.transport)
         self.roots: Mapping[str, PurePath] = ByHost(self, lambda one: one.root)
         self.watches: Mapping[str, EngineWatch] = ByHost(self, lambda one: one.watch, in_use=True)

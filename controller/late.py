@@ -12,12 +12,14 @@ from importlib import import_module
 
 LATE = (
     "controller.auditing",
+    "controller.known_hosts",
     "controller.registry.wire",
     "controller.rendering",
     "gitops.config.policy",
     "gitops.source.git",
     "projections.engine.dialling",
     "projections.engine.docker_client",
+    "projections.transport.ssh",
 )
 
 

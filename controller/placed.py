@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from controller.context import Context
+    from controller.decide.scope import Scope
     from controller.decide.state import EnvironmentState
     from events.manifest import Manifest
+
+
+def hosts_named(context: Context, digest: str, scope: Scope | None) -> tuple[str, ...]:
+    """The hosts of a recorded Manifest that a person wants a Release for, sorted; none: all of them.
+
+    Raises UserError `scope-unknown`.
+    """
+    named = scope is not None and (scope.hosts or scope.roles)
+    return scope.of(context.manifest(digest)) if scope is not None and named else ()
 
 
 def wanted_manifest(context: Context, state: EnvironmentState) -> Manifest | None:

@@ -17,6 +17,7 @@ from controller.deciding import append_decided
 from controller.following import finish_here, follow
 from controller.locks import LOCKED
 from controller.permitting import judged, raise_refusal
+from controller.placed import hosts_named
 from controller.releasing import finish_begun
 from controller.removing import finish_destroy
 from controller.tenures import tenure
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from controller.context import Context
     from controller.decide.rollback import RollbackTarget
+    from controller.decide.scope import Scope
     from controller.decide.state import EnvironmentState, Release
     from controller.targets import Target
     from events.catalog import Event
@@ -50,7 +52,7 @@ async def rollback(
 
     Nobody who waits for health keeps it waiting: beside another process it is asked for at once and
     followed, and that process makes way. What is gone back to is settled when it is called, whatever becomes
-    of the Release under way until it is decided.
+    of the Release under way until it is decided. With a `scope` only some hosts go back.
 
     Raises UserError for a target that there is not, `not-allowed` after recording it, and
     `release-superseded`.
@@ -64,8 +66,7 @@ async def rollback(
         offered = judged(context, _candidate_of(wanted), target=target, state=state, given=allow)
         if offered.refused:
             return (refused(offered),)
-        named = scope or Scope()
-        hosts = () if named.all else named.of(context.manifest(wanted.digest))
+        hosts = hosts_named(context, wanted.digest, scope)
         refuse_partial_first(state, hosts)
         held = held_partly(state, wanted.digest, version=wanted.version, scope=hosts) if hosts else None
         return decide_rollback(

@@ -20,6 +20,9 @@ from controller.fleet import Reach
 from events.catalog.host import HostKeyAccepted
 from events.kernel.errors import StagecraftError
 from events.streams import host_stream
+from projections.engine.docker import DockerEngine
+from projections.transport.ssh_loop import SshLoop
+from projections.transport.ssh_settings import SshLogin, SshSettings, jump_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from controller.host_registry import HostEntry
     from events.recorder import Recorder
     from gitops.config.operator import SshSection
-    from projections.transport.ssh_loop import SshLoop
-    from projections.transport.ssh_settings import SshLogin, SshSettings
 
 
 class SshReaches:
@@ -58,7 +59,6 @@ class SshReaches:
 
     def make(self, entry: HostEntry) -> Reach:
         """What reaches a host; nothing is connected yet. Raises UserError `jump-host-bad`."""
-        from projections.engine.docker import DockerEngine  # noqa: PLC0415  # as the module says
         from projections.transport.ssh import SshTransport  # noqa: PLC0415  # as the module says
 
         settings = ssh_settings(
@@ -79,9 +79,11 @@ class SshReaches:
             transport=transport,
             engine=engine,
             stock=engine.stock,
+            carrier=engine.stock,
             watch=engine,
             root=settings.root,
             close=close,
+            ssh=settings,
         )
 
     def close(self) -> None:
@@ -95,8 +97,6 @@ class SshReaches:
             writer.shutdown(wait=True)
 
     def _shared_loop(self) -> SshLoop:
-        from projections.transport.ssh_loop import SshLoop  # noqa: PLC0415  # as the module says
-
         with self._alone:
             if self._loop is None:
                 self._loop = SshLoop()
@@ -134,12 +134,6 @@ def ssh_settings(
     environ: Mapping[str, str],
 ) -> SshSettings:
     """All that it takes to reach a host by the operator's words. Raises UserError `jump-host-bad`."""
-    from projections.transport.ssh_settings import (  # noqa: PLC0415  # as the module says
-        SshLogin,
-        SshSettings,
-        jump_login,
-    )
-
     login = SshLogin(address=entry.address, port=entry.port, user=entry.user)
     jump = None if section.jump is None else _placed(jump_login(section.jump), entries)
     itself = jump is not None and (jump.address, jump.port) == (login.address, login.port)

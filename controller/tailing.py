@@ -1,35 +1,55 @@
-"""The log lines of an environment's containers, several at once, each with the service it is of.
+"""The log lines of an environment's containers, of several hosts at once, in the order of their times.
 
-Followed logs are merged as lines arrive; read ones come container after container. While following, the
-engine is listed again and again, so that a container that a Release brings is followed too, from its first
-line.
+Each container's log is a stream of its own; read ones are merged by the times that the engines gave their
+lines, followed ones by the same times within the moment that they are held back for it (`interleaving.py`).
+Clocks of hosts may differ, so the order between hosts is as good as their clocks; no line waits for a clock.
+
+A host that does not answer is told once, and what the others have is shown all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections import deque
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from controller.interleaving import merged
 from events import labels
-from events.kernel.errors import UserError, error_code
+from events.kernel.errors import OutsideError, UserError, Where, error_code
 from projections.converge.adopted import Adopted, dressed
+from projections.converge.failures import HOST_UNKNOWN
+from projections.engine.errors import ENGINE_REFUSED, ENGINE_UNREACHABLE
+from projections.engine.following import NANOSECONDS
+from projections.transport.port import HOST_SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection
+    import re
+    from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 
+    from controller.marks import Marks
     from controller.targets import Target
-    from events.kernel.clock import Clock
-    from projections.engine.following import LogSource
+    from projections.engine.following import LogLine, LogSource
     from projections.engine.port import Container
 
 SERVICE_UNKNOWN = error_code("service-not-in-environment", "The environment has no service of that name.")
 
-_LOOK_SECONDS = 1.0
-_QUEUE_LINES = 256
+SILENT = HOST_SILENT | HOST_UNKNOWN
+ANSWER_SECONDS = 10.0  # what a host is given to list its containers
 _ENDED = frozenset({"created", "exited", "dead", "removing"})
+_NUMBER = "com.docker.compose.container-number"
+
+Told = Mapping[str, OutsideError]  # by host, why it did not answer
+
+
+class Lister(Protocol):
+    """An engine as far as finding containers needs it."""
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        """As `Engine.containers`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +60,10 @@ class Wanted:
     lineage: str  # of our log: containers of another one are not ours
     service: str | None = None
     ended: bool = False  # also containers that do not run, such as failed ones that were kept
-    tail: int | None = None
+    tail: int | None = None  # of each container, before `matches`
     since: float | None = None  # seconds of the epoch
+    until: float | None = None  # likewise
+    matches: re.Pattern[str] | None = None  # lines in which it is found
     adopted: Adopted = field(default_factory=dict[str, Mapping[str, str]])  # ours by the log alone
 
     def has(self, container: Container) -> bool:
@@ -58,115 +80,177 @@ class Wanted:
         return (
             self.has(container)
             and self.service in {None, container.service}
-            and (self.ended or container.state not in _ENDED)
+            and (self.ended or not has_ended(container))
         )
+
+    def shows(self, line: Line) -> bool:
+        """Whether a line is one of those that are asked for."""
+        return self.matches is None or self.matches.search(line.text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of a container's log."""
 
+    host: str
     service: str
+    index: int  # which replica it is
     container: str  # its id
+    at: int  # nanoseconds of the epoch, by the host's clock
     text: str
 
+    @property
+    def source(self) -> str:
+        """`app-1 web.2`."""
+        return f"{self.host} {self.service}.{self.index}"
 
-async def choose(source: LogSource, wanted: Wanted, *, known: Collection[str]) -> list[Container]:
-    """The containers whose lines are wanted; `known` are the services that the log knows of.
 
-    Raises UserError `service-not-in-environment`, naming those there are, and OutsideError
-    `engine-unreachable`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The containers whose lines are asked for, and the hosts that did not say which they have."""
+
+    containers: Mapping[str, Sequence[Container]]  # by host, of those that answered
+    silent: Told
+
+    @property
+    def count(self) -> int:
+        """How many containers."""
+        return sum(map(len, self.containers.values()))
+
+
+def has_ended(container: Container) -> bool:
+    """Whether nothing more comes from it unless it is started."""
+    return container.state in _ENDED
+
+
+def index_of(container: Container) -> int:
+    """Which replica of its service it is, as Compose counts; 1 for one that nobody counted."""
+    number = container.labels.get(_NUMBER, "")
+    return int(number) if number.isdecimal() else 1
+
+
+def source_of(host: str, container: Container) -> str:
+    """What `Line.source` is for its lines."""
+    return f"{host} {container.service or ''}.{index_of(container)}"
+
+
+def line_of(host: str, container: Container, line: LogLine) -> Line:
+    """A line with where it comes from."""
+    return Line(
+        host=host,
+        service=container.service or "",
+        index=index_of(container),
+        container=container.id,
+        at=line.at,
+        text=line.text,
+    )
+
+
+async def listed(host: str, source: Lister, wanted: Wanted) -> list[Container]:
+    """The environment's containers on one host. Raises OutsideError, `engine-unreachable` after a while."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await source.containers()
+    except TimeoutError as error:
+        raise OutsideError(
+            ENGINE_UNREACHABLE,
+            f"the engine of {host} does not answer",
+            where=Where(host=host),
+            why=f"it said nothing for {ANSWER_SECONDS:g} s",
+            next="stagecraft status --live",
+        ) from error
+    return [one for one in dressed(found, wanted.adopted) if wanted.has(one)]
+
+
+async def choose(sources: Mapping[str, LogSource], wanted: Wanted, *, known: Collection[str]) -> Found:
+    """The containers whose lines are wanted, all hosts asked at once; `known`: services by the log.
+
+    Raises UserError `service-not-in-environment`, naming those there are, and OutsideError when no host
+    answers at all or when an answer is no silence.
     """
-    every = [one for one in dressed(await source.containers(), wanted.adopted) if wanted.has(one)]
-    services = sorted({*known, *(one.service or "" for one in every)})
+    answers = await asyncio.gather(
+        *(listed(host, source, wanted) for host, source in sources.items()), return_exceptions=True
+    )
+    every: dict[str, list[Container]] = {}
+    silent: dict[str, OutsideError] = {}
+    for host, answer in zip(sources, answers, strict=True):
+        if isinstance(answer, OutsideError) and answer.code in SILENT:
+            silent[host] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            every[host] = answer
+    if silent and not every:
+        raise next(iter(silent.values()))
+    refuse_unknown(wanted, {*known, *(one.service or "" for found in every.values() for one in found)})
+    chosen = {host: [one for one in found if wanted.chooses(one)] for host, found in every.items()}
+    return Found(containers=chosen, silent=silent)
+
+
+def refuse_unknown(wanted: Wanted, services: Collection[str]) -> None:
+    """Raise UserError `service-not-in-environment` when the wanted service is none of these."""
     if wanted.service is not None and wanted.service not in services:
         raise UserError(
             SERVICE_UNKNOWN,
             f"{wanted.target} has no service {wanted.service!r}",
-            why=f"known services: {', '.join(services) or 'none'}",
+            why=f"known services: {', '.join(sorted(services)) or 'none'}",
             next=f"stagecraft status --env {wanted.target}",
         )
-    return [one for one in every if wanted.chooses(one)]
 
 
-async def read(source: LogSource, wanted: Wanted, containers: list[Container]) -> AsyncGenerator[Line]:
-    """What the containers have written until now, one after the other."""
-    for container in containers:
-        lines = source.follow_logs(container.id, tail=wanted.tail, since=wanted.since, follow=False)
-        async with contextlib.aclosing(lines):
-            async for text in lines:
-                yield Line(service=container.service or "", container=container.id, text=text)
-
-
-async def follow(
-    source: LogSource, wanted: Wanted, containers: list[Container], *, clock: Clock
+async def read(
+    sources: Mapping[str, LogSource],
+    wanted: Wanted,
+    found: Found,
+    *,
+    tell: Callable[[str, OutsideError], None],
+    marks: Marks | None = None,
 ) -> AsyncGenerator[Line]:
-    """Lines of all containers as they come, also of those that appear later; never ends by itself.
+    """What the containers have written until now, in the order of its times.
 
-    Raises OutsideError `engine-unreachable` when the engine is lost.
+    `tell` gets, with its host, each error that keeps a container's lines away. Lines that are given out are
+    noted in `marks`, also those that `wanted` does not show.
     """
-    follower = _Follower(source=source, wanted=wanted, clock=clock)
-    following = asyncio.create_task(follower.run(containers))
+    streams = [
+        _read_one(host, sources[host], container, wanted, tell=tell)
+        for host, containers in found.containers.items()
+        for container in containers
+    ]
+    async with aclosing(merged(streams)) as lines:
+        async for line in lines:
+            if marks is not None:
+                marks.of(line.container).note(line.at)
+            if wanted.shows(line):
+                yield line
+
+
+async def _read_one(
+    host: str,
+    source: LogSource,
+    container: Container,
+    wanted: Wanted,
+    *,
+    tell: Callable[[str, OutsideError], None],
+) -> AsyncGenerator[Line]:
+    """One container's lines. An engine counts `tail` from the end of the log, so with `until` we do."""
+    tail = wanted.tail if wanted.until is None else None
+    ours: deque[Line] | None = None if tail == wanted.tail else deque(maxlen=wanted.tail)
+    last = None if wanted.until is None else int(wanted.until * NANOSECONDS)
     try:
-        while True:
-            getting = asyncio.create_task(follower.arrived.get())
-            await asyncio.wait((getting, following), return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
-                await _raise_first(following)
-            yield await getting
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await following
-
-
-@dataclass(slots=True, kw_only=True)
-class _Follower:
-    """Follows every wanted container with a task of its own."""
-
-    source: LogSource
-    wanted: Wanted
-    clock: Clock
-    arrived: asyncio.Queue[Line] = field(default_factory=lambda: asyncio.Queue(_QUEUE_LINES))
-    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
-    ends: dict[str, float] = field(default_factory=dict[str, float])  # when a followed log ended
-
-    async def run(self, containers: list[Container]) -> None:
-        """Begin with these and go on with what appears. Never ends by itself."""
-        async with asyncio.TaskGroup() as group:
-            for container in containers:
-                self._begin(group, container, tail=self.wanted.tail, since=self.wanted.since)
-            while True:
-                await self.clock.sleep(_LOOK_SECONDS)
-                for container in dressed(await self.source.containers(), self.wanted.adopted):
-                    if self.wanted.chooses(container) and self._is_new(container):
-                        since = self.ends.get(container.id, self.wanted.since)
-                        self._begin(group, container, tail=None, since=since)
-
-    def _is_new(self, container: Container) -> bool:
-        """Whether it was never followed, or runs again after it had ended."""
-        task = self.tasks.get(container.id)
-        return task is None or (task.done() and container.state == "running")
-
-    def _begin(
-        self, group: asyncio.TaskGroup, container: Container, *, tail: int | None, since: float | None
-    ) -> None:
-        self.tasks[container.id] = group.create_task(self._one(container, tail=tail, since=since))
-
-    async def _one(self, container: Container, *, tail: int | None, since: float | None) -> None:
-        service = container.service or ""
-        async with contextlib.aclosing(
-            self.source.follow_logs(container.id, tail=tail, since=since)
-        ) as lines:
-            async for text in lines:
-                await self.arrived.put(Line(service=service, container=container.id, text=text))
-        self.ends[container.id] = self.clock.now().timestamp()
-
-
-async def _raise_first(task: asyncio.Task[None]) -> None:
-    """Raise the first error of a group's task as itself."""
-    try:
-        await task
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+        lines = source.follow_logs(
+            container.id, tail=tail, since=wanted.since, until=wanted.until, follow=False
+        )
+        async with aclosing(lines):
+            async for line in lines:
+                if last is not None and line.at > last:
+                    continue
+                if ours is None:
+                    yield line_of(host, container, line)
+                else:
+                    ours.append(line_of(host, container, line))
+    except OutsideError as error:
+        if error.code not in SILENT | {ENGINE_REFUSED}:
+            raise
+        tell(host, error)
+    for kept in ours or ():
+        yield kept

@@ -12,9 +12,10 @@ import json
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from events.chain import DIGEST_BYTES, chained, link
+from events.chain import DIGEST_BYTES, link
 from events.export_manifest import BadManifestError, read_manifest
 from events.export_record import COLUMNS, SOURCE, BadRecordError, csv_cells, csv_line, decode
+from events.rows import digests_of
 from events.seals import parse_seal
 
 if TYPE_CHECKING:
@@ -150,20 +151,7 @@ class Walk:
         row = record.row
         if self.count == 0 and self.manifest is None:
             self.first = row.position
-        digests = chained(
-            previous=previous or b"",
-            position=row.position,
-            event_id=row.event_id,
-            stream=row.stream,
-            version=row.version,
-            type_name=row.type,
-            schema=row.schema,
-            at_us=row.at_us,
-            actor=row.actor,
-            correlation=row.correlation,
-            causation=row.causation,
-            data=row.data,
-        )
+        digests = digests_of(row, previous or b"")
         if digests.data_hash != row.data_hash:
             raise FoundError("edit", self._expected, "the data are not those that were recorded")
         if digests.leaf != row.leaf:

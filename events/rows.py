@@ -17,17 +17,18 @@ def row_of(event: StoredEvent, *, previous: bytes) -> LogRow:
 
     Raises struct.error for a number that does not fit in eight bytes.
     """
-    digests = _digests(LogRow(*event, None, None, None), previous)
+    digests = digests_of(LogRow(*event, None, None, None), previous)
     return LogRow(*event, digests.data_hash, digests.leaf, digests.hash)
 
 
 def fits(row: LogRow, *, previous: bytes) -> bool:
     """Whether the digests of a row are those of what it says, after a row with the hash `previous`."""
-    digests = _digests(row, previous)
+    digests = digests_of(row, previous)
     return (digests.data_hash, digests.leaf, digests.hash) == (row.data_hash, row.leaf, row.hash)
 
 
-def _digests(row: LogRow, previous: bytes) -> Chained:
+def digests_of(row: LogRow, previous: bytes) -> Chained:
+    """The digests that a row would have after one with the hash `previous`."""
     return chained(
         previous=previous,
         position=row.position,

@@ -35,6 +35,7 @@ class ObservedContainer:
     id: str  # 64 hex digits
     state: ContainerState
     health: Health
+    version: str = ""  # hash of the definition that it was made from; empty: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +223,8 @@ def _written(service: ObservedService) -> dict[str, Any]:
         "name": service.name,
         "image": service.image,
         "containers": [
-            {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
+            {"id": one.id, "state": one.state, "health": one.health, "version": one.version}
+            for one in service.containers
         ],
         "drift": service.drift,
     }
@@ -241,7 +243,12 @@ def _service(written: dict[str, Any]) -> ObservedService:
         name=written["name"],
         image=written["image"],
         containers=tuple(
-            ObservedContainer(id=one["id"], state=one["state"], health=one["health"])
+            ObservedContainer(
+                id=one["id"],
+                state=one["state"],
+                health=one["health"],
+                version=one.get("version", ""),  # a look of an older Stagecraft left it out
+            )
             for one in written["containers"]
         ),
         drift=tuple(written["drift"]),

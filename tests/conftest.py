@@ -42,7 +42,9 @@ WITHOUT_ENGINE = (
     "tests/contract/test_actor",
     "tests/contract/test_blob",
     "tests/contract/test_tokens",
+    "tests/contract/test_transport",
     "tests/integration/gitops/",
+    "tests/integration/transport/",
 )
 GIT_IDENTITY = """[user]
     name = Test Person

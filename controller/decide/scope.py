@@ -23,11 +23,6 @@ class Scope:
     hosts: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
 
-    @property
-    def all(self) -> bool:
-        """Whether nobody named anything."""
-        return not (self.hosts or self.roles)
-
     def of(self, manifest: Manifest) -> tuple[str, ...]:
         """The hosts that it names, sorted; none where that is all of them.
 

@@ -59,6 +59,10 @@ class RegistrySection(Section):
     plain_http: bool = Field(
         default=False, description="Speak plain HTTP with it, as with registries on this machine."
     )
+    offer_to_hosts: bool = Field(
+        default=False,
+        description="Of one at `127.0.0.1:PORT`: hosts over SSH reach it there, too, by their connection.",
+    )
 
 
 class BuildsSection(Section):

@@ -67,16 +67,15 @@ class Attendance:
         Raises the error itself where it gives no verdict, or where a host that answers refused.
         """
         self._raise_fatal(failed)
-        for error in failed.values():
-            if error.code not in HOST_UNKNOWN:
-                raise error
-        for host, error in failed.items():
+        lost = {host: error for host, error in failed.items() if error.code in HOST_UNKNOWN}
+        for host, error in lost.items():
             skips = self.conduct.on_unreachable == "skip" and error.code in HOST_SILENT_NOW
             spared = skips and host not in self.touched and not self.owes(host)
             self._leave(host, error, "skipped" if spared else "unknown")
-            if self.left[host].status == "unknown" and not self.touched:
-                return self.left[host].failure
-        return self.over()
+        for error in (error for host, error in failed.items() if host not in lost):
+            raise error
+        unknown = [self.left[host].failure for host in lost if self.left[host].status == "unknown"]
+        return unknown[0] if unknown and not self.touched else self.over()
 
     def failed(self, failed: Mapping[str, StagecraftError]) -> Failure | None:
         """What hosts that failed on the way mean: why the Release fails, None when it goes on.

@@ -18,6 +18,7 @@ from projections.converge.failures import PORT_TAKEN
 from projections.converge.hostenv import Bound, refuse_unbound
 from projections.converge.materialise import app_for, write_files
 from projections.converge.networks import refuse_strangers
+from projections.converge.offering import offer
 from projections.converge.operations import UP_KINDS, HostPlan
 from projections.converge.sharing import with_providers
 from projections.converge.site import Site
@@ -139,6 +140,7 @@ async def _pulled(site: Site, text: str, *, service: str) -> tuple[Image, bool]:
     Raises OutsideError `image-not-found` or `registry-unreachable` where neither has it.
     """
     site.tell(f"pull {text}", service=service)
+    await offer(site, text)
     try:
         return await site.engine.pull(text), False
     except OutsideError as error:

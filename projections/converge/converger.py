@@ -55,11 +55,12 @@ class Converger:
         kept: KeptContainers | None = None,
         transports: Mapping[str, Transport] | None = None,
         carriers: Mapping[str, ImageCarrier] | None = None,
+        offered: Collection[int] = (),
     ) -> None:
         """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs.
 
         A host that `transports` does not have is this machine. `carriers` bring images from `local` to
-        others.
+        others, and `offered` are ports of registries here that they reach at the same name.
         """
         self._equipment = Equipment(
             log=log,
@@ -74,6 +75,7 @@ class Converger:
             kept=kept,
             transports=transports or {},
             carriers=carriers or {},
+            offered=frozenset(offered),
         )
 
     @property

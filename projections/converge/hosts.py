@@ -142,7 +142,10 @@ def observation(
             ObservedService(
                 name=name,
                 image=wanted[name].image.ref if name in wanted else present[0].image,
-                containers=tuple(ObservedContainer(id=c.id, state=c.state, health=c.health) for c in present),
+                containers=tuple(
+                    ObservedContainer(id=c.id, state=c.state, health=c.health, version=c.service_hash or "")
+                    for c in present
+                ),
                 drift=tuple(drift.get(name, ())),
             )
         )

@@ -6,6 +6,7 @@ would mend.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ from projections.converge.untold import untold
 from projections.engine.port import Container
 from projections.observed import HostObservation
 
+HOST_SECONDS = 20.0  # for all that one host is asked
+
 
 async def observe(
     equipment: Equipment,
@@ -32,19 +35,27 @@ async def observe(
     *,
     stopped: Mapping[tuple[str, str], str] | None = None,
     kept: Collection[Place] = (),
+    host_seconds: float = HOST_SECONDS,
 ) -> tuple[HostObservation, ...]:
     """Ask all hosts now, side by side, and write `observed.db`; nothing else is changed or recorded.
 
     Every container is inspected. `stopped` has, by host and service, the hash that a person stopped, `kept`
-    what left the Manifest and waits for a person's word. A host that does not answer is shown as unreachable,
-    not raised. Raises UserError `host-not-supported`.
+    what left the Manifest and waits for a person's word. All hosts are asked side by side, and one that has
+    not answered after `host_seconds`, or not at all, is shown as unreachable, not raised. Raises UserError
+    `host-not-supported`.
     """
     sites = {host: equipment.site(manifest, host) for host in manifest.hosts}
-    seen, failed = await abreast(
-        sites, lambda host: _asked(sites[host], manifest, stopped=stopped or {}, kept=kept)
-    )
+
+    async def ask(host: str) -> HostObservation:
+        try:
+            async with asyncio.timeout(host_seconds):
+                return await _asked(sites[host], manifest, stopped=stopped or {}, kept=kept)
+        except TimeoutError:
+            return _silent(sites[host], f"it gave no answer within {host_seconds:g} s")
+
+    seen, failed = await abreast(sites, ask)
     for error in failed.values():
-        raise error
+        raise error  # after every host was asked, so that what the others answered is kept
     return tuple(seen.values())
 
 
@@ -59,13 +70,19 @@ async def _asked(
     except OutsideError as error:
         if error.code not in HOST_UNKNOWN:
             raise
-        store.mark(site.environment, site.host, reachable=False, reason=error.message)
-        return next(one for one in store.load(site.environment) if one.host == site.host)
+        return _silent(site, error.message)
     except UserError:
         due = Due(plan=HostPlan(host=site.host, operations=()), bound={})
     seen = observation(site, content, containers=containers, plan=due.plan)
     store.save(seen)
     return seen
+
+
+def _silent(site: Site, reason: str) -> HostObservation:
+    """Mark a host as unreachable; what it answered last stays."""
+    store = site.equipment.observed
+    store.mark(site.environment, site.host, reachable=False, reason=reason)
+    return next(one for one in store.load(site.environment) if one.host == site.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,8 @@ class Equipment:
     kept: KeptContainers | None = None  # what failed containers left; None: nothing is kept
     carriers: Mapping[str, ImageCarrier] = field(default_factory=dict[str, ImageCarrier])
     """By host: what brings an image of this machine's engine to one that has no registry to get it from."""
+    offered: frozenset[int] = frozenset()
+    """Ports of registries on this machine's loopback that hosts elsewhere are to reach at the same name."""
 
     def site(self, manifest: Manifest, host: str) -> Site:
         """The environment of a Manifest on a host. Raises UserError `host-not-supported`."""

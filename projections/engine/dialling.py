@@ -1,9 +1,9 @@
 """Asking a container at its own address: does it take connections, what does it answer to a GET.
 
-The question goes straight to the address, from this machine or from the engine's: no proxy of the environment,
-no name to resolve, no redirect followed, so nothing that a container answers leads anywhere else. All of it runs on the event loop under one
-deadline, since a thread that waits for a container which hangs would be missed elsewhere; the protocol is
-h11's. Of an answer no more than its beginning is read.
+The question goes straight to the address, from this machine or from the engine's: no proxy of the
+environment, no name to resolve, no redirect followed, so nothing that a container answers leads anywhere
+else. All of it runs on the event loop under one deadline, since a thread that waits for a container which
+hangs would be missed elsewhere; the protocol is h11's. Of an answer no more than its beginning is read.
 """
 
 from __future__ import annotations

@@ -21,10 +21,11 @@ from projections.engine.compose import ComposeClient
 from projections.engine.docker_connection import Deadlines, DockerConnection, words_of
 from projections.engine.docker_images import DockerImages
 from projections.engine.docker_probes import DockerProbes
+from projections.engine.docker_programs import DockerProgram, DockerPrograms
 from projections.engine.door import EngineDoor
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
-from projections.engine.following import ByteStream, LogApi, lines_of
+from projections.engine.following import ByteStream, LogApi, LogLine, lines_of
 from projections.engine.makeup import ImageDefaults, Makeup, makeup_of
 from projections.engine.model import (
     container_from_inspection,
@@ -42,6 +43,7 @@ from projections.engine.port import (
     Prediction,
     ProbeAnswer,
 )
+from projections.engine.programs import WindowSize
 from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
 from projections.engine.waiting import until
 
@@ -64,13 +66,15 @@ class DockerEngine:
     ) -> None:
         """No connection is made yet.
 
-        Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the
-        local socket. With a `door` it is on another machine, `base_url` says nothing, and every call raises
-        OutsideError with a code in `HOST_SILENT` too, when that machine cannot be asked. `run_folder` takes the Compose client's private, empty home.
+        Without `base_url` it is where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say, else the local
+        socket. With a `door` it is on another machine, `base_url` says nothing, and every call raises
+        OutsideError with a code in `HOST_SILENT` too, when that machine cannot be asked. `run_folder` takes
+        the Compose client's private, empty home.
         """
         self._connection = DockerConnection(base_url, clock=clock, deadlines=deadlines, door=door)
         self.images = DockerImages(self._connection)
         self._probes = DockerProbes(self._connection)
+        self._programs = DockerPrograms(self._connection)
         self._compose = ComposeClient(
             engine=self._connection.address.variables,
             run_folder=run_folder,
@@ -191,20 +195,33 @@ class DockerEngine:
         )
 
     async def follow_logs(
-        self, container_id: str, *, tail: int | None = None, since: float | None = None, follow: bool = True
-    ) -> AsyncGenerator[str]:
-        """Lines of both streams, printable, credentials masked; with `follow` until the container ends.
+        self,
+        container_id: str,
+        *,
+        tail: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        follow: bool = True,
+    ) -> AsyncGenerator[LogLine]:
+        """Lines of both streams with their times; see `LogSource.follow_logs`.
 
-        `tail` None: all there are; `since` in seconds of the epoch. Nothing when the container is gone.
-        Raises OutsideError `engine-unreachable` when the engine cannot be asked or is lost on the way, and
-        `engine-refused` when its log driver keeps nothing to read.
+        Raises OutsideError `engine-unreachable` when the engine cannot be asked, and `engine-refused` when
+        its log driver keeps nothing to read. An engine that is lost on the way ends the lines, as the end of
+        the container does.
         """
         what = f"read the log of {container_id}"
 
         def open_log(api: DockerApi) -> ByteStream:
-            wanted = "all" if tail is None else tail
             return cast("LogApi", api).logs(
-                container_id, stdout=True, stderr=True, stream=True, follow=follow, tail=wanted, since=since
+                container_id,
+                stdout=True,
+                stderr=True,
+                stream=True,
+                follow=follow,
+                tail="all" if tail is None else tail,
+                since=since,
+                until=until,
+                timestamps=True,
             )
 
         stream = await self._connection.find(what, open_log)
@@ -213,6 +230,12 @@ class DockerEngine:
         async with contextlib.aclosing(lines_of(stream)) as lines:
             async for line in lines:
                 yield line
+
+    async def run_program(
+        self, container_id: str, argv: Sequence[str], *, terminal: WindowSize | None = None
+    ) -> DockerProgram:
+        """Start a program in a running container; see `ProgramSource.run_program`."""
+        return await self._programs.run(container_id, argv, terminal=terminal)
 
     async def start(self, container_id: str) -> None:
         """Start a stopped container; nothing happens when it runs."""

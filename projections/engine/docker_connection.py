@@ -22,6 +22,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from events.kernel.clock import Clock, SystemClock
+from events.kernel.errors import OutsideError
 from projections.engine.address import EngineAddress
 from projections.engine.api import DockerApi
 from projections.engine.building import build_failed, timed_out
@@ -150,11 +151,17 @@ class DockerConnection:
         except (OSError, DockerException, urllib3.exceptions.HTTPError) as error:
             self._calls.forget()  # who answers next may speak another version
             self._tether.drop()
-            await self.ready()  # where the machine does not answer, that is what there is to say
-            trouble = "" if self.door is None else self.door.trouble
-            raise engine_unreachable(self.address.url, trouble or _silence(error) or str(error)) from error
+            raise await self._unreachable(error, losses=losses) from error
         self._tether.renew(now=self.clock.monotonic(), losses=losses)
         return answer
+
+    async def _unreachable(self, error: Exception, *, losses: int) -> OutsideError:
+        """What to say of an engine that cannot be asked: where its machine is what is silent, that."""
+        if self.door is None:
+            return engine_unreachable(self.address.url, _silence(error) or str(error))
+        if await self.door.open() != losses:
+            return self.door.broken()
+        return engine_unreachable(self.address.url, self.door.trouble or _silence(error) or str(error))
 
     async def in_time(
         self, what: str, call: Callable[[DockerApi, Callable[[], bool]], T], *, seconds: float

@@ -4,10 +4,9 @@ A container is asked at its own address, on whichever of its networks answers; o
 127.0.0.1; one in the network of another at the other's. Such addresses lead somewhere only on the engine's
 own machine: behind a door the connection begins there, and at an address over TCP there is no way.
 
-The engine offers no way to end a program that it was asked to run in a container. So one that hangs is
-ended from here, with its children, where this process may do that and the kernel says that it belongs to
-that container; where not, as on another machine, it is not started again as long as it runs: there is never
-more than one.
+The engine offers no way to end a program that it was asked to run in a container. So one that hangs is ended
+from here, or through the door, with its children, where that is allowed and the kernel says that it belongs
+to that container; where not, it is not started again as long as it runs: there is never more than one.
 """
 
 from __future__ import annotations
@@ -67,7 +66,8 @@ class DockerProbes:
     async def _command(self, container_id: str, probe: CommandProbe, seconds: float) -> ProbeAnswer:
         if await self._still_hangs(container_id):
             return hindered(probe, "its last run has not ended yet")
-        listening = Listening()
+        listening, door = Listening(), self._connection.door
+        left: list[int] = []  # a program that hangs on another machine
 
         def run(api: DockerApi) -> ProbeAnswer:
             over_at = time.monotonic() + seconds
@@ -81,8 +81,11 @@ class DockerProbes:
             state = _state_at_the_end(api, made, over=over)
             if state.get("Running"):
                 self._hanging[container_id] = made
-                if self._connection.address.local:
-                    _end_family(int(state.get("Pid") or 0), container_id)
+                pid = int(state.get("Pid") or 0)
+                if door is None:
+                    _end_family(pid, container_id)
+                else:
+                    left.append(pid)
                 return too_late(probe, seconds)
             return ended(probe, int(state.get("ExitCode") or 0), output)
 
@@ -94,6 +97,8 @@ class DockerProbes:
             return hindered(probe, error.why)
         finally:
             listening.cut()  # a caller who gave up leaves nobody waiting
+        if door is not None and left and left[0] > 0:
+            await door.end(left[0], container_id)
         return hindered(probe, _GONE) if answer is None else answer
 
     async def _still_hangs(self, container_id: str) -> bool:
@@ -140,7 +145,7 @@ def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: 
     errors, rest = bytearray(), bytearray()
     try:
         with at_most(seconds):  # for each read from the connection too
-            stream = api.exec_start(program, socket=True)
+            stream = _from_the_first_byte(api.exec_start(program, socket=True))
         for is_error, chunk in _written(stream):
             kept = errors if is_error else rest
             kept += chunk[: KEPT_BYTES - len(kept)]
@@ -149,6 +154,12 @@ def _output(api: DockerApi, program: str, *, over: Callable[[], bool], seconds: 
     except (TimeoutError, requests.exceptions.Timeout):
         pass
     return bytes((errors + rest)[:KEPT_BYTES])
+
+
+def _from_the_first_byte(stream: ExecStream) -> ExecStream:
+    """The SDK hands out the socket; its client may have read what came with the answer's head already."""
+    response: Any = getattr(stream, "_response")  # noqa: B009  # the SDK keeps it there
+    return cast("ExecStream", response.raw._fp.fp)  # noqa: SLF001  # likewise
 
 
 def _written(stream: ExecStream) -> Iterator[tuple[bool, bytes]]:

@@ -52,6 +52,7 @@ def container_from_listing(answer: Answer) -> Container:
         ports=_listed_ports(answer),
         networks=_networks(answer),
         volumes=_volumes(answer),
+        created=int(answer.get("Created") or 0),
     )
 
 

@@ -58,6 +58,7 @@ class Container:
     ports: tuple[PublishedPort, ...] = ()
     networks: tuple[str, ...] = ()  # names, sorted; none for one that Compose disconnected and left
     volumes: tuple[str, ...] = ()  # names of the volumes it mounts, sorted
+    created: int = field(default=0, compare=False)  # seconds of the epoch; 0: a listing alone says it
 
     @property
     def service(self) -> str | None:

@@ -112,6 +112,9 @@ class LocalTransport:
             reader, writer = await asyncio.open_connection(address, port)
         return LocalConnection(reader, writer)
 
+    async def offer_port(self, port: int) -> None:
+        """It is there already."""
+
     async def bound_ports(self) -> frozenset[BoundPort]:
         """See the port."""
         return await asyncio.to_thread(read_tables)
@@ -155,9 +158,10 @@ def read_file(path: Path, *, most: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))

@@ -13,11 +13,9 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
-from events.kernel.errors import UserError, Where, error_code
+from events.kernel.errors import UserError, Where
+from projections.transport.port import STATE_IS_LINK
 
-STATE_IS_LINK = error_code(
-    "state-is-link", "A folder that an app keeps on its host is a link, or lies behind one."
-)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 

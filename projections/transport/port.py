@@ -33,6 +33,10 @@ STATE_IS_LINK = error_code(
     "state-is-link", "A folder that an app keeps on its host is a link, or lies behind one."
 )
 
+HOST_PORT_HELD = error_code(
+    "host-port-held", "A port of a host, through which it was to be given a registry, is held by another."
+)
+
 HOST_SILENT = frozenset({HOST_UNREACHABLE, HOST_KEY_CHANGED, HOST_KEY_UNKNOWN, HOST_LOGIN_REFUSED})
 """With these nothing is known of what runs on a host."""
 
@@ -152,8 +156,9 @@ class Transport(Protocol):
     ) -> Ran:
         """Run a program to its end; each argument arrives as it is, whatever is in it.
 
-        `most` bytes of each stream are kept. Raises OutsideError `process-timed-out` when it takes longer
-        than `seconds`; then it is ended there as far as the host's SSH server does that.
+        `most` bytes of each stream are kept. A program that is not there ends with 127, or raises
+        OutsideError `process-not-started` where the system can tell. Raises OutsideError `process-timed-out`
+        when it takes longer than `seconds`; then it is ended there as far as the host's SSH server does that.
         """
         ...
 
@@ -161,6 +166,14 @@ class Transport(Protocol):
         """A TCP connection from the host.
 
         Raises OSError when nobody takes it, TimeoutError after `seconds`.
+        """
+        ...
+
+    async def offer_port(self, port: int) -> None:
+        """Let the host reach 127.0.0.1:`port` of this machine at its own 127.0.0.1:`port`.
+
+        It lasts as long as the connection; to call it again is cheap. Nothing happens on this machine. Raises
+        OutsideError `host-port-held` where somebody listens there, or with a code in `HOST_SILENT`.
         """
         ...
 

@@ -13,26 +13,22 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar, cast
 
 import asyncssh
 
-from events.kernel.errors import OutsideError, Where, error_code
-from projections.transport.bound_ports import TABLES, bound_ports_in
-from projections.transport.port import BoundPort, HostConnection, Ran
-from projections.transport.ssh_connection import SshConnection
+from events.kernel.errors import OutsideError, Where
+from projections.transport.local_ports import TABLES, bound_in
+from projections.transport.port import HOST_PORT_HELD, BoundPort, HostConnection, Ran
+from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_door import SshEngineDoor
 from projections.transport.ssh_files import SshFiles
 from projections.transport.ssh_loop import SshLoop
 from projections.transport.ssh_run import run_program
 from projections.transport.ssh_settings import SshSettings
 from projections.transport.ssh_trust import OnFirstKey
-
-HOST_PORT_HELD = error_code(
-    "host-port-held", "A port of a host, through which it was to be given a registry, is held by another."
-)
 
 _MACHINE_ID = PurePosixPath("/etc/machine-id")
 _MACHINE_ID_BYTES = 256
@@ -108,23 +104,21 @@ class SshTransport:
             connection = await self._connection.get()
             try:
                 async with asyncio.timeout(seconds):
-                    reader, writer = await connection.open_connection(address, port, encoding=None)
-            except asyncssh.ChannelOpenError as error:
-                raise _not_taken(error) from error
-            except asyncssh.Error as error:
-                raise self._connection.silent(str(error)) from error
-            return _Stream(
-                self._loop,
-                cast("asyncssh.SSHReader[bytes]", reader),
-                cast("asyncssh.SSHWriter[bytes]", writer),
-            )
+                    opening = cast("InBytes", connection).open_connection(address, port, encoding=None)
+                    reader, writer = await opening
+            except (asyncssh.Error, ConnectionError) as error:
+                if isinstance(error, asyncssh.ChannelOpenError) and not connection.is_closed():
+                    raise _not_taken(error) from error
+                raise self._connection.silent(f"the connection broke: {error}") from error
+            return _Stream(self._loop, reader, writer)
 
         return await self._loop.run(connect())
 
     async def bound_ports(self) -> frozenset[BoundPort]:
         """See `Transport.bound_ports`; ports that only a rule of the packet filter has are not seen."""
-        ran = await self.run(["grep", "-H", ":", *TABLES], seconds=_PORTS_SECONDS, most=_PORTS_BYTES)
-        return bound_ports_in(ran.stdout.decode(errors="replace"))
+        tables = [f"/proc/net/{name}" for name in TABLES]
+        ran = await self.run(["grep", "-H", ":", *tables], seconds=_PORTS_SECONDS, most=_PORTS_BYTES)
+        return frozenset(_bound(ran.stdout.decode(errors="replace").splitlines()))
 
     async def machine(self) -> str:
         """See `Transport.machine`; asked once a connection."""
@@ -132,6 +126,10 @@ class SshTransport:
             content = await self._files.read(_MACHINE_ID, most=_MACHINE_ID_BYTES)
             self._machine = (self._connection.made, (content or b"").decode(errors="replace").strip())
         return self._machine[1]
+
+    async def offer_port(self, port: int) -> None:
+        """See `Transport.offer_port`."""
+        await self.offer_registry(port, host=_LOOPBACK, to=port)
 
     async def offer_registry(self, port: int, *, host: str, to: int) -> None:
         """Let the host reach `host`:`to`, as seen from here, at its own 127.0.0.1:`port`.
@@ -205,6 +203,15 @@ async def _as_the_system_says(work: Callable[[], Awaitable[T]]) -> T:
         return await work()
     except asyncssh.Error as error:
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
+
+
+def _bound(lines: Iterable[str]) -> Iterator[BoundPort]:
+    """The ports in lines of the kernel's tables, each after its table's path and a colon."""
+    for line in lines:
+        path, _, row = line.partition(":")
+        protocol = TABLES.get(path.rpartition("/")[2])
+        if protocol is not None:
+            yield from bound_in([row], protocol=protocol)
 
 
 def _not_taken(error: asyncssh.ChannelOpenError) -> OSError:

@@ -1,7 +1,7 @@
 """One connection to one host, kept, and made anew when it is needed and gone.
 
 All of it runs in the thread of `SshLoop`. Those who ask at the same time wait for one attempt together. A
-host that says nothing for `_KEEPALIVE_SECONDS` is asked for a sign of life, and after three of them without
+host that says nothing for some seconds is asked for a sign of life, and after `_KEEPALIVES` of them without
 an answer the connection counts as lost: whoever waits on it is told then, however long its own deadline is.
 What a lost connection means, and what a login that failed means, is said here in one place.
 
@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import asyncssh
 
@@ -29,12 +29,27 @@ HOST_SESSION_REFUSED = error_code(
     "host-session-refused", "A host's SSH server lets us log in, and opens no session to work in."
 )
 
-_KEEPALIVE_SECONDS = 5.0
 _KEEPALIVES = 3
 _SESSIONS = 7  # one more is for files, and two are left to the operator's `MaxSessions`
 _CLOSE_SECONDS = 2.0
 
 T = TypeVar("T")
+
+
+class InBytes(Protocol):
+    """Connections through an SSH server, as asyncssh makes them where nothing is to be decoded."""
+
+    async def open_connection(
+        self, host: str, port: int, *, encoding: None
+    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """One to an address that the server reaches."""
+        ...
+
+    async def open_unix_connection(
+        self, path: str, *, encoding: None
+    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """One to a socket of the server's machine."""
+        ...
 
 
 class SshConnection:
@@ -75,7 +90,7 @@ class SshConnection:
         connection = await self.get()
         try:
             return await self._in_time(act(connection), seconds)
-        except asyncssh.Error as error:
+        except (asyncssh.Error, OSError) as error:
             if not _lost(error, connection):
                 raise
             if not again:
@@ -83,7 +98,7 @@ class SshConnection:
         connection = await self.get()
         try:
             return await self._in_time(act(connection), seconds)
-        except asyncssh.Error as error:
+        except (asyncssh.Error, OSError) as error:
             if not _lost(error, connection):
                 raise
             raise self._broken(error) from error
@@ -147,6 +162,7 @@ class SshConnection:
                     tunnel = await self._logged_in(settings.jump, tunnel=None)
                     undo.callback(tunnel.abort)
                 self._connection = await self._logged_in(settings.login, tunnel=tunnel)
+                self._connection.set_tunnel(tunnel)  # to be closed with it
                 undo.pop_all()
         except TimeoutError as error:
             raise self.silent(f"no login within {settings.connect_seconds:g} s") from error
@@ -178,7 +194,7 @@ class SshConnection:
                 agent_path=settings.agent,
                 preferred_auth=("publickey",),
                 x509_trusted_certs=None,
-                keepalive_interval=_KEEPALIVE_SECONDS,
+                keepalive_interval=settings.alive_seconds,
                 keepalive_count_max=_KEEPALIVES,
             )
         except asyncssh.HostKeyNotVerifiable as error:
@@ -237,7 +253,7 @@ def _heard(done: asyncio.Future[T]) -> None:
         done.exception()
 
 
-def _lost(error: asyncssh.Error, connection: asyncssh.SSHClientConnection) -> bool:
+def _lost(error: asyncssh.Error | OSError, connection: asyncssh.SSHClientConnection) -> bool:
     """Whether it was not the host that refused something, but the connection that is gone."""
     gone = (asyncssh.ConnectionLost, asyncssh.DisconnectError, asyncssh.SFTPConnectionLost)
     return isinstance(error, (*gone, asyncssh.SFTPNoConnection)) or connection.is_closed()

@@ -2,8 +2,8 @@
 
 Whoever speaks Docker opens that socket as it would open the engine's own; each connection becomes one through
 the SSH server to the engine's socket. The listener outlives SSH connections, so the address stays the same
-when one is made anew. It lies in a folder that nobody else may enter, under a short name: the path of a socket
-has room for 107 bytes, and where the given folder is too deep a folder of the system's is taken.
+when one is made anew. It lies in a folder that nobody else may enter, under a short name: the path of a
+socket has room for 107 bytes, and where the given folder is too deep a folder of the system's is taken.
 
 Where the account may not open the engine's socket, or the server forwards none, Docker's own client on the
 host carries the bytes (`docker system dial-stdio`), with `sudo -n` if need be. Each such connection is a
@@ -22,28 +22,40 @@ import itertools
 import os
 import shlex
 import shutil
+import socket
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import asyncssh
 
 from events.kernel.errors import OutsideError
 from events.kernel.redact import REDACT, printable
-from projections.transport.port import HostConnection
-from projections.transport.ssh_connection import SshConnection
+from projections.transport.port import HostConnection, Ran
+from projections.transport.ssh_connection import InBytes, SshConnection
 from projections.transport.ssh_loop import SshLoop
+from projections.transport.ssh_pump import pump
 from projections.transport.ssh_run import Process, open_program, run_program
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_PATH = 100  # bytes of a socket's path; the kernel has room for 107
 _ASK_SECONDS = 20.0
 _OPEN_SECONDS = 15.0
+_WAITING = 64  # connections that may wait to be taken
 _CARRIED = 8  # connections that one SSH connection carries as sessions
 _KEPT_BYTES = 4096  # of what a client says when it fails
 _NUMBERS = itertools.count(1)
+# A process and all that it started, each killed where the kernel says that it belongs to the container.
+_END_FAMILY = """
+end() {
+    for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do end "$child" "$2"; done
+    if grep -q "$2" "/proc/$1/cgroup" 2>/dev/null; then kill -9 "$1"; fi
+}
+end "$1" "$2"
+"""
 
+Streams = tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
 _Way = tuple[str, ...]  # the client that carries the bytes; empty: the SSH server does
 
 
@@ -53,6 +65,8 @@ class _Host(Protocol):
     async def machine(self) -> str: ...
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection: ...
+
+    async def run(self, argv: Sequence[str], *, seconds: float) -> Ran: ...
 
 
 class SshEngineDoor:
@@ -68,8 +82,7 @@ class SshEngineDoor:
         self._wanted = folder
         self._path: Path | None = None
         self._temporary: Path | None = None
-        self._server: asyncio.Server | None = None
-        self._serving = asyncio.Lock()
+        self._listener: socket.socket | None = None
         self._way: tuple[int, _Way] = (0, ())  # of which connection
         self._carriers: list[_Carrier] = []
         self._carried: set[asyncio.Task[None]] = set()
@@ -86,9 +99,19 @@ class SshEngineDoor:
         """
         return await self._loop.run(self._opened())
 
+    def broken(self) -> OutsideError:
+        """See `EngineDoor.broken`."""
+        return self._connection.silent("the connection broke while its engine was asked")
+
     async def machine(self) -> str:
         """See `Transport.machine`."""
         return await self._transport.machine()
+
+    async def end(self, pid: int, container_id: str) -> None:
+        """See `EngineDoor.end`; only root may end what belongs to containers."""
+        argv = ["sh", "-c", _END_FAMILY, "sh", str(pid), container_id]
+        with contextlib.suppress(OutsideError):  # it is not started again as long as it runs
+            await self._transport.run(argv, seconds=_ASK_SECONDS)
 
     async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection:
         """See `Transport.dial`."""
@@ -105,17 +128,15 @@ class SshEngineDoor:
 
     async def _opened(self) -> int:
         await self._connection.get()
-        async with self._serving:
-            if self._server is None:
-                path = self._socket()
-                path.unlink(missing_ok=True)
-                self._server = await asyncio.start_unix_server(self._begin, path=str(path))
+        if self._listener is None:
+            self._listener = self._listening()
         return self._connection.losses + sum(carrier.connection.losses for carrier in self._carriers)
 
     async def _closed(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
         carried = set(self._carried)
         for one in carried:
             one.cancel()
@@ -139,13 +160,39 @@ class SshEngineDoor:
             self._path = path
         return self._path
 
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
+    def _listening(self) -> socket.socket:
+        """A listener at the socket's path.
+
+        It is not asyncio's: that one loses a connection that comes in the moment it is closed.
+        """
+        path = self._socket()
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.setblocking(False)  # noqa: FBT003  # the standard library's signature
+            listener.bind(str(path))
+            listener.listen(_WAITING)
+        except OSError:
+            listener.close()
+            raise
+        asyncio.get_running_loop().add_reader(listener, self._take, listener)
+        return listener
+
+    def _take(self, listener: socket.socket) -> None:
+        """Take a connection; what it is for is done beside."""
+        try:
+            taken, _ = listener.accept()
+        except OSError:
+            return  # it went again
+        taken.setblocking(False)  # noqa: FBT003  # the standard library's signature
+        task = asyncio.create_task(self._serve(taken))
         self._carried.add(task)
         task.add_done_callback(self._carried.discard)
+        task.add_done_callback(lambda _: taken.close())  # also where it never began
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, taken: socket.socket) -> None:
         """One connection, from its beginning to its end."""
+        reader, writer = await asyncio.open_unix_connection(sock=taken)
         try:
             await self._carry(reader, writer)
         except (OSError, asyncssh.Error, OutsideError) as error:
@@ -154,32 +201,39 @@ class SshEngineDoor:
             writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_OPEN_SECONDS):
-                straight = await self._straight()
-        except asyncssh.ChannelOpenError as error:
-            way = await self._other_way(error)
-            if way:
-                await self._carry_as_session(way, reader, writer)
-            return
+        straight = await self._straight_or_not()
         if straight is None:
-            await self._carry_as_session(self._way[1], reader, writer)
+            if self._way[0] == self._connection.made:
+                await self._carry_as_session(self._way[1], reader, writer)
             return
         self.trouble = ""
         far_reader, far_writer = straight
         try:
-            await _pump(reader, writer, far_reader, far_writer)
+            await pump(reader, writer, far_reader, far_writer)
         finally:
             far_writer.channel.abort()
 
-    async def _straight(self) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]] | None:
-        """A connection to the engine's socket; None where another way is known to be the one."""
-        connection = await self._connection.get()
+    async def _straight_or_not(self) -> Streams | None:
+        """A connection to the engine's socket; None where another way is the one, or there is none."""
         if self._way[0] == self._connection.made and self._way[1]:
             return None
-        socket = str(self._connection.settings.engine_socket)
-        reader, writer = await connection.open_unix_connection(socket, encoding=None)
-        return cast("asyncssh.SSHReader[bytes]", reader), cast("asyncssh.SSHWriter[bytes]", writer)
+        try:
+            return await self._straight()
+        except asyncssh.ChannelOpenError as error:
+            way = await self._other_way(error)
+            if not way:
+                return None
+        try:
+            return await self._straight()  # the engine may have come back meanwhile
+        except asyncssh.ChannelOpenError:
+            self._way = (self._connection.made, way)
+            return None
+
+    async def _straight(self) -> Streams:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            connection = cast("InBytes", await self._connection.get())
+            place = str(self._connection.settings.engine_socket)
+            return await connection.open_unix_connection(place, encoding=None)
 
     async def _other_way(self, error: asyncssh.ChannelOpenError) -> _Way:
         """Docker's client on the host where it can ask the engine; empty, with the trouble, where not."""
@@ -189,7 +243,6 @@ class SshEngineDoor:
             argv = [*client, "version", "--format", "{{.Server.Version}}"]
             ran = await run_program(self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES)
             if ran.code == 0:
-                self._way = (self._connection.made, client)
                 return client
             words.append(_one_line(ran.stderr) or f"{' '.join(way)} ended with {ran.code}")
         self.trouble = f"{error.reason}; {'; '.join(dict.fromkeys(words))}"
@@ -205,7 +258,7 @@ class SshEngineDoor:
             try:
                 self.trouble = ""
                 said = asyncio.ensure_future(_said(process))
-                await _pump(reader, writer, process.stdout, process.stdin)
+                await pump(reader, writer, process.stdout, process.stdin)
                 if process.exit_status:
                     self.trouble = _one_line(await said)
                 said.cancel()
@@ -233,49 +286,6 @@ class _Carrier:
     def __init__(self, connection: SshConnection) -> None:
         self.connection = connection
         self.carried = 0
-
-
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    far_reader: asyncssh.SSHReader[bytes],
-    far_writer: asyncssh.SSHWriter[bytes],
-) -> None:
-    """Carry bytes both ways until the engine has nothing more to say, or nobody is there to hear it.
-
-    That this side has said all is passed on: an engine may still answer.
-    """
-
-    async def there() -> None:
-        while chunk := await reader.read(_CHUNK_BYTES):
-            far_writer.write(chunk)
-            await far_writer.drain()
-        far_writer.write_eof()
-
-    async def back() -> None:
-        while chunk := await far_reader.read(_CHUNK_BYTES):
-            writer.write(chunk)
-            await writer.drain()
-        writer.close()
-
-    async with _side_by_side(there()):
-        await back()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_OPEN_SECONDS):
-                await writer.wait_closed()  # what is under way to the reader arrives
-
-
-@contextlib.asynccontextmanager
-async def _side_by_side(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Do `work` as long as the block lasts; how it ended is of no interest then."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
 
 
 async def _said(process: Process) -> bytes:

@@ -1,10 +1,10 @@
 """The files of a host that is reached over SSH, in the whole acts of `HostFiles`.
 
 Each act goes over one SFTP session per host, which is kept, and sends what does not depend on one another at
-the same time, so that it waits for few round trips. What is put has a name of its own aside until all of it is
-written, flushed and read back; so a connection that breaks, or a server that is killed, leaves something that
-begins with a dot, which the next one takes away, and never a half under the name that counts. A digest of a
-tree is proved by reading back what was sent: that needs no program on the host, and works for any name.
+the same time, so that it waits for few round trips. What is put has a name of its own aside until all of it
+is written, flushed and read back; so a connection that breaks, or a server that is killed, leaves something
+that begins with a dot, which the next one takes away, and never a half under the name that counts. A digest
+of a tree is proved by reading back what was sent: that needs no program on the host, and works for any name.
 
 SFTP knows paths and no open folders. So where no link may be followed, each folder on the way is looked at
 first; an app that puts a link there in that very moment is the engine's to see, as it is on this machine.
@@ -20,7 +20,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath
 from typing import TypeVar
 
 import asyncssh
@@ -57,7 +57,7 @@ class SshFiles:
         self._of = 0  # the connection that the session belongs to
         self._opening = asyncio.Lock()
 
-    async def read(self, path: PurePosixPath, *, most: int) -> bytes | None:
+    async def read(self, path: PurePath, *, most: int) -> bytes | None:
         """See `HostFiles.read`."""
 
         async def act(sftp: Sftp) -> bytes | None:
@@ -75,7 +75,7 @@ class SshFiles:
 
         return await self._do(act, seconds=_ASK_SECONDS)
 
-    async def write(self, path: PurePosixPath, content: bytes, *, mode: int) -> None:
+    async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """See `HostFiles.write`."""
 
         async def act(sftp: Sftp) -> None:
@@ -91,7 +91,7 @@ class SshFiles:
 
         await self._do(act, seconds=_PUT_SECONDS)
 
-    async def put_tree(self, path: PurePosixPath, tree: FileTree, *, blobs: BlobStore) -> None:
+    async def put_tree(self, path: PurePath, tree: FileTree, *, blobs: BlobStore) -> None:
         """See `HostFiles.put_tree`."""
 
         async def act(sftp: Sftp) -> None:
@@ -114,11 +114,11 @@ class SshFiles:
 
         await self._do(act, seconds=_PUT_SECONDS)
 
-    async def missing(self, paths: Collection[PurePosixPath]) -> frozenset[PurePosixPath]:
+    async def missing(self, paths: Collection[PurePath]) -> frozenset[PurePath]:
         """See `HostFiles.missing`."""
         asked = tuple(paths)
 
-        async def act(sftp: Sftp) -> frozenset[PurePosixPath]:
+        async def act(sftp: Sftp) -> frozenset[PurePath]:
             found = await asyncio.gather(*(sftp.stat(path) for path in asked))
             return frozenset(
                 path for path, one in zip(asked, found, strict=True) if one is None or not one.is_folder
@@ -126,7 +126,7 @@ class SshFiles:
 
         return await self._do(act, seconds=_ASK_SECONDS) if asked else frozenset()
 
-    async def make_state_folders(self, root: PurePosixPath, paths: Sequence[str]) -> None:
+    async def make_state_folders(self, root: PurePath, paths: Sequence[str]) -> None:
         """See `HostFiles.make_state_folders`."""
 
         async def act(sftp: Sftp) -> None:
@@ -141,7 +141,7 @@ class SshFiles:
 
         await self._do(act, seconds=_PUT_SECONDS)
 
-    async def live_is_as_wanted(self, root: PurePosixPath, mount: LiveMount, tree: FileTree) -> bool:
+    async def live_is_as_wanted(self, root: PurePath, mount: LiveMount, tree: FileTree) -> bool:
         """See `HostFiles.live_is_as_wanted`."""
 
         async def act(sftp: Sftp) -> bool:
@@ -150,7 +150,7 @@ class SshFiles:
         return await self._do(act, seconds=_PUT_SECONDS)
 
     async def put_live(
-        self, root: PurePosixPath, mount: LiveMount, tree: FileTree, *, blobs: BlobStore
+        self, root: PurePath, mount: LiveMount, tree: FileTree, *, blobs: BlobStore
     ) -> tuple[str, ...]:
         """See `HostFiles.put_live`."""
 
@@ -159,7 +159,7 @@ class SshFiles:
 
         return await self._do(act, seconds=_PUT_SECONDS, again=False)
 
-    async def make_live_folder(self, root: PurePosixPath, service: str) -> None:
+    async def make_live_folder(self, root: PurePath, service: str) -> None:
         """See `HostFiles.make_live_folder`."""
 
         async def act(sftp: Sftp) -> None:
@@ -167,7 +167,7 @@ class SshFiles:
 
         await self._do(act, seconds=_ASK_SECONDS)
 
-    async def remove(self, path: PurePosixPath) -> None:
+    async def remove(self, path: PurePath) -> None:
         """See `HostFiles.remove`."""
 
         async def act(sftp: Sftp) -> None:
@@ -214,13 +214,13 @@ class SshFiles:
     def _live(self, sftp: Sftp) -> LivePlaces:
         return LivePlaces(sftp=sftp, same_file=self._same_file, remove=self._remove_folder)
 
-    async def _same_file(self, one: PurePosixPath, other: PurePosixPath) -> bool:
+    async def _same_file(self, one: PurePath, other: PurePath) -> bool:
         """Whether two names are of one file, which SFTP cannot tell."""
         argv = ["sh", "-c", '[ "$1" -ef "$2" ]', "sh", str(one), str(other)]
         ran = await run_program(self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES)
         return ran.code == 0
 
-    async def _remove_folder(self, path: PurePosixPath) -> None:
+    async def _remove_folder(self, path: PurePath) -> None:
         """A folder with all that is in it, in one round trip; no link is followed."""
         argv = ["rm", "-rf", "--", str(path)]
         ran = await run_program(self._connection, argv, seconds=_REMOVE_SECONDS, stdin=b"", most=_KEPT_BYTES)
@@ -228,24 +228,24 @@ class SshFiles:
             raise OSError(errno.EIO, ran.stderr.decode(errors="replace").strip() or "rm failed", str(path))
 
 
-async def _is_folder(sftp: Sftp, path: PurePosixPath) -> bool:
+async def _is_folder(sftp: Sftp, path: PurePath) -> bool:
     found = await sftp.stat(path)
     return found is not None and found.is_folder
 
 
-async def _take_away(sftp: Sftp, path: PurePosixPath) -> None:
+async def _take_away(sftp: Sftp, path: PurePath) -> None:
     try:
         await sftp.unlink(path)
     except FileNotFoundError:
         return
 
 
-async def _fill(sftp: Sftp, folder: PurePosixPath, tree: FileTree, blobs: BlobStore) -> None:
+async def _fill(sftp: Sftp, folder: PurePath, tree: FileTree, blobs: BlobStore) -> None:
     """Make a folder with all of a tree in it, flushed."""
     places = {
-        PurePosixPath(*PurePosixPath(entry.path).parts[:depth])
+        PurePath(*PurePath(entry.path).parts[:depth])
         for entry in tree.entries
-        for depth in range(1, len(PurePosixPath(entry.path).parts))
+        for depth in range(1, len(PurePath(entry.path).parts))
     }
     folders = [folder, *(folder / place for place in sorted(places, key=lambda place: len(place.parts)))]
     for one in folders:
@@ -267,13 +267,13 @@ async def _fill(sftp: Sftp, folder: PurePosixPath, tree: FileTree, blobs: BlobSt
     await asyncio.gather(*(sftp.flush(one) for one in folders))
 
 
-def _way(root: PurePosixPath, path: str) -> list[PurePosixPath]:
+def _way(root: PurePath, path: str) -> list[PurePath]:
     """The folders on the way to `path` below `root`, the last one included."""
     parts = [part for part in path.split("/") if part]
     return [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
-async def _state_folder(sftp: Sftp, path: PurePosixPath, found: Found | None, *, last: bool) -> Found:
+async def _state_folder(sftp: Sftp, path: PurePath, found: Found | None, *, last: bool) -> Found:
     """See to it that a folder is there. Raises UserError `state-is-link`."""
     if found is None:
         try:

@@ -16,7 +16,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath
 
 from events.blobs import MAX_BLOB_BYTES, BlobStore
 from events.manifest import FileEntry, FileTree, LiveMount
@@ -55,10 +55,10 @@ class LivePlaces:
     """The live places of one host, during one act. Everything raises OSError."""
 
     sftp: Sftp
-    same_file: Callable[[PurePosixPath, PurePosixPath], Awaitable[bool]]
-    remove: Callable[[PurePosixPath], Awaitable[None]]  # a folder with all that is in it
+    same_file: Callable[[PurePath, PurePath], Awaitable[bool]]
+    remove: Callable[[PurePath], Awaitable[None]]  # a folder with all that is in it
 
-    async def is_as_wanted(self, root: PurePosixPath, mount: LiveMount, tree: FileTree) -> bool:
+    async def is_as_wanted(self, root: PurePath, mount: LiveMount, tree: FileTree) -> bool:
         """See `HostFiles.live_is_as_wanted`."""
         own, inside, kept = _places(root, mount)
         try:
@@ -73,7 +73,7 @@ class LivePlaces:
             return False
 
     async def put(
-        self, root: PurePosixPath, mount: LiveMount, tree: FileTree, *, blobs: BlobStore
+        self, root: PurePath, mount: LiveMount, tree: FileTree, *, blobs: BlobStore
     ) -> tuple[str, ...]:
         """See `HostFiles.put_live`."""
         own, inside, kept = _places(root, mount)
@@ -88,16 +88,16 @@ class LivePlaces:
         paths = await self._fill(inside, _Level.of(tree), aside=own / _ASIDE, blobs=blobs)
         return tuple(f"{mount.target.rstrip('/')}/{path}" for path in paths)
 
-    async def make_service_folder(self, root: PurePosixPath, service: str) -> None:
+    async def make_service_folder(self, root: PurePath, service: str) -> None:
         """See `HostFiles.make_live_folder`."""
         await self.sftp.make_folders(root)
         await self._enter(root / service)
 
-    async def _are_folders(self, *paths: PurePosixPath) -> bool:
+    async def _are_folders(self, *paths: PurePath) -> bool:
         found = await asyncio.gather(*(self.sftp.lstat(path) for path in paths))
         return all(one is not None and one.is_folder for one in found)
 
-    async def _holds(self, folder: PurePosixPath, wanted: _Level) -> bool:
+    async def _holds(self, folder: PurePath, wanted: _Level) -> bool:
         """Whether a folder holds what is wanted and nothing else."""
         there = await self.sftp.listing(folder)
         if set(there) != {*wanted.files, *wanted.folders}:
@@ -108,7 +108,7 @@ class LivePlaces:
         folders = [self._holds(folder / name, level) for name, level in wanted.folders.items()]
         return all(await asyncio.gather(*files, *folders))
 
-    async def _says(self, path: PurePosixPath, entry: FileEntry, found: Found | None = None) -> bool:
+    async def _says(self, path: PurePath, entry: FileEntry, found: Found | None = None) -> bool:
         """Whether it is a plain file with the content and the mode of `entry`."""
         there = found or await self.sftp.lstat(path)
         if there is None or not there.is_file or there.permissions != _mode(entry):
@@ -118,12 +118,12 @@ class LivePlaces:
         content = await self.sftp.read(path, size=there.size)
         return f"sha256:{hashlib.sha256(content).hexdigest()}" == entry.blob
 
-    async def _is_one_file(self, kept: PurePosixPath, place: PurePosixPath) -> bool:
+    async def _is_one_file(self, kept: PurePath, place: PurePath) -> bool:
         found = await self.sftp.lstat(kept)
         return found is not None and found.is_file and await self.same_file(kept, place)
 
     async def _fill(
-        self, folder: PurePosixPath, wanted: _Level, *, aside: PurePosixPath, blobs: BlobStore
+        self, folder: PurePath, wanted: _Level, *, aside: PurePath, blobs: BlobStore
     ) -> list[str]:
         """Make a folder hold what is wanted and nothing else; answers the paths that were not so, sorted."""
         there = await self.sftp.listing(folder)
@@ -144,11 +144,11 @@ class LivePlaces:
 
     async def _exchange(
         self,
-        path: PurePosixPath,
+        path: PurePath,
         entry: FileEntry,
         found: Found | None,
         *,
-        aside: PurePosixPath,
+        aside: PurePath,
         blobs: BlobStore,
     ) -> None:
         content = await asyncio.to_thread(blobs.get, entry.blob)
@@ -158,9 +158,7 @@ class LivePlaces:
             await self._take_away(path, found)
         await self.sftp.rename(aside, path)
 
-    async def _put_one(
-        self, kept: PurePosixPath, place: PurePosixPath, entry: FileEntry, *, content: bytes
-    ) -> bool:
+    async def _put_one(self, kept: PurePath, place: PurePath, entry: FileEntry, *, content: bytes) -> bool:
         """Bring the single file of a place to its content; whether a container saw anything else."""
         created = False
         found, there = await asyncio.gather(self.sftp.lstat(kept), self.sftp.lstat(place))
@@ -177,18 +175,18 @@ class LivePlaces:
         await asyncio.gather(self.sftp.flush(place.parent), self.sftp.flush(kept.parent))
         return await self._write_over(kept, content, mode=_mode(entry)) or created
 
-    async def _write_over(self, path: PurePosixPath, content: bytes, *, mode: int) -> bool:
+    async def _write_over(self, path: PurePath, content: bytes, *, mode: int) -> bool:
         """Give the very file another content; whether it had another one."""
         found = await self.sftp.lstat(path)
         if found is not None and found.permissions != mode:
             await self.sftp.chmod(path, mode)
-        if found is not None and found.size == len(content):
-            if await self.sftp.read(path, size=found.size) == content:
-                return False
+        same = found is not None and found.size == len(content)
+        if same and await self.sftp.read(path, size=len(content)) == content:
+            return False
         await self.sftp.write_over(path, content)
         return True
 
-    async def _enter(self, path: PurePosixPath) -> None:
+    async def _enter(self, path: PurePath) -> None:
         """A folder that is made where it is missing, in place of anything else."""
         found = await self.sftp.lstat(path)
         if found is not None and not found.is_folder:
@@ -200,7 +198,7 @@ class LivePlaces:
         elif found.permissions != _FOLDER_MODE:
             await self.sftp.chmod(path, _FOLDER_MODE)
 
-    async def _take_away(self, path: PurePosixPath, found: Found | None) -> None:
+    async def _take_away(self, path: PurePath, found: Found | None) -> None:
         if found is None:
             return
         if found.is_folder:
@@ -209,7 +207,7 @@ class LivePlaces:
             await self.sftp.unlink(path)
 
 
-def _places(root: PurePosixPath, mount: LiveMount) -> tuple[PurePosixPath, PurePosixPath, PurePosixPath]:
+def _places(root: PurePath, mount: LiveMount) -> tuple[PurePath, PurePath, PurePath]:
     """The service's own folder, the place in it, and the second name of its one file."""
     service, slot = mount.place.split("/")
     own = root / service

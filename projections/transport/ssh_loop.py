@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 _END_SECONDS = 5.0
+_LAST_TURNS = 10  # of the loop, in which connections that were just cut let go of their sockets
 
 T = TypeVar("T")
 
@@ -84,6 +85,8 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         if left:
             loop.run_until_complete(asyncio.wait(left, timeout=_END_SECONDS))
+        for _ in range(_LAST_TURNS):
+            loop.run_until_complete(asyncio.sleep(0))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         asyncio.set_event_loop(None)

@@ -1,10 +1,11 @@
 """A program on a host, run to its end.
 
 An SSH server takes a line for the account's login shell, so each argument is quoted for it as POSIX shells
-read it, and arrives as it is. To end a program at its deadline cannot be left to the server: OpenSSH passes no
-signal on to a program of root's, and a connection may be lost before. So `timeout` of the host is started with
-it, where there is one, for a little longer than it is waited for here. (One shell kept open for all commands was dropped: it saves a login shell's
-start, and a program that hangs, or prints what ends the protocol, would take all others with it.)
+read it, and arrives as it is. To end a program at its deadline cannot be left to the server: OpenSSH passes
+no signal on to a program of root's, and a connection may be lost before. So `timeout` of the host is started
+with it, where there is one, for a little longer than it is waited for here. (One shell kept open for all
+commands was dropped: it saves a login shell's start, and a program that hangs, or prints what ends the
+protocol, would take all others with it.)
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ JUMP_HOST_BAD = error_code("jump-host-bad", "A jump host is not written as `user
 
 HostKeys = Literal["strict", "first-use"]
 SSH_PORT = 22
+ENGINE_SOCKET = PurePosixPath("/var/run/docker.sock")
+ROOT = PurePosixPath("/var/lib/stagecraft")
 _LAST_PORT = 65535
 
 
@@ -52,18 +54,19 @@ class SshSettings:
     identity_files: tuple[Path, ...] = ()  # none: the agent's keys, then the usual files in ~/.ssh
     agent: str | None = None  # its socket, as SSH_AUTH_SOCK names it; None: no agent is asked
     connect_seconds: float = 10.0  # until logged in, the jump host included
+    alive_seconds: float = 5.0  # without a sign of life it is asked for one; three times, then it is lost
     jump: SshLogin | None = None  # None: reached directly
-    engine_socket: PurePosixPath = PurePosixPath("/var/run/docker.sock")
-    root: PurePosixPath = PurePosixPath("/var/lib/stagecraft")
+    engine_socket: PurePosixPath = ENGINE_SOCKET
+    root: PurePosixPath = ROOT
 
 
 def jump_login(text: str) -> SshLogin:
     """`user@host[:port]`, an IPv6 address in brackets. Raises UserError `jump-host-bad`."""
     user, at, place = text.rpartition("@")
     if place.startswith("["):
-        address, _, rest = place[1:].partition("]")
-        port = rest.removeprefix(":") if rest else ""
-        complete = not rest or rest.startswith(":")
+        address, closed, rest = place[1:].partition("]")
+        port = rest.removeprefix(":")
+        complete = bool(closed) and (not rest or (rest.startswith(":") and bool(port)))
     else:
         address, colon, port = place.partition(":")
         complete = not colon or bool(port)

@@ -15,10 +15,10 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TypeVar
+from pathlib import PurePath
+from typing import TypeVar, cast
 
 import asyncssh
 
@@ -80,71 +80,72 @@ class Sftp:
         """Give it back."""
         self._client.exit()
 
-    async def stat(self, path: PurePosixPath) -> Found | None:
+    async def stat(self, path: PurePath) -> Found | None:
         """What a path leads to, None for nothing."""
         return await self._found(path, self._client.stat)
 
-    async def lstat(self, path: PurePosixPath) -> Found | None:
+    async def lstat(self, path: PurePath) -> Found | None:
         """What stands at a path, a link as a link; None for nothing."""
         return await self._found(path, self._client.lstat)
 
-    async def listing(self, path: PurePosixPath) -> dict[str, Found]:
+    async def listing(self, path: PurePath) -> dict[str, Found]:
         """What a folder holds, by name."""
         names = await self._asked(path, self._client.readdir(str(path)))
         return {
             str(name.filename): _as_found(name.attrs) for name in names if name.filename not in {".", ".."}
         }
 
-    async def read(self, path: PurePosixPath, *, size: int) -> bytes:
+    async def read(self, path: PurePath, *, size: int) -> bytes:
         """The first `size` bytes of a file."""
-        async with await self._opened(path, asyncssh.FXF_READ) as file:
-            return await self._asked(path, file.read(size)) if size else b""
+        if not size:
+            return b""
+        async with self._opened(path, "rb") as file:
+            return await self._asked(path, _read(file, size))
 
-    async def create(self, path: PurePosixPath, content: bytes, *, mode: int) -> None:
+    async def create(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """A new file, flushed, and read back: what the host answers is what was sent."""
-        flags = asyncssh.FXF_READ | asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
-        async with await self._opened(path, flags, mode=0o600) as file:
+        async with self._opened(path, "xb+", mode=0o600) as file:
             await self._asked(path, file.write(content))
             await self._asked(path, file.chmod(mode))
             await self._flushed(path, file)
-            if content and await self._asked(path, file.read(len(content), 0)) != content:
+            if content and await self._asked(path, _read(file, len(content))) != content:
                 raise OSError(errno.EIO, "the host answers other bytes than it was given", str(path))
 
-    async def write_over(self, path: PurePosixPath, content: bytes) -> None:
+    async def write_over(self, path: PurePath, content: bytes) -> None:
         """Give a file that is there another content; readers never see it empty."""
-        async with await self._opened(path, asyncssh.FXF_WRITE) as file:
+        async with self._opened(path, "rb+") as file:
             await self._asked(path, file.write(content))
             await self._asked(path, file.truncate(len(content)))
             await self._flushed(path, file)
 
-    async def flush(self, folder: PurePosixPath) -> None:
+    async def flush(self, folder: PurePath) -> None:
         """Make the names in a folder durable."""
-        async with await self._opened(folder, asyncssh.FXF_READ) as opened:
+        async with self._opened(folder, "rb") as opened:
             await self._flushed(folder, opened)
 
-    async def chmod(self, path: PurePosixPath, mode: int) -> None:
+    async def chmod(self, path: PurePath, mode: int) -> None:
         """Give it these permissions; a link is followed."""
         await self._asked(path, self._client.chmod(str(path), mode))
 
-    async def rename(self, path: PurePosixPath, to: PurePosixPath) -> None:
+    async def rename(self, path: PurePath, to: PurePath) -> None:
         """Give it another name in one step, in place of a file or an empty folder there."""
         await self._asked(to, self._client.posix_rename(str(path), str(to)))
 
-    async def link(self, path: PurePosixPath, to: PurePosixPath) -> None:
+    async def link(self, path: PurePath, to: PurePath) -> None:
         """Give a file a second name."""
         await self._asked(to, self._client.link(str(path), str(to)))
 
-    async def unlink(self, path: PurePosixPath) -> None:
+    async def unlink(self, path: PurePath) -> None:
         """Take a file or a link away."""
         await self._asked(path, self._client.unlink(str(path)))
 
-    async def mkdir(self, path: PurePosixPath) -> None:
+    async def mkdir(self, path: PurePath) -> None:
         """A new folder, for all to read whatever the account's umask is."""
         attrs = asyncssh.SFTPAttrs(permissions=_FOLDER_MODE)
         await self._asked(path, self._client.mkdir(str(path), attrs))
         await self.chmod(path, _FOLDER_MODE)
 
-    async def make_folders(self, path: PurePosixPath) -> None:
+    async def make_folders(self, path: PurePath) -> None:
         """A folder and those above it, where they are missing, durably; what exists stays as it is."""
         found = await self.stat(path)
         if found is None:
@@ -162,36 +163,43 @@ class Sftp:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
     async def _found(
-        self, path: PurePosixPath, look: Callable[[str], Awaitable[asyncssh.SFTPAttrs]]
+        self, path: PurePath, look: Callable[[str], Awaitable[asyncssh.SFTPAttrs]]
     ) -> Found | None:
         try:
             return _as_found(await self._asked(path, look(str(path))))
         except FileNotFoundError:
             return None
 
+    @contextlib.asynccontextmanager
     async def _opened(
-        self, path: PurePosixPath, flags: int, *, mode: int | None = None
-    ) -> asyncssh.SFTPClientFile[bytes]:
+        self, path: PurePath, how: str, *, mode: int | None = None
+    ) -> AsyncGenerator[asyncssh.SFTPClientFile]:
         attrs = asyncssh.SFTPAttrs() if mode is None else asyncssh.SFTPAttrs(permissions=mode)
-        return await self._asked(path, self._client.open(str(path), flags, attrs, encoding=None))
+        file = await self._asked(path, self._client.open(str(path), how, attrs))
+        try:
+            yield file
+        finally:
+            await self._asked(path, file.close())
 
-    async def _flushed(self, path: PurePosixPath, file: asyncssh.SFTPClientFile[bytes]) -> None:
+    async def _flushed(self, path: PurePath, file: asyncssh.SFTPClientFile) -> None:
         async def flush() -> None:
             with contextlib.suppress(asyncssh.SFTPOpUnsupported):
                 await file.fsync()
 
         await self._asked(path, flush())
 
-    async def _asked(self, path: PurePosixPath, answer: Awaitable[T]) -> T:
+    async def _asked(self, path: PurePath, answer: Awaitable[T]) -> T:
         """The answer, with SFTP's errors as the system's."""
         try:
             return await answer
         except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
             raise
+        except OSError as error:  # of our own socket: it says nothing of a file
+            raise asyncssh.SFTPConnectionLost(str(error)) from error
         except asyncssh.SFTPError as error:
             raise await self._in_words(path, error) from error
 
-    async def _in_words(self, path: PurePosixPath, error: asyncssh.SFTPError) -> OSError:
+    async def _in_words(self, path: PurePath, error: asyncssh.SFTPError) -> OSError:
         for kind, number in _ERRNO:
             if isinstance(error, kind):
                 return OSError(number, os.strerror(number), str(path))
@@ -199,7 +207,7 @@ class Sftp:
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return OSError(errno.EIO, f"the host's SFTP server said only: {error.reason}", str(path))
 
-    async def _is_full(self, folder: PurePosixPath) -> bool:
+    async def _is_full(self, folder: PurePath) -> bool:
         try:
             room = await self._client.statvfs(str(folder))
         except asyncssh.SFTPError:
@@ -223,6 +231,12 @@ async def open_sftp(connection: SshConnection, *, seconds: float) -> Sftp:
             why=str(error),
             next="add `Subsystem sftp internal-sftp` to /etc/ssh/sshd_config there and reload sshd",
         ) from error
+
+
+async def _read(file: asyncssh.SFTPClientFile, size: int) -> bytes:
+    """The beginning of a file that was opened without an encoding."""
+    reading = cast("Callable[[int, int], Awaitable[bytes]]", file.read)  # it has either text or bytes
+    return await reading(size, 0)
 
 
 def _as_found(attrs: asyncssh.SFTPAttrs) -> Found:

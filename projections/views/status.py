@@ -13,7 +13,7 @@ The clock is the caller's: `as_of` is the time of reading, ages are counted from
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,6 +52,7 @@ class Container:
     id: str  # 64 hex digits
     state: str
     health: str
+    version: str = ""  # hash of the definition that it was made from; empty: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,15 @@ class HostStatus:
     reachable: bool | None  # None: never seen, or nobody can tell whether it is this host
     reason: str
     services: tuple[ServiceStatus, ...]
+    health: Health = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """A service that runs in several versions at once."""
+
+    service: str
+    versions: dict[str, tuple[str, ...]]  # the hosts of each, sorted, by the hash of its definition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +99,7 @@ class Status:
     host_seconds: float | None  # since the host that was silent longest answered; None: one never did
     git_failure: SourceFailure | None = None  # Git does not answer now
     lag: Lag | None = None  # None: what the log says is shown up to its head
+    mixed: tuple[Mixture, ...] = ()  # sorted by service; of hosts that answer alone
 
     def as_json(self) -> dict[str, Any]:
         """The object of `status --json`; its keys are a published contract."""
@@ -115,6 +126,10 @@ class Status:
             "destroyed": known.destroyed,
             "as_of": format_utc(self.as_of),
             "hosts": [_host_json(host) for host in self.hosts],
+            "mixed": [
+                {"service": one.service, "versions": {key: list(on) for key, on in one.versions.items()}}
+                for one in self.mixed
+            ],
             "freshness": {
                 "git_seconds": self.git_seconds,
                 "host_seconds": self.host_seconds,
@@ -149,6 +164,7 @@ def join(
         git_seconds=_age(_later(git_looked_at, _parsed_time(environment.revision_at)), now),
         host_seconds=_oldest_age(environment, observations, now),
         git_failure=git_failure,
+        mixed=_mixed(hosts),
     )
 
 
@@ -170,11 +186,30 @@ def _hosts(environment: Environment, observations: Sequence[HostObservation]) ->
             yield HostStatus(name=name, reachable=None, reason="never looked at", services=())
         else:
             services = tuple(_service(environment, name, service) for service in one.services)
-            yield HostStatus(name=name, reachable=one.reachable, reason=one.reason, services=services)
+            host = HostStatus(name=name, reachable=one.reachable, reason=one.reason, services=services)
+            yield replace(host, health=_host_health(environment, host))
+
+
+def _mixed(hosts: Iterable[HostStatus]) -> tuple[Mixture, ...]:
+    """The services of which hosts that answer run several versions, on one of them or on several."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for host in hosts:
+        for service in host.services if host.reachable else ():
+            for one in service.containers:
+                if one.version and one.state not in _DOWN:
+                    found.setdefault(service.name, {}).setdefault(one.version, set()).add(host.name)
+    return tuple(
+        Mixture(service=name, versions={key: tuple(sorted(on)) for key, on in sorted(versions.items())})
+        for name, versions in sorted(found.items())
+        if len(versions) > 1
+    )
 
 
 def _service(environment: Environment, host: str, service: ObservedService) -> ServiceStatus:
-    containers = tuple(Container(id=one.id, state=one.state, health=one.health) for one in service.containers)
+    containers = tuple(
+        Container(id=one.id, state=one.state, health=one.health, version=one.version)
+        for one in service.containers
+    )
     finished = (host, service.name) in environment.finished_jobs
     stopped = environment.stopped.get((host, service.name))
     return ServiceStatus(
@@ -221,7 +256,7 @@ def _sync(environment: Environment, hosts: Sequence[HostStatus]) -> Sync:
 
 
 def _health(environment: Environment, hosts: Sequence[HostStatus]) -> Health:
-    found: list[Health] = [_host_health(environment, host) for host in hosts]
+    found: list[Health] = [host.health for host in hosts]
     if environment.suspended is not None:
         found.append("suspended")
     if environment.deployed == Placed(release=None, digest=None) and not _anything_seen(hosts):
@@ -286,14 +321,17 @@ def _host_json(host: HostStatus) -> dict[str, Any]:
         "name": host.name,
         "reachable": host.reachable,
         "reason": host.reason,
+        "health": host.health,
         "services": [
             {
                 "name": service.name,
                 "image": service.image,
                 "containers": [
-                    {"id": one.id, "state": one.state, "health": one.health} for one in service.containers
+                    {"id": one.id, "state": one.state, "health": one.health, "version": one.version}
+                    for one in service.containers
                 ],
                 "drift": list(service.drift),
+                "health": service.health,
                 **({} if service.stopped is None else {"stopped": service.stopped}),
             }
             for service in host.services

@@ -8,21 +8,29 @@ from pathlib import Path
 import pytest
 
 from tests.contract import hosts
-from tests.contract.engines import Adapter, docker, simulated
+from tests.contract.engines import Adapter, docker, docker_over_ssh, simulated
 
 
-@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.engine), "simulated", "simulated-in-a-file"])
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.engine),
+        pytest.param("docker-over-ssh", marks=[pytest.mark.engine, pytest.mark.slow]),
+        "simulated",
+        "simulated-in-a-file",
+    ]
+)
 def adapter(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Adapter]:
     """An engine under test; whatever is made in it is taken away again, also when the test fails."""
-    if request.param == "docker":
+    if request.param.startswith("docker"):
         project, images = request.getfixturevalue("engine_project"), request.getfixturevalue("images")
-        yield from docker(project.name, images, tmp_path)
+        made = docker if request.param == "docker" else docker_over_ssh
+        yield from made(project.name, images, tmp_path)
     else:
         yield simulated(tmp_path / "world.json" if request.param == "simulated-in-a-file" else None)
 
 
-@pytest.fixture(params=["ssh"])
-def host(tmp_path: Path) -> Generator[hosts.Adapter]:
+@pytest.fixture(params=["local", "ssh"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[hosts.Adapter]:
     """A host under test."""
-    with hosts.over_ssh(tmp_path) as adapter:
+    with (hosts.over_ssh if request.param == "ssh" else hosts.this_machine)(tmp_path) as adapter:
         yield adapter

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ from projections.engine.docker import DockerEngine
 from projections.engine.port import App, Container, Engine, EngineWatch, ImageCarrier, Stock
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life, World
+from tests.contract.hosts import reached
+from tests.support.host_ssh import ssh_host
 from tests.support.images import HEALTHY, TestImages
 from tests.support.time import FakeClock
 
@@ -104,26 +106,51 @@ def docker(project: str, images: TestImages, folder: Path) -> Generator[Adapter]
     engine = DockerEngine(None, folder / "run")
     silent = DockerEngine(f"unix://{folder}/nobody.sock", folder / "run")
     try:
-        yield Adapter(
-            engine=engine,
-            watch=engine,
-            stock=engine.stock,
-            carrier=engine.stock,
-            silent=silent,
-            silent_watch=silent,
-            clock=SystemClock(),
-            compose_project=f"{project}-prod",
-            steady=steady,
-            steady_id=images.image_id(steady),
-            healthy=images.web(name="healthy", health=HEALTHY),
-            sick=images.sick(name="sick"),
-            failing=images.crashing(name="failing", code=4),
-            succeeding=images.job(),
-            absent=images.absent(),
-        )
+        yield _real(project, images, steady=steady, engine=engine, silent=silent)
     finally:
         engine.close()
         silent.close()
+
+
+def docker_over_ssh(project: str, images: TestImages, folder: Path) -> Generator[Adapter]:
+    """The same engine, as if it were another machine's, that an SSH server leads to."""
+    steady = images.web()
+    with ssh_host(folder / "sshd") as host, reached(host.settings) as transport:
+        door = transport.engine_door(folder / "hosts")
+        nowhere = replace(host.settings, engine_socket=PurePosixPath("/nobody.sock"))
+        with reached(nowhere) as other:
+            no_door = other.engine_door(folder / "hosts")
+            engine = DockerEngine(None, folder / "run", door=door)
+            silent = DockerEngine(None, folder / "run", door=no_door)
+            try:
+                yield _real(project, images, steady=steady, engine=engine, silent=silent)
+            finally:
+                engine.close()
+                silent.close()
+                door.close()
+                no_door.close()
+
+
+def _real(
+    project: str, images: TestImages, *, steady: str, engine: DockerEngine, silent: DockerEngine
+) -> Adapter:
+    return Adapter(
+        engine=engine,
+        watch=engine,
+        stock=engine.stock,
+        carrier=engine.stock,
+        silent=silent,
+        silent_watch=silent,
+        clock=SystemClock(),
+        compose_project=f"{project}-prod",
+        steady=steady,
+        steady_id=images.image_id(steady),
+        healthy=images.web(name="healthy", health=HEALTHY),
+        sick=images.sick(name="sick"),
+        failing=images.crashing(name="failing", code=4),
+        succeeding=images.job(),
+        absent=images.absent(),
+    )
 
 
 def simulated(path: Path | None) -> Adapter:

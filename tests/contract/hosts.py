@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from projections.transport.local import LocalTransport
 from projections.transport.port import Transport
 from projections.transport.ssh import SshTransport
 from projections.transport.ssh_loop import SshLoop
@@ -38,6 +39,12 @@ def over_ssh(folder: Path) -> Generator[Adapter]:
     """A host that a real SSH server leads to."""
     with ssh_host(folder / "sshd") as host, reached(host.settings) as transport:
         yield Adapter(transport=transport, here=_own(folder))
+
+
+@contextmanager
+def this_machine(folder: Path) -> Generator[Adapter]:
+    """This machine itself."""
+    yield Adapter(transport=LocalTransport(), here=_own(folder))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import OutsideError
-from events.kernel.process import PROCESS_TIMED_OUT
+from events.kernel.process import PROCESS_NOT_STARTED, PROCESS_TIMED_OUT
 from projections.transport.port import BoundPort, Ran
 from tests.contract.hosts import SECONDS, Adapter
 from tests.support.processes import wait_until
@@ -43,8 +43,11 @@ def test_a_program_that_fails_says_how_and_on_both_streams(host: Adapter) -> Non
     )
 
 
-def test_a_program_that_is_not_there_is_an_exit_code(host: Adapter) -> None:
-    assert run(host, "/nowhere/at/all").code == 127
+def test_a_program_that_is_not_there_is_no_success(host: Adapter) -> None:
+    try:
+        assert run(host, "/nowhere/at/all").code == 127
+    except OutsideError as error:
+        assert error.code == PROCESS_NOT_STARTED  # noqa: PT017  # the other of the two answers
 
 
 def test_a_signal_counts_as_shells_count_it(host: Adapter) -> None:

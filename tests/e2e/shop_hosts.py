@@ -19,6 +19,7 @@ from tests.lab.up import controller_settings
 from tests.support.cli import COMMAND, Outcome, Stagecraft
 from tests.support.images import TestImages
 from tests.support.lab_hosts import Lab
+from tests.support.registry import Registry
 from tests.support.repos import Repository
 
 PROJECT = """\
@@ -45,12 +46,13 @@ ANSWER_SECONDS = 5
 
 @dataclass(slots=True, kw_only=True)
 class Shop:
-    """Merges, looks and asks; images are in the lab's registry under the version's name."""
+    """Merges, looks and asks; images are in the registry under the version's name."""
 
     lab: Lab
     repository: Repository
     cli: Stagecraft
     images: TestImages
+    registry: Registry
     engine: DockerClient  # of this machine, which the images come from
     name: str = field(default_factory=lambda: f"shop-{uuid4().hex[:8]}")
     rollout: str = "{hosts: {canary: h2}}"
@@ -62,7 +64,9 @@ class Shop:
         home = Path(self.cli.environment["STAGECRAFT_HOME"])
         home.mkdir(exist_ok=True)
         listed = {"url": str(self.repository.origin), "hosts": ["h*"]}
-        settings = {**controller_settings(self.lab), "repositories": [listed]}
+        offered = {self.registry.address: {"offer_to_hosts": True}}
+        reached = controller_settings(self.lab)
+        settings = {**reached, "repositories": [listed], "registries": offered}
         (home / "controller.yml").write_text(yaml.safe_dump(settings))
 
     def push(self, service: str, version: str, *, crashes: bool = False) -> str:
@@ -70,7 +74,7 @@ class Shop:
         image = (
             self.images.crashing(version, name=service) if crashes else self.images.web(version, name=service)
         )
-        return self.lab.registry.push(self.engine, image, f"{self.name}/{service}", version)
+        return self.registry.push(self.engine, image, f"{self.name}/{service}", version)
 
     def merge(self, version: str, *, crashing: str = "") -> str:
         """All services at a version, of which one may crash."""
@@ -91,7 +95,7 @@ class Shop:
     @contextlib.contextmanager
     def looking(self) -> Generator[subprocess.Popen[bytes]]:
         """A look that goes on beside the test; ended with the block."""
-        command = [COMMAND, "controller", "run", "--once"]
+        command: list[str | Path] = [COMMAND, "controller", "run", "--once"]
         with subprocess.Popen(
             command,
             cwd=self.cli.cwd,

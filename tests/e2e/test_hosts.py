@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
@@ -13,6 +14,7 @@ from tests.support.cli import Stagecraft
 from tests.support.images import TestImages
 from tests.support.lab_hosts import Lab
 from tests.support.processes import wait_until
+from tests.support.registry import running_registry
 from tests.support.repos import Repository
 
 FOLDER = "/var/lib/stagecraft/apps/{name}/prod"
@@ -21,12 +23,22 @@ LOST_SECONDS = 90.0
 
 @pytest.fixture
 def shop(
-    lab_hosts: Lab, repository: Repository, cli: Stagecraft, images: TestImages, engine: DockerClient
+    lab_hosts: Lab,
+    repository: Repository,
+    cli: Stagecraft,
+    images: TestImages,
+    engine: DockerClient,
+    tmp_path: Path,
 ) -> Iterator[Shop]:
-    """A new shop; the hosts are healed and empty afterwards."""
-    made = Shop(lab=lab_hosts, repository=repository, cli=cli, images=images, engine=engine)
-    made.settle_in()
-    yield made
+    """A new shop; its registry is offered to the hosts, which are healed and empty afterwards."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with running_registry(folder) as registry:
+        made = Shop(
+            lab=lab_hosts, repository=repository, cli=cli, images=images, registry=registry, engine=engine
+        )
+        made.settle_in()
+        yield made
     lab_hosts.heal()
     made.clear()
 
@@ -48,6 +60,7 @@ def test_a_release_goes_data_first_gateway_last_and_a_bad_canary_is_taken_back_o
     dry = shop.on("h1", f"cd {folder} && docker compose --dry-run up -d 2>&1")
     assert "Recreate" not in dry, "by hand the same services are seen as they are"
 
+    operate(shop)
     kept = shop.containers()
     shop.merge("v2", crashing="web")
     failed = shop.look().expect(1)
@@ -58,6 +71,22 @@ def test_a_release_goes_data_first_gateway_last_and_a_bad_canary_is_taken_back_o
     now = shop.containers()
     assert {place for place in PLACES if now[place] != kept[place]} == {"store", "web h2"}
     assert shop.cli.run("status", "--env", "prod").stdout.count("v1") >= len(PLACES) - 1
+
+
+def operate(shop: Shop) -> None:
+    """What a person does from the controller's machine on an ordinary day."""
+    run = shop.cli.run
+    lines = run("logs", "--env", "prod", "--service", "web").expect(0).stdout.splitlines()
+    assert sorted(line.partition("|")[0].strip() for line in lines) == ["h1 web.1", "h2 web.1"]
+    inside = run("exec", "--env", "prod", "--service", "web", "--host", "h2", "--", "sh", "-c", "exit 7")
+    assert inside.code == 7, inside.stderr
+    names = run("ssh", "app", "--env", "prod", "--", "hostname").expect(0).stdout
+    assert [line.split()[-1] for line in names.splitlines()] == ["h1", "h2"]
+    live = run("status", "--env", "prod", "--live", "--json").expect(0).json()
+    assert live["health"] == "healthy", live
+    hosts = {one["name"]: one for one in run("hosts", "list", "--json").expect(0).json()["hosts"]}
+    assert hosts["h3"]["roles"] == {f"{shop.name}/prod": ["db"]}
+    assert shop.lab.host("h3").logins() > 0
 
 
 def test_a_host_that_is_lost_in_the_middle_catches_up_when_it_is_back(shop: Shop) -> None:
@@ -88,7 +117,7 @@ def test_a_rollback_needs_neither_the_registry_nor_git(shop: Shop) -> None:
     for version in ("v1", "v2"):
         shop.merge(version)
         shop.look().expect(0)
-    shop.lab.registry.stop()
+    shop.registry.stop()
     shop.repository.origin.rename(shop.repository.origin.with_suffix(".gone"))
     shop.cli.run("rollback", "--env", "prod", "--to-previous", "--reason", "too slow", seconds=120).expect(0)
     assert shop.answers() == everywhere("v1")

@@ -23,10 +23,17 @@ def running(team: Team) -> Team:
 
 def test_lines_of_several_services_are_prefixed_and_of_one_are_not(running: Team) -> None:
     shown = running.cli.ok("logs", "--env", "prod").stdout.splitlines()
-    assert shown == ["web      | web v1 serves", "worker   | worker v1 serves"]
+    assert sorted(shown) == ["local web.1    | web v1 serves", "local worker.1 | worker v1 serves"]
     assert running.cli.ok("logs", "--env", "prod", "--service", "web").stdout == "web v1 serves\n"
     assert running.cli.ok("logs", "--env", "prod", "--service", "web", "--tail", "0").stdout == ""
     assert running.cli.ok("logs", "--env", "prod", "--since", "2020-01-01T00:00:00Z").stdout.count("\n") == 2
+    one = running.cli.ok("logs", "--env", "prod", "--grep", "^web .* serves$", "--json").json()
+    assert (one["host"], one["service"], one["index"]) == ("local", "web", 1)
+    assert (one["text"], len(one["at"])) == ("web v1 serves", len("2026-01-31T12:00:00.123456789Z"))
+    assert running.cli.ok("logs", "--env", "prod", "--role", "app", "--until", one["at"]).stdout != ""
+    assert running.cli.ok("logs", "--env", "prod", "--until", "2020-01-01T00:00:00Z").stdout == ""
+    running.cli.run("logs", "--env", "prod", "--grep", "(").expect(1)
+    running.cli.run("logs", "--env", "prod", "--role", "cache").expect(1)
     unknown = running.cli.run("logs", "--env", "prod", "--service", "wbe").expect(1)
     assert "known services: migrate, web, worker" in unknown.stderr
     running.cli.run("logs", "--env", "prod", "--host", "far").expect(1)
@@ -63,7 +70,7 @@ def test_what_a_failed_first_release_wrote_is_shown_with_all(team: Team, images:
     shown = team.cli.ok("logs", "--env", "prod")
     assert "--all" in shown.stderr
     assert shown.stdout == ""
-    assert "web     | cannot open the database" in team.cli.ok("logs", "--env", "prod", "--all").stdout
+    assert "local web.1    | cannot open the database" in team.cli.ok("logs", "--env", "prod", "--all").stdout
 
 
 def test_an_engine_that_does_not_answer_is_an_error(running: Team) -> None:

@@ -1,4 +1,4 @@
-"""An app of several hosts: rendered and planned for each, deployed nowhere while one is out of reach."""
+"""An app of several hosts: rendered and planned for each, deployed nowhere while one has no place."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from tests.e2e.team import Team
 PROJECT = """\
 project: {{name: {name}}}
 hosts: {{app: [local], db: [db-1]}}
-network: {{provider: static, static: {{hosts: {{db-1: {{address: 10.9.0.3}}}}}}}}
+network: {{provider: static, static: {{hosts: {{db-1: {{address: 127.0.0.9}}}}}}}}
 services:
   store: {{role: db}}
 environments:
   prod: {{gate: {{settle: 300ms, deadline: 15s}}}}
 """
+PLACE = "network: {provider: static, static: {hosts: {db-1: {address: 127.0.0.9}}}}\n"
 COMPOSE = """\
 services:
   web:
     image: {image}
-    environment: {{STORE: "${{STORE_HOST}}"}}
+    environment: {{STORE: "${{STORE_HOST:-}}"}}
     depends_on: [store]
   store:
     image: {image}
@@ -27,23 +28,25 @@ services:
 """
 
 
-def merged(team: Team) -> None:
+def merged(team: Team, *, placed: bool = False) -> None:
+    """A commit that names the host `db-1`, and says where that is if it is `placed`."""
+    project = PROJECT.format(name=team.project.name)
     team.repository.commit(
         {
-            "stagecraft.yml": PROJECT.format(name=team.project.name),
+            "stagecraft.yml": project if placed else project.replace(PLACE, ""),
             "compose.yaml": COMPOSE.format(image=team.worker, port=team.port),
         }
     )
 
 
 def test_each_host_has_a_document_and_the_plan_names_both(team: Team) -> None:
-    merged(team)
+    merged(team, placed=True)
     work = team.repository.work
     here = team.cli.run("config", "render", "--env", "prod", "--host", "local", "--no-pin", cwd=work).expect(
         0
     )
-    assert "store=10.9.0.3" in here.stdout
-    assert yaml.safe_load(here.stdout)["services"]["web"]["environment"] == {"STORE": "10.9.0.3"}
+    assert "store=127.0.0.9" in here.stdout
+    assert yaml.safe_load(here.stdout)["services"]["web"]["environment"] == {"STORE": "127.0.0.9"}
     assert "dependency-dropped" in here.stderr
     unnamed = team.cli.run("config", "render", "--env", "prod", "--no-pin", cwd=work).expect(1)
     assert "known hosts: db-1, local" in unnamed.stderr
@@ -52,7 +55,7 @@ def test_each_host_has_a_document_and_the_plan_names_both(team: Team) -> None:
     assert {(one["host"], one["service"]) for one in plan["changes"]} == {("local", "web"), ("db-1", "store")}
 
 
-def test_a_host_that_cannot_be_reached_ends_the_deploy_before_anything_is_touched(team: Team) -> None:
+def test_a_host_that_nobody_places_ends_the_deploy_before_anything_is_touched(team: Team) -> None:
     merged(team)
     team.lists("hosts: [local, 'db-*']")
     refused = team.look().expect(1)
@@ -60,6 +63,14 @@ def test_a_host_that_cannot_be_reached_ends_the_deploy_before_anything_is_touche
     assert "db-1" in refused.stderr + refused.stdout
     assert team.project.containers() == []
     assert team.releases()[0]["status"] == "failed"
+
+    merged(team, placed=True)  # where nobody answers, and no key is known
+    team.look()
+    assert team.types().count("HostDeclared") == 1
+    listed = {one["name"]: one for one in team.cli.run("hosts", "list", "--json").expect(0).json()["hosts"]}
+    assert (listed["db-1"]["address"], listed["db-1"]["origin"]) == ("127.0.0.9", "git")
+    assert listed["db-1"]["roles"] == {f"{team.project.name}/prod": ["db"]}
+    assert team.project.containers() == []
 
 
 def test_a_host_that_the_branch_may_not_name_is_refused_until_the_operator_lists_it(team: Team) -> None:

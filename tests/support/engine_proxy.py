@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.engine import SOCKET
@@ -38,6 +39,47 @@ def renamed_engine(path: Path, engine_id: str) -> Generator[str]:
     finally:
         proxy.stop()
         thread.join(_END_SECONDS)
+
+
+@dataclass(slots=True)
+class CuttableEngine:
+    """The real engine at a socket that may go away and come back, as a host does that is cut off."""
+
+    path: Path
+    _serving: tuple[_Proxy, threading.Thread] | None = None
+
+    @property
+    def url(self) -> str:
+        """For DOCKER_HOST."""
+        return f"unix://{self.path}"
+
+    def heal(self) -> None:
+        """Be there; nothing happens when it is."""
+        if self._serving is None:
+            proxy = _Proxy(self.path, was=b"", now=b"")
+            thread = threading.Thread(target=proxy.serve, name="engine-proxy")
+            thread.start()
+            self._serving = (proxy, thread)
+
+    def cut(self) -> None:
+        """End all connections and take no more."""
+        if self._serving is not None:
+            proxy, thread = self._serving
+            self._serving = None
+            proxy.stop()
+            thread.join(_END_SECONDS)
+            self.path.unlink()
+
+
+@contextlib.contextmanager
+def cuttable_engine(path: Path) -> Generator[CuttableEngine]:
+    """One that is there, and gone at the end."""
+    engine = CuttableEngine(path)
+    engine.heal()
+    try:
+        yield engine
+    finally:
+        engine.cut()
 
 
 class _Proxy:

@@ -1,4 +1,4 @@
-"""A host that is reached over SSH: a real sshd of the test's own, on the loopback, with keys made on the spot.
+"""A host behind SSH: a real sshd of the test's own, on the loopback, with keys made on the spot.
 
 It lets in the one who runs the tests, by their new key alone, and what it serves is this machine. It can be
 ended, frozen and cut off from those who are logged in, and started again with another key.
@@ -163,7 +163,7 @@ def _answers(port: int) -> bool:
 def _family(pid: int) -> Iterator[int]:
     """A process and all below it, parents first."""
     yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in task.read_text().split():
-                yield from _family(int(child))
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        found = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+        for child in " ".join(found).split():
+            yield from _family(int(child))

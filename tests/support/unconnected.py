@@ -51,6 +51,11 @@ class UnconnectedTransport:
         del address, port, seconds
         raise self._silent()
 
+    async def offer_port(self, port: int) -> None:
+        """It does not answer."""
+        del port
+        raise self._silent()
+
     async def bound_ports(self) -> frozenset[BoundPort]:
         """It does not answer."""
         raise self._silent()

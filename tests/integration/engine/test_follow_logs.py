@@ -38,7 +38,7 @@ def started(engine: DockerClient, project: EngineProject, images: TestImages, *,
 
 async def lines(engine: DockerEngine, container: str, **options: int) -> list[str]:
     async with asyncio.timeout(15):
-        return [line async for line in engine.follow_logs(container, tail=options.get("tail"))]
+        return [line.text async for line in engine.follow_logs(container, tail=options.get("tail"))]
 
 
 @pytest.mark.parametrize("tty", [False, True])

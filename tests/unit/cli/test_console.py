@@ -171,3 +171,28 @@ def test_an_expected_error_passes_as_it_is(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(OutsideError), Console(verbose=True).explained():
         raise OutsideError(PROBE_FAILED, "no answer")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"), [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)]
+)
+def test_each_source_has_a_colour_on_a_terminal_that_wants_any(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], *, coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    for number in (0, 1, 10):
+        Console().sourced("app-1 web.1", "\x1b[2Jpassword=hunter2", number=number)
+    first, second, again = screen.getvalue().splitlines()
+    assert first.endswith(" | password=***")
+    assert (first == again) is True
+    assert (first != second) is coloured
+    assert ("\x1b[" in first) is coloured
+
+
+def test_sources_are_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().sourced("app-1 web.1 ", "up", number=3)
+    assert capsys.readouterr().out == "app-1 web.1  | up\n"

@@ -39,7 +39,7 @@ _OBSERVED = HostObservation(
         ObservedService(
             name="web",
             image="web:1",
-            containers=(ObservedContainer(id="f" * 64, state="running", health="healthy"),),
+            containers=(ObservedContainer(id="f" * 64, state="running", health="healthy", version="1" * 64),),
         ),
     ),
 )
@@ -73,16 +73,21 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
                 "name": "local",
                 "reachable": True,
                 "reason": "",
+                "health": "healthy",
                 "services": [
                     {
                         "name": "web",
                         "image": "web:1",
-                        "containers": [{"id": "f" * 64, "state": "running", "health": "healthy"}],
+                        "containers": [
+                            {"id": "f" * 64, "state": "running", "health": "healthy", "version": "1" * 64}
+                        ],
                         "drift": [],
+                        "health": "healthy",
                     }
                 ],
             }
         ],
+        "mixed": [],
         "freshness": {"git_error": None, "git_failing_since": None},
     }
 
@@ -167,6 +172,36 @@ def test_the_text_is_a_glance(history: History, home: Path, tmp_path: Path) -> N
         "  local: reachable",
         "    web  healthy      web:1  ffffffffffff running healthy",
         "  hosts last answered (3 min ago)",
+    ]
+
+
+def test_several_hosts_have_a_health_each_and_mixed_versions_are_marked(
+    history: History, home: Path, tmp_path: Path
+) -> None:
+    history.deployed("a", revision="c1")
+
+    def web(version: str) -> ObservedService:
+        one = ObservedContainer(id=version * 64, state="running", health="healthy", version=version * 64)
+        return ObservedService(name="web", image="web:2", containers=(one,))
+
+    seen = [
+        observe(home, host="app-1", services=(web("1"),), at=history.clock.now()),
+        observe(home, host="app-2", services=(web("2"),), at=history.clock.now()),
+        observe(home, host="app-3", services=(web("1"),), at=history.clock.now()),
+        observe(home, host="app-4", services=(web("3"),), reachable=False, reason="gone"),
+        observe(home, host="local", at=history.clock.now()),
+    ]
+    lines = text(history, tmp_path, *seen)
+    assert lines[0] == "shop/prod: unknown, unknown"
+    assert lines[4] == (
+        "  mixed     web runs in 2 versions: 111111111111 on app-1, app-3, local; 222222222222 on app-2"
+    )
+    assert [line for line in lines if line.startswith(("  app", "  local"))] == [
+        "  app-1: reachable, healthy",
+        "  app-2: reachable, healthy",
+        "  app-3: reachable, healthy",
+        "  app-4: not reachable: gone",
+        "  local: reachable, healthy",
     ]
 
 

@@ -52,6 +52,7 @@ class _Yard:
             transport=UnconnectedTransport(entry.name),
             engine=engine,
             stock=engine.stock,
+            carrier=engine.stock,
             watch=engine,
             root=PurePosixPath(entry.root),
             close=lambda: self.closed.append(label),

@@ -9,8 +9,10 @@ HOSTS = ("a", "b", "c")
 
 def test_some_hosts_are_placed_until_all_have_it() -> None:
     first = after_partial({}, "old", digest="new", scope=["a"], hosts=HOSTS)
+    assert first is not None
     assert first == {"a": "new"}
     second = after_partial(first, "old", digest="new", scope=["b"], hosts=HOSTS)
+    assert second is not None
     assert second == {"a": "new", "b": "new"}
     assert after_partial(second, "old", digest="new", scope=["c"], hosts=HOSTS) is None
 

@@ -43,6 +43,17 @@ def test_a_silent_host_fails_the_release_before_anything_is_touched(scene: Hosts
     assert scene.of_host("app3") == ["HostReached", "HostUnreachable"]
 
 
+def test_every_host_that_is_silent_is_unknown_whatever_fails_beside_it(scene: HostsScene) -> None:
+    for host in ("app1", "app3"):
+        scene.lose(host)
+    assert scene.release(apps("2"), apps("1")).status == "failed"
+    assert scene.statuses == {"app1": "unknown", "app2": "untouched", "app3": "unknown"}
+    verdict = scene.release(apps("9"), apps("1"))
+    assert verdict.failure is not None
+    assert verdict.failure.code == "image-not-found"
+    assert scene.statuses == {"app1": "unknown", "app2": "untouched", "app3": "unknown"}
+
+
 @pytest.mark.parametrize("call", PREPARING)
 def test_so_does_one_that_is_lost_while_all_is_made_ready(scene: HostsScene, call: str) -> None:
     scene.lose("app2", at=call)

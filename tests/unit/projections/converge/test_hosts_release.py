@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from events.catalog.environment import EnvironmentHeld
+from events.catalog.environment import DeployRequested, EnvironmentHeld
 from events.catalog.release import PhaseCompleted, ReleaseCompleted, ReleaseFailed, ReleaseRolledBack
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.hosts_scene import APPS, HostsScene, apps, over, shop
@@ -208,3 +208,24 @@ def test_a_silent_host_that_left_the_manifest_is_named_and_fails_nothing(scene: 
     verdict = scene.release(apps("1", "app1", "app2"), first)
     assert (verdict.status, verdict.without) == ("completed", ("app3",))
     assert scene.statuses == {"app1": "completed", "app2": "completed", "app3": "skipped"}
+
+
+def test_a_newer_release_ends_the_waits_of_all_hosts_of_a_batch(scene: HostsScene) -> None:
+    first, second, third = apps("1"), apps("2"), shop("1")
+    scene.release(first)
+    for host in APPS:
+        scene.bad(host, life=Life(healthy_after=100_000.0))
+    newer = DeployRequested(
+        release="rel-newer", digest=third.digest, version="v", revision="c", previous=None, trigger="git"
+    )
+
+    def asks(call: str, argument: str) -> None:
+        del argument
+        if call == "up_beside-done":
+            scene.engines["app2"].before = None
+            scene.recorder().append(STREAM, newer)
+
+    scene.engines["app2"].before = asks
+    verdict = scene.release(second, first, max_parallel=3)
+    assert (verdict.status, verdict.by) == ("superseded", "rel-newer")
+    assert [len(scene.engines[host].world.containers) for host in APPS] == [2, 2, 2]

@@ -38,8 +38,12 @@ class Pieces:
         self._pieces.put(None)
 
 
+def stamped(*pieces: bytes) -> list[tuple[int, str]]:
+    return [(line.at, line.text) for lines in split_lines(iter(pieces)) for line in lines]
+
+
 def split(*pieces: bytes) -> list[str]:
-    return [line for lines in split_lines(iter(pieces)) for line in lines]
+    return [text for _, text in stamped(*pieces)]
 
 
 def test_pieces_become_lines() -> None:
@@ -58,11 +62,39 @@ def test_a_line_without_end_is_shown_in_pieces(monkeypatch: pytest.MonkeyPatch) 
     assert split(b"123456", b"789") == ["1234", "5678", "9"]
 
 
+def test_the_engine_s_time_is_taken_off_each_line() -> None:
+    first = b"2026-11-22T02:22:38.000000001Z one\n"
+    second = b"2026-11-22T03:22:38.5+01:00 two\n"
+    assert stamped(first, second, b"2026-11-22T02:22:40Z \nnone\n") == [
+        (1795314158000000001, "one"),
+        (1795314158500000000, "two"),
+        (1795314160000000000, ""),
+        (1795314160000000000, "none"),
+    ]
+
+
+def test_a_line_that_the_engine_cut_has_a_time_in_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "LINE_LIMIT_BYTES", 4)
+    stamp = b"2026-11-22T02:22:38.000000001Z "
+    assert stamped(stamp + b"1234" + stamp + b"56\n", stamp + b"7\n") == [
+        (1795314158000000001, "1234"),
+        (1795314158000000001, "56"),
+        (1795314158000000001, "7"),
+    ]
+
+
+def test_a_line_that_never_ends_is_cut_before_it_fills_the_memory() -> None:
+    *lines, last = [line for some in split_lines(iter([b"x" * 1000] * 100)) for line in some]
+    assert sum(len(line.text) for line in [*lines, last]) == 100_000
+    assert all(line.whole for line in lines)
+    assert not last.whole
+
+
 def test_lines_come_in_order_until_the_end() -> None:
     stream = Pieces(*(b"%d\n" % number for number in range(1000)))
 
     async def collected() -> list[str]:
-        return [line async for line in lines_of(stream)]
+        return [line.text async for line in lines_of(stream)]
 
     assert asyncio.run(collected()) == [str(number) for number in range(1000)]
     assert stream.closed
@@ -70,7 +102,7 @@ def test_lines_come_in_order_until_the_end() -> None:
 
 def test_an_error_of_the_stream_is_raised_where_it_is_read() -> None:
     async def collected() -> list[str]:
-        return [line async for line in lines_of(Pieces(b"a\n", ValueError("torn")))]
+        return [line.text async for line in lines_of(Pieces(b"a\n", ValueError("torn")))]
 
     with pytest.raises(ValueError, match="torn"):
         asyncio.run(collected())
@@ -83,7 +115,7 @@ def test_a_reader_that_goes_ends_the_thread(pieces: int) -> None:
     async def first() -> None:
         async with aclosing(lines_of(stream)) as lines:
             async for line in lines:
-                assert line == "a"
+                assert line.text == "a"
                 break
 
     asyncio.run(first())

@@ -59,3 +59,13 @@ def test_an_engine_elsewhere_or_one_that_is_gone_is_not_watched(tmp_path: Path) 
         tether = Tether(path)
         tether.renew(now=0)
         assert not tether.lost(now=1)
+
+
+def test_a_connection_that_went_with_the_way_there_proves_nothing(tmp_path: Path) -> None:
+    tether = Tether(tmp_path / "engine")
+    with _listening(tmp_path / "engine"):
+        tether.renew(now=0, losses=3)
+    assert not tether.lost(now=1, losses=4)
+    with _listening(tmp_path / "engine"):
+        tether.renew(now=2, losses=4)
+    assert tether.lost(now=3, losses=4)

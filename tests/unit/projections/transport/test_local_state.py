@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from events.kernel.errors import UserError
-from projections.transport.local_state import STATE_IS_LINK, make_state_folder
+from projections.transport.local_state import make_state_folder
+from projections.transport.port import STATE_IS_LINK
 
 
 def test_missing_folders_are_made_and_what_is_there_stays(tmp_path: Path) -> None:

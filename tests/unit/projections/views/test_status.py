@@ -84,16 +84,19 @@ def test_the_json_has_exactly_the_published_keys() -> None:
                 "name": "local",
                 "reachable": True,
                 "reason": "",
+                "health": "healthy",
                 "services": [
                     {
                         "name": "web",
                         "image": "web:1",
-                        "containers": [{"id": "f" * 64, "state": "running", "health": "none"}],
+                        "containers": [{"id": "f" * 64, "state": "running", "health": "none", "version": ""}],
                         "drift": ["image differs"],
+                        "health": "healthy",
                     }
                 ],
             }
         ],
+        "mixed": [],
         "freshness": {
             "git_seconds": 60.0,
             "host_seconds": 2.0,
@@ -133,8 +136,28 @@ def test_a_host_that_was_never_looked_at_is_unknown_and_listed() -> None:
     shown = join(DEPLOYED, [], now=NOW)
     assert (shown.sync, shown.health, shown.host_seconds) == ("unknown", "unknown", None)
     assert shown.as_json()["hosts"] == [
-        {"name": "local", "reachable": None, "reason": "never looked at", "services": []}
+        {
+            "name": "local",
+            "reachable": None,
+            "reason": "never looked at",
+            "health": "unknown",
+            "services": [],
+        }
     ]
+
+
+def test_versions_that_run_side_by_side_are_mixed_and_what_is_down_or_unknown_is_not() -> None:
+    def on(name: str, *versions: str, **more: object) -> HostObservation:
+        containers = tuple(replace(RUNNING, version=one) for one in versions)
+        seen = host(service("web", *containers), service("db", RUNNING))
+        return replace(seen, host=name, **more)  # type: ignore[arg-type]  # names are literals below
+
+    one = join(DEPLOYED, [on("a", "v1"), on("b", "v1")], now=NOW)
+    assert one.mixed == ()
+    several = join(DEPLOYED, [on("a", "v1", "v2"), on("b", "v2"), on("c", "v3", reachable=False)], now=NOW)
+    assert several.as_json()["mixed"] == [{"service": "web", "versions": {"v1": ["a"], "v2": ["a", "b"]}}]
+    down = replace(on("b"), services=(service("web", replace(RUNNING, state="exited", version="v0")),))
+    assert join(DEPLOYED, [on("a", "v1"), down], now=NOW).mixed == ()
 
 
 def test_a_commit_that_does_not_render_makes_sync_unknown() -> None:
