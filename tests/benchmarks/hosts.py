@@ -1,8 +1,8 @@
 """Eight hosts over SSH: a Release on all of them at once, and a pass with nothing to do.
 
-By hand it is one `docker compose up -d --wait` for each host, all started together, at the hosts' own sockets:
-without SSH, which ours has to go through. How often a pass waits for a host is measured as a person would
-notice it: one host's wire is made slow, and what the pass takes longer is divided by the length of a round
+By hand it is one `docker compose up -d --wait` for each host, all started together, at the sockets of the
+hosts: without SSH, which ours has to go through. How often a pass waits for a host is measured as a person
+would notice it: one host's wire is slowed, and what the pass takes longer is divided by the length of a round
 trip. Requests that are under way together count once, as they are waited for once.
 """
 
@@ -119,7 +119,7 @@ def _passes(stage: Stage, made: Lab, place: Place) -> list[Figure]:
             value=median(took),
             target=PASS_SECONDS,
             unit=" s",
-            detail=f"{rounds} passes over connections that stand; the first one, which connects, {seconds(first)}",
+            detail=f"{rounds} passes over connections that stand; {seconds(first)} with connecting",
         ),
         Figure(
             what="SSH round trips that such a pass waits for on a host",

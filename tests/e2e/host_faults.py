@@ -55,7 +55,7 @@ class FaultyShop(Shop):
             if crashes
             else self.images.make(service, version, command=["/bin/serve"], files=files)
         )
-        return self.lab.registry.push(self.engine, image, f"{self.name}/{service}", version)
+        return self.registry.push(self.engine, image, f"{self.name}/{service}", version)
 
     def commit(self, message: str) -> str:
         """What stands in the fields."""
@@ -75,7 +75,7 @@ class FaultyShop(Shop):
         """End every fault."""
         for host in self.lab.hosts.values():
             host.path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
-        self.lab.registry.go_on()
+        self.registry.go_on()
         self.lab.heal()
         self.settle_in()
 
@@ -129,6 +129,6 @@ FAULTS: Mapping[str, Fault] = {
     "user without rights": Fault(
         strike=lambda shop, host: shop.log_in_as("guest", host.name), silent=True, at_start=True
     ),
-    "registry gone": Fault(strike=lambda shop, _: shop.lab.registry.freeze()),
+    "registry gone": Fault(strike=lambda shop, _: shop.registry.freeze()),
     "half a batch fails": Fault(strike=_fall_sick, at_start=True),
 }
