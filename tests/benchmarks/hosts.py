@@ -191,8 +191,8 @@ def _paused(made: Lab) -> Generator[None]:
                 (one.pause if act == "pause" else one.unpause)()
 
     with ThreadPoolExecutor(len(made.hosts)) as pool:
-        list(pool.map(lambda host: turn(host, "pause"), made.hosts.values()))
+        list(pool.map(turn, made.hosts.values(), ["pause"] * len(made.hosts)))
         try:
             yield
         finally:
-            list(pool.map(lambda host: turn(host, "unpause"), made.hosts.values()))
+            list(pool.map(turn, made.hosts.values(), ["unpause"] * len(made.hosts)))

@@ -9,6 +9,7 @@ Each fault is what it is called, to programs that know nothing of it; `heal` end
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ START_SECONDS = 90.0
 SSH_PORT = 22
 _ANSWER_SECONDS = 30
 _LOG_LINES = 20
+_FILL_TRIES = 20
 _ENGINE_PROGRAMS = ("docker", "dockerd", "containerd")
 _SSHD = "/usr/sbin/sshd"
 _DATE = '#!/bin/sh\nexec /usr/bin/date --date "@$(($(/usr/bin/date +%s) {seconds:+d}))" "$@"\n'
@@ -179,12 +181,22 @@ class LabHost(LabBox):
     # Disk and clock
 
     def fill(self, *, leave_bytes: int = 0) -> None:
-        """Leave so much room on its disk."""
+        """Leave so much room on its disk, whatever others write to it meanwhile."""
         self.make_room()
-        room = os.statvfs(self.disk.folder)
         ballast = os.open(self.disk.ballast, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            os.posix_fallocate(ballast, 0, room.f_bavail * room.f_bsize - leave_bytes)
+            for _ in range(_FILL_TRIES):
+                room = os.statvfs(self.disk.folder)
+                size = room.f_bavail * room.f_bsize - leave_bytes
+                try:
+                    if size > 0:
+                        os.posix_fallocate(ballast, 0, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                else:
+                    return
+            raise OSError(errno.ENOSPC, "others were faster each time", str(self.disk.ballast))
         finally:
             os.close(ballast)
 
