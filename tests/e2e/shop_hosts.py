@@ -40,6 +40,7 @@ services:
   store: {{image: "{store}", stop_grace_period: 1s, ports: ["8083:8080"]}}
 """
 PLACES = {"gate": ("h1", 8081), "web h1": ("h1", 8082), "web h2": ("h2", 8082), "store": ("h3", 8083)}
+USERS = {"h2": "deploy", "h3": "operator"}  # in the group docker; with sudo
 LOOK_SECONDS = 120.0
 ANSWER_SECONDS = 5
 
@@ -66,8 +67,12 @@ class Shop:
         listed = {"url": str(self.repository.origin), "hosts": ["h*"]}
         offered = {self.registry.address: {"offer_to_hosts": True}}
         reached = controller_settings(self.lab)
+        for host, user in USERS.items():
+            reached["network"]["static"]["hosts"][host]["user"] = user
         settings = {**reached, "repositories": [listed], "registries": offered}
         (home / "controller.yml").write_text(yaml.safe_dump(settings))
+        self.on("h2", "install -d -o deploy /var/lib/stagecraft")  # who has no sudo needs an administrator
+        self.cli.run("hosts", "bootstrap", "h1", "h2", "h3", "--yes", seconds=LOOK_SECONDS).expect(0)
 
     def push(self, service: str, version: str, *, crashes: bool = False) -> str:
         """An image of a service in the registry."""
