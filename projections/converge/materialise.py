@@ -4,7 +4,7 @@
         compose.yml        what runs now, for people; never read back
         fence              who may change this environment here (`fence.py`)
         files/<64 hex>/    a tree of the commit, named by its digest, complete or absent, never changed
-        reload/<service>/  files that a service is told of by a signal (`livefiles.py`, `reload.py`)
+        reload/<service>/  files that a service is told of by a signal (`reload.py`)
         state/<path>       what the app keeps on this host
 
 The paths are the host's, wherever it is; how they are written there is the transport's (`HostFiles`).

@@ -19,13 +19,14 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from events.blobs import MAX_BLOB_BYTES, BlobStore
 from events.kernel.files import make_folders
 from events.manifest import FileEntry, FileTree, LiveMount
+from projections.transport.levels import Level
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -41,7 +42,7 @@ def is_as_wanted(root: Path, mount: LiveMount, tree: FileTree) -> bool:
     try:
         with _opened(root, None) as above, _opened(service, above) as own, _opened(slot, own) as inside:
             if mount.file is None:
-                return _holds(inside, _Level.of(tree))
+                return _holds(inside, Level.of(tree))
             (entry,) = tree.entries
             held = _same_file(_kept(slot), own, entry.path, inside)
             return held and _says(entry.path, inside, entry)
@@ -62,7 +63,7 @@ def put(root: Path, mount: LiveMount, tree: FileTree, *, blobs: BlobStore) -> tu
             changed = _put_one(own, slot, inside, entry, content=blobs.get(entry.blob))
             return (mount.target,) if changed else ()
         writer = _Writer(aside=own, blobs=blobs)
-        paths = writer.fill(inside, _Level.of(tree))
+        paths = writer.fill(inside, Level.of(tree))
     return tuple(f"{mount.target.rstrip('/')}/{path}" for path in paths)
 
 
@@ -73,30 +74,6 @@ def make_service_folder(root: Path, service: str) -> None:
         pass
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """What one folder holds."""
-
-    files: Mapping[str, FileEntry]
-    folders: Mapping[str, _Level]
-
-    @classmethod
-    def of(cls, tree: FileTree) -> _Level:
-        """The tree as nested folders."""
-        return cls._from([(entry.path.split("/"), entry) for entry in tree.entries])
-
-    @classmethod
-    def _from(cls, entries: Iterable[tuple[list[str], FileEntry]]) -> _Level:
-        files: dict[str, FileEntry] = {}
-        below: dict[str, list[tuple[list[str], FileEntry]]] = {}
-        for parts, entry in entries:
-            if len(parts) == 1:
-                files[parts[0]] = entry
-            else:
-                below.setdefault(parts[0], []).append((parts[1:], entry))
-        return cls(files=files, folders={name: cls._from(found) for name, found in below.items()})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Writer:
     """Fills the folders of one place; new files are made in `aside` and moved."""
@@ -104,7 +81,7 @@ class _Writer:
     aside: int
     blobs: BlobStore
 
-    def fill(self, folder: int, wanted: _Level) -> list[str]:
+    def fill(self, folder: int, wanted: Level) -> list[str]:
         """Make `folder` hold what is wanted and nothing else; answers the paths that were not so, sorted."""
         changed = [name for name in os.listdir(folder) if name not in {*wanted.files, *wanted.folders}]
         for name in changed:
@@ -156,7 +133,7 @@ def _mode(entry: FileEntry) -> int:
     return _PROGRAM_MODE if entry.executable else _FILE_MODE
 
 
-def _holds(folder: int, wanted: _Level) -> bool:
+def _holds(folder: int, wanted: Level) -> bool:
     """Whether a folder holds what is wanted and nothing else. Raises OSError for what is missing."""
     if set(os.listdir(folder)) != {*wanted.files, *wanted.folders}:
         return False

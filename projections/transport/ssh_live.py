@@ -3,7 +3,7 @@
     <root>/<service>/<slot>/…        what is mounted: a whole folder, or the one file in it
     <root>/<service>/<slot>.kept     a second name of that one file
 
-They mean the same as on this machine (`projections.converge.livefiles`): a file that is mounted by itself is
+They mean the same as on this machine (`local_live.py`): a file that is mounted by itself is
 written over and never replaced, and its second name brings it back where an editor replaced it; in a mounted
 folder each file is exchanged in one step. Whether two names are of one file is the one question that SFTP has
 no word for, so a shell of the host is asked. No folder is entered through a link, as far as looking before
@@ -14,40 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from events.blobs import MAX_BLOB_BYTES, BlobStore
 from events.manifest import FileEntry, FileTree, LiveMount
+from projections.transport.levels import Level
 from projections.transport.ssh_sftp import Found, Sftp
 
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
 _ASIDE = ".aside"  # beside the slots, so that no container sees it
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """What one folder holds."""
-
-    files: Mapping[str, FileEntry]
-    folders: Mapping[str, _Level]
-
-    @classmethod
-    def of(cls, tree: FileTree) -> _Level:
-        """The tree as nested folders."""
-        return cls._from([(entry.path.split("/"), entry) for entry in tree.entries])
-
-    @classmethod
-    def _from(cls, entries: Iterable[tuple[list[str], FileEntry]]) -> _Level:
-        files: dict[str, FileEntry] = {}
-        below: dict[str, list[tuple[list[str], FileEntry]]] = {}
-        for parts, entry in entries:
-            if len(parts) == 1:
-                files[parts[0]] = entry
-            else:
-                below.setdefault(parts[0], []).append((parts[1:], entry))
-        return cls(files=files, folders={name: cls._from(found) for name, found in below.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +42,7 @@ class LivePlaces:
             if not await self._are_folders(root, own, inside):
                 return False
             if mount.file is None:
-                return await self._holds(inside, _Level.of(tree))
+                return await self._holds(inside, Level.of(tree))
             (entry,) = tree.entries
             place = inside / entry.path
             return await self._says(place, entry) and await self._is_one_file(kept, place)
@@ -85,7 +62,7 @@ class LivePlaces:
             content = await asyncio.to_thread(blobs.get, entry.blob)
             changed = await self._put_one(kept, inside / entry.path, entry, content=content)
             return (mount.target,) if changed else ()
-        paths = await self._fill(inside, _Level.of(tree), aside=own / _ASIDE, blobs=blobs)
+        paths = await self._fill(inside, Level.of(tree), aside=own / _ASIDE, blobs=blobs)
         return tuple(f"{mount.target.rstrip('/')}/{path}" for path in paths)
 
     async def make_service_folder(self, root: PurePath, service: str) -> None:
@@ -97,7 +74,7 @@ class LivePlaces:
         found = await asyncio.gather(*(self.sftp.lstat(path) for path in paths))
         return all(one is not None and one.is_folder for one in found)
 
-    async def _holds(self, folder: PurePath, wanted: _Level) -> bool:
+    async def _holds(self, folder: PurePath, wanted: Level) -> bool:
         """Whether a folder holds what is wanted and nothing else."""
         there = await self.sftp.listing(folder)
         if set(there) != {*wanted.files, *wanted.folders}:
@@ -122,9 +99,7 @@ class LivePlaces:
         found = await self.sftp.lstat(kept)
         return found is not None and found.is_file and await self.same_file(kept, place)
 
-    async def _fill(
-        self, folder: PurePath, wanted: _Level, *, aside: PurePath, blobs: BlobStore
-    ) -> list[str]:
+    async def _fill(self, folder: PurePath, wanted: Level, *, aside: PurePath, blobs: BlobStore) -> list[str]:
         """Make a folder hold what is wanted and nothing else; answers the paths that were not so, sorted."""
         there = await self.sftp.listing(folder)
         changed = [name for name in there if name not in {*wanted.files, *wanted.folders}]

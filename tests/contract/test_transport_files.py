@@ -128,10 +128,11 @@ def test_a_tree_that_is_there_is_left_as_it_is(stage: Stage) -> None:
 
 
 def test_what_a_killed_run_left_aside_is_taken_away(stage: Stage) -> None:
-    (stage.here / "files/.1.0badc0de/half").mkdir(parents=True)
-    (stage.here / "files/.2.0badc0de").mkdir()
+    (stage.here / "files/.1.0badc0de0bad/half").mkdir(parents=True)
+    (stage.here / "files/.2.0badc0de0bad").mkdir()
+    (stage.here / "files/.somebody").mkdir()
     stage.put("files/1", stage.tree({"a": "1"}))
-    assert sorted(names(stage.here / "files")) == [".2.0badc0de", "1"]
+    assert sorted(names(stage.here / "files")) == [".somebody", "1"]
 
 
 def test_a_tree_with_a_lost_blob_is_not_put(stage: Stage) -> None:
