@@ -68,8 +68,11 @@ def test_a_kept_demo_goes_on_and_down_removes_it(cli: Stagecraft, engine: Docker
         git("push", cwd=compose.parent)
         wait_until("shop v3", lambda: _asked(port) == "shop v3", seconds=120)
 
-        shown = cli.run("status", "--env", "prod", "--json", "--home", home).expect(0)
-        assert shown.json()["sync"] == "in-sync"
+        def sync() -> str:
+            shown = cli.run("status", "--env", "prod", "--json", "--home", home).expect(0)
+            return str(shown.json()["sync"])
+
+        wait_until("the verdict", lambda: sync() == "in-sync", seconds=120)
 
         cli.run("demo", "down", "--home", home, seconds=120).expect(0)
         assert demo.left() == []
