@@ -97,9 +97,12 @@ class SshHost:
         server.wait(_END_SECONDS)
 
     def cut(self) -> None:
-        """End what serves those who are logged in; the server takes new ones."""
+        """End what serves those who are logged in; the server takes new ones.
+
+        Whoever could tell of the end of a program goes before the program does.
+        """
         assert self.server is not None
-        for pid in [*_family(self.server.pid)][:0:-1]:
+        for pid in [*_family(self.server.pid)][1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -108,9 +111,10 @@ class SshHost:
         """Connections are taken by the system, and nobody answers."""
         assert self.server is not None
         pids = [*_family(self.server.pid)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):  # one that had just ended its work
+                    os.kill(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in pids:
