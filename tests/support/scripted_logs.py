@@ -107,14 +107,14 @@ class ScriptedLogs:
         cuts, given = self.cuts, 0
         first = 0 if tail is None else max(len(self.lines.get(container_id, [])) - tail, 0)
         begin = 0 if since is None else int(since * NANOSECONDS)
-        while True:
+        while not self.silent:
             every = self.lines.get(container_id, [])
             for line in every[first + given :]:
                 given += 1
                 if begin <= line.at and (until is None or line.at <= until * NANOSECONDS):
                     yield line
             lives = any(one.id == container_id and one.state == "running" for one in self.found)
-            if not follow or not lives or self.silent or self.cuts != cuts:
+            if not follow or not lives or self.cuts != cuts:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -17,7 +17,7 @@ from events.kernel.clock import SystemClock
 from events.kernel.errors import OutsideError
 from tests.support.scripted_logs import ScriptedLogs, container
 
-PACE = Pace(look_seconds=0.01, hosts_seconds=0.01, silent_seconds=0.01, hold_seconds=0.02)
+PACE = Pace(look_seconds=0.01, hosts_seconds=0.01, silent_seconds=0.01, hold_seconds=0.25)
 WEB = container("web")
 
 
