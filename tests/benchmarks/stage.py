@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 from docker.client import DockerClient
@@ -117,7 +118,7 @@ def until_answer(port: int, text: str, *, seconds: float = COMMAND_SECONDS) -> f
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
                 said: bytes = answer.read()
-        except OSError:  # nobody listens, or not yet
+        except (OSError, HTTPException):  # nobody listens, not yet, or it ended in the middle of an answer
             said = b""
         if said.decode(errors="replace").strip() == text:
             return time.perf_counter()
