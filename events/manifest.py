@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field
 
 from events.kernel.canonical import canonical_json, digest_of, sha256_digest
 from events.rollout import Strategy
+from events.routes import Routing
 
 FILES_PREFIX = "/.stagecraft/files/"
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of an image's name, as engines take it
@@ -28,6 +29,8 @@ STATE_PREFIX = "/.stagecraft/state/"
 KEPT_IMAGES = "stagecraft.local/"
 """How our own names of images begin."""
 RELOAD_PREFIX = "/.stagecraft/reload/"
+ROUTES_PLACE = "/.stagecraft/traefik/dynamic"
+"""The folder of route files, which the controller writes and the gateway of that host watches."""
 
 WaitCondition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 
@@ -245,6 +248,13 @@ class Manifest(Record):
     compose_project: str  # the engine's name for the app; volumes hang on it
     hosts: dict[str, HostManifest]
     secrets: tuple[str, ...] = ()  # names only, sorted
+    routing: Routing | None = None  # None: no gateway of ours passes requests on; then it is left out
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not there: Manifests from before it was known keep their digests."""
+        found: dict[str, Any] = handler(self)
+        return found if self.routing is not None else {k: v for k, v in found.items() if k != "routing"}
 
     def encode(self) -> bytes:
         """The canonical bytes, which the digest is taken over."""

@@ -1,0 +1,82 @@
+"""Routes of a Manifest: which requests a gateway passes on to which service, and how their traffic moves.
+
+They stand in the Manifest as the gateway is to do it, whoever the gateway is: nothing here is Traefik's word.
+Which containers answer is no part of it; that is known where they run.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Protocol = Literal["http", "https", "h2c", "tcp"]
+"""How the gateway speaks to the service: `h2c` is HTTP/2 without TLS, as for gRPC; `tcp`: bytes pass."""
+GatewayKind = Literal["traefik", "caddy"]
+
+
+class _Frozen(BaseModel):
+    """A frozen part of a Manifest; an unknown key is an error, because the digest would not cover it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Route(_Frozen):
+    """Requests that the gateway passes on."""
+
+    host: str  # the name that a request asks for; `*` where `tcp` takes whoever comes
+    path: str = "/"  # what its path starts with
+    service: str
+    port: int  # in the service's containers
+    tls: bool = False  # the gateway ends TLS for it
+    protocol: Protocol = "http"
+    entry_point: str | None = None  # of the gateway; None: `websecure` with `tls`, else `web`
+    sticky: bool = False  # one visitor stays with one container, by a cookie
+
+    @property
+    def entrance(self) -> str:
+        """The name of the entry point that it comes in by."""
+        return self.entry_point or ("websecure" if self.tls else "web")
+
+
+class RequestProbe(_Frozen):
+    """Requests of our own while traffic moves, as a proof that none was lost."""
+
+    path: str
+    rate: int  # in a second
+
+
+class Traffic(_Frozen):
+    """How the requests of one routed service move from its old containers to its new ones."""
+
+    drain_seconds: float = 60.0  # the longest wait for open connections of the old ones
+    watch_seconds: float = 0.0  # after the Release completed: how long a failing one still goes back
+    steps: tuple[int, ...] = ()  # of a canary: percent of the traffic, rising; none: all at once
+    probe: RequestProbe | None = None  # None: nothing is asked
+
+
+class Gateway(_Frozen):
+    """The service that passes requests on, and where it listens; runs on each host that has the service."""
+
+    service: str
+    kind: GatewayKind = "traefik"
+    admin_port: int  # in its container; published by the engine on some port of the host's loopback
+    authenticated: bool = True  # the admin port asks for our credential; False: the project's own settings
+    entry_points: dict[str, int]  # by name the port in its container
+
+
+class Routing(_Frozen):
+    """The gateway of an environment and all that it is to pass on."""
+
+    gateway: Gateway
+    routes: tuple[Route, ...]  # sorted by service, host, path
+    traffic: dict[str, Traffic] = {}  # by routed service
+
+    def of(self, service: str) -> tuple[Route, ...]:
+        """The routes of a service."""
+        return tuple(route for route in self.routes if route.service == service)
+
+    @property
+    def routed(self) -> tuple[str, ...]:
+        """The services that have routes, sorted."""
+        return tuple(sorted({route.service for route in self.routes}))
