@@ -23,6 +23,7 @@ PART_BYTES = 256 * 1024  # what opening the log takes on a full disk
 SIZE_BYTES = 8 * 1024 * 1024  # hundreds of Releases' events; a rollback takes some 200 KiB, files included
 VITAL = frozenset(
     {
+        "ConnectionsDrained",
         "EnvironmentHeld",
         "HostKeyAccepted",
         "HostLeftOut",
@@ -41,10 +42,13 @@ VITAL = frozenset(
         "ReleaseStarted",
         "ReleaseSuperseded",
         "RollbackRequested",
+        "RoutesTold",
         "ServiceReloaded",
         "ServiceReplaced",
         "ServiceStartedBeside",
         "ServiceWithdrawn",
+        "TrafficRestored",
+        "TrafficSwitched",
     }
 )
 """Ways back, and what follows from what was asked for; by name, for the log knows no catalogue."""

@@ -20,6 +20,7 @@ SCHEMAS: Mapping[str, int] = {
     "AdoptionRequested": 1,
     "BreakerClosed": 1,
     "BreakerOpened": 1,
+    "ConnectionsDrained": 1,
     "ContainerStateChanged": 1,
     "DeployDeferred": 1,
     "DeployRefused": 1,
@@ -72,6 +73,7 @@ SCHEMAS: Mapping[str, int] = {
     "RevisionObserved": 2,
     "RevisionRejected": 1,
     "RollbackRequested": 2,
+    "RoutesTold": 1,
     "SealDeliveryFailed": 1,
     "SealDeliveryResumed": 1,
     "SealKeyMade": 1,
@@ -85,6 +87,8 @@ SCHEMAS: Mapping[str, int] = {
     "ServiceStartedBeside": 1,
     "ServiceStopped": 1,
     "ServiceWithdrawn": 1,
+    "TrafficRestored": 1,
+    "TrafficSwitched": 1,
 }
 
 

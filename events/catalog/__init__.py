@@ -5,13 +5,25 @@ environment.py   what was decided about an environment, holds and suspends
 release.py       the life of a Release
 service.py       what became of services and jobs
 running.py       what people ask of services that run, and what containers do by themselves
+traffic.py       what became of requests
 host.py          what became of hosts
 removal.py       environments that are gone from Git, and what is taken away
 adoption.py      projects that ran before and are taken over
 log.py           the log itself: seals, their keys, forks
 """
 
-from events.catalog import adoption, environment, host, log, release, removal, revision, running, service
+from events.catalog import (
+    adoption,
+    environment,
+    host,
+    log,
+    release,
+    removal,
+    revision,
+    running,
+    service,
+    traffic,
+)
 from events.catalog.base import Event, Failure, FailureCause, Unrecognised, decode, event_classes, propose
 
 __all__ = [
@@ -31,4 +43,5 @@ __all__ = [
     "revision",
     "running",
     "service",
+    "traffic",
 ]

@@ -4,7 +4,7 @@ traces.py      a view: where the log speaks of a word that a person may know
 subjects.py    what a word means: a service, a container, a Release or a commit
 record.py      the stored events that an answer is made from
 answer.py      the answer: a sentence, the steps of the chain, the reasons against
-words.py       one event in words a person understands (words_decided.py, words_done.py, phrases.py)
+words.py       one event in words a person understands (words_*.py, phrases.py)
 chain.py       which events led to a Release, and what it did
 standing.py    what stands between an environment and what Git shows
 releases.py    the answer for a Release

@@ -13,7 +13,17 @@ from projections.views.why.record import Record, Told
 from projections.views.why.words import commit_step, step
 
 _OPERATIONS = frozenset(
-    {"ServiceReplaced", "ServiceStartedBeside", "ServiceWithdrawn", "ServiceReloaded", "PhaseFailed"}
+    {
+        "ServiceReplaced",
+        "ServiceStartedBeside",
+        "ServiceWithdrawn",
+        "ServiceReloaded",
+        "TrafficSwitched",
+        "ConnectionsDrained",
+        "TrafficRestored",
+        "RoutesTold",
+        "PhaseFailed",
+    }
 )
 _IN_ENVIRONMENT = frozenset({"ReleaseStarted", "ServiceAdopted", "JobCompleted", "JobFailed"})
 _PREPARED = frozenset({"ImageAwaited", "ImageBuilt", "ImagesRefreshed", "RenderFailed"})

@@ -5,12 +5,12 @@ A text says what happened and what follows from it. Who did it and when stand be
 
 from __future__ import annotations
 
-from projections.views.why import words_decided, words_done
+from projections.views.why import words_decided, words_done, words_traffic
 from projections.views.why.answer import Step
 from projections.views.why.phrases import Named, short
 from projections.views.why.record import Told
 
-WORDS = {**words_decided.WORDS, **words_done.WORDS}
+WORDS = {**words_decided.WORDS, **words_done.WORDS, **words_traffic.WORDS}
 NAMING = {**words_decided.NAMING, **words_done.NAMING}
 
 

@@ -38,7 +38,8 @@ FROZEN = {
     ),
     "release": (
         "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded "
-        "ServiceStartedBeside ServiceWithdrawn"
+        "ServiceStartedBeside ServiceWithdrawn "
+        "TrafficSwitched ConnectionsDrained TrafficRestored RoutesTold"
     ),
     "repository": "RevisionObserved RevisionRejected HistoryRewritten EnvironmentLeftOut",
     "host": (
