@@ -32,6 +32,7 @@ class Route(_Frozen):
     protocol: Protocol = "http"
     entry_point: str | None = None  # of the gateway; None: `websecure` with `tls`, else `web`
     sticky: bool = False  # one visitor stays with one container, by a cookie
+    resolver: str | None = None  # who gets its certificate, as the gateway calls it; None: what it has
 
     @property
     def entrance(self) -> str:

@@ -14,7 +14,15 @@ from typing import Any, cast, get_args
 
 from projections.engine.api import Answer
 from projections.engine.errors import engine_refused, shown
-from projections.engine.port import Container, ContainerDetail, ContainerState, Health, Image, PublishedPort
+from projections.engine.port import (
+    Attachment,
+    Container,
+    ContainerDetail,
+    ContainerState,
+    Health,
+    Image,
+    PublishedPort,
+)
 
 _STATES: frozenset[str] = frozenset(get_args(ContainerState))
 _OTHER_STATES: Mapping[str, ContainerState] = {
@@ -85,6 +93,8 @@ def container_from_inspection(answer: Answer) -> ContainerDetail:
         health_output=shown(str(checks[-1].get("Output") or "")) if checks else "",
         health_failing_streak=int(health.get("FailingStreak") or 0),
         health_budget_seconds=health_budget_seconds(declared),
+        pid=int(state.get("Pid") or 0),
+        attachments=_attachments(answer),
     )
 
 
@@ -167,6 +177,7 @@ def _listed_ports(answer: Answer) -> tuple[PublishedPort, ...]:
             address=str(port.get("IP") or "0.0.0.0"),  # noqa: S104  # what the engine means by saying nothing
             port=int(port["PublicPort"]),
             protocol=str(port.get("Type") or "tcp"),
+            target=int(port.get("PrivatePort") or 0),
         )
         for port in _list(answer, "Ports")
         if port.get("PublicPort")
@@ -181,14 +192,42 @@ def _bound_ports(answer: Answer) -> tuple[PublishedPort, ...]:
     for inside in exposed:
         for binding in _list(exposed, inside):
             address = str(binding.get("HostIp") or "0.0.0.0")  # noqa: S104  # see above
-            protocol = inside.partition("/")[2] or "tcp"
+            target, _, protocol = inside.partition("/")
             if binding.get("HostPort"):
-                ports.add(PublishedPort(address=address, port=int(binding["HostPort"]), protocol=protocol))
+                ports.add(
+                    PublishedPort(
+                        address=address,
+                        port=int(binding["HostPort"]),
+                        protocol=protocol or "tcp",
+                        target=int(target) if target.isdecimal() else 0,
+                    )
+                )
     return _sorted(ports)
 
 
 def _networks(answer: Answer) -> tuple[str, ...]:
     return tuple(sorted(_object(_object(answer, "NetworkSettings"), "Networks")))
+
+
+def _attachments(answer: Answer) -> tuple[Attachment, ...]:
+    """Both families of each network; a container that does not run has empty addresses."""
+    networks = _object(_object(answer, "NetworkSettings"), "Networks")
+    families = (
+        ("IPAddress", "IPPrefixLen", "Gateway"),
+        ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway"),
+    )
+    return tuple(
+        Attachment(
+            network=name,
+            address=str(end[address]),
+            prefix=int(end.get(prefix) or 0),
+            gateway=str(end.get(gateway) or ""),
+        )
+        for name in sorted(networks)
+        for end in (_object(networks, name),)
+        for address, prefix, gateway in families
+        if end.get(address)
+    )
 
 
 def _sorted(ports: set[PublishedPort]) -> tuple[PublishedPort, ...]:

@@ -42,6 +42,17 @@ class PublishedPort:
     address: str  # "0.0.0.0", "::" or one address
     port: int
     protocol: str  # tcp, udp, sctp
+    target: int = 0  # in the container; 0: the engine does not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A container's end in a network: others see it at this address as long as it runs."""
+
+    network: str  # the name
+    address: str  # IPv4 or IPv6
+    prefix: int  # length of the network's own part of the address, in bits
+    gateway: str = ""  # who speaks for the host there, and for whoever comes through it; empty: nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,8 @@ class ContainerDetail:
     health_budget_seconds: (
         float  # start period and all retries together: when the engine itself would give up
     )
+    pid: int = 0  # of its first process, as its host counts; 0: it does not run
+    attachments: tuple[Attachment, ...] = ()  # sorted; none while it does not run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

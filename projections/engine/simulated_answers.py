@@ -9,6 +9,7 @@ could take them for something they are not.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +65,9 @@ def inspection(world: World, one: SimulatedContainer, now: float) -> bytes:
                 },
                 "Binds": None,
                 "PortBindings": {
-                    f"{port.port}/{port.protocol}": [{"HostIp": port.address, "HostPort": str(port.port)}]
+                    f"{port.target or port.port}/{port.protocol}": [
+                        {"HostIp": port.address, "HostPort": str(port.port)}
+                    ]
                     for port in one.ports
                 },
                 "ShmSize": 67108864,
@@ -81,7 +84,7 @@ def inspection(world: World, one: SimulatedContainer, now: float) -> bytes:
             },
             "NetworkSettings": {
                 "Ports": _bound(one) if moment.state in _UP else {},
-                "Networks": _networks(one),
+                "Networks": _networks(one, running=moment.state in {"running", "paused"}),
             },
             "Mounts": _mounts(one),
         }
@@ -147,7 +150,7 @@ def _listed(world: World, one: SimulatedContainer, moment: Moment) -> dict[str, 
         "Ports": [
             {
                 "IP": port.address,
-                "PrivatePort": port.port,
+                "PrivatePort": port.target or port.port,
                 "PublicPort": port.port,
                 "Type": port.protocol,
             }
@@ -158,7 +161,7 @@ def _listed(world: World, one: SimulatedContainer, moment: Moment) -> dict[str, 
         "State": moment.state,
         "Status": _status(moment),
         "HostConfig": {"NetworkMode": one.networks[0] if one.networks else "default"},
-        "NetworkSettings": {"Networks": _networks(one)},
+        "NetworkSettings": {"Networks": _networks(one, running=moment.state in {"running", "paused"})},
         "Mounts": _mounts(one),
     }
 
@@ -202,14 +205,37 @@ def _declared(one: SimulatedContainer) -> dict[str, Any]:
 def _bound(one: SimulatedContainer) -> Mapping[str, Any]:
     bound: dict[str, list[dict[str, str]] | None] = {"9/tcp": None}  # exposed and not published
     for port in one.ports:
-        key = f"{port.port}/{port.protocol}"
+        key = f"{port.target or port.port}/{port.protocol}"
         binding = {"HostIp": port.address, "HostPort": str(port.port)}
         bound[key] = [*(bound.get(key) or ()), binding]
     return bound
 
 
-def _networks(one: SimulatedContainer) -> Mapping[str, Any]:
-    return {name: {"Links": None, "Aliases": None, "NetworkID": name.encode().hex()} for name in one.networks}
+def _networks(one: SimulatedContainer, *, running: bool) -> Mapping[str, Any]:
+    return {
+        name: {
+            "Links": None,
+            "Aliases": None,
+            "NetworkID": name.encode().hex(),
+            **(_addressed(one, name) if running and name not in {"host", "none"} else _UNADDRESSED),
+        }
+        for name in one.networks
+    }
+
+
+_UNADDRESSED = {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "GlobalIPv6Address": ""}
+
+
+def _addressed(one: SimulatedContainer, network: str) -> Mapping[str, Any]:
+    """An address that follows from the names: each network has a /16, each container a place in it."""
+    subnet = 16 + zlib.crc32(network.encode()) % 16
+    place = zlib.crc32(one.id.encode()) % 65000
+    return {
+        "IPAddress": f"172.{subnet}.{1 + place // 256}.{place % 256}",
+        "IPPrefixLen": 16,
+        "Gateway": f"172.{subnet}.0.1",
+        "GlobalIPv6Address": "",
+    }
 
 
 def _mounts(one: SimulatedContainer) -> list[dict[str, Any]]:

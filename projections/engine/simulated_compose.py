@@ -34,7 +34,8 @@ from projections.engine.simulated_world import (
 
 CONFIG_HASH = "com.docker.compose.config-hash"
 _NUMBER = "com.docker.compose.container-number"
-_FIRST_PORT_OF_ITS_CHOICE = 49153
+_FIRST_PORT_OF_ITS_CHOICE = 32768
+_PORTS_OF_ONE = 8  # so far apart are the chosen ports of two containers
 _UNHASHED = frozenset({"build", "depends_on", "deploy", "profiles", "pull_policy", "scale"})
 _KEYS = """
     annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs
@@ -345,15 +346,25 @@ def _command(definition: Mapping[str, Any]) -> str:
 def _ports(world: World, app: App, service: str) -> tuple[PublishedPort, ...]:
     """The fixed ports, the first one of a range; a number of the engine's choice where none is given."""
     everywhere = "0.0.0.0"  # noqa: S104  # what the engine takes for no address
+    asked = app.document["services"][service].get("ports") or ()
+    targets = {str(port.get("published")).partition("-")[0]: int(port.get("target") or 0) for port in asked}
     fixed = [
-        PublishedPort(address=port.address or everywhere, port=port.first, protocol=port.protocol)
+        PublishedPort(
+            address=port.address or everywhere,
+            port=port.first,
+            protocol=port.protocol,
+            target=targets.get(str(port.first), 0),
+        )
         for port in wanted_ports(app.document, [service])
     ]
     chosen = [
         PublishedPort(
-            address=everywhere, port=_FIRST_PORT_OF_ITS_CHOICE + world.made, protocol=str(port["protocol"])
+            address=str(port.get("host_ip") or everywhere),
+            port=_FIRST_PORT_OF_ITS_CHOICE + _PORTS_OF_ONE * world.made + number,
+            protocol=str(port["protocol"]),
+            target=int(port["target"]),
         )
-        for port in app.document["services"][service].get("ports") or ()
+        for number, port in enumerate(asked)
         if not port.get("published")
     ]
     return (*fixed, *chosen)

@@ -36,6 +36,10 @@ class LocalFiles:
         """See the port. The last part of the path may be a link."""
         return await asyncio.to_thread(read_file, Path(path), most=most)
 
+    async def read_folder(self, path: PurePath, *, most: int) -> dict[str, bytes | None]:
+        """See the port."""
+        return await asyncio.to_thread(_read_folder, Path(path), most=most)
+
     async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """See the port."""
         await asyncio.to_thread(write_atomically, Path(path), content, mode=mode)
@@ -166,6 +170,22 @@ def read_file(path: Path, *, most: int) -> bytes | None:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
     return content
+
+
+def _read_folder(root: Path, *, most: int) -> dict[str, bytes | None]:
+    found: dict[str, bytes | None] = {}
+    for folder, inside, names in os.walk(root):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if name.startswith(".") or not stat.S_ISREG(path.lstat().st_mode):
+                continue
+            try:
+                content = read_file(path, most=most)
+            except OSError:
+                content = None
+            found[path.relative_to(root).as_posix()] = content
+    return found
 
 
 def _missing(paths: Sequence[PurePath]) -> frozenset[PurePath]:

@@ -85,6 +85,14 @@ class HostFiles(Protocol):
         """
         ...
 
+    async def read_folder(self, path: PurePath, *, most: int) -> dict[str, bytes | None]:
+        """The regular files in a folder and in those below it, by their path in it; links are not followed.
+
+        None stands for a file that cannot be read or has more than `most` bytes. A name that begins with a
+        dot counts for nothing. Empty when there is no such folder.
+        """
+        ...
+
     async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """Write a file in one step, flushed; folders above it are made with mode 0755.
 

@@ -75,6 +75,35 @@ class SshFiles:
 
         return await self._do(act, seconds=_ASK_SECONDS)
 
+    async def read_folder(self, path: PurePath, *, most: int) -> dict[str, bytes | None]:
+        """See `HostFiles.read_folder`."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def content(sftp: Sftp, one: PurePath, size: int) -> bytes | None:
+            async with turns:
+                try:
+                    return await sftp.read(one, size=size) if size <= most else None
+                except OSError:
+                    return None
+
+        async def files_of(sftp: Sftp, folder: PurePath, prefix: str) -> dict[str, bytes | None]:
+            try:
+                listed = await sftp.listing(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+            seen = {name: one for name, one in listed.items() if not name.startswith(".")}
+            names = sorted(name for name, one in seen.items() if one.is_file)
+            read = await asyncio.gather(*(content(sftp, folder / name, seen[name].size) for name in names))
+            found = {prefix + name: one for name, one in zip(names, read, strict=True)}
+            for name in sorted(name for name, one in seen.items() if one.is_folder):
+                found |= await files_of(sftp, folder / name, f"{prefix}{name}/")
+            return found
+
+        async def act(sftp: Sftp) -> dict[str, bytes | None]:
+            return await files_of(sftp, path, "")
+
+        return await self._do(act, seconds=_PUT_SECONDS)
+
     async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """See `HostFiles.write`."""
 

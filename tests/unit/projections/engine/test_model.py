@@ -91,8 +91,8 @@ def test_a_listed_container_has_all_its_parts() -> None:
     assert (container.service, container.service_hash, container.one_off) == ("web", "h", False)
     assert container.networks == ("front", "shop_default")
     assert container.ports == (
-        PublishedPort(address=ALL, port=8080, protocol="tcp"),
-        PublishedPort(address="::", port=8080, protocol="tcp"),
+        PublishedPort(address=ALL, port=8080, protocol="tcp", target=80),
+        PublishedPort(address="::", port=8080, protocol="tcp", target=80),
     )
 
 
@@ -160,7 +160,7 @@ def test_the_name_is_its_own_and_not_a_link() -> None:
 def test_a_port_without_an_address_is_on_all() -> None:
     ports = [{"PrivatePort": 80, "PublicPort": 8080}]
     (port,) = container_from_listing(listed(Ports=ports)).ports
-    assert port == PublishedPort(address=ALL, port=8080, protocol="tcp")
+    assert port == PublishedPort(address=ALL, port=8080, protocol="tcp", target=80)
 
 
 def test_a_run_of_a_job_is_one_off() -> None:
