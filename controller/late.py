@@ -17,6 +17,8 @@ LATE = (
     "controller.rendering",
     "gitops.config.policy",
     "gitops.source.git",
+    "projections.edge.drain",
+    "projections.edge.traefik",
     "projections.engine.dialling",
     "projections.engine.docker_client",
     "projections.transport.ssh",

@@ -19,7 +19,7 @@ from projections.edge.traefik_files import ADMIN_FILE, READ, SUFFIX, file_name, 
 FOLDER = PurePath("traefik/dynamic")
 """Below an environment's folder."""
 
-_MOUNT_POINT = "stagecraft.yml"
+MOUNTED_FILE, MOUNTED_FOLDER = "stagecraft.yml", "own"
 _MOST_BYTES = 1 << 20
 
 
@@ -83,4 +83,4 @@ def is_ours(name: str) -> bool:
 
 def is_foreign(name: str) -> bool:
     """Whether a gateway would read it, and it is none of ours."""
-    return name.endswith(READ) and not is_ours(name) and name not in {ADMIN_FILE, _MOUNT_POINT}
+    return name.endswith(READ) and not is_ours(name) and name not in {ADMIN_FILE, MOUNTED_FILE}
