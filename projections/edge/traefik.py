@@ -18,7 +18,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 from events.kernel.errors import OutsideError, Where
 from events.routes import Gateway
@@ -36,7 +36,7 @@ from projections.edge.port import (
     Told,
 )
 from projections.edge.sweep import bad_file
-from projections.edge.traefik_files import admin_file
+from projections.edge.traefik_files import Section, admin_file
 from projections.engine.errors import shown
 from projections.engine.port import Container, PublishedPort
 
@@ -243,15 +243,15 @@ class _Door:
         """What it knows of a service. Raises OSError, _NoAnswerError."""
         return {about: await self._all(*about, name) for about in api.QUESTIONS}
 
-    async def _all(self, kind: api.Kind, thing: api.Thing, name: str) -> list[api.Section]:
-        found: list[api.Section] = []
+    async def _all(self, kind: api.Kind, thing: api.Thing, name: str) -> list[Section]:
+        found: list[Section] = []
         page = 1
         while True:
             try:
-                answer: Any = json.loads(await self.text(api.question(kind, thing, name, page)))
+                answer: object = json.loads(await self.text(api.question(kind, thing, name, page)))
             except ValueError as error:
                 raise _NoAnswerError(f"its answer is no JSON: {error}") from error
-            entries = cast("list[api.Section]", answer) if isinstance(answer, list) else []
+            entries = cast("list[Section]", answer) if isinstance(answer, list) else []
             found += api.owned(entries, name)
             if len(entries) < api.PER_PAGE:
                 return found

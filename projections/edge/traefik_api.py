@@ -133,7 +133,7 @@ def _part(of: Section, key: str) -> Section:
     return cast("Section", value) if isinstance(value, dict) else {}
 
 
-def _list(of: Section, key: str) -> list[Any]:
+def _list(of: Section, key: str) -> Sequence[Any]:
     """The list under a key, empty when there is none."""
     value = of.get(key)
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return cast("Sequence[Any]", value) if isinstance(value, list) else ()
