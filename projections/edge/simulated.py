@@ -206,8 +206,8 @@ class SimulatedEdge:
                 break
             await clock.sleep(min(_LOOK_SECONDS, max(seconds - took, 0.001)))
         if bad:
-            why = f"it cannot read {bad[0]}"
-            raise self._error(GATEWAY_FILE_FOREIGN, f"the gateway takes no change of {what}", why)
+            message = f"the gateway takes no change, because it cannot read {bad[0]}"
+            raise self._error(GATEWAY_FILE_FOREIGN, message, "")
         raise self._error(ROUTE_NOT_CONFIRMED, f"the gateway does not pass on {what} as it was told", "")
 
     def _error(self, code: str, message: str, why: str) -> OutsideError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -36,6 +37,33 @@ def test_inspection_agrees_with_the_listing(adapter: Adapter) -> None:
         assert not detail.health_check
         assert (detail.restart_policy, detail.restart_count, detail.oom_killed) == ("no", 0, False)
         assert await adapter.engine.inspect(GONE) is None
+
+    asyncio.run(run())
+
+
+def test_where_a_container_can_be_found_is_told_as_long_as_it_runs(adapter: Adapter) -> None:
+    async def run() -> None:
+        here = {"host_ip": "127.0.0.1", "protocol": "tcp", "mode": "ingress"}
+        ports = [{**here, "target": 8080}, {**here, "target": 8099}]
+        await adapter.engine.up(adapter.app(web={"ports": ports}), ["web"])
+        listed = await adapter.only()
+        assert {(port.address, port.target) for port in listed.ports} == {
+            ("127.0.0.1", 8080),
+            ("127.0.0.1", 8099),
+        }
+        assert len({port.port for port in listed.ports}) == 2
+        detail = await adapter.engine.inspect(listed.id)
+        assert detail is not None
+        assert detail.pid > 0
+        (end,) = detail.attachments
+        assert end.network == f"{adapter.compose_project}_default"
+        inside = ip_network(f"{end.address}/{end.prefix}", strict=False)
+        assert ip_address(end.gateway) in inside
+        assert end.gateway != end.address
+        await adapter.engine.stop(listed.id)
+        stopped = await adapter.engine.inspect(listed.id)
+        assert stopped is not None
+        assert (stopped.pid, stopped.attachments, stopped.container.ports) == (0, (), ())
 
     asyncio.run(run())
 

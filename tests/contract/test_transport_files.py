@@ -100,6 +100,28 @@ def test_what_is_no_file_or_too_large_is_not_read(stage: Stage) -> None:
         assert caught.value.errno == number
 
 
+def test_all_files_below_a_folder_are_read_at_once(stage: Stage) -> None:
+    content: dict[str, bytes | None] = {
+        "a.yml": b"a",
+        "empty": b"",
+        **{f"sub/deeper/{name}": name.encode() for name in STRANGE},
+        "large": None,
+    }
+    for name, value in content.items():
+        (stage.here / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        (stage.here / "all" / name).write_bytes(value or b"")
+    (stage.here / "all/large").write_bytes(bytes(200))
+    (stage.here / "all/.a.yml.0123456789ab").write_text("half")
+    (stage.here / "all/.hidden").mkdir()
+    (stage.here / "all/.hidden/a.yml").write_text("a")
+    (stage.here / "all/link.yml").symlink_to("a.yml")
+    (stage.here / "all/around").symlink_to(".")
+    os.mkfifo(stage.here / "all/pipe")
+    assert stage.do(stage.files.read_folder(stage.root / "all", most=100)) == content
+    assert stage.do(stage.files.read_folder(stage.root / "none", most=100)) == {}
+    assert stage.do(stage.files.read_folder(stage.root / "all/a.yml", most=100)) == {}
+
+
 def test_what_cannot_be_written_leaves_nothing_aside(stage: Stage) -> None:
     (stage.here / "taken" / "by a folder").mkdir(parents=True)
     with pytest.raises(OSError, match=r"^\[Errno"):
