@@ -141,9 +141,11 @@ def walk(rows: Iterable[Row], *, previous: bytes, position: int) -> Walked:
     """Follow the chain over rows in the order of their positions, the first after `position`.
 
     `previous` is the hash at `position`. What `leaf` and `link` do is written out once more here: a million
-    rows are verified in the time that the calls alone would take.
+    rows are verified in the time that the calls alone would take. A digest that is copied is ready sooner
+    than a new one, and brings along what every link begins with.
     """
     pack, join, expected = _NUMBERS.pack, b"".join, position
+    fresh, linking = sha256().copy, sha256(b"\x01").copy
     for row in rows:
         (
             at,
@@ -177,9 +179,15 @@ def walk(rows: Iterable[Row], *, previous: bytes, position: int) -> Walked:
             len(correlation),
             caused,
         )
-        digest = sha256(data).digest()
-        true_leaf = sha256(join((numbers, event_id, stream, type_name, correlation, cause, digest))).digest()
-        true_hash = sha256(b"\x01" + previous + true_leaf + actor).digest()
+        reckoned = fresh()
+        reckoned.update(data)
+        digest = reckoned.digest()
+        reckoned = fresh()
+        reckoned.update(join((numbers, event_id, stream, type_name, correlation, cause, digest)))
+        true_leaf = reckoned.digest()
+        reckoned = linking()
+        reckoned.update(previous + true_leaf + actor)
+        true_hash = reckoned.digest()
         if true_hash != row_hash or true_leaf != row_leaf or digest != data_hash or at != expected:
             return Walked(position=expected - 1, hash=previous, bad=row)
         previous = true_hash

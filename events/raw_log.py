@@ -18,7 +18,7 @@ from events.sqlite_tokens import every
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator
     from pathlib import Path
 
     from events.chain import Row
@@ -32,6 +32,10 @@ e.actor, e.correlation, e.causation, e.data, e.data_hash, e.leaf, e.hash
 _ROWS = f"""
 SELECT {_COLUMNS} FROM events AS e LEFT JOIN streams AS s USING (stream_no)
 WHERE e.position > :after AND e.position <= :upto ORDER BY e.position LIMIT :limit
+"""  # noqa: S608 - the columns are ours
+_ROWS_OF_TYPES = f"""
+SELECT {_COLUMNS} FROM events AS e LEFT JOIN streams AS s USING (stream_no)
+WHERE e.position > ? AND e.position <= ? AND e.type IN ({{types}}) ORDER BY e.position
 """  # noqa: S608 - the columns are ours
 _HEAD = """
 SELECT log_id, lineage, position, hash,
@@ -69,8 +73,9 @@ class RawHead:
 class RawLog:
     """The rows of one file, for reading; one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, path: Path) -> None:
         self._connection = connection
+        self.path = path
 
     def head(self) -> RawHead | None:
         """The head, None when its row is gone."""
@@ -99,6 +104,12 @@ class RawLog:
         while page := self.page(after=after, upto=upto):
             yield from page
             after = page[-1][0]
+
+    def rows_of(self, types: Collection[str], *, after: int, upto: int) -> list[Row]:
+        """The rows of some types between two positions, in their order."""
+        values = [after, upto, *types]
+        marks = ", ".join("?" for _ in types)
+        return self._connection.execute(_ROWS_OF_TYPES.format(types=marks), values).fetchall()
 
     def row(self, position: int) -> Row | None:
         """The row of one position."""
@@ -156,6 +167,6 @@ def raw_log(path: Path) -> Generator[RawLog]:
     try:
         with file.reading() as connection:
             connection.text_factory = bytes
-            yield RawLog(connection)
+            yield RawLog(connection, path=path)
     finally:
         file.close()

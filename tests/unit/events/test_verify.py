@@ -7,7 +7,7 @@ import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from events.chain import chained, genesis
 from events.ed25519 import SigningKey
 from events.kernel.errors import UserError
-from events.raw_log import raw_log
+from events.raw_log import RawLog, raw_log
 from events.verdict import Verdict
 from events.verify import SEAL_UNTRUSTED, Verifier
+from events.walk_aside import Aside, follow
 from tests.support.tampering import TamperedLog
 
 COLUMNS = (
@@ -26,6 +27,35 @@ COLUMNS = (
     "data_hash, leaf, hash"
 )
 NAMES = COLUMNS.split(", ")
+
+
+class AsideInTurn(Aside):
+    """The newer part of a short log, followed when it is asked for."""
+
+    @classmethod
+    def begin(cls, raw: RawLog, *, upto: int) -> AsideInTurn | None:
+        after = upto // 2
+        previous = raw.hash_at(after)
+        return (
+            None
+            if previous is None
+            else cls(after=after, previous=previous, upto=upto, _process=cast("Any", raw))
+        )
+
+    def hash_of_end(self) -> bytes | None:
+        raw = cast("RawLog", self._process)
+        position, found = follow(raw, after=self.after, upto=self.upto, previous=self.previous)
+        return found if position == self.upto else None
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+@pytest.fixture(autouse=True, params=["at once", "in two parts"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long log is followed in two parts; what is found must be the same."""
+    if request.param == "in two parts":
+        monkeypatch.setattr("events.verify.Aside", AsideInTurn)
 
 
 @pytest.fixture
