@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,18 +67,6 @@ def breaking(view: View, error_of: Break) -> View:
 
 def at(position: int, error: Exception | None = None) -> Break:
     return lambda event: (error or KeyError("digest")) if event.position == position else None
-
-
-@pytest.fixture
-def history() -> Iterator[History]:
-    made = History()
-    yield made
-    made.log.close()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "views.db"
 
 
 def seen(tables: sqlite3.Connection) -> list[int]:

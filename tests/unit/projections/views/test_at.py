@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,13 +47,6 @@ def as_of(log: EventLog, position: int, view: View, query: Callable[[sqlite3.Con
 
 def by_the_whole_log(log: EventLog, position: int, name: str) -> Environment | None:
     return as_of(log, position, ENVIRONMENTS, lambda tables: find_environment(tables, "shop", name))
-
-
-@pytest.fixture
-def history() -> Iterator[History]:
-    made = History()
-    yield made
-    made.log.close()
 
 
 @given(played=STEPS, data=st.data())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ from tests.support.time import START
 from tests.unit.projections.views.history import FAILURE, History, folded
 
 OLD, NEW, OTHER = "a" * 64, "b" * 64, "c" * 64
-
-
-@pytest.fixture
-def history() -> Iterator[History]:
-    made = History()
-    yield made
-    made.log.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -32,13 +31,6 @@ from projections.views.environments import (
     unseen,
 )
 from tests.unit.projections.views.history import FAILURE, History, digest, folded
-
-
-@pytest.fixture
-def history() -> Iterator[History]:
-    made = History()
-    yield made
-    made.log.close()
 
 
 @pytest.fixture
