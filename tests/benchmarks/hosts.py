@@ -21,9 +21,9 @@ import yaml
 
 from controller.bootstrap import open_context
 from controller.home import Home
-from controller.look import keep
 from events.kernel.compose_client import compose_client
 from tests.benchmarks.figures import Figure, median, seconds
+from tests.benchmarks.idle import idle_passes
 from tests.benchmarks.stage import COMMAND_SECONDS, Place, Stage
 from tests.lab.up import controller_settings
 from tests.support.daemons import running_daemon
@@ -95,14 +95,7 @@ def _passes(stage: Stage, made: Lab, place: Place) -> list[Figure]:
         open_context(Home(place.folder / "home"), progress=stage.tell) as context,
         asyncio.Runner() as runner,
     ):
-
-        def one_pass() -> float:
-            began = time.perf_counter()
-            outcome = runner.run(keep(context, place.ours.name, "prod"))
-            took = time.perf_counter() - began
-            assert (outcome.status, outcome.healed) == ("in-sync", False)
-            return took
-
+        one_pass = idle_passes(context, runner, place.ours.name)
         first = one_pass()
         head = context.log.head()
         took = [one_pass() for _ in range(rounds)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from controller.bootstrap import open_context
 from controller.home import Home
-from controller.look import keep
 from tests.benchmarks.figures import Figure, median, seconds
+from tests.benchmarks.idle import idle_passes
 from tests.benchmarks.stage import Stage
 
 TARGET = 0.2
@@ -31,14 +30,7 @@ def measure(stage: Stage) -> list[Figure]:
         place.compose_up(compose)
         home = Home(place.folder / "home")
         with open_context(home, progress=stage.tell) as context, asyncio.Runner() as runner:
-
-            def one_pass() -> float:
-                began = time.perf_counter()
-                outcome = runner.run(keep(context, place.ours.name, "prod"))
-                took = time.perf_counter() - began
-                assert (outcome.status, outcome.healed) == ("in-sync", False)
-                return took
-
+            one_pass = idle_passes(context, runner, place.ours.name)
             one_pass()
             place.compose_up(compose)
             head = context.log.head()

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import yaml
@@ -43,6 +43,9 @@ PLACES = {"gate": ("h1", 8081), "web h1": ("h1", 8082), "web h2": ("h2", 8082), 
 USERS = {"h2": "deploy", "h3": "operator"}  # in the group docker; with sudo
 LOOK_SECONDS = 120.0
 ANSWER_SECONDS = 5
+
+
+_AnyShop = TypeVar("_AnyShop", bound="Shop")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,6 +180,12 @@ class Shop:
     def on(self, host: str, command: str) -> str:
         """What a command of an operator says that logs in there."""
         return self.lab.ssh(host, command)
+
+
+class OpenShop(Protocol):
+    """Opens a shop of a kind on the lab's hosts, with a registry of its own."""
+
+    def __call__(self, kind: type[_AnyShop], /) -> _AnyShop: ...
 
 
 def everywhere(version: str) -> dict[str, str]:

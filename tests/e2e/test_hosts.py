@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from docker.client import DockerClient
 
-from tests.e2e.shop_hosts import PLACES, Shop, everywhere
-from tests.support.cli import Stagecraft
-from tests.support.images import TestImages
-from tests.support.lab_hosts import Lab
+from tests.e2e.shop_hosts import PLACES, OpenShop, Shop, everywhere
 from tests.support.processes import wait_until
-from tests.support.registry import running_registry
-from tests.support.repos import Repository
 
 FOLDER = "/var/lib/stagecraft/apps/{name}/prod"
 LOST_SECONDS = 90.0
@@ -23,23 +16,13 @@ LOST_SECONDS = 90.0
 
 @pytest.fixture
 def shop(
-    lab_hosts: Lab,
-    repository: Repository,
-    cli: Stagecraft,
-    images: TestImages,
-    engine: DockerClient,
-    tmp_path: Path,
+    open_shop: OpenShop,
 ) -> Iterator[Shop]:
-    """A new shop; its registry is offered to the hosts, which are healed and empty afterwards."""
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    with running_registry(folder) as registry:
-        made = Shop(
-            lab=lab_hosts, repository=repository, cli=cli, images=images, registry=registry, engine=engine
-        )
-        made.settle_in()
-        yield made
-    lab_hosts.heal()
+    """A new shop on three hosts, which are healed and empty afterwards."""
+    made = open_shop(Shop)
+    made.settle_in()
+    yield made
+    made.lab.heal()
     made.clear()
 
 

@@ -14,10 +14,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from docker.client import DockerClient
 
 from tests.e2e.host_faults import FAULTS, FaultyShop
 from tests.e2e.hosts_truth import (
@@ -30,12 +28,8 @@ from tests.e2e.hosts_truth import (
     head_of,
     state_of,
 )
-from tests.support.cli import Stagecraft
-from tests.support.images import TestImages
+from tests.e2e.shop_hosts import OpenShop
 from tests.support.lab_host import LabHost
-from tests.support.lab_hosts import Lab
-from tests.support.registry import running_registry
-from tests.support.repos import Repository
 
 POINTS = 20
 LOOK_SECONDS = 240.0
@@ -68,26 +62,16 @@ AFTER = Moment(kind="the look")
 
 @pytest.fixture
 def shop(
-    lab_hosts: Lab,
-    repository: Repository,
-    cli: Stagecraft,
-    images: TestImages,
-    engine: DockerClient,
-    tmp_path: Path,
+    open_shop: OpenShop,
 ) -> Iterator[FaultyShop]:
     """A shop at its first version; the hosts are healed and empty afterwards."""
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    with running_registry(folder) as registry:
-        made = FaultyShop(
-            lab=lab_hosts, repository=repository, cli=cli, images=images, registry=registry, engine=engine
-        )
-        made.mend()
-        made.merge("v1")
-        made.look().expect(0)
-        yield made
-        made.mend()
-        made.clear()
+    made = open_shop(FaultyShop)
+    made.mend()
+    made.merge("v1")
+    made.look().expect(0)
+    yield made
+    made.mend()
+    made.clear()
 
 
 def play(shop: FaultyShop, fault: str, host: str, moment: Moment) -> None:

@@ -106,17 +106,8 @@ class HostsScene(Scene):
     @property
     @override
     def converger(self) -> Converger:
-        equipment = self.equipment
-        return Converger(
-            log=equipment.log,
-            blobs=equipment.blobs,
-            engines=equipment.engines,
-            stocks=equipment.stocks,
-            roots=equipment.roots,
-            observed=equipment.observed,
-            clock=equipment.clock,
-            progress=equipment.progress,
-            transports=equipment.transports,
+        return self.converger_with(
+            transports=self.equipment.transports,
             carriers={host: engine.stock for host, engine in self.engines.items()},
         )
 

@@ -173,6 +173,10 @@ class Scene:
     @property
     def converger(self) -> Converger:
         """A new one each time, as after a restart."""
+        return self.converger_with()
+
+    def converger_with(self, **more: Any) -> Converger:  # noqa: ANN401  # further arguments of `Converger`
+        """One with the equipment, and with what it is given beside."""
         equipment = self.equipment
         return Converger(
             log=equipment.log,
@@ -183,6 +187,7 @@ class Scene:
             observed=equipment.observed,
             clock=equipment.clock,
             progress=equipment.progress,
+            **more,
         )
 
     def recorder(self) -> Recorder:

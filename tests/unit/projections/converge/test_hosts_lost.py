@@ -10,6 +10,7 @@ from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHe
 from events.catalog.release import ReleaseFailed
 from events.kernel.errors import OutsideError
 from events.manifest import Job, Manifest
+from projections.converge.work import ReleaseWork
 from projections.engine.simulated_world import Life
 from tests.support.mortal import Killed
 from tests.unit.projections.converge.hosts_scene import APPS, HostsScene, apps, over, shop
@@ -180,10 +181,8 @@ def test_where_only_the_lost_host_was_touched_the_release_failed(scene: HostsSce
     assert scene.images() == ["web:1"] * 3
 
 
-def test_killed_on_the_way_a_release_over_hosts_is_taken_up_again(scene: HostsScene) -> None:
-    first, second = apps("1"), apps("2")
-    scene.bad("app1")
-    work = scene.work(second, first, hosts=scene.conduct(max_failures=1))
+def killed_at_the_second_host(scene: HostsScene, work: ReleaseWork) -> None:
+    """The controller is killed when it begins the new container of `app2`, which answers again at once."""
 
     def die(call: str, argument: str) -> None:
         del argument
@@ -194,6 +193,13 @@ def test_killed_on_the_way_a_release_over_hosts_is_taken_up_again(scene: HostsSc
     with pytest.raises(Killed):
         scene.run(work)
     scene.find("app2")
+
+
+def test_killed_on_the_way_a_release_over_hosts_is_taken_up_again(scene: HostsScene) -> None:
+    first, second = apps("1"), apps("2")
+    scene.bad("app1")
+    work = scene.work(second, first, hosts=scene.conduct(max_failures=1))
+    killed_at_the_second_host(scene, work)
     scene.done.clear()
     again = scene.run(scene.again(work))
     assert (again.status, again.without) == ("completed", ("app1",))
@@ -204,16 +210,7 @@ def test_killed_on_the_way_a_release_over_hosts_is_taken_up_again(scene: HostsSc
 def test_a_host_that_is_silent_when_a_release_is_taken_up_again_counts_as_failed(scene: HostsScene) -> None:
     first, second = apps("1"), apps("2")
     work = scene.work(second, first)
-
-    def die(call: str, argument: str) -> None:
-        del argument
-        if call == "up_beside":
-            raise Killed
-
-    scene.engines["app2"].before = die
-    with pytest.raises(Killed):
-        scene.run(work)
-    scene.find("app2")
+    killed_at_the_second_host(scene, work)
     scene.lose("app1")
     verdict = scene.run(scene.again(work))
     assert verdict.status == "rolled_back"
