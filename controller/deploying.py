@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from controller.awaiting import ImagesMissingError, begin_wait, expired, rest_seconds
 from controller.candidates import candidate_for
-from controller.decide.deploy import decide_person
+from controller.decide.by_hand import decide_person
 from controller.decide.scope import Scope
 from controller.deciding import append_decided
 from controller.declaring import take_places

@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from controller.decide.deploy import Candidate, held_partly, refuse_partial_first, refused
+from controller.decide.by_hand import held_partly, refuse_partial_first, refused
+from controller.decide.deploy import Candidate
 from controller.decide.folding import fold
 from controller.decide.rollback import decide_rollback, find_target
 from controller.decide.scope import Scope

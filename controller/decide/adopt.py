@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.decide.deploy import refused
+from controller.decide.by_hand import refused
 from events.catalog.adoption import AdoptionRequested, ServiceAdopted
 from events.catalog.environment import EnvironmentHeld
 from events.catalog.release import ReleaseCompleted, ReleaseStarted, ReleaseSuperseded, completed_on

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from controller.decide.deploy import Candidate, decide_git, decide_person
+from controller.decide.by_hand import decide_person
+from controller.decide.deploy import Candidate, decide_git
 from controller.decide.folding import fold
 from controller.decide.rollback import RollbackTarget, decide_rollback, find_target
 from controller.decide.state import EnvironmentState

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.decide.deploy import decide_person
+from controller.decide.by_hand import decide_person
 from controller.decide.hold import decide_hold, decide_resume
 from events.catalog import decode
 from events.catalog.environment import (

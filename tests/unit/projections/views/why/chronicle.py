@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from controller.decide.deploy import Candidate, decide_git, decide_person
+from controller.decide.by_hand import decide_person
+from controller.decide.deploy import Candidate, decide_git
 from controller.decide.folding import fold
 from controller.decide.hold import Stop, decide_expiry, decide_hold, decide_resume, decide_suspend
 from controller.decide.rollback import RollbackTarget, decide_rollback, find_target
