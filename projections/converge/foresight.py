@@ -15,7 +15,8 @@ from events import labels
 from events.manifest import HostManifest, Manifest
 from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE, replicas
 from projections.converge.operations import HostPlan
-from projections.converge.plan import CONTAINER_NUMBER, JobKey, Question, plan, plan_removal
+from projections.converge.plan import JobKey, Question, plan, plan_removal
+from projections.converge.sharers import CONTAINER_NUMBER
 from projections.converge.untold import Untold
 from projections.engine.port import Container
 from projections.engine.sweep import Owner

@@ -19,11 +19,10 @@ from typing import Any
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
 from events.manifest import HostManifest, Service
-from events.rollout import rollout_of
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import AT_REST, KEPT_ORPHAN, UP_KINDS, HostPlan, Operation
-from projections.converge.sharing import SHARES_WITH, shared_with
+from projections.converge.sharers import with_sharers
 from projections.converge.strategy import exchange
 from projections.converge.untold import Untold
 from projections.engine.port import Container
@@ -37,7 +36,6 @@ MANIFEST_EMPTY = error_code(
 FILES_CHANGED = "mounted files changed"
 HOST_ENV_CHANGED = "an env file of the host changed"
 ON_ROLLBACK = "on rollback"
-CONTAINER_NUMBER = "com.docker.compose.container-number"
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
@@ -106,7 +104,7 @@ def plan(content: HostManifest, containers: Iterable[Container], question: Quest
     living = {
         name: group for name, group in ours.items() if _is_lasting(content, name) and name not in resting
     }
-    operations = _with_sharers(operations, definitions, living)
+    operations = with_sharers(operations, definitions, living)
     operations += _orphans(content, operations, ours=ours, question=question)
     return HostPlan(host=question.host, operations=tuple(operations))
 
@@ -254,7 +252,6 @@ def _replacement(
     reason: str,
     *,
     removes_first: bool = False,
-    because: tuple[str, ...] = (),
     stops_first: bool = False,
 ) -> Operation:
     ids = tuple(container.id for container in going)
@@ -265,62 +262,14 @@ def _replacement(
         reason=reason,
         containers=ids,
         removes_first=ids if removes_first else (),
-        because=because,
         stops_first=stops_first,
     )
-
-
-def _with_sharers(
-    operations: list[Operation],
-    definitions: Mapping[str, Mapping[str, Any]],
-    ours: Mapping[str, list[Container]],
-) -> list[Operation]:
-    """Whoever lives in a namespace or volumes of a container that goes is replaced with it, to any depth.
-
-    Compose takes the container with the lowest number, so one that joins the others moves nobody.
-    """
-    host = next((operation.host for operation in operations), "")
-    moving = {o.service for o in operations if _moves(o, ours.get(o.service, ()))}
-    settled = {o.service for o in operations if o.kind in {"replace", "run_job"}}
-    waiting = set(ours) - settled
-    joined: list[Operation] = []
-    while found := _next_sharer(waiting, moving, definitions):
-        name, provider = found
-        waiting.discard(name)
-        moving.add(name)
-        reason = f"{SHARES_WITH} {provider}"
-        because = rollout_of(name, definitions, asked=None).because
-        joined.append(_replacement(host, name, ours[name], reason, because=because))
-    replaced = {operation.service for operation in joined}
-    kept = [operation for operation in operations if operation.service not in replaced]
-    return sorted([*kept, *joined], key=lambda o: (o.service, o.kind))
 
 
 def _is_lasting(content: HostManifest, name: str) -> bool:
     """Whether the Manifest wants it to run for good."""
     service = content.services.get(name)
     return service is not None and service.job is None
-
-
-def _next_sharer(
-    waiting: Collection[str], moving: Collection[str], definitions: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, str] | None:
-    """The first service that lives in one that moves, with that one."""
-    for name in sorted(waiting):
-        provider = next((one for one in shared_with(definitions[name]) if one in moving), None)
-        if provider is not None:
-            return name, provider
-    return None
-
-
-def _moves(operation: Operation, present: Iterable[Container]) -> bool:
-    """Whether the container of a service that others share is another one afterwards.
-
-    One that is missing may have been the shared one, unless the first is still there.
-    """
-    if operation.kind == "create":
-        return all(container.labels.get(CONTAINER_NUMBER) != "1" for container in present)
-    return operation.kind == "replace"
 
 
 def _orphans(
