@@ -6,7 +6,6 @@ reads the log nor one which only appends to it waits for them.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,14 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from controller.adapters import Adapters
-    from controller.building import BuildWorkshop
     from controller.catalogue import EngineCatalogue
     from controller.context import Context
     from controller.fleet import Fleet
     from controller.forking import Fork
     from controller.home import Home
     from controller.record import Record
-    from controller.registry.client import RegistryClient
     from events.actors import ActorDirectory
     from events.blobs import BlobStore
     from events.envelope import Actor
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
     from events.log import EventLog
     from gitops.config.controller import ControllerFile
     from projections.engine.docker import DockerEngine
-    from projections.engine.port import ImageBuilder
-    from projections.kept import KeptContainers
 
 LOCAL_HOST = "local"
 
@@ -125,13 +120,14 @@ def open_record(home: Home) -> Generator[Record]:
 @contextmanager
 def open_catalogue(home: Home, *, settings: ControllerFile | None = None) -> Generator[EngineCatalogue]:
     """The image catalogue of this machine's engine, without a log: it changes nothing."""
+    from controller.bootstrap_settings import registry_client
     from controller.catalogue import EngineCatalogue
     from events.kernel.clock import SystemClock
     from projections.engine.docker import DockerEngine
 
     engine = DockerEngine(None, home.run)
     try:
-        yield EngineCatalogue(engine, _registry(settings or _settings(home), SystemClock()))
+        yield EngineCatalogue(engine, registry_client(settings or _settings(home), SystemClock()))
     finally:
         engine.close()
 
@@ -255,6 +251,7 @@ def _adapters(
     """What reaches hosts, their engines and registries; without `settings` nothing is built."""
     from controller.adapters import Adapters
     from controller.bootstrap_hosts import wire_hosts
+    from controller.bootstrap_settings import kept_containers, offered_ports, registry_client, workshop
     from controller.catalogue import EngineCatalogue
     from projections.converge.converger import Converger
     from projections.engine.docker import DockerEngine
@@ -271,7 +268,7 @@ def _adapters(
         say=progress,
     )
     return Adapters(
-        catalogue=EngineCatalogue(engine, _registry(settings, clock)),
+        catalogue=EngineCatalogue(engine, registry_client(settings, clock)),
         converger=Converger(
             binding_key=home.binding_key(),
             log=log,
@@ -284,48 +281,16 @@ def _adapters(
             observed=observed,
             clock=clock,
             progress=progress,
-            kept=_kept(home, settings),
-            offered=_offered(settings),
+            kept=kept_containers(home, settings),
+            offered=offered_ports(settings),
         ),
         observed=observed,
         watches=fleet.watches,
-        workshop=None if settings is None else _workshop(home, settings, engine.images),
+        workshop=None if settings is None else workshop(home, settings, engine.images),
         fleet=fleet,
         known_hosts=known_hosts,
         listed_hosts=frozenset() if settings is None else frozenset(settings.network.static.hosts),
         close=close,
-    )
-
-
-def _offered(settings: ControllerFile | None) -> frozenset[int]:
-    """Ports of registries on this machine that hosts elsewhere are to reach."""
-    from projections.converge.offering import loopback_port
-
-    listed = {} if settings is None else settings.registries
-    ports = {loopback_port(name) for name, one in listed.items() if one.offer_to_hosts}
-    return frozenset(port for port in ports if port is not None)
-
-
-def _kept(home: Home, settings: ControllerFile | None) -> KeptContainers:
-    """Where containers that failed a Release are kept, and how many."""
-    from datetime import timedelta
-
-    from projections.kept import KeptContainers
-
-    if settings is None:
-        return KeptContainers(home.kept)
-    return KeptContainers(home.kept, count=settings.kept.count, age=timedelta(seconds=settings.kept.age))
-
-
-def _workshop(home: Home, settings: ControllerFile, builder: ImageBuilder) -> BuildWorkshop:
-    """Where images are built from commits, if the operator lets that be."""
-    from controller.building import BuildWorkshop
-
-    return BuildWorkshop(
-        builder=builder,
-        allowed=settings.builds.allowed,
-        seconds=settings.builds.deadline,
-        scratch=home.run,
     )
 
 
@@ -334,17 +299,3 @@ def _settings(home: Home) -> ControllerFile:
     from gitops.config.controller import load_controller_file
 
     return load_controller_file(home.controller_file, required=False)
-
-
-def _registry(settings: ControllerFile | None, clock: Clock) -> RegistryClient:
-    """Whoever asks registries, with the credentials of the person or service that we run as."""
-    from controller.registry.client import RegistryClient
-    from controller.registry.credentials import DockerCredentials
-
-    registries = {} if settings is None else settings.registries
-    plain = {host.lower(): one.plain_http for host, one in registries.items()}
-    return RegistryClient(
-        credentials=DockerCredentials(environment=dict(os.environ), clock=clock),
-        clock=clock,
-        plain_http=plain,
-    )
