@@ -12,6 +12,7 @@ import typer
 from cli.ages import ago
 from cli.moments import AtOption
 from cli.settings import ENVIRONMENT_REQUIRED, Settings, with_settings
+from cli.status_notes import notes, said
 from events.kernel.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _SHORT_DIGEST = len("sha256:") + 12
 _SHORT_ID = 12
-_ADVICE = "            next:"
 
 
 @with_settings("env")
@@ -210,6 +210,8 @@ def note_of(known: Environment) -> str:
         return "held"
     if known.suspended is not None:
         return "suspended"
+    if known.drained:
+        return "drained"
     return "healing rests" if known.breaker is not None else ""
 
 
@@ -243,7 +245,7 @@ def _decided(known: Environment, *, advises: bool = True) -> list[str]:
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
         *(f"  mixed     {host} {_mixed(digest)}" for host, digest in known.placed.items()),
-        *_notes(known, advises=advises),
+        *notes(known, advises=advises),
     ]
 
 
@@ -264,66 +266,6 @@ def _placed(placed: Placed) -> str:
     if placed.digest is None:
         return "-"
     return f"{placed.release or 'no release'} {placed.digest[:_SHORT_DIGEST]}"
-
-
-def _notes(known: Environment, *, advises: bool) -> Iterable[str]:
-    """What is out of the ordinary by the log."""
-    if known.active is not None:
-        yield f"  active    {known.active.id} {known.active.status}"
-    if known.awaiting is not None:
-        awaiting = known.awaiting
-        images = ", ".join(awaiting["images"])
-        yield f"  awaits    {images} for {awaiting['revision'][:_SHORT_ID]}, until {awaiting['until']}"
-    yield from (one for one in _departures(known) if advises or not one.startswith(_ADVICE))
-    if known.unpruned is not None:
-        services = known.unpruned["services"]
-        yield f"  left      {', '.join(services)}: more than go at once, so they run on"
-        if advises:
-            yield f"            next: stagecraft prune --env {known} --confirm {len(services)}"
-    if known.hold is not None:
-        ends = "; `stagecraft resume --hold` ends it" if advises else ""
-        yield f"  held      {_said(known.hold)}{_until(known.hold)}{ends}"
-    if known.suspended is not None:
-        ends = "; `stagecraft resume --suspend` ends it" if advises else ""
-        yield f"  suspended {_said(known.suspended)}{_until(known.suspended)}{ends}"
-    if known.breaker is not None:
-        rest = f"{known.breaker['attempts']} attempts, until {known.breaker['until']}"
-        yield f"  rests     healing: {known.breaker['reason']} (since {known.breaker['since']}; {rest})"
-        if advises:
-            yield f"{_ADVICE} stagecraft resume --env {known}, or push a commit that mends it"
-    if known.render_failure is not None:
-        failure = known.render_failure
-        begins = "render    {} failed" if failure["rule"] is None else "refused   {}"
-        commit = begins.format(failure["revision"][:_SHORT_ID])
-        yield f"  {commit}: {failure['code']}: {failure['message']}"
-
-
-def _departures(known: Environment) -> Iterable[str]:
-    """What is gone from Git, or from the hosts."""
-    if known.orphaned is not None:
-        orphan = known.orphaned
-        commit = orphan["revision"][:_SHORT_ID]
-        yield f"  orphaned  gone from {orphan['ref']} since {commit} ({orphan['since']})"
-        if orphan["deferred"] is not None:
-            yield f"            not removed by rule: {orphan['deferred']['detail']}"
-        yield f"{_ADVICE} declare it again, or stagecraft destroy --env {known}"
-    if known.destroying is not None:
-        yield f"  going     {_said(known.destroying)}"
-        yield f"{_ADVICE} to go on, stagecraft destroy --env {known}"
-    if known.destroyed is not None:
-        volumes = sorted(name for names in known.destroyed["volumes"].values() for name in names)
-        lost = f"; volumes removed: {', '.join(volumes)}" if volumes else ""
-        yield f"  destroyed {_said(known.destroyed)}{lost}"
-        yield f"{_ADVICE} a commit that changes it, or stagecraft deploy --env {known}"
-
-
-def _until(told: dict[str, object]) -> str:
-    """When it ends by itself; an older fold of a suspend does not know."""
-    return f", until {told['until']}" if told.get("until") else ""
-
-
-def _said(told: dict[str, object]) -> str:
-    return f"{told['reason'] or 'no reason given'} (since {told['since']})"
 
 
 def _mixed_lines(shown: Status) -> Iterable[str]:
@@ -347,7 +289,7 @@ def _host_lines(host: HostStatus, names: Callable[[str], str | None], *, alone: 
         if service.stopped is not None:
             actor = service.stopped["actor"]
             by = f"stopped by {names(actor['id']) or actor['id']}"
-            yield f"    {' ' * width}  {by}: {_said(service.stopped)}"
+            yield f"    {' ' * width}  {by}: {said(service.stopped)}"
 
 
 def _service_text(service: ServiceStatus) -> str:

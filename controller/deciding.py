@@ -4,12 +4,15 @@ The append expects the version that was decided on. Under the environment's lock
 stream; who may do so without it are a person who breaks a lock, whoever asks for a Release while another
 process works, and the breaker. So a conflict is met by reading and deciding again, a few times at
 most: a decision that was not made on what is so now is never appended.
+
+What is decided may end the watch over the last Release, whoever decides: that is said in the same append.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.decide.watch import with_end_of_watch
 from events.log import VersionConflictError
 from events.streams import environment_stream
 
@@ -44,7 +47,8 @@ def append_decided(
         decided = decide(state)
         try:
             if decided:
-                recorder.append(environment_stream(project, name), *decided, expected=state.version)
+                events = with_end_of_watch(state, decided)
+                recorder.append(environment_stream(project, name), *events, expected=state.version)
         except VersionConflictError:
             if again == 0:
                 raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from controller.closer import is_due
 from controller.decide.hold import decide_drift_hold
+from controller.decide.watch import with_end_of_watch
 from controller.deciding import append_decided
 from controller.placed import former_manifest, wanted_manifest
 from controller.removing import finish_destroy
@@ -206,7 +207,8 @@ def _terms(context: Context, title: str, state: EnvironmentState, *, closely: Cl
     def held(drift: DriftDetected) -> tuple[Event, ...]:
         differs = ", ".join(sorted(drift.services))
         reason = f"drift on {drift.host} ({differs}), and the policy is `hold`"
-        return decide_drift_hold(context.environment(*title.split("/", 1)), reason=reason)
+        state = context.environment(*title.split("/", 1))
+        return with_end_of_watch(state, decide_drift_hold(state, reason=reason))
 
     terms = Terms(
         policy=policy,

@@ -49,6 +49,9 @@ VITAL = frozenset(
         "ServiceWithdrawn",
         "TrafficRestored",
         "TrafficSwitched",
+        "WatchBegun",
+        "WatchEnded",
+        "WatchFailed",
     }
 )
 """Ways back, and what follows from what was asked for; by name, for the log knows no catalogue."""

@@ -87,8 +87,14 @@ SCHEMAS: Mapping[str, int] = {
     "ServiceStartedBeside": 1,
     "ServiceStopped": 1,
     "ServiceWithdrawn": 1,
+    "TrafficDrained": 1,
     "TrafficRestored": 1,
     "TrafficSwitched": 1,
+    "TrafficUndrained": 1,
+    "WatchBegun": 1,
+    "WatchEnded": 1,
+    "WatchFailed": 1,
+    "WatchPassed": 1,
 }
 
 

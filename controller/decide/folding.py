@@ -1,7 +1,7 @@
 """From the stream of an environment to its state: what each event means for later decisions.
 
 One function for each event class; those that no decision depends on change nothing. A fold reads no clock:
-what has a time has the event's.
+what has a time has the event's. Here are renders, requests and the life of Releases.
 """
 
 from __future__ import annotations
@@ -11,25 +11,19 @@ from datetime import datetime
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
+from controller.decide.folding_steering import steered
 from controller.decide.placing import completed, failed
 from controller.decide.state import (
-    MOST_HEALS,
     Awaited,
-    Destroyed,
     EnvironmentState,
     GitState,
-    Hold,
-    Orphaned,
     Release,
     Render,
-    StoppedService,
-    Unpruned,
 )
 from events.catalog import adoption as adopt
-from events.catalog import decode, removal
+from events.catalog import decode
 from events.catalog import environment as env
 from events.catalog import release as rel
-from events.catalog import running as run
 from events.catalog import service as svc
 from events.catalog.base import Event
 
@@ -50,9 +44,9 @@ def fold(stored: Iterable[StoredEvent], state: EnvironmentState | None = None) -
 
 
 @singledispatch
-def _apply(_event: Event, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    """Events that no decision depends on leave the state as it is."""
-    return state
+def _apply(event: Event, state: EnvironmentState, time: datetime) -> EnvironmentState:
+    """What is not about Releases is folded by `folding_steering.py`."""
+    return steered(event, state, time)
 
 
 @_apply.register
@@ -104,7 +98,7 @@ def _(event: env.RenderFailed, state: EnvironmentState, _time: datetime) -> Envi
 
 
 def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
-    """A new Release closes the breaker: what did not last before may last now."""
+    """A new Release closes the breaker: what did not last before may last now. The one before is let be."""
     return replace(
         state,
         releases={**state.releases, release.id: release},
@@ -113,6 +107,7 @@ def _request(state: EnvironmentState, release: Release) -> EnvironmentState:
         breaker_openings=0,
         heals=(),
         destroyed=None,
+        watch=None,
     )
 
 
@@ -183,49 +178,6 @@ def _(event: env.DeployDeferred, state: EnvironmentState, _time: datetime) -> En
     return replace(state, git=git, awaited=None)
 
 
-@_apply.register
-def _(event: env.EnvironmentHeld, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    hold = Hold(
-        target=event.target,
-        bad=frozenset(event.bad),
-        clears=event.clears,
-        reason=event.reason,
-        until=event.until,
-        failed_release=_just_failed(state, event),
-        agrees=event.agrees,
-        partial=event.partial,
-    )
-    return replace(state, hold=hold)
-
-
-def _just_failed(state: EnvironmentState, event: env.EnvironmentHeld) -> str | None:
-    """A failure and its hold are one append, so the newest Release has just failed and is held bad."""
-    newest = next(reversed(state.releases.values()), None)
-    failed = newest is not None and newest.failure is not None and event.clears == "fixed"
-    return newest.id if newest is not None and failed else None
-
-
-@_apply.register
-def _(event: env.HoldCleared, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    git = replace(state.git, deferred=None)
-    if event.reason == "reverted" and state.hold is not None:
-        git = GitState(revision=event.revision, digest=state.hold.target)
-    releases = state.releases
-    if event.reason in ("resumed", "expired"):  # somebody wants it tried again: past failures no longer count
-        releases = {key: replace(one, failure=None) for key, one in releases.items()}
-    return replace(state, hold=None, git=git, releases=releases)
-
-
-@_apply.register
-def _(event: env.EnvironmentSuspended, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, suspended=True, suspended_until=event.until)
-
-
-@_apply.register
-def _(_event: env.EnvironmentResumed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, suspended=False, suspended_until=None, git=replace(state.git, deferred=None))
-
-
 def _update(state: EnvironmentState, release: str, **changes: object) -> EnvironmentState:
     changed = replace(state.releases[release], **changes)  # type: ignore[arg-type]  # names are literals below
     return replace(state, releases={**state.releases, release: changed})
@@ -259,33 +211,6 @@ def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> E
 
 
 @_apply.register
-def _(event: removal.PruneDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    """It stands beside the end of its Release, which clears what an earlier one left."""
-    unpruned = Unpruned(release=event.release, services=event.services, most=event.most)
-    return replace(state, unpruned=unpruned)
-
-
-@_apply.register
-def _(_event: removal.PruneConfirmed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, unpruned=None)
-
-
-@_apply.register
-def _(event: run.ServiceStopped, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    stopped = {
-        (host, event.service): StoppedService(hash=found, reason=event.reason, since=time)
-        for host, found in event.hashes.items()
-    }
-    return replace(state, stopped={**state.stopped, **stopped})
-
-
-@_apply.register
-def _(event: run.ServiceStarted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    stopped = {place: one for place, one in state.stopped.items() if place[1] != event.service}
-    return replace(state, stopped=stopped)
-
-
-@_apply.register
 def _(event: rel.ReleaseFailed, state: EnvironmentState, time: datetime) -> EnvironmentState:
     return failed(event, _update(state, event.release, status="failed", failure=event.failure, ended=time))
 
@@ -307,70 +232,5 @@ def _(event: rel.ReleaseCancelled, state: EnvironmentState, time: datetime) -> E
 
 
 @_apply.register
-def _(event: removal.EnvironmentOrphaned, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    orphaned = Orphaned(revision=event.revision, since=time, together=event.together)
-    return replace(state, orphaned=orphaned)
-
-
-@_apply.register
-def _(_event: removal.EnvironmentReturned, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    """A commit that declares the environment again wants it, whoever took it away."""
-    destroyed = None if state.destroyed is None else replace(state.destroyed, digests=frozenset())
-    return replace(state, orphaned=None, destroyed=destroyed)
-
-
-@_apply.register
-def _(_event: removal.RemovalDeferred, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    orphaned = None if state.orphaned is None else replace(state.orphaned, deferred=True)
-    return replace(state, orphaned=orphaned)
-
-
-@_apply.register
-def _(event: removal.DestroyRequested, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    return replace(state, destroying=event)
-
-
-@_apply.register
-def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    """Nothing is deployed and nothing held; one-shot services run again where the volumes went too."""
-    known = {state.git.digest, state.deployed_digest} - {None}
-    digests = frozenset(digest for digest in known if digest is not None)
-    cleared = any(host.volumes for host in event.hosts.values())
-    return replace(
-        state,
-        deployed=None,
-        placed={},
-        hold=None,
-        differing={},
-        stopped={},
-        unpruned=None,
-        breaker_since=None,
-        breaker_until=None,
-        breaker_openings=0,
-        heals=(),
-        jobs=frozenset() if cleared else state.jobs,
-        destroying=None,
-        destroyed=Destroyed(at=time, digests=digests),
-    )
-
-
-@_apply.register
 def _(event: svc.JobCompleted, state: EnvironmentState, _time: datetime) -> EnvironmentState:
     return replace(state, jobs=state.jobs | {(event.host, event.service, event.service_hash)})
-
-
-@_apply.register
-def _(_event: env.DriftHealed, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    return replace(state, heals=(*state.heals, time)[-MOST_HEALS:])
-
-
-@_apply.register
-def _(event: env.BreakerOpened, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    openings = state.breaker_openings + 1
-    return replace(state, breaker_since=time, breaker_until=event.until, breaker_openings=openings, heals=())
-
-
-@_apply.register
-def _(event: env.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
-    openings = 0 if event.reason == "resumed" else state.breaker_openings
-    return replace(state, breaker_since=None, breaker_until=None, breaker_openings=openings, heals=())

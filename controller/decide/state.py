@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from events.catalog.environment import Conduct
+from events.draining import Drained, drained_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from events.catalog.environment import DriftPolicy
     from events.catalog.release import ReleaseKind
     from events.catalog.removal import DestroyRequested
+    from events.draining import DrainedName, DrainMode
     from events.manifest import ImagePin
 
 
@@ -130,6 +132,25 @@ class StoppedService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """A person wants no new requests for a service, or for the containers of a host."""
+
+    mode: DrainMode
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What a completed Release has changed is looked at for a while."""
+
+    release: str
+    services: tuple[str, ...]
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unpruned:
     """What left the deployed Manifest and waits for a person's word."""
 
@@ -168,6 +189,9 @@ class EnvironmentState:
         default_factory=dict[tuple[str, str], StoppedService]
     )
     """By host and service: what a person stopped and what has not changed since."""
+    drains: Mapping[DrainedName, Drain] = field(default_factory=dict["DrainedName", Drain])
+    """By kind and name: what gets no new requests."""
+    watch: Watch | None = None  # of the newest Release, which completed
     heals: tuple[datetime, ...] = ()  # the newest drifts that ended since then or since the breaker closed
 
     orphaned: Orphaned | None = None  # gone from Git
@@ -242,6 +266,11 @@ class EnvironmentState:
     def stopped_hashes(self) -> dict[tuple[str, str], str]:
         """By host and service, the hash that a person stopped."""
         return {place: one.hash for place, one in self.stopped.items()}
+
+    @property
+    def drained(self) -> Drained:
+        """What gets no new requests."""
+        return drained_of(self.drains)
 
     def render_of(self, digest: str) -> Render | None:
         """The newest render of a Manifest."""

@@ -6,6 +6,8 @@ release.py       the life of a Release
 service.py       what became of services and jobs
 running.py       what people ask of services that run, and what containers do by themselves
 traffic.py       what became of requests
+draining.py      what people ask of requests: none for a host, or for a service
+watch.py         the watch over what a Release has just brought
 host.py          what became of hosts
 removal.py       environments that are gone from Git, and what is taken away
 adoption.py      projects that ran before and are taken over
@@ -14,6 +16,7 @@ log.py           the log itself: seals, their keys, forks
 
 from events.catalog import (
     adoption,
+    draining,
     environment,
     host,
     log,
@@ -23,6 +26,7 @@ from events.catalog import (
     running,
     service,
     traffic,
+    watch,
 )
 from events.catalog.base import Event, Failure, FailureCause, Unrecognised, decode, event_classes, propose
 
@@ -33,6 +37,7 @@ __all__ = [
     "Unrecognised",
     "adoption",
     "decode",
+    "draining",
     "environment",
     "event_classes",
     "host",
@@ -44,4 +49,5 @@ __all__ = [
     "running",
     "service",
     "traffic",
+    "watch",
 ]

@@ -69,7 +69,7 @@ def _requested(told: Told) -> None:
             json.dumps(data.get("scope", [])),
         ),
     )
-    told.set(active_release=data["release"], breaker=None, destroyed=None)
+    told.set(active_release=data["release"], breaker=None, destroyed=None, watch=None)
     if told.event.type in _ASKED or data.get("trigger") == "person":
         told.set(asked_digest=data["digest"], orphaned=None)
     else:
@@ -223,7 +223,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=7,
+    version=8,
     tables=TABLES,
     indexes=INDEXES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),

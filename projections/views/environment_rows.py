@@ -33,6 +33,8 @@ TABLES = {
             destroyed TEXT,
             unpruned TEXT,
             placed TEXT,
+            drained TEXT,
+            watch TEXT,
             PRIMARY KEY (project, name)
         ) WITHOUT ROWID
     """,

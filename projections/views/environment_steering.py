@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from events.kernel.clock import format_utc
 from projections.views.environment_rows import Told
@@ -90,6 +91,8 @@ def _destroyed(told: Told) -> None:
         hold=None,
         breaker=None,
         unpruned=None,
+        drained=None,
+        watch=None,
     )
     told.tables.execute("DELETE FROM environment_stopped WHERE project = ? AND name = ?", told.place)
     if any(volumes.values()):
@@ -114,6 +117,39 @@ def _service_started(told: Told) -> None:
     )
 
 
+def _drained(told: Told) -> None:
+    """A drain in another mode takes the place of the one that stands."""
+    drain = {key: told.data[key] for key in ("kind", "name", "mode", "reason")}
+    told.set(drained=json.dumps([*_other_drains(told), {**drain, **told.said()}]))
+
+
+def _undrained(told: Told) -> None:
+    left = _other_drains(told)
+    told.set(drained=json.dumps(left) if left else None)
+
+
+def _other_drains(told: Told) -> list[dict[str, Any]]:
+    """What is drained beside what the event names."""
+    query = "SELECT drained FROM environments WHERE project = ? AND name = ? AND drained IS NOT NULL"
+    row = told.tables.execute(query, told.place).fetchone()
+    named = (told.data["kind"], told.data["name"])
+    standing: list[dict[str, Any]] = [] if row is None else json.loads(row["drained"])
+    return [one for one in standing if (one["kind"], one["name"]) != named]
+
+
+def _watch_begun(told: Told) -> None:
+    watch = {key: told.data[key] for key in ("release", "services", "until")}
+    told.set(watch=json.dumps({**watch, "since": format_utc(told.event.time)}))
+
+
+def _watch_over(told: Told) -> None:
+    told.tables.execute(
+        "UPDATE environments SET watch = NULL WHERE project = ? AND name = ?"
+        " AND json_extract(watch, '$.release') = ?",
+        (*told.place, told.data["release"]),
+    )
+
+
 STEERING: Mapping[str, Callable[[Told], None]] = {
     "EnvironmentOrphaned": _orphaned,
     "EnvironmentReturned": _returned,
@@ -130,4 +166,10 @@ STEERING: Mapping[str, Callable[[Told], None]] = {
     "BreakerClosed": _breaker_closed,
     "ServiceStopped": _service_stopped,
     "ServiceStarted": _service_started,
+    "TrafficDrained": _drained,
+    "TrafficUndrained": _undrained,
+    "WatchBegun": _watch_begun,
+    "WatchPassed": _watch_over,
+    "WatchFailed": _watch_over,
+    "WatchEnded": _watch_over,
 }

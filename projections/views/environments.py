@@ -59,6 +59,8 @@ class Environment:
     unpruned: dict[str, Any] | None = None  # release, services, most, since: left, and runs on till confirmed
     placed: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     """Hosts that are not to run what is deployed, with the Manifest that they are; None: parts of two."""
+    drained: tuple[dict[str, Any], ...] = ()  # kind, name, mode, reason, since, actor: no new requests
+    watch: dict[str, Any] | None = None  # release, services, until, since: what it changed is looked at
 
     def __str__(self) -> str:
         return f"{self.project}/{self.name}"
@@ -133,6 +135,8 @@ def find_environment(tables: sqlite3.Connection, project: str, name: str) -> Env
         stopped=_stopped(tables, place=(project, name)),
         unpruned=_parsed(row["unpruned"]),
         placed=placed,
+        drained=_drained(row["drained"]),
+        watch=_parsed(row["watch"]),
     )
 
 
@@ -141,6 +145,12 @@ Place = tuple[str, str]
 
 def _parsed(text: str | None) -> dict[str, Any] | None:
     return None if text is None else json.loads(text)
+
+
+def _drained(text: str | None) -> tuple[dict[str, Any], ...]:
+    """In the order of kind and name."""
+    standing: list[dict[str, Any]] = [] if text is None else json.loads(text)
+    return tuple(sorted(standing, key=lambda one: (one["kind"], one["name"])))
 
 
 def _render_failure(row: sqlite3.Row) -> dict[str, Any] | None:

@@ -122,6 +122,8 @@ class Status:
             "breaker": known.breaker,
             "orphaned": known.orphaned,
             "unpruned": known.unpruned,
+            "drained": list(known.drained),
+            "watch": known.watch,
             "destroying": known.destroying,
             "destroyed": known.destroyed,
             "as_of": format_utc(self.as_of),

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from projections.views.why.phrases import Words, first_line, ids, some
+from projections.views.why.phrases import Words, first_line, ids, quoted, some
 
 _REASONS = {
     "routes": "its routes are other ones",
     "drift": "they were told something else",
     "restored": "brought back after the failure",
+}
+_WATCH_ENDS = {
+    "requested": "something else was asked for",
+    "held": "the environment is held",
+    "suspended": "the environment is suspended",
+    "drained": "a person held requests back",
+    "steered": "a person stopped or restarted a service of it",
+    "destroyed": "the environment goes",
 }
 
 
@@ -40,9 +48,53 @@ def _told(data: dict[str, Any]) -> Words:
     return "operation", None, f"the gateway on {where} {what}; {_REASONS.get(reason, reason)}"
 
 
+def _held_back(data: dict[str, Any]) -> Words:
+    mode = (
+        "is in maintenance: a person wants" if data["mode"] == "maintenance" else "is drained: a person wants"
+    )
+    text = f"the {data['kind']} {data['name']} {mode}: a person wants no new requests for it"
+    return "decision", "person-asked", text + quoted(data["reason"])
+
+
+def _let_through(data: dict[str, Any]) -> Words:
+    text = f"the {data['kind']} {data['name']} gets requests again: a person wants it"
+    return "decision", "person-asked", text + quoted(data["reason"])
+
+
+def _watch_begun(data: dict[str, Any]) -> Words:
+    text = f"{some(data['services'])} of {data['release']} are watched until {data['until']}"
+    return "health", None, text
+
+
+def _watch_passed(data: dict[str, Any]) -> Words:
+    return "health", None, f"{data['release']} passed its watch{_counted(data)}"
+
+
+def _watch_failed(data: dict[str, Any]) -> Words:
+    found = first_line(data["failure"]["message"])
+    return "health", None, f"{data['release']} failed while it was watched: {found}{_counted(data)}"
+
+
+def _watch_ended(data: dict[str, Any]) -> Words:
+    why = _WATCH_ENDS.get(data["reason"], data["reason"])
+    return "health", None, f"{data['release']} is watched no more: {why}"
+
+
+def _counted(data: dict[str, Any]) -> str:
+    if not data["requests"]:
+        return ""
+    return f"; {data['failed']} of {data['requests']} requests were answered with 5xx"
+
+
 WORDS: dict[str, Callable[[dict[str, Any]], Words]] = {
     "TrafficSwitched": _switched,
     "ConnectionsDrained": _drained,
     "TrafficRestored": _restored,
     "RoutesTold": _told,
+    "TrafficDrained": _held_back,
+    "TrafficUndrained": _let_through,
+    "WatchBegun": _watch_begun,
+    "WatchPassed": _watch_passed,
+    "WatchFailed": _watch_failed,
+    "WatchEnded": _watch_ended,
 }

@@ -12,8 +12,10 @@ import pytest
 
 from cli.status import status_lines
 from events.catalog import Failure
+from events.catalog.draining import TrafficDrained
 from events.catalog.environment import RenderFailed
 from events.catalog.release import HostVerdict, ReleaseFailed
+from events.catalog.watch import WatchBegun
 from events.kernel.clock import parse_utc
 from events.kernel.errors import UserError
 from gitops.source.signers import COMMIT_UNSIGNED
@@ -66,6 +68,8 @@ def test_json_joins_the_log_and_what_hosts_answered(call: Call, history: History
         "breaker": None,
         "orphaned": None,
         "unpruned": None,
+        "drained": [],
+        "watch": None,
         "destroying": None,
         "destroyed": None,
         "hosts": [
@@ -218,6 +222,20 @@ def test_a_rest_of_healing_says_what_to_do(call: Call, history: History, home: P
     history.environment = "dev"
     history.deployed("a")
     assert "healing rests" in call("status").out
+
+
+def test_the_text_says_what_is_drained_and_what_is_watched(history: History, tmp_path: Path) -> None:
+    history.deployed("a")
+    history.append("environment", TrafficDrained(kind="host", name="app-1", mode="draining", reason="disk"))
+    history.append("environment", TrafficDrained(kind="service", name="web", mode="maintenance"))
+    until = history.clock.now() + timedelta(seconds=60)
+    history.append("environment", WatchBegun(release="rel-9", services=("api", "web"), until=until))
+    reason = "no reason given (since 2026-01-02T03:04:10.000Z)"
+    assert text(history, tmp_path)[4:7] == [
+        "  drained   host app-1: disk (since 2026-01-02T03:04:09.000Z); `stagecraft undrain app-1` ends it",
+        f"  drained   service web, in maintenance: {reason}; `stagecraft undrain web` ends it",
+        "  watched   rel-9 until 2026-01-02T03:05:11Z: api, web",
+    ]
 
 
 def test_the_text_says_what_is_out_of_the_ordinary(history: History, home: Path, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ FROZEN = {
         "HoldCleared EnvironmentSuspended EnvironmentResumed DriftDetected DriftHealed "
         "JobCompleted JobFailed ReleaseSuperseded LockBroken "
         "ServiceStopped ServiceStarted ServiceRestarted ContainerStateChanged "
-        "PruneDeferred PruneConfirmed"
+        "PruneDeferred PruneConfirmed "
+        "TrafficDrained TrafficUndrained WatchBegun WatchPassed WatchFailed WatchEnded"
     ),
     "release": (
         "PhaseStarted PhaseCompleted PhaseFailed PhaseSkipped ServiceReplaced ServiceReloaded "

@@ -6,20 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.decide.folding import fold
 from controller.decide.running import Named, decide_restart, decide_start, decide_stop
 from controller.decide.state import EnvironmentState
-from events.catalog import Event, propose
-from events.catalog.environment import DeployRequested, ManifestRendered
-from events.catalog.release import ReleaseCompleted, ReleaseFailed, ReleaseStarted, completed_on
+from events.catalog import Event
 from events.catalog.running import ServiceRestarted, ServiceStarted, ServiceStopped
-from events.envelope import CONTROLLER, StoredEvent
 from events.kernel.errors import UserError
-from events.log import StreamAppend
 from events.manifest import Job, Manifest
-from events.memory import MemoryEventLog
-from events.streams import environment_stream
-from tests.support.time import CountingIds, FakeClock
+from tests.unit.controller.decide.story import Story
 from tests.unit.projections.converge.scene import HOST, Spec, manifest_of
 
 FIRST = manifest_of(
@@ -33,51 +26,10 @@ OTHER_DB = manifest_of(web=Spec(), db=Spec(image="db:2"))
 Decide = Callable[[EnvironmentState, Named], tuple[Event, ...]]
 
 
-class Story:
-    """An environment whose stream is made by hand."""
-
-    def __init__(self) -> None:
-        self.log, self.ids, self.clock = MemoryEventLog(), CountingIds(), FakeClock()
-
-    def say(self, *events: Event) -> None:
-        made = (propose(one, ids=self.ids, clock=self.clock, actor=CONTROLLER) for one in events)
-        stream = environment_stream("hello", "prod")
-        self.log.append([StreamAppend(stream=stream, events=tuple(made))])
-
-    def deploy(self, manifest: Manifest, *, fails: bool = False) -> None:
-        release, digest = self.ids.release_id(), manifest.digest
-        self.say(
-            ManifestRendered(
-                digest=digest,
-                revision="c1",
-                version="c1",
-                render_key=digest,
-                inputs={},
-                renderer="r",
-                services=manifest.service_hashes(),
-                images=manifest.images(),
-            ),
-            DeployRequested(
-                release=release, digest=digest, version="c1", revision="c1", previous=None, trigger="git"
-            ),
-            ReleaseStarted(release=release, digest=digest),
-        )
-        if fails:
-            failure = {"code": "x", "message": "no", "cause": "outside"}
-            self.say(ReleaseFailed.model_validate({"release": release, "digest": digest, "failure": failure}))
-        else:
-            self.say(ReleaseCompleted(release=release, digest=digest, hosts=completed_on([HOST], digest)))
-
-    @property
-    def state(self) -> EnvironmentState:
-        stored: list[StoredEvent] = self.log.read()
-        return fold(stored)
-
-    def decide(self, decide: Decide, service: str, *, manifest: Manifest = FIRST) -> tuple[Event, ...]:
-        decided = decide(self.state, Named(service=service, manifest=manifest, reason="because"))
-        if decided:
-            self.say(*decided)
-        return decided
+def decided(story: Story, decide: Decide, service: str, *, manifest: Manifest = FIRST) -> tuple[Event, ...]:
+    return story.take(
+        lambda state: decide(state, Named(service=service, manifest=manifest, reason="because"))
+    )
 
 
 @pytest.fixture
@@ -93,24 +45,24 @@ def hashed(manifest: Manifest, name: str) -> dict[str, str]:
 
 def test_a_stop_is_recorded_once_with_what_it_was_about(story: Story) -> None:
     expected = ServiceStopped(service="web", hashes=hashed(FIRST, "web"), reason="because")
-    assert story.decide(decide_stop, "web") == (expected,)
+    assert decided(story, decide_stop, "web") == (expected,)
     assert story.state.stopped_hashes == {(HOST, "web"): FIRST.hosts[HOST].services["web"].hash}
-    assert story.decide(decide_stop, "web") == ()
+    assert decided(story, decide_stop, "web") == ()
 
 
 def test_a_start_ends_it_and_is_nothing_where_nothing_was_stopped(story: Story) -> None:
-    assert story.decide(decide_start, "web") == ()
-    story.decide(decide_stop, "web")
-    assert story.decide(decide_start, "web") == (ServiceStarted(service="web", reason="because"),)
+    assert decided(story, decide_start, "web") == ()
+    decided(story, decide_stop, "web")
+    assert decided(story, decide_start, "web") == (ServiceStarted(service="web", reason="because"),)
     assert story.state.stopped == {}
 
 
 def test_what_is_stopped_is_not_restarted(story: Story) -> None:
     expected = ServiceRestarted(service="web", hosts=(HOST,), reason="because")
-    assert story.decide(decide_restart, "web") == (expected,)
-    story.decide(decide_stop, "web")
+    assert decided(story, decide_restart, "web") == (expected,)
+    decided(story, decide_stop, "web")
     with pytest.raises(UserError, match="service-stopped") as raised:
-        story.decide(decide_restart, "web")
+        decided(story, decide_restart, "web")
     assert raised.value.next == "stagecraft start web --env hello/prod"
 
 
@@ -120,7 +72,7 @@ def test_what_is_stopped_is_not_restarted(story: Story) -> None:
 def test_it_counts_until_a_release_completes_that_has_another_version_of_it(
     story: Story, *, manifest: Manifest, stays: bool
 ) -> None:
-    story.decide(decide_stop, "web")
+    decided(story, decide_stop, "web")
     story.deploy(manifest, fails=True)
     assert (HOST, "web") in story.state.stopped, "a Release that failed changes nothing"
     story.deploy(manifest)
@@ -134,18 +86,18 @@ def test_a_service_that_is_not_deployed_is_refused_with_the_nearest_name(
     story: Story, decide: Decide
 ) -> None:
     with pytest.raises(UserError, match="service-not-deployed") as raised:
-        story.decide(decide, "wep")
+        decided(story, decide, "wep")
     assert "did you mean 'web'?" in raised.value.message
     with pytest.raises(UserError, match="service-is-a-job"):
-        story.decide(decide, "migrate")
+        decided(story, decide, "migrate")
 
 
 def test_who_lives_in_another_service_is_stopped_before_it_and_started_after_it(story: Story) -> None:
     with pytest.raises(UserError, match="service-lived-in") as raised:
-        story.decide(decide_stop, "db")
+        decided(story, decide_stop, "db")
     assert raised.value.next.startswith("stagecraft stop side")
-    story.decide(decide_stop, "side")
-    story.decide(decide_stop, "db")
+    decided(story, decide_stop, "side")
+    decided(story, decide_stop, "db")
     with pytest.raises(UserError, match="service-lived-in") as raised:
-        story.decide(decide_start, "side")
+        decided(story, decide_start, "side")
     assert raised.value.next.startswith("stagecraft start db")

@@ -76,6 +76,8 @@ def test_the_json_has_exactly_the_published_keys() -> None:
         "breaker": None,
         "orphaned": None,
         "unpruned": None,
+        "drained": [],
+        "watch": None,
         "destroying": None,
         "destroyed": None,
         "as_of": "2026-01-02T03:04:05.000Z",
