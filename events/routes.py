@@ -67,7 +67,7 @@ class Gateway(_Frozen):
 
 
 class Routing(_Frozen):
-    """The gateway of an environment and all that it is to pass on."""
+    """The gateway of an environment and all that it is to pass on, which may be nothing yet."""
 
     gateway: Gateway
     routes: tuple[Route, ...]  # sorted by service, host, path

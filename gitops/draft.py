@@ -17,6 +17,7 @@ from events.catalog.environment import Conduct, DriftPolicy
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from events.rollout import Strategy
+from events.routes import Routing
 from gitops.builds.planned import awaited_refs, build_inputs, planned_builds
 from gitops.builds.spec import Build, ignored_options, is_built
 from gitops.compose.files import Collector
@@ -25,6 +26,7 @@ from gitops.compose.ports import refuse_port_conflicts
 from gitops.compose.reload import arrange
 from gitops.compose.render import Rendered, render
 from gitops.compose.rewrite import refuse_left_paths, rewrite, rewrite_devices
+from gitops.compose.route_ports import publish_routed
 from gitops.compose.split import split
 from gitops.config.load import DEFAULT_CONFIG
 from gitops.findings import Finding, FindingCode
@@ -93,6 +95,7 @@ class Draft:
     renderer: str
     unset_variables: tuple[str, ...]  # rendered blank, sorted
     findings: tuple[Finding, ...]
+    routing: Routing | None = None  # what a gateway passes on
     tree: Tree = field(compare=False, repr=False)
     """With the files of other repositories in it; where `builds` are sent from."""
 
@@ -182,8 +185,9 @@ def _finish(
         if is_built(service):  # what could not be planned is called as Compose calls it
             service["image"] = builds[name].ref if name in builds else f"{prepared.compose_project}-{name}"
     services = rewrite(rendered, collector, {name: one.state for name, one in settings.items()})
-    roles = {name: settings[name].role for name in services}
-    gateway = equip_gateway(configuration, collector, services=services, roles=roles, values=rendered.values)
+    gateway = equip_gateway(
+        configuration, collector, services=services, settings=settings, values=rendered.values
+    )
     jobs = {name for name in services if settings[name].job is not None}
     reloading = arrange(services, trees=collector.trees, jobs=jobs)
     placement = {name: settings[name].hosts for name in services}
@@ -193,6 +197,8 @@ def _finish(
         placement,
         addresses=prepared.names.addresses,
     )
+    if gateway.routing is not None:
+        publish_routed(placed.documents, gateway.routing.routes, gateway.hosts)
     refuse_left_paths(placed.documents)
     refuse_port_conflicts(placed.documents, jobs)
     hosts = {
@@ -224,6 +230,7 @@ def _finish(
         image_policy=image_policy(configuration),
         drift=configuration.environment.drift or "heal",
         conduct=conduct(configuration),
+        routing=gateway.routing,
         blobs=dict(sorted(collector.blobs.items())),
         origins=collector.origins,
         inputs=_inputs(committed, paths),
@@ -236,7 +243,7 @@ def _finish(
             *rendered.findings,
             *sorted(collector.findings, key=str),
             *prepared.left_over(rendered, providers),
-            *gateway,
+            *gateway.findings,
             *reloading.findings,
             *placed.findings,
             *(one for name in builds for one in ignored_options(name, rendered_services[name])),

@@ -32,7 +32,8 @@ class FindingCode(StrEnum):
     VOLUME_PER_HOST = "volume-per-host"  # a service of several hosts has a volume of its own on each
     NETWORK_PER_HOST = "network-per-host"  # a network on several hosts is one of its own on each
     HOST_UNNAMED = "host-unnamed"  # no provider knows an address of a host that others have to reach
-    GATEWAY_SETTING = "gateway-setting"  # a setting of `traefik` that comes to nothing, or to less
+    GATEWAY_SETTING = "gateway-setting"  # a setting about the gateway that comes to nothing, or to less
+    ROUTE_LEFT = "route-left"  # labels for Traefik that no route can stand for; they stay labels
     JOBS_IGNORED = "jobs-ignored"  # the `jobs` of a Compose file are not run
     NOT_DEPLOYABLE = "not-deployable"  # shown by `config render --no-pin`, and an error of a deploy
     DEPENDENCY_DROPPED = "dependency-dropped"  # depends_on or links to a service of another host

@@ -1,63 +1,49 @@
-"""The gateway of an environment: which service is Traefik, and the files that its `traefik` section becomes.
+"""The gateway of an environment: which service it is, what it is given, and what it passes on.
 
-The files are collected like any file of the commit: named by content and mounted read-only, so an edit of the
-section replaces the gateway and nothing else. A gateway that brings settings of its own (flags, or a mount in
-place of ours) keeps them, because Traefik takes its start settings from one place only; what of the section
-is lost by that is said.
-
-The address for ACME is the value of a variable that the repository sets. One that only a host knows cannot
-stand in a file that is made here: there is a finding, and certificates are asked for without an address.
+A gateway whose settings are ours can be told of every route. One that brings settings of its own is asked
+whether it can be (`gitops.gateway_flags`): where routes are declared and it cannot, that is refused, because
+nobody would move their requests; where only labels speak of routes they stay what they were, with a finding.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from posixpath import basename, dirname
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from events.kernel.errors import InternalError, UserError, Where, error_code
+from events.routes import Gateway, Routing
 from gitops.compose.files import Collector
-from gitops.compose.traefik import (
-    ACME_FOLDER,
-    CERTIFICATES,
-    DYNAMIC_FILE,
-    DYNAMIC_FOLDER,
-    FOLDER,
-    OWN_DYNAMIC_FOLDER,
-    STATIC_FILE,
-    Traefik,
-    dynamic_file,
-    static_file,
-)
-from gitops.config.faults import ConfigInvalidError, KeyPath, unknown
+from gitops.compose.route_labels import has_labels
+from gitops.compose.route_ports import with_admin_port
+from gitops.compose.traefik import DYNAMIC_FOLDER, RESOLVER
+from gitops.config.faults import ConfigInvalidError, unknown
 from gitops.config.load import Configuration
-from gitops.config.rollout import TraefikSection
-from gitops.config.services import ModeSection
+from gitops.config.services import ServiceSection
+from gitops.entrances import ADMIN_PORT, our_entrances
 from gitops.findings import Finding, FindingCode
-from gitops.source.paths import inside, resolve
+from gitops.gateway_files import GatewayFiles
+from gitops.gateway_flags import Judged, has_settings, held_by_itself, judged
+from gitops.routes import RouteMaker
+from gitops.settings import ServiceSettings, service_sections
+from gitops.traffic import traffic_findings, traffic_of
 
-LOGTO_VARIABLE = "LOGTO_DOMAIN"
+GATEWAY_UNFIT = error_code(
+    "gateway-unfit", "The gateway's own settings do not let it be told of the routes, or not confirm them."
+)
+
 ROLE = "gateway"
-HERE = "host.docker.internal"  # what a container calls its own host, by Compose's custom
-
-_STATIC_PLACES = (FOLDER, STATIC_FILE, f"{FOLDER}/traefik.yaml", f"{FOLDER}/traefik.toml")
-_STORAGE = "traefik/acme.json"
-_MKCERT_NAME = "dev-local"  # as the developer's command calls its pair
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`|~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::\d{1,5})?")
-_LOCAL_ADDRESS = re.compile(r"(?P<scheme>https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?![A-Za-z0-9.-])")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _IMAGE = re.compile(r"traefik(?:[:@].*)?", re.DOTALL)
 
 
-def wanted_variables(configuration: Configuration) -> frozenset[str]:
-    """The variables whose values the gateway's files need."""
-    section = configuration.environment.traefik
-    if section is None:
-        return frozenset()
-    email = {section.acme_email_env} if section.acme_email_env and section.mode == "acme" else set[str]()
-    return frozenset(email | ({LOGTO_VARIABLE} if section.cors_for_logto else set[str]()))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipped:
+    """What a gateway passes on, and what comes to nothing."""
+
+    routing: Routing | None
+    hosts: tuple[str, ...] = ()  # where it runs
+    findings: tuple[Finding, ...] = ()
 
 
 def equip_gateway(
@@ -65,19 +51,22 @@ def equip_gateway(
     collector: Collector,
     *,
     services: Mapping[str, dict[str, Any]],
-    roles: Mapping[str, str],
+    settings: Mapping[str, ServiceSettings],
     values: Mapping[str, str],
-) -> list[Finding]:
-    """Give the gateway among `services` its files; answers what comes to nothing.
+) -> Equipped:
+    """Give the gateway among `services` its files, and the others their routes.
 
-    Raises UserError `config-invalid` for a `gateway` that is no service, and as `Collector` does.
+    Services lose the labels that became routes. Raises UserError `config-invalid` for a `gateway` that is no
+    service and for routes that cannot be kept, `gateway-unfit`, and as `Collector` does.
     """
-    made = _Gateway(configuration=configuration, collector=collector, values=values)
-    name = made.choose(services, roles)
-    section = configuration.environment.traefik
-    if name is not None and section is not None:
-        made.equip(services[name], section)
-    return made.findings
+    files = GatewayFiles(configuration=configuration, collector=collector, values=values)
+    work = _Gateway(configuration=configuration, files=files, services=services, settings=settings)
+    routing = work.equip()
+    routed = () if routing is None else routing.routed
+    sections = service_sections(configuration)
+    found = [*files.findings, *work.findings, *traffic_findings(configuration, sections, routed)]
+    hosts = () if routing is None else settings[routing.gateway.service].hosts
+    return Equipped(routing=routing, hosts=hosts, findings=tuple(found))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,205 +74,160 @@ class _Gateway:
     """The work on one environment's gateway."""
 
     configuration: Configuration
-    collector: Collector
-    values: Mapping[str, str]
+    files: GatewayFiles
+    services: Mapping[str, dict[str, Any]]
+    settings: Mapping[str, ServiceSettings]
     findings: list[Finding] = field(default_factory=list[Finding])
 
-    def choose(self, services: Mapping[str, Mapping[str, Any]], roles: Mapping[str, str]) -> str | None:
-        """The service that the section is for."""
+    def equip(self) -> Routing | None:
+        """Do all of it; None: nothing is passed on, nor can be."""
         environment = self.configuration.environment
-        named = environment.gateway
-        modes = environment.modes
-        if named is not None and named not in services and named not in modes:
+        section = environment.traefik
+        name = self._choose()
+        if name is None:
+            self.files.no_gateway()
+            return None
+        fit = self._fit(name)
+        made = self._routes(name, fit)
+        own = has_settings(self.services[name])
+        passes_on = fit.fits and bool(made.routes or (section is not None and not own))
+        nothing_given = section is None and not passes_on
+        if nothing_given and environment.gateway is not None:
+            self.files.find(("gateway",), "the environment has no `traefik`, so nothing is given to it")
+        if section is not None and (held := held_by_itself(self.services[name], DYNAMIC_FOLDER)):
+            message = f"the gateway mounts a folder of its own there: {held} is left to it"
+            self.files.find(("traefik",), message)
+            nothing_given = True
+        if nothing_given:
+            self.files.no_gateway()
+            return None
+        self.files.equip(self.services[name], section, routes_at=fit.directory if passes_on else None)
+        return self._routing(name, fit, made) if passes_on else None
+
+    def _routes(self, name: str, fit: Judged) -> RouteMaker:
+        """What it is to pass on. Raises UserError `config-invalid` and `gateway-unfit`."""
+        declared = self.configuration.environment.routes
+        made = RouteMaker(
+            configuration=self.configuration,
+            gateway=name,
+            entrances=fit.entrances,
+            services=self.services,
+            settings=self.settings,
+        )
+        if fit.fits:
+            made.declare(declared)
+            if made.faults:
+                raise ConfigInvalidError(made.faults)
+            made.read_labels(fit.labels_unclear)
+        elif declared:
+            raise _unfit(name, fit)
+        elif self._labelled(name):
+            self._note_unfit(name, fit)
+        self.findings += made.findings
+        return made
+
+    def _choose(self) -> str | None:
+        """The service that is the gateway."""
+        environment = self.configuration.environment
+        named, services = environment.gateway, self.services
+        if named is not None and named not in services and named not in environment.modes:
             message = unknown("service", named, services)
             raise ConfigInvalidError(
                 [self.configuration.environment_fault(("gateway",), message, FindingCode.SERVICE_UNKNOWN)]
             )
-        if environment.traefik is None:
-            if named is not None:
-                self._find(("gateway",), "the environment has no `traefik`, so nothing is given to it")
-            self._no_gateway()
-            return None
-        candidates = [
-            name
-            for name in sorted(services)
-            if roles[name] == ROLE and _IMAGE.fullmatch(str(services[name]["image"]).rpartition("/")[2])
-        ]
+        candidates = [name for name in sorted(services) if self._is_gateway(name)]
         if named is not None:
             candidates = [named] if named in services else []
         if len(candidates) == 1:
             return candidates[0]
         why = f"{', '.join(candidates)} could be meant" if candidates else "none runs here"
-        self._find(("traefik",), f"no single service is the gateway ({why}); name it with `gateway`")
-        self._no_gateway()
+        message = f"no single service is the gateway ({why}); name it with `gateway`"
+        if environment.routes:
+            raise ConfigInvalidError([self.configuration.environment_fault(("routes",), message)])
+        if environment.traefik is not None:
+            self.files.find(("traefik",), message)
+        elif named is not None:
+            self.files.find(("gateway",), "the environment has no `traefik`, so nothing is given to it")
         return None
 
-    def equip(self, service: dict[str, Any], section: TraefikSection) -> None:
-        """Mount the files and what they name."""
-        targets = {str(mount.get("target", "")).rstrip("/") for mount in service.get("volumes") or ()}
-        if FOLDER in targets or DYNAMIC_FOLDER in targets:
-            self._find(("traefik",), f"the gateway mounts a folder of its own there: {FOLDER} is left to it")
-            self._no_gateway()
-            return
-        mounts: list[dict[str, Any]] = []
-        traefik = self._traefik(service, section, mounts)
-        if section.dynamic_config_dir is not None:
-            mounts.append(
-                self._mount(("traefik", "dynamic_config_dir"), section.dynamic_config_dir, OWN_DYNAMIC_FOLDER)
-            )
-        mounts.append(self._generated("stagecraft.yml", dynamic_file(traefik), DYNAMIC_FILE))
-        if _has_settings(service, targets):
-            self._find(
-                ("traefik",),
-                "the gateway starts with settings of its own, which Traefik takes in place of ours; it finds "
-                f"certificates and middlewares with --providers.file.directory={DYNAMIC_FOLDER}",
-            )
+    def _is_gateway(self, name: str) -> bool:
+        image = str(self.services[name]["image"]).rpartition("/")[2]
+        return self.settings[name].role == ROLE and _IMAGE.fullmatch(image) is not None
+
+    def _fit(self, name: str) -> Judged:
+        """What the gateway can be told, by its own settings or by ours."""
+        service = self.services[name]
+        if has_settings(service):
+            fit = judged(service)
         else:
-            mounts.append(self._generated("traefik.yml", static_file(traefik), STATIC_FILE))
-        free = [mount for mount in mounts if mount["target"] not in targets]
-        for mount in mounts:
-            if mount["target"] in targets:
-                self._find(
-                    ("traefik",), f"the gateway mounts {mount['target']} itself, which is left as it is"
-                )
-        service["volumes"] = [*(service.get("volumes") or ()), *free]
-        if any(_LOCAL_ADDRESS.match(mode.url or "") for mode in self._external().values()):
-            own = [str(line) for line in service.get("extra_hosts") or ()]
-            if not any(line.partition("=")[0] == HERE for line in own):
-                service["extra_hosts"] = [*own, f"{HERE}=host-gateway"]
-
-    def _traefik(
-        self, service: Mapping[str, Any], section: TraefikSection, mounts: list[dict[str, Any]]
-    ) -> Traefik:
-        acme = section.mode == "acme"
-        strange = ("mkcert_cert_dir",) if acme else ("acme_email_env", "acme_storage")
-        for key in strange:
-            if getattr(section, key) is not None:
-                self._find(("traefik", key), f"it means nothing with `mode: {section.mode}`")
-        storage = section.acme_storage or _STORAGE
-        if acme:
-            mounts.append(self._storage(storage))
-        elif section.mkcert_cert_dir is not None:
-            mounts.append(self._mount(("traefik", "mkcert_cert_dir"), section.mkcert_cert_dir, CERTIFICATES))
-        else:
-            self._find(("traefik", "mode"), "no `mkcert_cert_dir` is given, so there are no certificates")
-        engine = any(
-            str(mount.get("target")) == "/var/run/docker.sock" for mount in service.get("volumes") or ()
-        )
-        return Traefik(
-            acme=acme,
-            email=self._email(section) if acme else None,
-            storage=basename(storage.rstrip("/")),
-            certificates=() if acme else self._certificates(section),
-            dashboard=section.dashboard_auth == "basic",
-            hsts=section.hsts,
-            origins=self._origins() if section.cors_for_logto else (),
-            engine=engine,
-            services=self._outside(),
-        )
-
-    def _email(self, section: TraefikSection) -> str | None:
-        name = section.acme_email_env
-        if name is None:
-            return None
-        value = self.values.get(name)
-        if value and _ADDRESS.fullmatch(value):
-            return value
-        why = "is no e-mail address" if value else "has no value in the repository"
-        self._find(
-            ("traefik", "acme_email_env"), f"{name} {why}; certificates are asked for without an address"
-        )
-        return None
-
-    def _origins(self) -> tuple[str, ...]:
-        domain = self.values.get(LOGTO_VARIABLE)
-        if domain and _DOMAIN.fullmatch(domain):
-            return (f"https://{domain}",)
-        why = "is no domain" if domain else "has no value in the repository"
-        self._find(("traefik", "cors_for_logto"), f"{LOGTO_VARIABLE} {why}; no other page is let in")
-        return ()
-
-    def _certificates(self, section: TraefikSection) -> tuple[str, ...]:
-        """The pairs that are in the commit, else the one that the developer's command makes."""
-        if section.mkcert_cert_dir is None:
-            return ()
-        found: list[str] = []
-        if not section.mkcert_cert_dir.startswith("/"):
-            folder = resolve(self.configuration.folder, section.mkcert_cert_dir)
-            names = {inside(folder, path) or "" for path, _entry in self.collector.tree.walk(folder)}
-            stems = {name.removesuffix("-key.pem") for name in names if name.endswith("-key.pem")}
-            found = sorted(stem for stem in stems if f"{stem}.pem" in names and _PLAIN_NAME.fullmatch(stem))
-        return tuple(found) or (_MKCERT_NAME,)
-
-    def _outside(self) -> tuple[tuple[str, str], ...]:
-        """The services that run outside and say where."""
-        found: list[tuple[str, str]] = []
-        for name, mode in sorted(self.configuration.environment.modes.items()):
-            if mode.url is None:
-                continue
-            if mode.mode == "container":
-                self._find((name, "url"), "it means nothing with `mode: container`")
-            else:
-                found.append((name, _as_seen_inside(mode.url)))
-        return tuple(found)
-
-    def _external(self) -> dict[str, ModeSection]:
-        modes = self.configuration.environment.modes
-        return {name: mode for name, mode in modes.items() if mode.mode == "external"}
-
-    def _no_gateway(self) -> None:
-        for name, mode in sorted(self.configuration.environment.modes.items()):
-            if mode.url is not None:
-                self._find((name, "url"), "no gateway passes requests on to it")
-
-    def _mount(self, key: KeyPath, path: str, target: str) -> dict[str, Any]:
-        """A read-only mount of a folder of the project or the host."""
-        if path.startswith("/"):
-            return _bind(path, target, create=False)
-        place = resolve(self.configuration.folder, path)
-        named = f"environments.{self.configuration.name}.{'.'.join(str(part) for part in key)}"
-        source, committed = self.collector.mounted(place, key=named)
-        return _bind(source.replace("$", "$$"), target, create=not committed)
-
-    def _storage(self, path: str) -> dict[str, Any]:
-        """A writable folder of the host for the certificates of ACME."""
-        folder = dirname(path.rstrip("/"))
-        if path.startswith("/"):
-            source = folder
-        else:
-            state = resolve(self.configuration.folder, folder or dirname(_STORAGE))
-            source, _ = self.collector.mounted(
-                state, key=f"environments.{self.configuration.name}.traefik", state=True
+            section = self.configuration.environment.traefik
+            acme = section is not None and section.mode == "acme"
+            fit = Judged(
+                entrances=our_entrances(RESOLVER if acme else None),
+                directory=DYNAMIC_FOLDER,
+                admin_port=ADMIN_PORT,
             )
-        mount = _bind(source.replace("$", "$$"), ACME_FOLDER, create=True)
-        del mount["read_only"]
-        return mount
+            if held := held_by_itself(service, DYNAMIC_FOLDER):
+                fit = replace(fit, why=f"it mounts {held} itself, where route files would be")
+        if fit.fits and service.get("network_mode"):
+            mode = service["network_mode"]
+            fit = replace(
+                fit, why=f"it has network_mode: {mode}, where nobody keeps its API to the controller"
+            )
+        return fit
 
-    def _generated(self, name: str, content: bytes, target: str) -> dict[str, Any]:
-        return _bind(self.collector.generated(name, content), target, create=False)
+    def _labelled(self, gateway: str) -> Collection[str]:
+        """The services with labels for Traefik."""
+        return [
+            name
+            for name, service in sorted(self.services.items())
+            if name != gateway and has_labels(service.get("labels") or {})
+        ]
 
-    def _find(self, key: KeyPath, message: str) -> None:
+    def _note_unfit(self, name: str, fit: Judged) -> None:
+        lacking = f"; its command lacks {' '.join(fit.missing)}" if fit.missing else ""
         self.findings.append(
-            self.configuration.environment_fault(key, message, FindingCode.GATEWAY_SETTING).finding
+            Finding(
+                code=FindingCode.ROUTE_LEFT,
+                message=f"requests of {', '.join(self._labelled(name))} are not moved by the gateway {name}: "
+                f"{fit.why}{lacking}",
+                key=f"services.{name}.command",
+            )
         )
 
+    def _routing(self, name: str, fit: Judged, made: RouteMaker) -> Routing:
+        if fit.admin_port is None:
+            raise InternalError(GATEWAY_UNFIT, f"{name} fits without a port for its API")
+        with_admin_port(self.services[name], fit.admin_port)
+        for note in fit.notes:
+            self.findings.append(
+                Finding(code=FindingCode.GATEWAY_SETTING, message=note, key=f"services.{name}.command")
+            )
+        sections = service_sections(self.configuration)
+        routes = made.sorted()
+        routing = Routing(
+            gateway=Gateway(
+                service=name,
+                admin_port=fit.admin_port,
+                authenticated=fit.authenticated,
+                entry_points=dict(sorted(fit.entrances.ports.items())),
+            ),
+            routes=routes,
+        )
+        traffic = {
+            one: traffic_of(self.configuration, sections.get(one, ServiceSection()), routing.of(one))
+            for one in routing.routed
+        }
+        return routing.model_copy(update={"traffic": traffic})
 
-def _has_settings(service: Mapping[str, Any], targets: Collection[str]) -> bool:
-    """Whether Traefik is started with flags or a file that somebody else wrote."""
-    flags = [*(service.get("command") or ()), *list(service.get("entrypoint") or ())[1:]]
-    return bool(flags) or any(place in targets for place in _STATIC_PLACES)
 
-
-def _as_seen_inside(address: str) -> str:
-    """An address of this machine as the gateway's container has to call it."""
-    return _LOCAL_ADDRESS.sub(rf"\g<scheme>{HERE}", address)
-
-
-def _bind(source: str, target: str, *, create: bool) -> dict[str, Any]:
-    return {
-        "type": "bind",
-        "source": source,
-        "target": target,
-        "read_only": True,
-        "bind": {"create_host_path": create},
-    }
+def _unfit(name: str, fit: Judged) -> UserError:
+    return UserError(
+        GATEWAY_UNFIT,
+        f"the gateway {name!r} does not take the routes that are declared",
+        where=Where(service=name, key=f"services.{name}.command"),
+        why=fit.why,
+        next=f"add to its command: {' '.join(fit.missing)}"
+        if fit.missing
+        else "take its own settings away, and it gets ours; or take `routes` away",
+    )

@@ -44,6 +44,7 @@ def complete(draft: Draft, pins: Mapping[str, ImagePin]) -> Manifest:
         environment=draft.environment,
         compose_project=draft.compose_project,
         hosts={name: _host(draft, host, chosen) for name, host in sorted(draft.hosts.items())},
+        routing=draft.routing,
     )
 
 

@@ -17,7 +17,7 @@ from gitops.config.load import Configuration, load
 from gitops.config.scalars import checked_version
 from gitops.config.unused import unused_summary
 from gitops.findings import Finding
-from gitops.gateway import wanted_variables
+from gitops.gateway_files import wanted_variables
 from gitops.hostnames import HostNames, host_names, unnamed_hosts
 from gitops.providers import Providers, unused_settings
 from gitops.remotes import RemoteRules, Server

@@ -16,10 +16,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from events.hostenv import host_env_files
-from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX
+from events.manifest import FILES_PREFIX, RELOAD_PREFIX, ROUTES_PLACE, STATE_PREFIX
 from events.references import names_of
 from gitops.permissions import Need, Permission
 
+_OURS = (FILES_PREFIX, RELOAD_PREFIX, ROUTES_PLACE, STATE_PREFIX)
 _USUAL_CAPABILITIES = frozenset(
     {
         *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE"),
@@ -171,7 +172,7 @@ def _volume(name: str, definition: Mapping[str, Any], own: Collection[str]) -> _
 
 def _path(text: str, key: str, own: Collection[str], *, read_only: bool) -> _Found:
     """A path of the host that is mounted."""
-    if not text.startswith("/") or text.startswith((FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX)):
+    if not text.startswith("/") or text.startswith(_OURS):
         return
     path = _normal(text)
     if path == "/":

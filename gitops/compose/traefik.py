@@ -2,7 +2,11 @@
 
 Nothing in them is secret and nothing is asked of the host: the same settings give the same bytes. Who may see
 the dashboard is a value of the host, so the watched file takes it from the gateway's own variables when
-Traefik reads it; without the variable nobody gets in. Routes of services are not written here.
+Traefik reads it; without the variable nobody gets in.
+
+Routes of services are not written here, but all that is needed to tell a gateway of them: it watches the
+folder, follows a change within a tenth of a second, counts, and has an entry point for its API. Nothing is
+routed there until a file in the folder says who may ask; until then every request to it ends with 404.
 """
 
 from __future__ import annotations
@@ -12,17 +16,22 @@ from typing import Any
 
 import yaml
 
+from gitops.entrances import ADMIN_ENTRANCE, ADMIN_PORT
+
 FOLDER = "/etc/traefik"
 STATIC_FILE = f"{FOLDER}/traefik.yml"
 DYNAMIC_FOLDER = f"{FOLDER}/dynamic"
 DYNAMIC_FILE = f"{DYNAMIC_FOLDER}/stagecraft.yml"
-OWN_DYNAMIC_FOLDER = f"{DYNAMIC_FOLDER}/own"  # Traefik looks into folders of its folder too
+OWN_FOLDER = "own"  # in a watched folder, whose folders Traefik reads too, though it does not watch them
+OWN_DYNAMIC_FOLDER = f"{DYNAMIC_FOLDER}/{OWN_FOLDER}"
 CERTIFICATES = f"{FOLDER}/certs"
 ACME_FOLDER = f"{FOLDER}/acme"
 USERS_VARIABLE = "TRAEFIK_DASHBOARD_USERS"
 RESOLVER = "acme"
+THROTTLE = "100ms"
+"""How long Traefik waits for more changes before it follows one; its own 2 s would delay every switch."""
 
-_HEAD = "# Written by Stagecraft from `traefik` of the environment.\n"
+_HEAD = "# Written by Stagecraft from the settings of the environment.\n"
 _HSTS, _CORS, _LOGIN, _DASHBOARD = "hsts", "cors-for-logto", "dashboard-login", "dashboard"
 _YEAR_SECONDS = 31_536_000
 _PREFLIGHT_SECONDS = 600
@@ -42,6 +51,7 @@ class Traefik:
     origins: tuple[str, ...] = ()  # whose pages may call the app
     engine: bool = False  # it sees the engine, and takes routes from labels
     services: tuple[tuple[str, str], ...] = ()  # of those that run outside: name and address
+    told: bool = True  # of routes, by the controller
 
 
 def static_file(traefik: Traefik) -> bytes:
@@ -50,14 +60,24 @@ def static_file(traefik: Traefik) -> bytes:
     secured = [*([f"{_HSTS}@file"] if traefik.hsts else []), *shared]
     tls: dict[str, Any] = {"tls": {"certResolver": RESOLVER} if traefik.acme else {}}
     entries: dict[str, Any] = {
-        "web": {"address": ":80", **({"http": {"middlewares": shared}} if shared else {})},
+        "web": {
+            "address": ":80",
+            "asDefault": True,
+            **({"http": {"middlewares": shared}} if shared else {}),
+        },
         "websecure": {
             "address": ":443",
+            "asDefault": True,
             "http": {**({"middlewares": secured} if secured else {}), **tls},
         },
     }
     providers: dict[str, Any] = {"file": {"directory": DYNAMIC_FOLDER, "watch": True}}
     made: dict[str, Any] = {"entryPoints": entries, "providers": providers}
+    if traefik.told:
+        entries[ADMIN_ENTRANCE] = {"address": f":{ADMIN_PORT}"}
+        providers["providersThrottleDuration"] = THROTTLE
+        made["metrics"] = {"prometheus": {"manualRouting": True}}
+        made["api"] = {"dashboard": False}
     if traefik.engine:
         providers["docker"] = {"exposedByDefault": False}
     if traefik.dashboard:

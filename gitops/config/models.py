@@ -116,12 +116,11 @@ class EnvironmentSection(StagedSection, Gathering):
         description="The service that runs Traefik; unless given, the one of role `gateway` whose image is "
         "Traefik's.",
     )
-    routes: Annotated[list[RouteSection], UNUSED] = Field(
-        default=[], description="What the gateway passes on."
-    )
+    routes: list[RouteSection] = Field(default=[], description="What the gateway passes on.")
     rollout: Emptied[RolloutSection | None] = Field(default=None, description="How a Release is carried out.")
-    probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
-        default=None, description="Requests of our own during a switch."
+    probe: Emptied[ProbeSection | None] = Field(
+        default=None,
+        description="Requests of our own to every routed service while it is replaced, as a proof.",
     )
     drift: Literal["heal", "hold", "report"] | None = Field(
         default=None,

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from gitops.config.scalars import Count, FilePlace, HostName, Port, ServiceName, VariableName
-from gitops.config.section import UNUSED, Emptied, Section
+from events.routes import Protocol
+from gitops.config.scalars import (
+    Count,
+    EntryPointName,
+    FilePlace,
+    HostName,
+    Port,
+    RequestPath,
+    RouteHost,
+    RoutePath,
+    ServiceName,
+    VariableName,
+)
+from gitops.config.section import Emptied, Section
+
+
+def _rising(steps: list[int]) -> list[int]:
+    if any(first >= second for first, second in pairwise(steps)):
+        raise ValueError("each step has to be more than the one before it")
+    return steps
+
 
 Percent = Annotated[int, Field(ge=1, le=100)]
+Steps = Annotated[list[Percent], AfterValidator(_rising)]
 
 
 class HostsRolloutSection(Section):
@@ -37,14 +58,17 @@ class TrafficSection(Section):
     strategy: Literal["start-first", "stop-first", "canary"] | None = Field(
         default=None, description="Start-first unless something forbids it."
     )
-    steps: Annotated[list[Percent], UNUSED] = Field(
-        default=[], description="Of a canary: its share of the traffic, in percent."
+    steps: Steps | None = Field(
+        default=None,
+        description="Of a canary: its share of the requests, in percent, rising; `[10, 50]` unless given.",
     )
-    watch_seconds: Annotated[Annotated[int, Field(ge=0)] | None, UNUSED] = Field(
-        default=None, description="How long the new containers are watched after the switch."
+    watch_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = Field(
+        default=None,
+        description="How long the new containers are watched after the switch; `0` unless given.",
     )
-    drain_seconds: Annotated[Annotated[int, Field(ge=0)] | None, UNUSED] = Field(
-        default=None, description="The longest wait for open connections of the old containers."
+    drain_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = Field(
+        default=None,
+        description="The longest wait for open connections of the old containers; `60` unless given.",
     )
 
 
@@ -73,18 +97,33 @@ class RolloutSection(Section):
 class RouteSection(Section):
     """`routes[]`: requests that the gateway passes on."""
 
-    host: HostName = Field(description="The name that a request asks for.")
-    path: Annotated[str, Field(pattern="^/")] = Field(default="/", description="What its path starts with.")
+    host: RouteHost = Field(
+        description="The name that a request asks for; `*` with `protocol: tcp`: whoever comes."
+    )
+    path: RoutePath = Field(default="/", description="What its path starts with.")
     service: ServiceName = Field(description="The Compose service that answers.")
     port: Port = Field(description="The port that it answers on, inside its container.")
     tls: bool = Field(default=False, description="The gateway ends TLS for it.")
+    protocol: Protocol = Field(
+        default="http",
+        description="How the gateway speaks to the service: `h2c` is HTTP/2 without TLS, as for gRPC; with "
+        "`tcp` bytes pass as they come.",
+    )
+    entry_point: EntryPointName | None = Field(
+        default=None,
+        description="The entry point of the gateway that it comes in by; with `tls` `websecure`, else `web`, "
+        "unless given.",
+    )
+    sticky: bool = Field(
+        default=False, description="A visitor stays with the container that answered first, by a cookie."
+    )
 
 
 class ProbeSection(Section):
     """`probe`: requests of our own during a switch, as a proof that none was lost."""
 
-    path: Annotated[str, Field(pattern="^/")] = Field(default="/", description="What is asked for.")
-    rate: Count = Field(default=10, description="Requests in a second.")
+    path: RequestPath = Field(default="/", description="What is asked for.")
+    rate: Annotated[int, Field(ge=1, le=200)] = Field(default=10, description="Requests in a second.")
 
 
 class TraefikSection(Section):

@@ -36,6 +36,7 @@ _STEP = (
 _HOST_PATH = rf"(?:/{_STEP})+/?"
 _PROJECT_PATH = rf"(?!~)(?:\./)?{_STEP}(?:/{_STEP})*/?"
 _ADDRESS = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/%-]*)?"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # of a host name
 DURATION_PATTERN = r"^(\d+(\.\d+)?(ms|us|µs|ns|h|m|s))+$"
 MAX_NAME = 63  # a name becomes a label, a folder and part of a host name
 _MAX_HOST = 253
@@ -226,6 +227,26 @@ AskedHost = Annotated[
         255,
         "it is the name of a host, with a port or without, and no scheme",
     ),
+]
+RouteHost = Annotated[
+    str,
+    Matching(
+        rf"\*|{_LABEL}(?:\.{_LABEL})*",
+        _MAX_HOST,
+        "the host of a route is a name such as shop.example.org, or '*' with `protocol: tcp`",
+    ),
+]
+RoutePath = Annotated[
+    str,
+    Matching(
+        r"/[A-Za-z0-9._~@:+,=/-]*",
+        1024,
+        "the path of a route starts with '/' and has letters, digits and '._~@:+,=/-'",
+    ),
+]
+EntryPointName = Annotated[
+    str,
+    Matching(r"[A-Za-z][A-Za-z0-9_-]*", MAX_NAME, "an entry point has letters, digits, '-' and '_'"),
 ]
 StatusRange = Annotated[
     str,

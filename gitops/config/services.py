@@ -21,7 +21,7 @@ from gitops.config.scalars import (
     StatusRange,
     Text,
 )
-from gitops.config.section import UNUSED, Emptied, Section
+from gitops.config.section import Emptied, Section
 
 
 class JobSection(Section):
@@ -153,8 +153,10 @@ class ServiceSection(Section):
         default=None,
         description="How it is replaced: `start-first` or `stop-first`; else what its definition allows.",
     )
-    probe: Annotated[Emptied[ProbeSection | None], UNUSED] = Field(
-        default=None, description="Requests sent to it while it is replaced."
+    probe: Emptied[ProbeSection | None] = Field(
+        default=None,
+        description="Requests of our own, through the gateway, while it is replaced; goes over the "
+        "environment's `probe`.",
     )
 
 

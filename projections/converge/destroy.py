@@ -23,12 +23,13 @@ from projections.converge.conflicts import COMPOSE_PROJECT
 from projections.converge.hosts import show
 from projections.converge.materialise import HOST_FOLDER_FAILED
 from projections.converge.operations import HostPlan
+from projections.converge.route_folder import ROUTES_FOLDER
 from projections.converge.site import Site
 from projections.engine.port import Container, Stock
 from projections.engine.sweep import Owner
 
 _STOPS_AT_ONCE = 8  # containers that are asked to stop side by side
-_OURS_IN_THE_FOLDER = ("compose.yml", "env", "files")
+_OURS_IN_THE_FOLDER = ("compose.yml", "env", "files", ROUTES_FOLDER)
 _UP = frozenset({"running", "restarting", "paused"})
 
 

@@ -6,6 +6,7 @@
         files/<64 hex>/    a tree of the commit, named by its digest, complete or absent, never changed
         reload/<service>/  files that a service is told of by a signal (`reload.py`)
         state/<path>       what the app keeps on this host
+        traefik/dynamic/   the routes that a gateway here is told of (`route_folder.py`)
 
 The paths are the host's, wherever it is; how they are written there is the transport's (`HostFiles`).
 """
@@ -22,9 +23,17 @@ from typing import Any
 from events import labels
 from events.blobs import BlobStore
 from events.kernel.errors import InternalError, OutsideError, Where, error_code
-from events.manifest import FILES_PREFIX, RELOAD_PREFIX, STATE_PREFIX, HostManifest, Manifest
+from events.manifest import (
+    FILES_PREFIX,
+    RELOAD_PREFIX,
+    ROUTES_PLACE,
+    STATE_PREFIX,
+    HostManifest,
+    Manifest,
+)
 from events.references import mapped_texts, needing
 from projections.converge.readable import readable_yaml
+from projections.converge.route_folder import make_routes_folder, routes_folder
 from projections.converge.untold import PLACES
 from projections.engine.port import App, HostFile
 from projections.transport.port import HostFiles
@@ -86,6 +95,8 @@ def app_for(
 
 def _on_host(source: str, folder: PurePath) -> str:
     """A source with the app's folder in place of our prefixes; `$` is doubled, as Compose reads it."""
+    if source == ROUTES_PLACE:
+        return f"{routes_folder(folder)}".replace("$", "$$")
     for prefix, place in ((FILES_PREFIX, "files"), (RELOAD_PREFIX, PLACES), (STATE_PREFIX, "state")):
         if source.startswith(prefix):
             relative = _inside(source.removeprefix(prefix))
@@ -104,7 +115,7 @@ def _inside(path: str) -> str:
 async def write_files(
     manifest: Manifest, host: str, *, root: PurePath, files: HostFiles, blobs: BlobStore
 ) -> None:
-    """Write the trees that are not there yet and make the state folders.
+    """Write the trees that are not there yet and make the state folders, and the folder of routes.
 
     Raises OutsideError `host-folder-failed`, `blob-missing` or `blob-damaged` and UserError `state-is-link`;
     trees written before stay.
@@ -119,6 +130,7 @@ async def write_files(
             await files.put_tree(place, trees[place], blobs=blobs)
         if paths:
             await files.make_state_folders(folder / "state", paths)
+        await make_routes_folder(folder, content, files)
     except OSError as error:
         raise _folder_failed(folder, host, error) from error
 

@@ -12,10 +12,11 @@ import yaml
 
 from events.kernel.compose_client import compose_client, compose_environment
 from events.kernel.errors import UserError
-from events.manifest import FILES_PREFIX, STATE_PREFIX
+from events.manifest import FILES_PREFIX, ROUTES_PLACE, STATE_PREFIX
 from gitops.compose.external import EXTERNAL_NAMESPACE
 from gitops.compose.faults import COMPOSE_HOME_REFUSED, COMPOSE_PATH_REFUSED
 from gitops.config.faults import ConfigInvalidError
+from gitops.entrances import ADMIN_PORT
 from gitops.findings import FindingCode
 from gitops.manifest import Draft
 from gitops.source.paths import PATH_ESCAPES
@@ -163,13 +164,16 @@ def compose_by_hand(folder: Path, environment: str) -> dict[str, Any]:
 
 
 def normal(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A document without what is documented to differ: places of files, and the gateway's own files."""
+    """A document without what is documented to differ: places of files, the gateway's own, its admin port."""
     services: dict[str, Any] = {}
     for name, service in document["services"].items():
         kept = {key: value for key, value in service.items() if key not in {"env_file", "profiles"}}
         mounts: list[Any] = []
+        kept["ports"] = [one for one in kept.get("ports") or () if one["target"] != ADMIN_PORT]
         for mount in kept.pop("volumes", []):
             source = str(mount.get("source"))
+            if source == ROUTES_PLACE:
+                continue
             if source.startswith((FILES_PREFIX, str(folder))):
                 if not str(mount["target"]).startswith("/etc/traefik"):
                     mounts.append(("of the commit", mount["target"], mount["read_only"]))

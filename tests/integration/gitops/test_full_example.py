@@ -14,6 +14,7 @@ import yaml
 from controller.providers.table import PROVIDERS
 from events.kernel.errors import UserError
 from gitops.check import check_project
+from gitops.config.faults import dotted
 from gitops.config.load import project_at
 from gitops.config.plain import is_list, is_mapping
 from gitops.findings import FindingCode
@@ -22,7 +23,7 @@ from gitops.places import places_in
 from gitops.source.worktree import WorkTree
 from tests.unit.gitops.examples import FULL, example
 
-Key = tuple[str, ...]
+Key = tuple[str | int, ...]
 
 ENVIRONMENTS = ("dev", "prod", "staging")
 
@@ -36,6 +37,7 @@ OTHER_THAN_DEFAULT: dict[str, object] = {
     "environments.prod.rollout.hosts.on_unreachable": "skip",
     "environments.prod.rollout.on_failure": "hold",
     "environments.prod.rollout.traffic.strategy": "stop-first",
+    "environments.prod.routes[0].path": "/shop",
     "environments.prod.shop.mode": "external",
     "services.shop.rollout.traffic.strategy": "stop-first",
 }
@@ -43,10 +45,11 @@ OTHER_THAN_DEFAULT: dict[str, object] = {
 
 
 def leaves(value: object, key: Key = ()) -> list[Key]:
-    """All values; a list of plain ones is one. Lists of sections are unused altogether."""
-    if is_mapping(value) and value:
-        return [leaf for name, below in value.items() for leaf in leaves(below, (*key, name))]
-    return [] if is_list(value) and any(is_mapping(item) for item in value) else [key]
+    """All values; a list of plain ones is one."""
+    inner: list[tuple[str | int, object]] = list(value.items()) if is_mapping(value) else []
+    if is_list(value) and any(is_mapping(item) for item in value):
+        inner = list(enumerate(value))
+    return [leaf for name, below in inner for leaf in leaves(below, (*key, name))] if inner else [key]
 
 
 def without(data: dict[str, Any], key: Key) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def outcome(folder: Path, environment: str) -> object:
         made.drift,
         made.image_policy,
         made.conduct,
+        made.routing,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
         places,
         engine_of_new_hosts(folder),
@@ -104,7 +108,7 @@ def outcomes(folder: Path) -> dict[str, object]:
 
 def concerned(key: Key) -> tuple[str, ...]:
     """The environments that a key can change."""
-    return (key[1],) if key[0] == "environments" else ENVIRONMENTS
+    return (str(key[1]),) if key[0] == "environments" else ENVIRONMENTS
 
 
 @pytest.fixture
@@ -118,13 +122,13 @@ def test_a_used_key_that_goes_changes_what_is_deployed(folder: Path) -> None:
     data = example("stagecraft").data
     before = outcomes(folder)
     assert not [code for code in before.values() if isinstance(code, str)]
-    used = [key for key in leaves(data) if ".".join(key) not in reported]
+    used = [key for key in leaves(data) if dotted(key) not in reported]
     assert len(used) > 30
     for key in used:
-        other = OTHER_THAN_DEFAULT.get(".".join(key))
+        other = OTHER_THAN_DEFAULT.get(dotted(key))
         changed = without(data, key) if other is None else replaced(data, key, other)
         (folder / "stagecraft.yml").write_text(yaml.safe_dump(changed))
-        assert any(outcome(folder, one) != before[one] for one in concerned(key)), ".".join(key)
+        assert any(outcome(folder, one) != before[one] for one in concerned(key)), dotted(key)
 
 
 def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
@@ -137,9 +141,7 @@ def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
         for name in ("project", "images", "network", "hosts", "services", "environments", "infra")
     }
     for key in leaves(left):
-        if ".".join(key) in reported:
+        if dotted(key) in reported:
             left = without(left, key)
-    for environment in left["environments"].values():
-        environment.pop("routes", None)
     (folder / "stagecraft.yml").write_text(yaml.safe_dump(left))
     assert outcomes(folder) == before

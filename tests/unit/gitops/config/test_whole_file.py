@@ -155,10 +155,10 @@ def test_unused_keys_are_told_one_by_one_and_in_a_summary() -> None:
 
 
 def test_a_long_summary_is_cut() -> None:
-    body = "services:\n" + "".join(f"  s{number}: {{probe: }}\n" for number in range(20))
+    body = "environments:\n" + "".join(f"  e{number}: {{driver: x}}\n" for number in range(20))
     document = load_document("f", body.encode())
-    (summary,) = unused_summary(document, unused_roots(document, EnvironmentSection))
-    assert "services.s11.probe and 8 more" in summary.message
+    (summary,) = unused_summary(document, unused_roots(document, StagecraftFile))
+    assert "environments.e11.driver and 8 more" in summary.message
 
 
 def test_keys_that_no_schema_has_are_not_called_unused() -> None:
