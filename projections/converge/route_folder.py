@@ -15,17 +15,18 @@ from pathlib import PurePath
 from typing import Any
 
 from events.manifest import FILES_PREFIX, RELOAD_PREFIX, ROUTES_PLACE, HostManifest
+from projections.edge.folder import FOLDER
 from projections.transport.port import HostFiles
 
-ROUTES_FOLDER = "traefik"  # below the folder of an environment
-_WATCHED = "dynamic"
+ROUTES_FOLDER = FOLDER.parts[0]
+"""Below the folder of an environment; all in it is ours."""
 _READ_AS_FILES = (".yml", ".yaml", ".toml")
 _PARTS_BEFORE_A_FILE = {FILES_PREFIX: 1, RELOAD_PREFIX: 2}  # in a source, behind its prefix
 
 
 def routes_folder(folder: PurePath) -> PurePath:
     """The watched folder of the environment with this `folder` on its host."""
-    return folder / ROUTES_FOLDER / _WATCHED
+    return folder / FOLDER
 
 
 async def make_routes_folder(folder: PurePath, content: HostManifest, files: HostFiles) -> None:
@@ -36,8 +37,8 @@ async def make_routes_folder(folder: PurePath, content: HostManifest, files: Hos
     places = dict(_places(content))
     if not places:
         return
-    below = [f"{_WATCHED}/{place}".rstrip("/") for place, is_file in places.items() if not is_file]
-    await files.make_state_folders(folder / ROUTES_FOLDER, sorted(below))
+    below = [FOLDER / place for place, is_file in places.items() if not is_file]
+    await files.make_state_folders(folder, sorted(f"{path}" for path in below))
     for place in sorted(place for place, is_file in places.items() if is_file):
         path = routes_folder(folder) / place
         if not await _is_there(files, path):

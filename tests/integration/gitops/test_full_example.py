@@ -25,7 +25,7 @@ from tests.unit.gitops.examples import FULL, example
 
 Key = tuple[str | int, ...]
 
-ENVIRONMENTS = ("dev", "prod", "staging")
+ENVIRONMENTS = ("prod", "dev", "staging")
 
 OTHER_THAN_DEFAULT: dict[str, object] = {
     "environments.dev.traefik.hsts": True,

@@ -118,7 +118,10 @@ def test_what_is_not_reported_is_what_counts() -> None:
         "environments.prod.rollout.traffic.steps",
         "environments.prod.rollout.traffic.watch_seconds",
         "environments.prod.rollout.traffic.drain_seconds",
-        *(f"environments.prod.routes[0].{key}" for key in ("host", "path", "service", "port", "tls", "sticky")),
+        *(
+            f"environments.prod.routes[0].{key}"
+            for key in ("host", "path", "service", "port", "tls", "sticky")
+        ),
         *(f"environments.prod.routes[1].{key}" for key in ("host", "path", "service", "port", "protocol")),
         "environments.prod.routes[1].entry_point",
         *(f"environments.prod.routes[2].{key}" for key in ("host", "service", "port", "tls", "protocol")),

@@ -12,7 +12,15 @@ import yaml
 from events import labels
 from events.blobs import MemoryBlobStore
 from events.kernel.errors import InternalError, OutsideError
-from events.manifest import FILES_PREFIX, STATE_PREFIX, FileEntry, FileTree, Manifest
+from events.manifest import (
+    FILES_PREFIX,
+    RELOAD_PREFIX,
+    ROUTES_PLACE,
+    STATE_PREFIX,
+    FileEntry,
+    FileTree,
+    Manifest,
+)
 from projections.converge.materialise import app_folder, app_for, state_paths, write_compose, write_files
 from projections.transport.asides import aside
 from projections.transport.local import LocalFiles
@@ -185,3 +193,50 @@ def test_compose_file_reads_back_to_the_document_and_is_left_alone_when_equal(tm
     path.write_text("edited by hand")
     asyncio.run(write_compose(app, manifest, host=HOST, root=tmp_path, files=LocalFiles()))
     assert "edited" not in path.read_text()
+
+
+def watched(**mounts: str) -> Manifest:
+    """A gateway that watches /dyn; mounts by what they are named in it."""
+    inner = [
+        {"type": "bind", "source": source, "target": f"/dyn/{name.replace('_', '.')}"}
+        for name, source in mounts.items()
+    ]
+    mine = {"type": "bind", "source": ROUTES_PLACE, "target": "/dyn/", "read_only": True}
+    return manifest_of(gate=Spec(more={"volumes": [mine, *inner]}), web=Spec())
+
+
+def test_the_folder_of_routes_is_made_with_a_place_for_each_mount_in_it(tmp_path: Path) -> None:
+    tree_name = f"{FILES_PREFIX}{'a' * 64}"
+    manifest = watched(
+        stagecraft_yml=f"{tree_name}/stagecraft.yml",
+        own=tree_name,
+        live_conf=f"{RELOAD_PREFIX}gate/0/live.conf",
+        lively=f"{RELOAD_PREFIX}gate/1",
+        mine_yml="/srv/mine.yml",
+        srv="/srv/more",
+    )
+    asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore()))
+    folder = Path(app_folder(tmp_path, manifest)) / "traefik/dynamic"
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"own", "lively", "srv"}
+    files = {path.name for path in folder.iterdir() if path.is_file()}
+    assert files == {"stagecraft.yml", "live.conf", "mine.yml"}
+    assert folder.stat().st_mode & 0o777 == 0o755
+    app = app_for(manifest, HOST, root=tmp_path, lineage="l1")
+    assert app.document["services"]["gate"]["volumes"][0]["source"] == str(folder)
+
+
+def test_a_place_in_the_folder_of_routes_is_never_made_again(tmp_path: Path) -> None:
+    manifest = watched(stagecraft_yml=f"{FILES_PREFIX}{'a' * 64}/stagecraft.yml")
+    place = Path(app_folder(tmp_path, manifest)) / "traefik/dynamic/stagecraft.yml"
+    for content in ("", "something"):
+        asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore()))
+        place.write_text(content)
+        before = place.stat().st_ino
+        asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore()))
+        assert (place.stat().st_ino, place.read_text()) == (before, content)
+
+
+def test_without_a_gateway_there_is_no_folder_of_routes(tmp_path: Path) -> None:
+    manifest = binds("/srv")
+    asyncio.run(write_files(manifest, HOST, root=tmp_path, files=LocalFiles(), blobs=MemoryBlobStore()))
+    assert not Path(app_folder(tmp_path, manifest)).exists()
