@@ -119,7 +119,7 @@ OWN = "http: {routers: {mine: {entryPoints: [web], rule: 'PathPrefix(`/mine`)', 
 def test_the_dashboard_is_for_the_user_of_the_host_and_the_own_folder_is_read(tmp_path: Path) -> None:
     with running(tmp_path, ALL, users=ENTRY, more=OWN) as gateway:
         wait_until("our files", lambda: gateway.answer("web", "/mine")[0] == 502, seconds=SECONDS)
-        assert gateway.answer("traefik", "/api/version")[0] == 401
+        wait_until("a login", lambda: gateway.answer("traefik", "/api/version")[0] == 401, seconds=SECONDS)
         assert gateway.answer("traefik", "/api/version", login="me:other")[0] == 401
         found = {one["name"]: one["status"] for one in gateway.routers() if one["provider"] == "file"}
         assert found == {"dashboard@file": "enabled", "mine@file": "enabled"}
