@@ -343,6 +343,6 @@ def _outcome(writing: Writing, request: Request) -> _Outcome:
 def _answer(waiting: _Waiting, outcome: _Outcome) -> None:
     """Tell whoever waits for an append what came of it."""
     if isinstance(outcome, BaseException):
-        waiting.future.set_exception(outcome)
+        waiting.fail(outcome)
     else:
-        waiting.future.set_result(outcome)
+        waiting.give(outcome)

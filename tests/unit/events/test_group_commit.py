@@ -31,11 +31,11 @@ class Store:
         assert 99 not in self.batches[-1] or self.late.wait(SECONDS)
         for waiting in batch:
             if waiting.request < 0:
-                waiting.future.set_exception(ValueError(f"refused: {waiting.request}"))
+                waiting.fail(ValueError(f"refused: {waiting.request}"))
             elif waiting.request == 0:
                 raise OSError("the disk is gone")
             else:
-                waiting.future.set_result(2 * waiting.request)
+                waiting.give(2 * waiting.request)
 
 
 def writer(
