@@ -45,7 +45,7 @@ def diff(
     from controller.comparing import compare
     from controller.points import Finder
     from controller.recorded import recorded_manifest
-    from projections.views.releases import RELEASES
+    from projections.views.release_fold import RELEASES
 
     now = datetime.now(UTC)
     with open_log(settings.home) as log:

@@ -94,7 +94,8 @@ def show(
     from cli.reading import History
     from controller.bootstrap import open_log
     from projections.views.at_hosts import RESIDENTS, known_hosts, ran_on
-    from projections.views.releases import RELEASES, images_of_releases
+    from projections.views.release_fold import RELEASES
+    from projections.views.releases import images_of_releases
 
     with open_log(settings.home) as log:
         if log is None:

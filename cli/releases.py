@@ -55,7 +55,8 @@ def list_command(
     """
     from cli.reading import History
     from controller.bootstrap import open_log
-    from projections.views.releases import RELEASES, list_releases
+    from projections.views.release_fold import RELEASES
+    from projections.views.releases import list_releases
 
     with open_log(settings.home) as log:
         history = History(settings, log)
@@ -106,7 +107,8 @@ def show_command(
     from cli.reading import History
     from controller.bootstrap import open_log
     from projections.views.at import release_at
-    from projections.views.releases import RELEASES, find_release
+    from projections.views.release_fold import RELEASES
+    from projections.views.releases import find_release
 
     with open_log(settings.home) as log:
         place = None if at is None else place_of(log, at)
@@ -185,6 +187,10 @@ def _detail_lines(detail: ReleaseDetail) -> list[str]:
             for name, one in sorted(detail.hosts.items())
         ]
         lines += ["Hosts:", *_indented(hosts)]
+    if detail.traffic is not None:
+        from projections.traffic_words import traffic_words
+
+        lines.append(f"Traffic: {traffic_words(detail.traffic)}")
     if detail.images:
         images = [(name, image["ref"], image["pin"]) for name, image in detail.images.items()]
         lines += ["Images:", *_indented(images)]

@@ -50,7 +50,7 @@ def export_command(
 def _state_file(settings: Settings) -> StateFile:
     from cli.reading import History
     from controller.bootstrap import open_log
-    from projections.views.releases import RELEASES
+    from projections.views.release_fold import RELEASES
     from projections.views.state_file import StateFile, state_file
 
     with open_log(settings.home) as log:

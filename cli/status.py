@@ -244,9 +244,18 @@ def _decided(known: Environment, *, advises: bool = True) -> list[str]:
     return [
         f"  desired   {_placed(known.desired)}",
         f"  deployed  {_placed(known.deployed)}",
+        *_proven(known.deployed),
         *(f"  mixed     {host} {_mixed(digest)}" for host, digest in known.placed.items()),
         *notes(known, advises=advises),
     ]
+
+
+def _proven(deployed: Placed) -> Iterable[str]:
+    """What became of requests when what is deployed came."""
+    if deployed.traffic is not None:
+        from projections.traffic_words import traffic_words
+
+        yield f"  traffic   {traffic_words(deployed.traffic)}"
 
 
 def _mixed(digest: str | None) -> str:

@@ -173,7 +173,8 @@ def _environment(history: History, log: EventLog, target: Target, place: Place) 
 
 def _past(history: History, log: EventLog, target: Target, place: Place) -> Past:
     from projections.views.at_hosts import RESIDENTS, ran_in
-    from projections.views.releases import RELEASES, images_of_releases
+    from projections.views.release_fold import RELEASES
+    from projections.views.releases import images_of_releases
 
     environment = _environment(history, log, target, place)
 

@@ -71,6 +71,10 @@ def report(console: Console, title: str, verdict: Verdict) -> ExitCode:
         "superseded": f"was superseded by {verdict.by}",
     }
     console.line(f"{title}: {verdict.release} {words[verdict.status]}")
+    if verdict.traffic is not None:
+        from projections.traffic_words import traffic_words
+
+        console.line(f"  traffic: {traffic_words(verdict.traffic.model_dump())}")
     if verdict.without:
         console.warning(
             f"without {', '.join(verdict.without)}: healing brings what is deployed there; "

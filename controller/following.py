@@ -74,7 +74,7 @@ def _verdict(context: Context, target: Target, release: str) -> Verdict | None:
     if found.status == "superseded":
         raise superseded(target, found)
     if found.status in ("completed", "failed", "rolled_back"):
-        return Verdict(status=found.status, release=release, failure=found.failure)
+        return Verdict(status=found.status, release=release, failure=found.failure, traffic=found.traffic)
     return None
 
 

@@ -62,7 +62,7 @@ SCHEMAS: Mapping[str, int] = {
     "PruneConfirmed": 1,
     "PruneDeferred": 1,
     "ReleaseCancelled": 1,
-    "ReleaseCompleted": 2,
+    "ReleaseCompleted": 3,
     "ReleaseFailed": 2,
     "ReleaseRolledBack": 2,
     "ReleaseStarted": 1,

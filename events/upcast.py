@@ -53,6 +53,11 @@ def _release_completed_1(data: Data) -> Data:
     return {**data, "hosts": {host: dict(ended) for host in data["hosts"]}}
 
 
+def _release_completed_2(data: Data) -> Data:
+    """No route was switched: what stood in front of services was nobody's business."""
+    return {"traffic": None, **data}
+
+
 def _release_failed_1(data: Data) -> Data:
     """How it ended on each host was not told, and what could be taken back was."""
     return {"hosts": {}, "stays": False, **data}
@@ -78,6 +83,7 @@ STEPS: Mapping[tuple[str, int], Step] = {
     ("EnvironmentHeld", 1): _environment_held_1,
     ("ManifestRendered", 1): _manifest_rendered_1,
     ("ReleaseCompleted", 1): _release_completed_1,
+    ("ReleaseCompleted", 2): _release_completed_2,
     ("ReleaseFailed", 1): _release_failed_1,
     ("ReleaseRolledBack", 1): _release_rolled_back_1,
     ("RevisionObserved", 1): _revision_observed_1,

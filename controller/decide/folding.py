@@ -190,7 +190,7 @@ def _(event: rel.ReleaseStarted, state: EnvironmentState, _time: datetime) -> En
 
 @_apply.register
 def _(event: rel.ReleaseCompleted, state: EnvironmentState, time: datetime) -> EnvironmentState:
-    ended = _update(state, event.release, status="completed", ended=time)
+    ended = _update(state, event.release, status="completed", ended=time, traffic=event.traffic)
     release = ended.releases[event.release]
     adopted = release.kind == "adoption"
     render = state.render_of(event.digest)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from events.catalog import Failure
     from events.catalog.environment import DriftPolicy
-    from events.catalog.release import ReleaseKind
+    from events.catalog.release import ReleaseKind, TrafficProof
     from events.catalog.removal import DestroyRequested
     from events.draining import DrainedName, DrainMode
     from events.manifest import ImagePin
@@ -77,6 +77,7 @@ class Release:
     confirmed_prune: int | None = None  # so many services may go, a person said
     scope: tuple[str, ...] = ()  # the only hosts that it works on; none: all
     partial: bool = False  # it completed, and other hosts are to run something else
+    traffic: TrafficProof | None = None  # what became of requests meanwhile; None: it switched none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,27 @@ class HostVerdict(BaseModel):
     reason: str = Field(default="", description="Why it did not complete there.")
 
 
+class TrafficProof(BaseModel):
+    """What became of requests while a Release moved them from its old containers to its new ones."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    requests: int = Field(
+        description="Asked by us through the gateway from before the first switch until after the last "
+        "drain; 0: the project asks for no probe, or it could not be made."
+    )
+    failed: int = Field(
+        description="Of these, the ones that got no answer, or one with 5xx; 4xx is an answer."
+    )
+    longest_gap_ms: int = Field(
+        description="The longest time without an answer, of the service where it was longest, in ms."
+    )
+    drain_ms: int = Field(
+        description="The longest wait until no connection of a gateway to old containers was left, in ms."
+    )
+    cut: int = Field(description="Connections that were still open when old containers were stopped.")
+
+
 def completed_on(hosts: Iterable[str], digest: str) -> dict[str, HostVerdict]:
     """By host, that a Manifest runs there."""
     return {host: HostVerdict(status="completed", digest=digest) for host in sorted(hosts)}
@@ -55,11 +76,14 @@ class ReleaseStarted(Event):
 class ReleaseCompleted(Event):
     """Every service runs as the Manifest says and passed its gate, but on hosts that say otherwise."""
 
-    SCHEMA: ClassVar[int] = 2  # 1: `hosts` were the names of those that completed
+    SCHEMA: ClassVar[int] = 3  # 1: `hosts` were the names of those that completed; 2: without `traffic`
 
     release: str = Field(description="The Release's id.")
     digest: str = Field(description="The Manifest that is deployed now.")
     hosts: dict[str, HostVerdict] = Field(description="How it ended on each host of the Manifest.")
+    traffic: TrafficProof | None = Field(
+        default=None, description="What became of requests meanwhile; null: no route was switched."
+    )
 
 
 @recorded("environment")

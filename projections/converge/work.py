@@ -8,7 +8,7 @@ from typing import Literal
 
 from events.catalog import Failure
 from events.catalog.environment import HostsConduct
-from events.catalog.release import ReleaseKind
+from events.catalog.release import ReleaseKind, TrafficProof
 from events.manifest import Manifest
 from events.streams import StreamName
 from projections.converge.apply import MOST_AT_ONCE
@@ -78,3 +78,4 @@ class Verdict:
     by: str | None = None  # the newer Release that superseded it
     kept: tuple[str, ...] = ()  # `host/service` of what left the Manifest and waits for a person's word
     without: tuple[str, ...] = ()  # hosts that it completed without, sorted
+    traffic: TrafficProof | None = None  # of requests that it switched; None: it switched none

@@ -59,7 +59,7 @@ def _refreshed(told: Told) -> None:
 def _requested(told: Told) -> None:
     data = told.data
     told.tables.execute(
-        "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
+        "INSERT OR IGNORE INTO environment_releases VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, NULL)",
         (
             *told.place,
             data["release"],
@@ -90,6 +90,7 @@ def _started(told: Told) -> None:
 
 def _completed(told: Told) -> None:
     told.release_becomes("completed")
+    _proven(told)
     scope = _scope(told)
     if not scope:
         told.set(deployed_release=told.data["release"], placed=None)
@@ -102,6 +103,15 @@ def _completed(told: Told) -> None:
         _completed_on_some(told, scope)
     _no_longer_active(told)
     _wake_changed(told, scope)
+
+
+def _proven(told: Told) -> None:
+    """What became of requests while it switched them."""
+    if told.data["traffic"] is not None:
+        told.tables.execute(
+            "UPDATE environment_releases SET traffic = ? WHERE project = ? AND name = ? AND id = ?",
+            (json.dumps(told.data["traffic"]), *told.place, told.data["release"]),
+        )
 
 
 def _completed_on_some(told: Told, scope: Sequence[str]) -> None:

@@ -48,6 +48,7 @@ TABLES = {
             revision TEXT,
             status TEXT NOT NULL,
             scope TEXT NOT NULL,
+            traffic TEXT,
             PRIMARY KEY (project, name, id)
         ) WITHOUT ROWID
     """,

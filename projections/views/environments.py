@@ -21,6 +21,7 @@ class Placed:
     release: str | None  # None: no Release of it was requested
     digest: str | None  # None: nothing is desired, or deployed
     revision: str | None = None  # of the Release
+    traffic: dict[str, int] | None = None  # while the deployed one switched requests; None: it switched none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +163,12 @@ def _release(tables: sqlite3.Connection, release_id: str | None, *, place: Place
     found = _release_row(tables, release_id, place=place)
     if found is None:
         return NOTHING
-    return Placed(release=found["id"], digest=found["digest"], revision=found["revision"])
+    return Placed(
+        release=found["id"],
+        digest=found["digest"],
+        revision=found["revision"],
+        traffic=_parsed(found["traffic"]),
+    )
 
 
 def _release_row(tables: sqlite3.Connection, release_id: str | None, *, place: Place) -> sqlite3.Row | None:

@@ -6,7 +6,7 @@ from projections.view import View
 from projections.views.at_hosts import RESIDENTS
 from projections.views.delivery import DELIVERY
 from projections.views.environment_fold import ENVIRONMENTS
-from projections.views.releases import RELEASES
+from projections.views.release_fold import RELEASES
 from projections.views.why.traces import TRACES
 
 VIEWS: tuple[View, ...] = (ENVIRONMENTS, RELEASES, TRACES, RESIDENTS, DELIVERY)

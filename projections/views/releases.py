@@ -3,94 +3,25 @@
 A Release is pending when it was requested, running when a controller began, and ends with its verdict. Its
 version, commit and `previous_id` are those of the request: what was deployed when it was decided, which may
 differ from what was deployed when it ran. The images of a Release are those of its Manifest, which this
-environment recorded before it was requested.
-
-The fold reads `json.loads` of what is stored and no event class: the catalogue costs a command more than
-the rest of a query. Keys that a newer version added are passed over; a key that a class has always had must
-be there.
+environment recorded before it was requested. This module reads the rows that `release_fold.py` makes.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from events.envelope import StoredEvent
-from events.kernel.clock import format_utc
-from events.streams import split_environment
-from projections.view import View
+from projections.views.release_fold import PHASE_STATUS, phase_detail
 
 Images = Mapping[str, Mapping[str, Mapping[str, str]]]  # {release: {service: {ref, pin, pin_kind}}}
 
 _NEWEST = 2**62  # beyond every position
 
 PHASE_NAMES = ("build", "push", "migrate_pre", "rollout", "migrate_post", "finalize")
-
-_KINDS = {
-    "DeployRequested": "deploy",
-    "RevertDetected": "revert",
-    "RollbackRequested": "rollback",
-    "AdoptionRequested": "adoption",
-}
-_VERDICTS = {
-    "ReleaseStarted": "running",
-    "ReleaseCompleted": "completed",
-    "ReleaseFailed": "failed",
-    "ReleaseRolledBack": "rolled_back",
-    "ReleaseSuperseded": "superseded",
-    "ReleaseCancelled": "cancelled",
-}
-_PHASE_STATUS = {
-    "PhaseStarted": "running",
-    "PhaseCompleted": "completed",
-    "PhaseFailed": "failed",
-    "PhaseSkipped": "skipped",
-}
-
-_TABLES = {
-    "releases": """
-        CREATE TABLE releases (
-            id TEXT PRIMARY KEY,
-            position INTEGER NOT NULL,
-            project TEXT NOT NULL,
-            environment TEXT NOT NULL,
-            version TEXT NOT NULL,
-            revision TEXT,
-            digest TEXT NOT NULL,
-            created_at TEXT NOT NULL,
-            status TEXT NOT NULL,
-            previous_id TEXT,
-            kind TEXT NOT NULL,
-            reverts TEXT,
-            retry_of TEXT,
-            failure TEXT,
-            scope TEXT NOT NULL,
-            hosts TEXT NOT NULL,
-            started_position INTEGER,
-            ended_position INTEGER
-        ) WITHOUT ROWID
-    """,
-    "release_phases": """
-        CREATE TABLE release_phases (
-            release TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, detail TEXT NOT NULL,
-            PRIMARY KEY (release, name)
-        ) WITHOUT ROWID
-    """,
-    "release_images": """
-        CREATE TABLE release_images (
-            project TEXT NOT NULL, environment TEXT NOT NULL, digest TEXT NOT NULL, images TEXT NOT NULL,
-            PRIMARY KEY (project, environment, digest)
-        ) WITHOUT ROWID
-    """,
-}
-
-_INDEXES = (
-    "CREATE INDEX releases_by_position ON releases (position)",
-    "CREATE INDEX releases_of_an_environment ON releases (project, environment, position)",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +77,13 @@ class ReleaseDetail:
     scope: tuple[str, ...] = ()  # the only hosts that it was for; none: all
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """How it ended on each host: status, digest, reason; none before its end and in older logs."""
+    traffic: dict[str, int] | None = None  # `events.catalog.release.TrafficProof`; None: nothing was switched
 
     def as_json(self) -> dict[str, Any]:
         """The object of `releases show --json`; its keys are a published contract.
 
-        `scope` is there for a Release of some hosts alone, `hosts` where there is more than one.
+        `scope` is there for a Release of some hosts alone, `hosts` where there is more than one, `traffic`
+        where requests were switched.
         """
         return {
             **self.release.as_json(),
@@ -160,6 +93,7 @@ class ReleaseDetail:
             "retry_of": self.retry_of,
             **({"scope": list(self.scope)} if self.scope else {}),
             **({"hosts": self.hosts} if len(self.hosts) > 1 else {}),
+            **({} if self.traffic is None else {"traffic": self.traffic}),
         }
 
 
@@ -208,6 +142,7 @@ def find_release(
         failure=json.loads(row["failure"]) if row["failure"] is not None and ended else None,
         scope=tuple(json.loads(row["scope"])),
         hosts=json.loads(row["hosts"]) if ended else {},
+        traffic=json.loads(row["traffic"]) if row["traffic"] is not None and ended else None,
     )
 
 
@@ -246,10 +181,10 @@ def phases_of(events: Iterable[StoredEvent]) -> tuple[Phase, ...]:
     """The six phases as these events of a Release's own stream tell them, in their newest schema."""
     known: dict[str, Phase] = {}
     for event in events:
-        if event.type in _PHASE_STATUS:
+        if event.type in PHASE_STATUS:
             data = json.loads(event.data)
             name: str = data["phase"]
-            known[name] = Phase(name=name, status=_PHASE_STATUS[event.type], detail=_detail(data))
+            known[name] = Phase(name=name, status=PHASE_STATUS[event.type], detail=phase_detail(data))
     return _all_six(known)
 
 
@@ -276,91 +211,3 @@ def phases_in(tables: sqlite3.Connection, release_id: str) -> tuple[Phase, ...]:
 
 def _all_six(known: Mapping[str, Phase]) -> tuple[Phase, ...]:
     return tuple(known.get(name, Phase(name=name, status="pending", detail="")) for name in PHASE_NAMES)
-
-
-def _rendered(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    place = split_environment(event.stream)
-    if place is not None:
-        images = {service: dict(data["images"][service]) for service in sorted(data["images"])}
-        tables.execute(
-            "INSERT OR REPLACE INTO release_images VALUES (?, ?, ?, ?)",
-            (*place, data["digest"], json.dumps(images)),
-        )
-
-
-def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    place = split_environment(event.stream)
-    if place is None:
-        return
-    tables.execute(
-        "INSERT OR IGNORE INTO releases"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, NULL, ?, '{}', NULL, NULL)",
-        (
-            data["release"],
-            event.position,
-            *place,
-            data["version"],
-            data["revision"],
-            data["digest"],
-            format_utc(event.time),
-            data["previous"],
-            _KINDS[event.type],
-            data.get("reverts"),
-            data.get("retry_of"),
-            json.dumps(data.get("scope", [])),
-        ),
-    )
-
-
-def _verdict(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    failure = data.get("failure")
-    moved = "started_position" if event.type == "ReleaseStarted" else "ended_position"
-    tables.execute(
-        f"UPDATE releases SET status = ?, failure = ?, hosts = ?, {moved} = ? WHERE id = ?",  # noqa: S608  # one of two columns
-        (
-            _VERDICTS[event.type],
-            None if failure is None else json.dumps(failure),
-            json.dumps(data.get("hosts", {}), sort_keys=True),
-            event.position,
-            data["release"],
-        ),
-    )
-    if event.type == "ReleaseSuperseded":  # the phase in which a newer one ended its wait goes no further
-        skip = "UPDATE release_phases SET status = 'skipped', detail = ? WHERE release = ? AND status = ?"
-        tables.execute(skip, (f"superseded by {data['by']}", data["release"], "running"))
-
-
-def _phase(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    _kind, _, release_id = event.stream.partition("/")
-    tables.execute(
-        "INSERT OR REPLACE INTO release_phases VALUES (?, ?, ?, ?)",
-        (release_id, data["phase"], _PHASE_STATUS[event.type], _detail(data)),
-    )
-
-
-def _detail(data: dict[str, Any]) -> str:
-    """What a phase's event says of it for people."""
-    said: str = data.get("detail") or data.get("reason") or data.get("failure", {}).get("message", "")
-    return said
-
-
-_HANDLERS: dict[str, Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]] = {
-    "ManifestRendered": _rendered,
-    **dict.fromkeys(_KINDS, _requested),
-    **dict.fromkeys(_VERDICTS, _verdict),
-    **dict.fromkeys(_PHASE_STATUS, _phase),
-}
-
-
-def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-    _HANDLERS[event.type](tables, event, json.loads(event.data))
-
-
-RELEASES = View(
-    name="releases",
-    version=6,
-    tables=_TABLES,
-    indexes=_INDEXES,
-    concerns=frozenset(_HANDLERS),
-    apply=_apply,
-)

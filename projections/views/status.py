@@ -139,6 +139,7 @@ class Status:
                 "git_failing_since": None if self.git_failure is None else format_utc(self.git_failure.since),
             },
             **({"placed": known.placed} if known.placed else {}),
+            **({} if known.deployed.traffic is None else {"traffic": known.deployed.traffic}),
             **({} if self.lag is None else {"lag": self.lag.as_json()}),
         }
 

@@ -12,7 +12,7 @@ from events.log import EventLog
 from events.streams import StreamName
 from projections.runner import read_views
 from projections.views.every import VIEWS
-from projections.views.releases import RELEASES
+from projections.views.release_fold import RELEASES
 from tests.crash.ledger import Ledger
 
 _STATUS: Mapping[str, str] = {

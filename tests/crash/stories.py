@@ -33,7 +33,7 @@ from projections.engine.simulated_world import (
 from projections.kept import KeptContainers
 from projections.runner import read_views
 from projections.views.environment_fold import ENVIRONMENTS
-from projections.views.releases import RELEASES
+from projections.views.release_fold import RELEASES
 from tests.crash.player import (
     Act,
     Stage,

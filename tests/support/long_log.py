@@ -139,7 +139,8 @@ class _Story:
             yield environment, "ReleaseFailed", _failed(release, digest)
         else:
             hosts = {"local": {"status": "completed", "digest": digest, "reason": ""}}
-            yield environment, "ReleaseCompleted", {"release": release, "digest": digest, "hosts": hosts}
+            completed = {"release": release, "digest": digest, "hosts": hosts, "traffic": None}
+            yield environment, "ReleaseCompleted", completed
             self._former[place] = release
             self.completed, self.revision = release, revision
         yield from _between(environment, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from projections.traffic_words import traffic_words
 from projections.views.why.phrases import Named, Words, failure_words, first_line, ids, quoted, short
 
 
@@ -15,7 +16,8 @@ def _started(data: dict[str, Any]) -> Words:
 def _completed(data: dict[str, Any]) -> Words:
     done = [host for host, one in sorted(data["hosts"].items()) if one["status"] == "completed"]
     text = f"{data['release']}: every service passed its gate on {', '.join(done)}"
-    return "health", None, text + _others(data)
+    traffic = "" if data["traffic"] is None else f"; {traffic_words(data['traffic'])}"
+    return "health", None, text + _others(data) + traffic
 
 
 def _failed(data: dict[str, Any]) -> Words:

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from events.catalog.release import HostVerdict, ReleaseCompleted
+from events.catalog.release import HostVerdict, ReleaseCompleted, TrafficProof
 from tests.support.time import START
 from tests.unit.cli.conftest import Call
 from tests.unit.projections.views.history import History, digest
@@ -228,3 +228,22 @@ def test_a_release_over_hosts_says_how_it_ended_on_each(call: Call, history: His
     shown = json.loads(call("releases", "show", release, "--json").out)
     assert shown["scope"] == ["app-1", "app-2"]
     assert shown["hosts"]["app-2"] == {"status": "skipped", "digest": digest("a"), "reason": "no answer"}
+
+
+def test_a_release_that_switched_requests_shows_its_proof(call: Call, history: History) -> None:
+    proof = TrafficProof(requests=1204, failed=2, longest_gap_ms=31, drain_ms=920, cut=1)
+    release = history.deployed("a", traffic=proof)
+    assert (
+        "Traffic: 1,204 requests during the switch, 2 failed, longest gap 31 ms, drained in 0.9 s, "
+        "1 connection cut"
+    ) in call("releases", "show", release).out.splitlines()
+    shown = json.loads(call("releases", "show", release, "--json").out)
+    assert shown["traffic"] == {
+        "requests": 1204,
+        "failed": 2,
+        "longest_gap_ms": 31,
+        "drain_ms": 920,
+        "cut": 1,
+    }
+    before = call("releases", "show", release, "--json", "--at", "3")
+    assert "traffic" not in json.loads(before.out), "it had not ended then"

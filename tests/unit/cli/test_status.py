@@ -14,7 +14,7 @@ from cli.status import status_lines
 from events.catalog import Failure
 from events.catalog.draining import TrafficDrained
 from events.catalog.environment import RenderFailed
-from events.catalog.release import HostVerdict, ReleaseFailed
+from events.catalog.release import HostVerdict, ReleaseFailed, TrafficProof
 from events.catalog.watch import WatchBegun
 from events.kernel.clock import parse_utc
 from events.kernel.errors import UserError
@@ -361,3 +361,20 @@ def test_hosts_that_are_to_run_another_version_are_named(call: Call, history: Hi
     assert shown["placed"] == {"app-1": digest("b"), "app-2": None}
     sentence = call("why", release, "--env", "prod").out
     assert "nothing more was changed (app-2 failed)" in sentence
+
+
+def test_what_became_of_requests_when_it_came_is_shown_of_what_is_deployed(
+    call: Call, history: History
+) -> None:
+    proof = TrafficProof(requests=1204, failed=0, longest_gap_ms=31, drain_ms=920, cut=0)
+    first = history.deployed("a", traffic=proof)
+    line = (
+        "  traffic   1,204 requests during the switch, 0 failed, longest gap 31 ms, drained in 0.9 s, "
+        "0 connections cut\n"
+    )
+    assert line in call("status", "--env", "prod").out
+    assert json.loads(call("status", "--env", "prod", "--json").out)["traffic"] == proof.model_dump()
+    assert "0 connections cut" in call("why", first, "--env", "prod").out
+    history.deployed("b", revision="c2", previous=first)
+    assert "traffic" not in call("status", "--env", "prod").out
+    assert "traffic" not in json.loads(call("status", "--env", "prod", "--json").out)

@@ -7,6 +7,7 @@ import pytest
 from cli.console import Console
 from cli.verdicts import report
 from events.catalog import Failure
+from events.catalog.release import TrafficProof
 from projections.converge.work import Verdict
 
 SCREEN_LINES = 24
@@ -59,3 +60,13 @@ def test_all_that_can_be_known_fits_on_one_screen(capsys: pytest.CaptureFixture[
         "  kept: stagecraft logs --release rel-1 (kept/shop/prod/rel-1.json below the home)",
         "  next: mend it in the repository and push; the container's last lines stand above",
     ]
+
+
+def test_a_release_that_switched_requests_ends_with_its_proof(capsys: pytest.CaptureFixture[str]) -> None:
+    proof = TrafficProof(requests=90, failed=0, longest_gap_ms=54, drain_ms=1210, cut=0)
+    assert report(Console(), "shop/prod", Verdict(status="completed", release="rel-1", traffic=proof)) == 0
+    assert capsys.readouterr().out == (
+        "shop/prod: rel-1 completed\n"
+        "  traffic: 90 requests during the switch, 0 failed, longest gap 54 ms, drained in 1.2 s, "
+        "0 connections cut\n"
+    )

@@ -120,6 +120,12 @@ def test_what_was_told_in_the_new_words_already_stays() -> None:
     assert (told["milliseconds"], told["because"], told["rollout"]) == (None, [], None)
 
 
+def test_a_release_of_a_time_without_switches_switched_nothing() -> None:
+    for schema in (1, 2):
+        for data in GOLDENS[f"ReleaseCompleted.{schema}.json"].examples.values():
+            assert upcast("ReleaseCompleted", schema, data)["traffic"] is None
+
+
 def test_a_step_leaves_its_argument_as_it_is() -> None:
     for (name, schema), step in STEPS.items():
         for data in GOLDENS[f"{name}.{schema}.json"].examples.values():

@@ -20,7 +20,7 @@ from projections.runner import View, catch_up, fold_on, read_views
 from projections.view_store import ViewStore
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.every import VIEWS
-from projections.views.releases import RELEASES
+from projections.views.release_fold import RELEASES
 from tests.unit.projections.views.history import History, digest, rows
 from tests.unit.projections.views.player import OPERATIONS, STEPS, Player, Step
 

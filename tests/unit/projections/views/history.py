@@ -34,6 +34,7 @@ from events.catalog.release import (
     ReleaseRolledBack,
     ReleaseStarted,
     ReleaseSuperseded,
+    TrafficProof,
     completed_on,
 )
 from events.catalog.revision import RevisionObserved
@@ -186,11 +187,14 @@ class History:
     def started(self, release: str, name: str = "a") -> None:
         self.append("environment", ReleaseStarted(release=release, digest=digest(name)))
 
-    def completed(self, release: str, name: str = "a") -> None:
+    def completed(self, release: str, name: str = "a", *, traffic: TrafficProof | None = None) -> None:
         self.append(
             "environment",
             ReleaseCompleted(
-                release=release, digest=digest(name), hosts=completed_on(["local"], digest(name))
+                release=release,
+                digest=digest(name),
+                hosts=completed_on(["local"], digest(name)),
+                traffic=traffic,
             ),
         )
 
@@ -209,13 +213,19 @@ class History:
         self.append("environment", ReleaseSuperseded(release=release, by=by))
 
     def deployed(
-        self, name: str, *, revision: str = "c1", previous: str | None = None, **services: str
+        self,
+        name: str,
+        *,
+        revision: str = "c1",
+        previous: str | None = None,
+        traffic: TrafficProof | None = None,
+        **services: str,
     ) -> str:
         """Rendered, requested, started and completed; `services` have these hashes."""
         self.rendered(name, revision=revision, **services)
         release = self.requested(name, revision=revision, previous=previous)
         self.started(release, name)
-        self.completed(release, name)
+        self.completed(release, name, traffic=traffic)
         return release
 
     def skipped(self, name: str, *, revision: str | None) -> None:

@@ -19,7 +19,8 @@ from projections.view_store import ViewStore
 from projections.views.at import Then, environment_at, release_at
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import ActiveRelease, Environment, find_environment
-from projections.views.releases import RELEASES, Release, ReleaseDetail, find_release, list_releases
+from projections.views.release_fold import RELEASES
+from projections.views.releases import Release, ReleaseDetail, find_release, list_releases
 from tests.contract.event_log import proposed
 from tests.unit.projections.views.history import History, digest
 from tests.unit.projections.views.player import STEPS, Player, Step

@@ -16,7 +16,8 @@ from events.log import StreamAppend
 from events.streams import host_stream
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import list_environments
-from projections.views.releases import PHASE_NAMES, RELEASES, find_release, list_releases
+from projections.views.release_fold import RELEASES
+from projections.views.releases import PHASE_NAMES, find_release, list_releases
 from tests.support.time import START, CountingIds
 from tests.unit.projections.views.history import FAILURE, History, digest, folded
 
