@@ -1,0 +1,1 @@
+"""Gateways: what they are told, and what became of requests."""
