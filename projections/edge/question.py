@@ -97,7 +97,7 @@ async def _exchange(question: Question, stream: HostConnection) -> int:
     return status
 
 
-async def _next(talk: h11.Connection, stream: HostConnection) -> h11.Event | type[h11.PAUSED]:
+async def _next(talk: h11.Connection, stream: HostConnection) -> object:
     """The next event that is more than a wish for data. Raises OSError, h11.RemoteProtocolError."""
     while (event := talk.next_event()) is h11.NEED_DATA:
         data = await stream.read(_CHUNK_BYTES)

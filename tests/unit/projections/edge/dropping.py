@@ -32,6 +32,7 @@ class Dropping:
     heads: list[bytes] = field(default_factory=list[bytes])  # of all requests
     answers: list[float] = field(default_factory=list[float])  # the loop's times of those answered well
     _hushed: asyncio.Event = field(default_factory=asyncio.Event)
+    _served: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
 
     @property
     def longest_gap(self) -> float:
@@ -41,26 +42,37 @@ class Dropping:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request."""
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            number = len(self.heads)
-            self.heads.append(head)
-            treatment = self.treat(number)
-            if treatment == "hush":
-                await self._hushed.wait()
-            elif treatment == "reset":
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                writer.transport.abort()
-            else:
-                writer.write(_SAID[treatment])
-                await writer.drain()
-                if treatment == "answer":
-                    self.answers.append(asyncio.get_running_loop().time())
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self._served.add(task)
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await self._serve(reader, writer)
+        finally:
+            writer.close()
+            self._served.discard(task)
 
-    def release(self) -> None:
-        """Let those go that got no word."""
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        number = len(self.heads)
+        self.heads.append(head)
+        treatment = self.treat(number)
+        if treatment == "hush":
+            await self._hushed.wait()
+        elif treatment == "reset":
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
+        else:
+            writer.write(_SAID[treatment])
+            await writer.drain()
+            if treatment == "answer":
+                self.answers.append(asyncio.get_running_loop().time())
+
+    async def close(self) -> None:
+        """Let those go that got no word, and all others."""
         self._hushed.set()
+        if self._served:
+            await asyncio.wait(self._served)
 
 
 @contextlib.asynccontextmanager
@@ -74,5 +86,5 @@ async def dropping(
     try:
         yield made
     finally:
-        made.release()
         server.close()
+        await made.close()

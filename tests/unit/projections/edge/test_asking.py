@@ -16,13 +16,15 @@ from projections.converge.site import Site
 from projections.edge.asking import Prober
 from projections.edge.series import Asked
 from projections.engine.port import PublishedPort
-from projections.transport.port import HOST_UNREACHABLE, HostConnection
+from projections.transport.local import LocalConnection
+from projections.transport.port import HOST_UNREACHABLE
 from tests.support.transports import ElsewhereTransport
 from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, PROJECT, Scene, identity_labels
 from tests.unit.projections.edge.dropping import Dropping, Treatment, dropping
 
 RATE = 50
 WEB = frozenset({"web"})
+NOTICED_MS = 150  # at most between an answer and its count, on a machine that is busy
 ENDS_SECONDS = 20.0  # of a test that waits for something to happen
 
 
@@ -86,24 +88,25 @@ def test_each_request_counts_and_none_was_lost(scene: Scene) -> None:
     assert asked.requests == len(server.heads) == len(server.answers)
     assert asked.failed == 0
     assert all(head.startswith(b"GET /alive ") for head in server.heads)
-    assert asked.longest_gap_ms == pytest.approx(server.longest_gap * 1000, abs=40)
+    assert asked.longest_gap_ms == pytest.approx(server.longest_gap * 1000, abs=NOTICED_MS)
 
 
 def test_lost_ones_are_counted_and_the_gap_is_theirs(scene: Scene) -> None:
-    lost: dict[int, Treatment] = {5: "reset", 6: "fail", 7: "halve", 8: "miss", 14: "reset"}
-    asked, server = asked_of(scene, lost, most=20)
+    bad: tuple[Treatment, ...] = ("reset", "fail", "halve", "miss")
+    lost: dict[int, Treatment] = {number: bad[number % 4] for number in (2, *range(5, 17), 19)}
+    asked, server = asked_of(scene, lost, most=22)
     assert asked.requests == len(server.heads)
     assert asked.failed == len(lost)
     gap = server.longest_gap
-    assert gap > 4 / RATE, "the one around four that were lost in a row"
-    assert asked.longest_gap_ms == pytest.approx(gap * 1000, abs=40)
+    assert gap > 12 / RATE, "the one around twelve that were lost in a row"
+    assert asked.longest_gap_ms == pytest.approx(gap * 1000, abs=NOTICED_MS)
 
 
 def test_one_that_hangs_keeps_no_other_from_being_asked(scene: Scene) -> None:
-    asked, server = asked_of(scene, {3: "hush", 4: "hush"}, most=25, answer_seconds=0.4)
+    asked, server = asked_of(scene, {3: "hush", 4: "hush"}, most=25, answer_seconds=1.0)
     assert asked.requests == len(server.heads)
     assert asked.failed == 2
-    assert asked.longest_gap_ms < 300, "others were answered meanwhile"
+    assert asked.longest_gap_ms < 800, "others were answered meanwhile"
 
 
 def test_a_server_that_is_gone_fails_each_request_until_the_end(scene: Scene) -> None:
@@ -154,7 +157,7 @@ def test_it_is_sent_so_often_whatever_the_answers_take(scene: Scene) -> None:
 
     failed, took = asyncio.run(run())
     assert failed >= 25
-    assert 24 / RATE <= took < 3 * 25 / RATE
+    assert 24 / RATE <= took < 6.0, "one after the other they would take 12.5 s"
 
 
 @pytest.mark.parametrize("probed", [False, True])
@@ -189,7 +192,7 @@ def test_what_hinders_it_is_said(scene: Scene) -> None:
     assert scene.told[-1].endswith("no probe: its routes pass bytes on and speak no HTTP")
     asyncio.run(run(routing(path="/a b")))
     assert "no probe: no request can say GET http://shop.localhost/a b" in scene.told[-1]
-    scene.engine.world.unreachable = True
+    scene.engine.world.reachable = False
     asyncio.run(run(routing()))
     assert "no probe: " in scene.told[-1]
 
@@ -235,7 +238,7 @@ class _Lost(ElsewhereTransport):
     dialled = 0
 
     @override
-    async def dial(self, address: str, port: int, *, seconds: float) -> HostConnection:
+    async def dial(self, address: str, port: int, *, seconds: float) -> LocalConnection:
         self.dialled += 1
         if self.dialled > 3:
             raise OutsideError(HOST_UNREACHABLE, "the host does not answer")
