@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from events.routes import RequestProbe, Routing
     from projections.converge.site import Site
 
-LONGEST_SECONDS = 3600.0  # no drain is waited for as long
+LONGEST_SECONDS = 3600.0  # a drain may take longer; that nothing is lost was seen by then
 _AGAIN_SECONDS = 1.0  # between two looks for the entry point while nobody takes connections
 _MOST_OPEN = 1000  # requests under way; what is due beyond is left out
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
