@@ -233,7 +233,7 @@ def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
 
 ENVIRONMENTS = View(
     name="environments",
-    version=8,
+    version=9,
     tables=TABLES,
     indexes=INDEXES,
     concerns=frozenset({*_HANDLERS, _OBSERVED}),
