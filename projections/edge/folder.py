@@ -43,7 +43,7 @@ class RouteFolder:
             if not is_ours(name):
                 continue
             service = name.removesuffix(SUFFIX)
-            found = read_back(files[name] or b"", service=service)
+            found = read_back(files[name] or b"", service)
             if found is None:
                 altered.append(service)
             else:

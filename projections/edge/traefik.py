@@ -42,7 +42,8 @@ from projections.engine.port import Container, PublishedPort
 
 USER = "stagecraft"
 _ANSWER_SECONDS = 3.0
-_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS, _LONG_PAUSE_SECONDS = 0.01, 0.05
+_SOON_SECONDS = 0.5  # nearly all is confirmed by then; a gateway with a thousand routes takes longer
 _LOG_LINES = 200
 _OLD_SECONDS = 60.0  # what it said before may be about what was put right since
 _OK = 200
@@ -83,9 +84,15 @@ class TraefikEdge:
 
     async def confirm(self, backends: Backends, *, seconds: float) -> float:
         """See the port."""
+        wanted = {about: api.wanted_of(backends, *about) for about in api.QUESTIONS}
 
         async def look(door: _Door) -> str | None:
-            return api.difference(backends, await door.known(backends.name))
+            for about in api.QUESTIONS:
+                known = await door.known(*about, backends.name)
+                unlike = api.difference(wanted[about], known, about[1])
+                if unlike is not None:
+                    return unlike
+            return None
 
         return await self._await(look, seconds=seconds, what=backends.service)
 
@@ -93,8 +100,10 @@ class TraefikEdge:
         """See the port."""
 
         async def look(door: _Door) -> str | None:
-            found = [str(one["name"]) for entries in (await door.known(name)).values() for one in entries]
-            return f"it still knows {found[0]}" if found else None
+            for about in api.QUESTIONS:
+                for one in await door.known(*about, name):
+                    return f"it still knows {one['name']}"
+            return None
 
         return await self._await(look, seconds=seconds, what=name)
 
@@ -145,7 +154,7 @@ class TraefikEdge:
                     return took
                 if took >= seconds:
                     raise await self._failure(what, unlike, unanswered, seconds=seconds)
-                await clock.sleep(_PAUSE_SECONDS)
+                await clock.sleep(_PAUSE_SECONDS if took < _SOON_SECONDS else _LONG_PAUSE_SECONDS)
         finally:
             _close(doors)
 
@@ -239,11 +248,8 @@ class _Door:
             raise _NoAnswerError(f"GET {path.partition('?')[0]} answers {status}")
         return body.decode(errors="replace")
 
-    async def known(self, name: str) -> api.Known:
+    async def known(self, kind: api.Kind, thing: api.Thing, name: str) -> list[Section]:
         """What it knows of a service. Raises OSError, _NoAnswerError."""
-        return {about: await self._all(*about, name) for about in api.QUESTIONS}
-
-    async def _all(self, kind: api.Kind, thing: api.Thing, name: str) -> list[Section]:
         found: list[Section] = []
         page = 1
         while True:

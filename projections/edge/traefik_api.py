@@ -24,7 +24,6 @@ QUESTIONS: tuple[tuple[Kind, Thing], ...] = (
     ("tcp", "routers"),
 )
 PER_PAGE = 1000  # what is searched for is in the names of others too
-Known = Mapping[tuple[Kind, Thing], Sequence[Section]]
 
 _AT_FILE = "@file"
 _COUNTED = re.compile(
@@ -39,26 +38,28 @@ def question(kind: Kind, thing: Thing, name: str, page: int) -> str:
     return f"/api/{kind}/{thing}?search={quote(name, safe='')}&per_page={PER_PAGE}&page={page}"
 
 
+def wanted_of(backends: Backends, kind: Kind, thing: Thing) -> Mapping[str, Section]:
+    """What it is to know, by name."""
+    return _part(_part(configuration(backends), kind), thing)
+
+
 def owned(answer: Sequence[Section], name: str) -> list[Section]:
     """Those of an answer's entries that are a service's own."""
     return [one for one in answer if owner(str(one.get("name") or "")) == name]
 
 
-def difference(backends: Backends, known: Known) -> str | None:
+def difference(wanted: Mapping[str, Section], known: Sequence[Section], thing: Thing) -> str | None:
     """What it does not do as told, in words; None: it does all of it and nothing else."""
-    told = configuration(backends)
-    for kind, thing in QUESTIONS:
-        wanted: dict[str, Section] = _part(_part(told, kind), thing)
-        found = {str(one["name"]).removesuffix(_AT_FILE): one for one in known.get((kind, thing), ())}
-        for name in sorted({*wanted, *found}):
-            if name not in found:
-                return f"it does not know {name}"
-            if name not in wanted:
-                return f"it still knows {name}"
-            view = _router if thing == "routers" else _service
-            words = _off(found[name]) or _unlike(view(wanted[name]), view(found[name]))
-            if words is not None:
-                return f"{name}: {words}"
+    found = {str(one["name"]).removesuffix(_AT_FILE): one for one in known}
+    for name in sorted({*wanted, *found}):
+        if name not in found:
+            return f"it does not know {name}"
+        if name not in wanted:
+            return f"it still knows {name}"
+        view = _router if thing == "routers" else _service
+        words = _off(found[name]) or _unlike(view(wanted[name]), view(found[name]))
+        if words is not None:
+            return f"{name}: {words}"
     return None
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -33,6 +34,7 @@ READ = (".yml", ".yaml", ".toml")  # what Traefik takes for a file of its own
 
 _HEAD = "# Routes of the service {service}, written by Stagecraft; changes made here are put back.\n"
 _MODEL = "# model: "
+_KEPT_FILES = 4096
 _IDLE_SECONDS = 1  # an idle connection to a container that serves no more is closed after it
 _ATTEMPTS, _ATTEMPT_PAUSE = 30, "100ms"
 _NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029`'\"\\]|\{\{")
@@ -40,6 +42,8 @@ _NO_PATH = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029`]|\{\{")
 _OWNED = re.compile(r"[a-z0-9]+-(?P<name>.+)@file")
 # Of rules that name a host exactly the longest wins; those that name many come after all of them.
 _AFTER_ONE, _AFTER_ALL = -100_000, -200_000
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
 
 Section = dict[str, Any]
 
@@ -53,12 +57,16 @@ def written(backends: Backends) -> bytes:
     """The file of a service. Raises UserError `route-refused`."""
     _refuse(backends)
     model = json.dumps(backends.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    text = yaml.safe_dump(configuration(backends), sort_keys=True, allow_unicode=False, width=10_000)
+    text = yaml.dump(configuration(backends), Dumper=_DUMPER, sort_keys=True, width=10_000)
     return f"{_HEAD.format(service=backends.service)}{_MODEL}{model}\n{text}".encode("ascii")
 
 
-def read_back(content: bytes, *, service: str) -> Backends | None:
-    """What a service's file says; None when it is not as it was written."""
+@lru_cache(maxsize=_KEPT_FILES)
+def read_back(content: bytes, service: str) -> Backends | None:
+    """What a service's file says; None when it is not as it was written.
+
+    Remembered, because the same files are looked at again and again.
+    """
     lines = content.split(b"\n", maxsplit=2)
     marked = len(lines) > 1 and lines[1].startswith(_MODEL.encode())
     try:
