@@ -24,7 +24,7 @@ from pathlib import Path
 
 from events.routes import Gateway
 from projections.edge.port import Place
-from projections.engine.port import ContainerDetail
+from projections.engine.port import Container, ContainerDetail
 from projections.transport.port import Transport
 
 Address = IPv4Address | IPv6Address
@@ -118,7 +118,7 @@ async def drain(
     gateways = [
         detail
         for one in await gateways_at(place, gateway)
-        if (detail := await place.engine.inspect(one)) is not None
+        if (detail := await place.engine.inspect(one.id)) is not None
     ]
     container = await place.engine.inspect(container_id)
     peers = (
@@ -129,13 +129,11 @@ async def drain(
     return ContainerDrain(place=place, container_id=container_id, ports=frozenset(ports), peers=peers)
 
 
-async def gateways_at(place: Place, gateway: Gateway) -> Sequence[str]:
-    """Ids of the gateway's containers that run on a host."""
+async def gateways_at(place: Place, gateway: Gateway) -> Sequence[Container]:
+    """The gateway's containers that run on a host."""
     found = await place.containers()
     return [
-        one.id
-        for one in found
-        if one.service == gateway.service and not one.one_off and one.state == "running"
+        one for one in found if one.service == gateway.service and not one.one_off and one.state == "running"
     ]
 
 

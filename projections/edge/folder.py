@@ -5,11 +5,13 @@
         stagecraft-admin.yml    our door to the gateway
         stagecraft.yml, own/    where the gateway's own settings are mounted in its container; empty here
 
-The gateway has the folder mounted and cannot write there. Whatever else it would read is foreign.
+The gateway has the folder mounted and cannot write there. Whatever else it would read is foreign; a file that
+is empty is nothing but a place to mount something at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -19,7 +21,6 @@ from projections.edge.traefik_files import ADMIN_FILE, READ, SUFFIX, file_name, 
 FOLDER = PurePath("traefik/dynamic")
 """Below an environment's folder."""
 
-MOUNTED_FILE, MOUNTED_FOLDER = "stagecraft.yml", "own"
 _MOST_BYTES = 1 << 20
 
 
@@ -48,8 +49,7 @@ class RouteFolder:
                 altered.append(service)
             else:
                 backends[service] = found
-        foreign = tuple(sorted(name for name in files if is_foreign(name)))
-        return Told(backends=backends, altered=tuple(altered), foreign=foreign)
+        return Told(backends=backends, altered=tuple(altered), foreign=foreign_of(files))
 
     async def files(self) -> dict[str, bytes | None]:
         """All of it by path in the folder; None: it cannot be read."""
@@ -81,6 +81,11 @@ def is_ours(name: str) -> bool:
     return name.endswith(SUFFIX) and "/" not in name
 
 
-def is_foreign(name: str) -> bool:
-    """Whether a gateway would read it, and it is none of ours."""
-    return name.endswith(READ) and not is_ours(name) and name not in {ADMIN_FILE, MOUNTED_FILE}
+def may_be_foreign(name: str) -> bool:
+    """Whether a gateway would read what has this name, and it is none of ours."""
+    return name.endswith(READ) and not is_ours(name) and name != ADMIN_FILE
+
+
+def foreign_of(files: Mapping[str, bytes | None]) -> tuple[str, ...]:
+    """The paths of foreign files, sorted."""
+    return tuple(sorted(name for name in files if may_be_foreign(name) and files[name] != b""))

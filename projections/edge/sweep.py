@@ -16,7 +16,7 @@ from typing import cast
 
 import yaml
 
-from projections.edge.folder import MOUNTED_FILE, MOUNTED_FOLDER, is_foreign
+from projections.edge.folder import FOLDER, foreign_of, may_be_foreign
 from projections.engine.errors import shown
 
 # What Traefik knows at the top of a file and, in any case, one step below.
@@ -44,8 +44,8 @@ def bad_file(files: Mapping[str, bytes | None], log: Iterable[str]) -> BadFile |
 
     `files` are those of the folder by path, `log` is what the gateway said last, oldest first.
     """
-    for name in sorted(files):
-        if is_foreign(name) and (why := unreadable(name, files[name])) is not None:
+    for name in foreign_of(files):
+        if (why := unreadable(name, files[name])) is not None:
             return BadFile(name=name, why=why)
     for line in reversed([_COLOURS.sub("", line) for line in log]):
         found = _NAMED.search(line) if _ERROR.search(line) else None
@@ -86,8 +86,8 @@ def _unknown(found: Mapping[object, object]) -> str | None:
 def _is_there(path: str, files: Mapping[str, bytes | None]) -> bool:
     """Whether a file that the log names is foreign, and there: what was taken away explains nothing.
 
-    What is mounted into the folder in the gateway's container cannot be seen in the folder itself.
+    What is mounted below the folder in the gateway's container cannot be seen in the folder itself.
     """
     pure = PurePosixPath(path)
-    mounted = pure.name == MOUNTED_FILE or pure.parent.name == MOUNTED_FOLDER
-    return mounted or any(is_foreign(one) and PurePosixPath(one).name == pure.name for one in files)
+    below = pure.parent.name != FOLDER.name
+    return may_be_foreign(pure.name) and (below or pure.name in files)

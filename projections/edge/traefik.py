@@ -162,8 +162,7 @@ class TraefikEdge:
         """One for each replica that runs. Raises _NoAnswerError."""
         if self._gateway.authenticated and self._password is None:
             raise _NoAnswerError("this home has no key to make its password from")
-        running = set(await gateways_at(self._place, self._gateway))
-        found = [one for one in await self._place.containers() if one.id in running]
+        found = await gateways_at(self._place, self._gateway)
         if not found:
             raise _NoAnswerError("none of its containers runs")
         login = None if self._password is None else (USER, self._password)
@@ -209,7 +208,7 @@ class TraefikEdge:
         """The last lines of every replica."""
         engine = self._place.engine
         found = [
-            await engine.logs(one, tail=_LOG_LINES, since=since)
+            await engine.logs(one.id, tail=_LOG_LINES, since=since)
             for one in await gateways_at(self._place, self._gateway)
         ]
         return tuple(line for lines in found for line in lines)

@@ -392,6 +392,8 @@ class SimulatedEngine:
     def _start(self, world: World, one: SimulatedContainer) -> None:
         running = world.moment(one, self._clock.monotonic()).state in {"running", "restarting"}
         if not running and not one.life.start_error:
+            if one.started_at is not None:
+                world.choose_again(one)
             one.started_at, one.stopped = self._clock.monotonic(), None
 
     def _detail(self, world: World, container_id: str) -> ContainerDetail | None:

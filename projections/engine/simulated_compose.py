@@ -34,8 +34,6 @@ from projections.engine.simulated_world import (
 
 CONFIG_HASH = "com.docker.compose.config-hash"
 _NUMBER = "com.docker.compose.container-number"
-_FIRST_PORT_OF_ITS_CHOICE = 32768
-_PORTS_OF_ONE = 8  # so far apart are the chosen ports of two containers
 _UNHASHED = frozenset({"build", "depends_on", "deploy", "profiles", "pull_policy", "scale"})
 _KEYS = """
     annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs
@@ -179,7 +177,7 @@ def make_replica(
     }
     made = _make(world, app, service, name, found, created_at=created_at)
     made.restart_policy = str(definition.get("restart") or "")
-    made.ports = _ports(world, app, service)
+    made.ports, made.chosen = _ports(world, app, service)
     return made
 
 
@@ -343,8 +341,8 @@ def _command(definition: Mapping[str, Any]) -> str:
     return " ".join(cast("list[str]", command)) if isinstance(command, list) else str(command or "")
 
 
-def _ports(world: World, app: App, service: str) -> tuple[PublishedPort, ...]:
-    """The fixed ports, the first one of a range; a number of the engine's choice where none is given."""
+def _ports(world: World, app: App, service: str) -> tuple[tuple[PublishedPort, ...], tuple[int, ...]]:
+    """The fixed ports, the first one of a range, and those of the engine's choice; the numbers of these."""
     everywhere = "0.0.0.0"  # noqa: S104  # what the engine takes for no address
     asked = app.document["services"][service].get("ports") or ()
     targets = {str(port.get("published")).partition("-")[0]: int(port.get("target") or 0) for port in asked}
@@ -360,14 +358,14 @@ def _ports(world: World, app: App, service: str) -> tuple[PublishedPort, ...]:
     chosen = [
         PublishedPort(
             address=str(port.get("host_ip") or everywhere),
-            port=_FIRST_PORT_OF_ITS_CHOICE + _PORTS_OF_ONE * world.made + number,
+            port=world.choose_port(),
             protocol=str(port["protocol"]),
             target=int(port["target"]),
         )
-        for number, port in enumerate(asked)
+        for port in asked
         if not port.get("published")
     ]
-    return (*fixed, *chosen)
+    return (*fixed, *chosen), tuple(port.port for port in chosen)
 
 
 def _networks(app: App, service: str) -> tuple[str, ...]:

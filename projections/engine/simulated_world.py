@@ -18,7 +18,7 @@ import hashlib
 import os
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ IDENTITY = EngineIdentity(
 ENDED: tuple[ContainerState, ...] = ("exited", "dead")
 _TURN_SECONDS = 10.0  # a turn takes less than a millisecond: whoever has it longer was stopped in the middle
 _TURN_PAUSE_SECONDS = 0.002
+_FIRST_PORT_OF_ITS_CHOICE = 32767
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class SimulatedContainer:
     life: Life
     restart_policy: str = ""  # empty: what its life says
     ports: tuple[PublishedPort, ...] = ()
+    chosen: tuple[int, ...] = ()  # of them those whose number is the engine's choice: another at each start
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     created_at: float = 0.0  # seconds of the epoch
@@ -146,6 +148,7 @@ class World:
     ignores_up: bool = False  # Compose says yes and does nothing
     show_restarting_as_running: bool = False  # a look that falls between two ends of a crash loop
     made: int = 0  # containers so far
+    chosen_ports: int = 0  # numbers of ports given away so far
     networks: dict[str, str] = field(default_factory=dict[str, str])  # Compose project by name
     volumes: dict[str, str] = field(default_factory=dict[str, str])  # likewise
 
@@ -208,6 +211,17 @@ class World:
         )
         self.containers[made.id] = made
         return made
+
+    def choose_port(self) -> int:
+        """A number that no container was given before."""
+        self.chosen_ports += 1
+        return _FIRST_PORT_OF_ITS_CHOICE + self.chosen_ports
+
+    def choose_again(self, one: SimulatedContainer) -> None:
+        """Give a container that is started again other ports in place of those it did not ask for."""
+        numbers = {number: self.choose_port() for number in one.chosen}
+        one.ports = tuple(replace(port, port=numbers.get(port.port, port.port)) for port in one.ports)
+        one.chosen = tuple(numbers.values())
 
     def moment(self, one: SimulatedContainer, now: float) -> Moment:
         """What a container does at the monotonic time `now`."""

@@ -186,9 +186,11 @@ async def _put_back_and_go_on(adapter: Adapter, before: Backends, after: Backend
 def test_what_a_gateway_does_not_read_or_may_have_is_not_foreign(adapter: Adapter) -> None:
     async def run() -> None:
         await _said(adapter, backends("web", "aa"))
-        for name in ("stagecraft.yml", ".web.route.yml.0123456789ab", "README.md", "fine.yml", "own/x.toml"):
+        for name in ("stagecraft.yml", "mounted.toml"):
+            (adapter.routes / name).touch()
+        for name in (".web.route.yml.0123456789ab", "README.md", "fine.yml", "own/x.toml"):
             (adapter.routes / name).parent.mkdir(exist_ok=True)
-            (adapter.routes / name).write_text("")
+            (adapter.routes / name).write_text("# nothing\n")
         assert (await adapter.edge.told()).foreign == ("fine.yml", "own/x.toml")
         await _said(adapter, backends("web", "bb"))
 

@@ -57,7 +57,7 @@ def test_nobody_is_blamed_without_a_reason() -> None:
         "skipped.yml": b"bogus: 1\nhttp:\n",
         "template.yml": b"http: {{ env `X` }}\n",
         "settings.toml": b"[http\n",
-        "stagecraft.yml": b"[",
+        "stagecraft.yml": b"",
         "README": b"[",
     }
     old = [COLOURED.format(name="gone.yml"), COLOURED.format(name="web.route.yml"), "INF /dynamic/empty.yml"]

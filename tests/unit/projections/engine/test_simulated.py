@@ -49,6 +49,30 @@ def dying_at(moment: str) -> Callable[[str, str], None]:
     return die
 
 
+def test_a_port_of_the_engines_choice_is_another_one_after_each_start() -> None:
+    engine = SimulatedEngine(clock=FakeClock())
+    engine.world.images["web:1"] = "sha256:1"
+    ports = [
+        {"target": 80, "protocol": "tcp", "mode": "ingress", "host_ip": "127.0.0.1"},
+        {"target": 81, "protocol": "tcp", "mode": "ingress", "published": "8081"},
+    ]
+    app = App(compose_project="shop", document={"services": {"web": {"image": "web:1", "ports": ports}}})
+
+    async def run() -> None:
+        await engine.up(app, ["web"])
+        (first,) = await engine.containers()
+        await engine.start(first.id)
+        assert (await engine.containers())[0].ports == first.ports
+        await engine.stop(first.id)
+        await engine.start(first.id)
+        (second,) = await engine.containers()
+        numbers = [{port.target: port.port for port in one.ports} for one in (first, second)]
+        assert numbers[0][81] == numbers[1][81] == 8081
+        assert numbers[0][80] != numbers[1][80]
+
+    asyncio.run(run())
+
+
 def test_an_engine_that_hangs_is_unreachable_after_its_deadline() -> None:
     one = engine()
     one.world.answers_after = 3600.0
