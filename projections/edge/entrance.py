@@ -34,7 +34,12 @@ def asked_route(routes: Sequence[Route], probe: RequestProbe) -> tuple[Route, Qu
     leading = [route for route in spoken if _leads(route.path, probe.path)]
     route = (leading or spoken)[0]
     path = probe.path if leading else route.path
-    return route, Question(host=route.host, path=path, tls=route.tls)
+    return route, Question(host=_some_name(route.host), path=path, tls=route.tls)
+
+
+def _some_name(host: str) -> str:
+    """A name that a route is for, which may be one for many."""
+    return "localhost" if host == "*" else host.replace("*", "probe", 1)
 
 
 def _leads(prefix: str, path: str) -> bool:

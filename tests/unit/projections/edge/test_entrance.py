@@ -57,6 +57,11 @@ def test_a_route_with_tls_is_asked_in_tls_and_one_for_bytes_is_not_asked() -> No
     assert question(route("*", protocol="tcp")) is None
 
 
+def test_a_route_for_many_names_is_asked_by_one_of_them() -> None:
+    assert question(route("*.a.localhost")) == Question(host="probe.a.localhost", path="/alive")
+    assert question(route("*")) == Question(host="localhost", path="/alive")
+
+
 def known_doors(scene: Scene, entrance: str = "web") -> list[Door]:
     return asyncio.run(doors(scene.site, GATEWAY, entrance))
 
