@@ -51,7 +51,8 @@ class TrafficRecord:
         """Count an event of the Release; one of another kind counts as nothing."""
         match event:
             case TrafficSwitched():
-                self.switched.add((event.host, event.service))
+                if event.old_ids:
+                    self.switched.add((event.host, event.service))
                 self.new_ids.update(event.new_ids)
             case ConnectionsDrained():
                 self.drain_ms = max(self.drain_ms, event.milliseconds)
@@ -59,6 +60,27 @@ class TrafficRecord:
                 self.drained.update(event.containers)
             case _:
                 pass
+
+
+@dataclass(slots=True, kw_only=True)
+class Traffic:
+    """The traffic of one run of a Release: what is counted, and whoever asks meanwhile."""
+
+    record: TrafficRecord = field(default_factory=TrafficRecord)
+    asking: Asking | None = None  # None: nobody asks
+    _began: bool = False
+
+    async def begin(self, sites: Mapping[str, Site], routing: Routing) -> None:
+        """Something is about to be switched; from the second time on nothing happens."""
+        if not self._began and self.asking is not None:
+            self._began = True
+            await self.asking.start(sites, routing)
+
+    async def end(self) -> None:
+        """Nothing more is switched or drained in this run."""
+        if self._began and self.asking is not None:
+            self._began = False
+            await self.asking.stop()
 
 
 def traffic_record(stored: Iterable[StoredEvent]) -> TrafficRecord:

@@ -1,0 +1,272 @@
+"""The switchboard of one environment: requests move from old containers to new ones, on all gateways at once.
+
+`take` makes containers of a host the only ones there that get requests of their service; what other hosts
+have stays as it was told. It is told, then confirmed, and put back where it is not confirmed, so afterwards
+either all gateways that run do as told or all do as before. `give_back` is the way back of a Release that
+fails, `reconcile` the level: what gateways were told against what runs.
+
+Hosts are worked on side by side and gateways serve all of them, so one thing is told after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from events.catalog.traffic import ConnectionsDrained, RoutesTold, TrafficRestored, TrafficSwitched
+from events.kernel.clock import Clock
+from events.recorder import Recorder
+from events.routes import Traffic as TrafficRule
+from events.streams import release_stream
+from projections.converge.backends import Layout, LeftOut, Seen, alone, shared
+from projections.converge.gateways import Gateways, Wanted
+from projections.converge.site import Site
+from projections.converge.traffic_record import Traffic
+from projections.edge.port import Backends, Drain, Edges, Server
+from projections.engine.port import Container
+
+Taken = Mapping[str, Sequence[Container]]
+"""By service, the containers of a host that get its requests."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Switchboard:
+    """Routes of one Manifest on all its gateways, for one Release."""
+
+    layout: Layout
+    before: Layout  # of what ran before, as far as it had routes; else the same
+    gateways: Gateways
+    edges: Edges
+    sites: Mapping[str, Site]  # of all hosts that this controller reaches
+    clock: Clock
+    recorder: Recorder
+    release: str
+    traffic: Traffic = field(default_factory=Traffic)
+    left_out: LeftOut = field(default_factory=LeftOut)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def passes_on(self, host: str, service: str) -> bool:
+        """Whether a gateway passes requests on to a service on a host."""
+        return bool(self.layout.gateways_of(host, service))
+
+    def rule(self, service: str) -> TrafficRule:
+        """How the traffic of a service moves."""
+        return self.layout.routing.traffic.get(service, TrafficRule())
+
+    async def take(self, host: str, new: Taken, *, old: Taken | None = None) -> None:
+        """Let containers of a host get all requests there of their services; `old` are those that had them.
+
+        Raises as `Gateways.bring_about`, and all is as before then.
+        """
+        names = [name for name in new if self.passes_on(host, name)]
+        if not names:
+            return
+        going = old or {}
+        async with self._turn:
+            if going:
+                await self._begin()
+            began = self.clock.monotonic()
+            had = {name: await self._told_ids(host, name) for name in names}
+            wanted = {
+                gateway: {
+                    name: await self._exchanged(gateway, host, name, new[name])
+                    for name in self._of(gateway, host, names)
+                }
+                for gateway in self.gateways.present
+            }
+            done = await self.gateways.bring_about(wanted, asks_all=bool(going))
+            for name in names:
+                ids = {one.id for one in going.get(name, ())}
+                self._record_switch(host, name, new[name], had=had[name] | ids, told=done.told, began=began)
+
+    async def share(
+        self, host: str, service: str, *, old: Sequence[Container], new: Sequence[Container], percent: int
+    ) -> None:
+        """Let new containers of a host get a part of the requests beside the old ones. Raises as `take`."""
+        staying = {one.id for one in old}
+        async with self._turn:
+            await self._begin()
+            wanted: dict[str, dict[str, Backends]] = {}
+            for gateway in self._gateways_of(host, service):
+                servers = self.layout.servers(gateway, host, service, new)
+                told = (await self.gateways.told(gateway)).backends.get(service)
+                known = () if told is None else told.servers
+                parts = shared(known, host=host, old=staying, new=servers, percent=percent)
+                wanted[gateway] = {service: self.layout.backends(gateway, service, parts)}
+            await self.gateways.bring_about(wanted, asks_all=True)
+
+    async def mind_gap(self, host: str, services: Collection[str]) -> None:
+        """Have gateways ready for services whose containers on a host go before the new ones are there.
+
+        Its other hosts answer alone; where there are none the gateway tries until somebody takes the
+        connection. Raises as `take`.
+        """
+        async with self._turn:
+            wanted: dict[str, dict[str, Backends]] = {}
+            for gateway in self.gateways.present:
+                for name in self._of(gateway, host, [one for one in services if self.passes_on(host, one)]):
+                    told = (await self.gateways.told(gateway)).backends.get(name)
+                    if told is not None:
+                        wanted.setdefault(gateway, {})[name] = self._bridged(gateway, host, name, told)
+            await self.gateways.bring_about(wanted)
+
+    def _bridged(self, gateway: str, host: str, service: str, told: Backends) -> Backends:
+        """What a gateway does while a host has nobody to answer."""
+        others = [one for one in told.servers if one.host != host]
+        here = [self.layout.by_name(host, service)] if gateway == host else told.on(host)
+        chosen = alone(told.servers, host=host, new=() if others else here)
+        return told.model_copy(update={"servers": chosen, "retries": told.retries or not others})
+
+    async def give_back(self, host: str, old: Taken, *, reason: str) -> None:
+        """Let old containers of a host get the requests of their services again, and be alone with that.
+
+        Raises as `take`.
+        """
+        names = [name for name in old if self.before.gateways_of(host, name)]
+        if not names:
+            return
+        async with self._turn:
+            wanted: dict[str, dict[str, Backends]] = {}
+            for gateway in self.gateways.present:
+                for name in (one for one in names if gateway in self.before.gateways_of(host, one)):
+                    told = (await self.gateways.told(gateway)).backends.get(name)
+                    here = self.before.servers(gateway, host, name, old[name])
+                    servers = alone(() if told is None else told.servers, host=host, new=here)
+                    wanted.setdefault(gateway, {})[name] = self.before.backends(gateway, name, servers)
+            done = await self.gateways.bring_about(wanted, asks_all=True, puts_back=False)
+            for name in names:
+                containers = tuple(one.id for one in old[name])
+                restored = TrafficRestored(
+                    host=host, service=name, gateways=done.told, containers=containers, reason=reason
+                )
+                self._record(restored)
+
+    async def drains(self, host: str, service: str, containers: Sequence[Container]) -> list[Drain]:
+        """The watches over containers of a host that get no new requests; none where no gateway runs.
+
+        Raises as `Edges.drain`.
+        """
+        gateways = {*self.layout.gateways_of(host, service), *self.before.gateways_of(host, service)}
+        running = [
+            one for one in self.gateways.present if one in gateways and await self.gateways.running(one)
+        ]
+        if not running:
+            return []
+        ports = self.layout.ports(service) | self.before.ports(service)
+        place, gateway = self.sites[host].place, self.gateways.gateway
+        elsewhere = any(one != host for one in running)
+        return [
+            await self.edges.drain(place, gateway, one.id, ports=ports, elsewhere=elsewhere)
+            for one in containers
+        ]
+
+    def drained(
+        self, host: str, service: str, containers: Collection[str], *, seconds: float, cut: int
+    ) -> None:
+        """Record that old containers have let go, unless it is on record."""
+        if not self.traffic.record.drained.issuperset(containers):
+            milliseconds = round(seconds * 1000)
+            event = ConnectionsDrained(
+                host=host, service=service, containers=tuple(containers), milliseconds=milliseconds, cut=cut
+            )
+            self._record(event)
+
+    async def reconcile(
+        self, seen: Seen, *, reason: str, keeps: Collection[str] = (), asks_all: bool = False
+    ) -> bool:
+        """Tell gateways what they are to do by what runs, where that differs; whether something did.
+
+        `keeps` are services that are not in the Manifest and whose routes stay. With `asks_all` each gateway
+        that runs has to confirm everything. What it was told stays after a failure: it is nearer to the
+        truth than what was there before. Raises as `take`.
+        """
+        async with self._turn:
+            began = self.clock.monotonic()
+            wanted: dict[str, dict[str, Backends | None]] = {}
+            differing: set[str] = set()
+            sure = asks_all
+            for gateway in self.gateways.present:
+                told = await self.gateways.told(gateway, anew=True)
+                found = self.layout.wanted(gateway, seen=seen, told=told.backends, left_out=self.left_out)
+                leaving = {*told.backends, *told.altered} - {*found, *keeps}
+                wanted[gateway] = {**found, **dict.fromkeys(sorted(leaving))}
+                differing |= leaving | {name for name, one in found.items() if told.backends.get(name) != one}
+                sure = sure or bool(told.foreign)  # a foreign file may keep it from doing what it was told
+            done = await self.gateways.bring_about(wanted, asks_all=sure, puts_back=False)
+            if done.told:
+                self._record_told(done.told, wanted, differing, reason=reason, began=began)
+            return bool(done.told)
+
+    def _record_told(
+        self, told: tuple[str, ...], wanted: Wanted, differing: Collection[str], *, reason: str, began: float
+    ) -> None:
+        forgotten = {name for names in wanted.values() for name, one in names.items() if one is None}
+        event = RoutesTold(
+            gateways=told,
+            services=tuple(sorted(set(differing) - forgotten)),
+            forgotten=tuple(sorted(forgotten & set(differing))),
+            reason=reason,
+            milliseconds=self._milliseconds(began),
+        )
+        self._record(event)
+
+    async def _exchanged(self, gateway: str, host: str, service: str, new: Sequence[Container]) -> Backends:
+        """What a gateway was told of a service, with these containers of a host alone."""
+        told = (await self.gateways.told(gateway)).backends.get(service)
+        known: tuple[Server, ...] = () if told is None else told.servers
+        hidden = host in self.left_out.hosts or service in self.left_out.services
+        here = () if hidden else self.layout.servers(gateway, host, service, new)
+        return self.layout.backends(gateway, service, alone(known, host=host, new=here))
+
+    async def _told_ids(self, host: str, service: str) -> set[str]:
+        """The containers of a host that a gateway passes requests of a service on to."""
+        told = [(await self.gateways.told(one)).backends.get(service) for one in self.gateways.present]
+        return {
+            server.container for one in told if one is not None for server in one.on(host) if server.container
+        }
+
+    def _of(self, gateway: str, host: str, services: Collection[str]) -> list[str]:
+        return [one for one in services if gateway in self.layout.gateways_of(host, one)]
+
+    def _gateways_of(self, host: str, service: str) -> list[str]:
+        chosen = self.layout.gateways_of(host, service)
+        return [one for one in self.gateways.present if one in chosen]
+
+    async def _begin(self) -> None:
+        """Whoever asks meanwhile begins, where a gateway runs that can be asked."""
+        running = [one for one in self.gateways.present if await self.gateways.running(one)]
+        if running:
+            await self.traffic.begin({host: self.sites[host] for host in running}, self.layout.routing)
+
+    def _record_switch(
+        self,
+        host: str,
+        service: str,
+        new: Sequence[Container],
+        *,
+        had: Collection[str],
+        told: tuple[str, ...],
+        began: float,
+    ) -> None:
+        """Record a switch, unless it is on record, or nobody had to be told and nobody goes."""
+        coming = {one.id for one in new}
+        going = set(had) - coming
+        if coming <= self.traffic.record.new_ids or not (going or told):
+            return
+        switched = TrafficSwitched(
+            host=host,
+            service=service,
+            gateways=told,
+            old_ids=tuple(sorted(going)),
+            new_ids=tuple(sorted(coming)),
+            milliseconds=self._milliseconds(began),
+        )
+        self._record(switched)
+
+    def _milliseconds(self, began: float) -> int:
+        return round((self.clock.monotonic() - began) * 1000)
+
+    def _record(self, event: TrafficSwitched | ConnectionsDrained | TrafficRestored | RoutesTold) -> None:
+        self.recorder.append(release_stream(self.release), event)
+        self.traffic.record.take(event)
