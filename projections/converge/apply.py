@@ -27,6 +27,7 @@ from projections.converge.sharing import with_providers
 from projections.converge.site import Site
 from projections.converge.strategy import OF_THE_IMAGE, has_anonymous_volume
 from projections.converge.superseding import Rest
+from projections.converge.switch import Switchboard
 from projections.engine.port import App, Container
 
 MOST_AT_ONCE = 10
@@ -43,6 +44,8 @@ class Applier:
     jobs_done: set[JobKey]  # succeeded in this Release; added to
     told: dict[str, int] = field(default_factory=dict[str, int])  # restarts before their signal, by container
     rest: Rest | None = None  # between two looks of a gate; what it raises ends the wait
+    rest_live: Rest | None = None  # likewise, when all that is new has passed and gets requests
+    board: Switchboard | None = None  # None: no gateway passes anything on
     parallel: int = MOST_AT_ONCE  # services that are worked on at once
 
     @property

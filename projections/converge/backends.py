@@ -24,7 +24,7 @@ from projections.engine.sweep import Owner
 
 _NAME_DIGITS = 12  # of an id: a container's name in the networks it is on
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # what an engine says of a port on every address
-_ALL = 100  # percent
+WHOLE = 100  # percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ class LeftOut:
 def answering(
     content: HostManifest, containers: Collection[Container], *, owner: Owner
 ) -> dict[str, tuple[Container, ...]]:
-    """By service, the containers on one host that run as the Manifest says, without sick ones beside sound ones.
+    """By service, the containers on one host that run as the Manifest says; sick ones not beside sound ones.
 
     Where none is sound all count: what may work is better than nothing at all.
     """
@@ -202,8 +202,8 @@ def shared(
     if not staying or not new:
         return (*others, *new)
     return (
-        *(one.model_copy(update={"weight": _ALL * len(staying)}) for one in others),
-        *(one.model_copy(update={"weight": (_ALL - percent) * len(new)}) for one in staying),
+        *(one.model_copy(update={"weight": WHOLE * len(staying)}) for one in others),
+        *(one.model_copy(update={"weight": (WHOLE - percent) * len(new)}) for one in staying),
         *(one.model_copy(update={"weight": percent * len(staying)}) for one in new),
     )
 

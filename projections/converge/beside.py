@@ -2,13 +2,14 @@
 
     begin      new ones are made by Compose beside the old ones, which it leaves alone; recorded
     (gate)     of the new ones only, by whoever calls: an old one that is sick does not keep its cure out
-    take_over  the new ones get the old ones' names, then the requests
-    retire     the old ones are stopped with their grace period, recorded, removed
+    take_over  the new ones get the old ones' names, then the requests (`handover.py`), which may take a while
+    retire     old ones that nobody is connected to are stopped with their grace period, recorded, removed
 
 Until `retire` begins no old container that runs has been touched, so whatever fails before is undone by
-`withdraw`: what the new ones leave is recorded, then they go. All new ones of a service stand before the
-first old one goes, so it needs its memory twice for a while. One after the other was dropped: two versions
-would answer for as long as there are replicas, and a failure half-way would leave both.
+`withdraw`: the old ones get the requests again, what the new ones leave is recorded, then they go. All new
+ones of a service stand before the first old one goes, so it needs its memory twice for a while. One after the
+other was dropped: two versions would answer for as long as there are replicas, and a failure half-way would
+leave both.
 
 A process may die anywhere in here. What runs by the Manifest then counts as new and everything else as old,
 so the next one begins where this one ended: it makes what is missing, gates again, retires what is left.
@@ -29,9 +30,11 @@ from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import replicas, reserved_names
 from projections.converge.exchange import Exchange
 from projections.converge.failures import FATAL, failure_of
+from projections.converge.handover import Handovers
 from projections.converge.names import plan_exchange
 from projections.converge.operations import Operation
 from projections.converge.presence import Replicas, explained, not_there, replicas_there
+from projections.converge.switch import Switchboard
 from projections.engine.port import App, Container
 
 _MOST_AT_ONCE = 4  # stops on one engine; each takes up to its own grace period, and a thread
@@ -56,6 +59,11 @@ class SideBySide:
     """By service the ids of those of `new` that have not passed a gate yet, of this run or one that died."""
     cleared: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # ids likewise
     over: set[str] = field(default_factory=set[str])  # services whose old ones go
+    board: Switchboard | None = None  # None: no gateway passes anything on
+    handovers: Handovers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.handovers = Handovers(board=self.board, host=self.exchange.site.host)
 
     async def begin(self) -> None:
         """Make the new containers and record them. Raises what did not start."""
@@ -87,27 +95,34 @@ class SideBySide:
                 raise not_there(site, name, found=len(self.new[name]), wanted=self._wanted(name))
 
     async def take_over(self, services: Collection[str]) -> None:
-        """Names first, then requests: from here on the new containers are the service."""
+        """Names first, then requests, which are handed over in further calls where that takes a while."""
         for operation in self._left(services):
             name = operation.service
+            if name in self.handovers.under_way:
+                continue
             names = reserved_names(
                 self.exchange.site.compose_project, {name: self.content.compose["services"][name]}
             )
             with self.exchange.site.errors_here(name):
                 for step in plan_exchange(names, coming=self.new[name], going=self.old[name]):
                     await self.exchange.site.engine.rename(step.id, step.to)
-            await self._switch_traffic(name)
+            self.exchange.site.tell(
+                f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name
+            )
+            gate = self.content.services[name].gate
+            self.handovers.begin(name, old=self.old[name], new=self.new[name], gate=gate)
+        await self.handovers.go_on()
 
-    async def _switch_traffic(self, name: str) -> None:
-        """Where a gateway is told to ask the new containers of a service alone, and answers that it does.
+    async def retire(self) -> None:
+        """Let old containers go that nobody is connected to any more."""
+        await self._retire(await self.handovers.over())
 
-        No gateway is told of containers yet: inside the service's network both versions answer to its name.
-        """
-        self.exchange.site.tell(
-            f"{len(self.new[name])} new up beside {len(self.old[name])} old", service=name
-        )
+    @property
+    def settled(self) -> bool:
+        """Whether the old containers of all services have gone."""
+        return self.over.issuperset(self._names)
 
-    async def retire(self, services: Collection[str]) -> None:
+    async def _retire(self, services: Collection[str]) -> None:
         """Stop the old containers, all services at once; record each exchange, then remove them all."""
         going = self._left(services)
         if not going:
@@ -139,11 +154,12 @@ class SideBySide:
             return
         failure = failure_of(error)
         going: dict[str, tuple[Container, ...]] = {}
+        free = await self._given_back(failure)
         for operation in self._left(self._names):
             name = operation.service
             if cleared := self.cleared.get(name):
                 self.exchange.record(name, old=cleared, new=(), reason=operation.reason)
-            if self.old.get(name) and (ids := self.arriving.get(name)):
+            if name in free and self.old.get(name) and (ids := self.arriving.get(name)):
                 self.exchange.site.tell("take the new one away again", service=name)
                 self.exchange.record_withdrawal(name, ids, failure=_as_told(failure, name))
                 going[name] = tuple(one for one in self.new[name] if one.id in ids)
@@ -153,6 +169,17 @@ class SideBySide:
             if second.code in FATAL:
                 raise
             self.exchange.site.tell(f"a new container is left beside the old one: {second.message}")
+
+    async def _given_back(self, failure: Failure) -> frozenset[str]:
+        """The services whose old containers have all requests, or could be given them."""
+        names = frozenset(one.service for one in self._left(self._names))
+        try:
+            return await self.handovers.give_back(names, reason=failure.message)
+        except StagecraftError as second:
+            if second.code in FATAL:
+                raise
+            self.exchange.site.tell(f"requests still go to a new container: {second.message}")
+            return names - {name for name, one in self.handovers.under_way.items() if one.moved}
 
     async def _take_away(self, containers: Mapping[str, Sequence[Container]]) -> None:
         await self._stop(containers)

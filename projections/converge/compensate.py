@@ -27,7 +27,7 @@ from projections.converge.hosts import look, note_unknown, show
 from projections.converge.jobs import remove_finished
 from projections.converge.operations import HostPlan
 from projections.converge.schedule import Step, steps_of
-from projections.converge.site import Equipment, Site
+from projections.converge.site import Site
 from projections.converge.undertaking import Undertaking
 
 COMPENSATION_FAILED = error_code(
@@ -91,10 +91,26 @@ async def restore(way: WayBack) -> Ended:
     for host in [host for host in touched if host not in former.manifest.hosts]:
         await step([host], touched)
     ended.back.update(touched.keys() - ended.errors.keys() - ended.lost.keys())
+    ended.take(await _routed(former, but={*ended.errors, *ended.lost}), sites=sites)
     for host, error in ended.lost.items():
         if isinstance(error, OutsideError):
             note_unknown(sites[host], former.recorder, error)
     return ended
+
+
+async def _routed(former: Undertaking, *, but: Collection[str]) -> dict[str, StagecraftError]:
+    """Have gateways do as the Manifest says by what hosts show; by host what went wrong."""
+    if former.board is None:
+        return {}
+    hosts = [host for host in former.board.sites if host not in but and host not in former.traffic.absent()]
+    planned, failed = await abreast(hosts, former.observe)
+    try:
+        await former.reconcile(planned, reason="restored")
+    except OutsideError as error:
+        if error.code in FATAL:
+            raise
+        return {error.where.host or former.board.layout.gateways[0]: error}
+    return {host: error for host, error in failed.items() if error.code not in HOST_UNKNOWN}
 
 
 def _steps(way: WayBack, touched: Mapping[str, frozenset[str]]) -> list[Step]:
@@ -138,18 +154,23 @@ async def _restore_host(way: WayBack, host: str, services: frozenset[str]) -> No
     await former.prune(await former.settle(host, services=services), services=services)
 
 
-async def stop_and_keep(
-    equipment: Equipment, manifest: Manifest, touched: Mapping[str, frozenset[str]]
-) -> Ended:
+async def stop_and_keep(stopping: Undertaking, touched: Mapping[str, frozenset[str]]) -> Ended:
     """Stop the containers of touched services and leave them there for a look; what became of each host.
 
-    Of a job that succeeded there is nothing to look at: a run that a crash left goes. Raises as `restore`.
+    Gateways pass nothing on to them any more. Of a job that succeeded there is nothing to look at: a run that
+    a crash left goes. Raises as `restore`.
     """
-    sites = {host: equipment.site(manifest, host) for host in touched}
+    sites = {host: stopping.site(host) for host in touched}
+    ended = Ended()
+    if stopping.board is not None:
+        try:
+            await stopping.board.leave_out(touched)
+        except OutsideError as error:
+            ended.take({error.where.host or next(iter(touched)): error}, sites=sites)
     done, failed = await abreast(
-        touched, lambda host: _stop_host(sites[host], manifest, services=touched[host])
+        touched, lambda host: _stop_host(sites[host], stopping.manifest, services=touched[host])
     )
-    ended = Ended(back=set(done))
+    ended.back.update(done.keys() - ended.errors.keys())
     ended.take(failed, sites=sites)
     return ended
 

@@ -6,7 +6,7 @@ that changes a host.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -29,8 +29,10 @@ from projections.converge.orphans import Place
 from projections.converge.release import ReleaseRun
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
+from projections.converge.traffic_record import Asking
 from projections.converge.undertaking import Undertaking
 from projections.converge.work import ReleaseWork, Verdict
+from projections.edge.port import Edges
 from projections.engine.port import Engine, ImageCarrier, Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
@@ -56,11 +58,16 @@ class Converger:
         transports: Mapping[str, Transport] | None = None,
         carriers: Mapping[str, ImageCarrier] | None = None,
         offered: Collection[int] = (),
+        edges: Edges | None = None,
+        addresses: Mapping[str, str] | None = None,
+        asking: Callable[[], Asking] | None = None,
     ) -> None:
         """By host: `engines` reach it, `roots` hold `apps/` there, `stocks` is what `destroy` needs.
 
         A host that `transports` does not have is this machine. `carriers` bring images from `local` to
-        others, and `offered` are ports of registries here that they reach at the same name.
+        others, and `offered` are ports of registries here that they reach at the same name. `edges` lead to
+        gateways, and `addresses` are those by which hosts reach each other. `asking` makes whoever sends
+        requests of our own while traffic moves.
         """
         self._equipment = Equipment(
             log=log,
@@ -76,6 +83,9 @@ class Converger:
             transports=transports or {},
             carriers=carriers or {},
             offered=frozenset(offered),
+            edges=edges,
+            addresses=addresses or {},
+            asking=asking,
         )
 
     @property

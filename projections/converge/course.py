@@ -8,6 +8,10 @@ begun (`beside.py`). Then the gates watch it, beside those of earlier waves. Old
 side go when their whole wave has passed, so a wave that fails takes none of them along; where another service
 waits for one of them, as soon as that one has passed, so that who begins then meets the new one alone.
 
+What a gateway passes requests on to gets them when it has passed, and who waits for it begins after that.
+Old containers that let go of their connections meanwhile keep nobody waiting but the end of the course, and
+until they have gone the gates go on watching the new ones, so that the requests can still go back.
+
 All that changes something is done by one hand, one thing after the other: two calls of Compose for one
 project would race for its networks, and the same verdicts in the same order always lead to the same work.
 Only waits are shared: one loop looks at all containers and jobs that are waited for. (A task for each service
@@ -25,9 +29,11 @@ from dataclasses import dataclass, field
 
 from events.kernel.errors import StagecraftError
 from projections.converge.apply import Applier
+from projections.converge.backends import answering
 from projections.converge.beside import SideBySide
 from projections.converge.failures import FATAL, ServiceFailedError
 from projections.converge.gates import SAMPLE_SECONDS, GateWatch
+from projections.converge.hosts import look
 from projections.converge.jobs import JobRun
 from projections.converge.operations import UP_KINDS, HostPlan, Operation
 from projections.converge.sharing import shared_with
@@ -53,6 +59,7 @@ class _Wave:
 
     services: tuple[str, ...]
     side: SideBySide
+    taken: set[str] = field(default_factory=set[str])  # not side by side, and get their requests
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +97,7 @@ class _Course:
     async def run(self) -> None:
         """All of it. Raises as `apply` does, after what was begun was brought to an end."""
         try:
-            while len(self.passed) < len(self.order.after):
+            while len(self.passed) < len(self.order.after) or self.waves:
                 await self._begin(self._next())
                 if not await self._look():
                     await self._rest()
@@ -110,10 +117,11 @@ class _Course:
         """What can begin now."""
         working = {*self.due, *self.reloads}
         most = self.applier.parallel - len((self.begun - self.passed) & working)
+        passed = self.passed - self._soaking
         found = self.order.next(
-            begun=self.begun, passed=self.passed, most=most, free=self.order.after.keys() - working
+            begun=self.begun, passed=passed, most=most, free=self.order.after.keys() - working
         )
-        if not found and self.begun == self.passed:
+        if not found and self.begun == self.passed and not self.waves:
             raise AssertionError("nothing goes on, and nothing can begin")
         return found
 
@@ -130,10 +138,18 @@ class _Course:
             if name in self.reloads:
                 await applier.reload(self.reloads[name])
         rising = [self.due[name] for name in names if name in self.due and self.due[name].kind != "run_job"]
-        await applier.bring_up([operation for operation in rising if not operation.beside])
+        in_place = [operation for operation in rising if not operation.beside]
+        if applier.board is not None:
+            going = [one.service for one in in_place if one.kind == "replace"]
+            await applier.board.mind_gap(applier.site.host, going)
+        await applier.bring_up(in_place)
         beside = [operation for operation in rising if operation.beside]
         side = SideBySide(
-            exchange=applier.exchange, content=applier.content, app=applier.app, operations=beside
+            exchange=applier.exchange,
+            content=applier.content,
+            app=applier.app,
+            operations=beside,
+            board=applier.board,
         )
         lasting = tuple(name for name in names if services[name].job is None)
         self.passed |= set(names) - set(lasting) - {run.name for run in self.jobs}  # a job that is not due
@@ -169,6 +185,11 @@ class _Course:
             self.passed.add(run.name)
             self.applier.jobs_done.add((self.applier.site.host, run.name, run.service.hash))
 
+    @property
+    def _soaking(self) -> frozenset[str]:
+        """Services that have passed and do not get all their requests yet."""
+        return frozenset[str]().union(*(wave.side.handovers.soaking for wave in self.waves))
+
     async def _let_go(self, wave: _Wave) -> None:
         """The old containers of what has passed: all when the wave has, else of what others wait for."""
         whole = self.passed.issuperset(wave.services)
@@ -177,15 +198,34 @@ class _Course:
             for name in wave.services
             if whole or (name in self.passed and self.order.awaited(name, passed=self.passed))
         ]
+        await self._take(wave)
         await wave.side.take_over(ready)
-        await wave.side.retire(ready)
-        if whole:
+        await wave.side.retire()
+        if whole and wave.side.settled:
             self.waves.remove(wave)
             await self.watching.release(wave.services)
 
+    async def _take(self, wave: _Wave) -> None:
+        """Requests for what has passed and stands beside nobody."""
+        beside = {operation.service for operation in wave.side.operations}
+        due = (self.passed & set(wave.services)) - beside - wave.taken
+        wave.taken |= due
+        board, site = self.applier.board, self.applier.site
+        if board is not None and (
+            routed := [name for name in sorted(due) if board.passes_on(site.host, name)]
+        ):
+            up = answering(self.applier.content, await look(site), owner=site.owner)
+            await board.take(site.host, {name: up[name] for name in routed})
+
     async def _rest(self) -> None:
-        """Until the next look; a wait for health may end here, one for a job does not."""
+        """Until the next look.
+
+        A newer Release may end a wait for health here, not one for a job. When nothing but connections of
+        old containers is waited for, only one that goes back does: what is new is live.
+        """
         rest = self.applier.rest if self.watching.under_way else None
+        if not self.jobs and len(self.passed) == len(self.order.after):
+            rest = self.applier.rest_live
         await (rest or self.applier.site.clock.sleep)(SAMPLE_SECONDS)
 
     async def _finish_jobs(self) -> None:

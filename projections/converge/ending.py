@@ -8,7 +8,7 @@ said what is to be. Nor where a host was silent before anything was changed: the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from events.catalog import Event, Failure
@@ -35,6 +35,7 @@ from projections.converge.superseding import Newer, SupersededError
 from projections.converge.touched import Reach, touched
 from projections.converge.undertaking import Undertaking
 from projections.converge.verdicts import Course, Verdicts
+from projections.converge.wiring import Terms
 from projections.converge.work import ReleaseWork, Verdict
 
 _TRIES = 10  # of an append to a stream that others append to as well
@@ -61,6 +62,7 @@ class Ending:
     made: dict[str, set[str]]  # by host: ids of this Release's containers
     jobs_done: set[JobKey]
     tell: Tell  # one line for whoever watches, and since when, monotonic
+    traffic: Terms = field(default_factory=Terms)  # on which requests are moved
 
     def completed(self, kept: frozenset[Place]) -> Verdict:
         """One append with what waits for a person's word, so that nothing takes it away before."""
@@ -170,12 +172,12 @@ class Ending:
 
     async def _failed_for_good(self, failure: Failure, *, stop: bool) -> Verdict:
         """Nothing was deployed before, or the very same Manifest was: there is nothing to go back to."""
-        work, touched, course = self.work, self._touched(), self._course(failure)
+        touched, course = self._touched(), self._course(failure)
         if not stop:
             return self._failed_as(
                 failure, course.as_it_is(history_of(self.equipment.log, self.work.release))
             )
-        ended = await stop_and_keep(self.equipment, work.manifest, touched)
+        ended = await stop_and_keep(self._stopping(), touched)
         if (error := ended.error) is not None:
             failure = combined(failure, error)
         return self._failed_as(failure, course.stopped(touched, ended))
@@ -210,6 +212,17 @@ class Ending:
     def _course(self, failure: Failure | None = None) -> Course:
         return Course(work=self.work, left=self.attendance.left, failure=failure)
 
+    def _stopping(self) -> Undertaking:
+        """What is needed to stop what was started."""
+        return Undertaking(
+            equipment=self.equipment,
+            manifest=self.work.manifest,
+            recorder=self.recorder,
+            release=self.work.release,
+            succeeded_jobs=frozenset(),
+            traffic=self.traffic,
+        )
+
     def _backward(self, previous: Manifest) -> Undertaking:
         """The way back: the former jobs have run, those that ask for it run again."""
         jobs = frozenset(
@@ -232,6 +245,7 @@ class Ending:
             stopped=self.work.stopped,
             reason="restored",
             parallel=self.work.parallel,
+            traffic=self.traffic,
         )
 
     def _append(self, *events: Event, expected: int | Expect = Expect.ANY) -> None:

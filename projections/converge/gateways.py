@@ -1,8 +1,9 @@
 """All gateways of one environment: told together, asked together, and put back together.
 
 What a gateway was told is a file on its host. It is read once and then known, for whoever has the
-environment's lock is the only one that writes it. A gateway that does not run is told all the same and not asked; it does
-as told from its start on. Nor is one asked that runs a definition from before there were routes.
+environment's lock is the only one that writes it. A gateway that does not run is told all the same and not
+asked; it does as told from its start on. Nor is one asked that runs a definition from before there were
+routes.
 
 Where a gateway's host falls silent on the way, whoever works on the environment says whether it goes on
 without it; it is brought up to date by the look after its return.

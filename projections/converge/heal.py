@@ -36,6 +36,7 @@ from projections.converge.plan import JobKey
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer
 from projections.converge.undertaking import Planned, Undertaking
+from projections.converge.wiring import Terms as Traffic
 
 
 def _nothing_more(_drift: DriftDetected) -> tuple[Event, ...]:
@@ -53,6 +54,8 @@ class Terms:
     """The services whose containers are inspected, beside those of a drift that is open; None: all."""
     kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
     parallel: int = MOST_AT_ONCE  # services that are worked on at once
+    drained_hosts: frozenset[str] = frozenset()  # that people keep requests away from
+    drained_services: frozenset[str] = frozenset()  # likewise
     consequence: Callable[[DriftDetected], tuple[Event, ...]] = field(default=_nothing_more)
     """What is recorded with a drift that was not there before, in the environment's stream."""
 
@@ -82,13 +85,38 @@ async def heal(
         parallel=given.parallel,
         kept=given.kept,
         keeps=False,
+        traffic=Traffic(drained_hosts=given.drained_hosts, drained_services=given.drained_services),
     )
-    mended, failed = await abreast(
-        manifest.hosts, lambda host: _HostHeal(undertaking=undertaking, host=host, terms=given).run()
-    )
+    heals = {host: _HostHeal(undertaking=undertaking, host=host, terms=given) for host in manifest.hosts}
+    mended, failed = await abreast(heals, lambda host: heals[host].run())
+    routed = False
+    if given.policy == "heal" and undertaking.board is not None:
+        try:
+            routed = await _routed(undertaking, heals, mended=mended, failed=failed)
+        except StagecraftError as error:
+            failed = {"": error, **failed}
     if failed:
         raise min(failed.values(), key=_weight)
-    return any(mended.values())
+    return routed or any(mended.values())
+
+
+async def _routed(
+    undertaking: Undertaking,
+    heals: Mapping[str, _HostHeal],
+    *,
+    mended: Mapping[str, bool],
+    failed: Mapping[str, StagecraftError],
+) -> bool:
+    """Have gateways do as deployed, by what each host showed last; whether something had to be told."""
+    again = {host for host, done in mended.items() if done}
+    again |= {host for host, error in failed.items() if error.code not in FATAL}
+    if any(error.code in FATAL - HOST_UNKNOWN for error in failed.values()):
+        return False
+    looked, _ = await abreast(again, undertaking.observe)
+    seen = {
+        host: one.planned for host, one in heals.items() if one.planned is not None and host not in failed
+    }
+    return await undertaking.reconcile({**seen, **looked}, reason="drift")
 
 
 def _weight(error: StagecraftError) -> int:
@@ -105,6 +133,7 @@ class _HostHeal:
     undertaking: Undertaking
     host: str
     terms: Terms
+    planned: Planned | None = None  # as it was seen last; None: it was not
 
     @property
     def _site(self) -> Site:
@@ -147,6 +176,7 @@ class _HostHeal:
                 self._open(reported, {error.where.service or "": error.message})
             raise
         show(planned.site, planned.content, containers=planned.containers, plan=planned.plan)
+        self.planned = planned
         return planned
 
     async def _altered(self, planned: Planned, reported: DriftDetected | None) -> tuple[Alteration, ...]:

@@ -37,7 +37,9 @@ from projections.converge.rollout import Rollout
 from projections.converge.schedule import canaries
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer, SupersededError, goes_back
+from projections.converge.traffic_record import Traffic, traffic_record_of
 from projections.converge.undertaking import Undertaking
+from projections.converge.wiring import Terms
 from projections.converge.work import ReleaseWork, Verdict
 
 _TRIES = 10  # of an append to a stream that others append to as well
@@ -55,6 +57,7 @@ class ReleaseRun:
     silent: Mapping[str, StagecraftError] = field(default_factory=dict[str, StagecraftError])  # by host
     attendance: Attendance = field(init=False)
     newer: Newer = field(init=False)
+    traffic: Traffic = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
@@ -66,6 +69,11 @@ class ReleaseRun:
             release=work.release,
             digest=work.manifest.digest,
             goes_back=leaves and self._goes_back,
+        )
+        asking = self.equipment.asking
+        self.traffic = Traffic(
+            record=traffic_record_of(self.equipment.log, work.release),
+            asking=None if asking is None else asking(),
         )
 
     @property
@@ -86,6 +94,8 @@ class ReleaseRun:
                 if error.where.host in {None, site.host}:
                     note_unknown(site, self.recorder, error)
             raise
+        finally:
+            await self.traffic.end()
         words = verdict.status.replace("_", " ")
         self._tell(words if verdict.by is None else f"{words} by {verdict.by}", since=began)
         return verdict
@@ -130,6 +140,7 @@ class ReleaseRun:
                 return ending.superseded(error.by)
         if failure is not None:
             return await ending.failed(failure)
+        await self.traffic.end()
         return ending.completed(rollout.kept)
 
     def _attendance(self, history: ReleaseHistory) -> Attendance:
@@ -169,7 +180,27 @@ class ReleaseRun:
             previous=work.previous,
             left_behind=work.left_behind,
             cap=work.cap,
+            taken_up=work.started,
         )
+
+    def _terms(self) -> Terms:
+        """On which terms requests are moved."""
+        return Terms(
+            traffic=self.traffic,
+            drained_hosts=self.work.drained_hosts,
+            drained_services=self.work.drained_services,
+            absent=self._absent,
+            goes_on_without=self._goes_on_without,
+        )
+
+    def _absent(self) -> frozenset[str]:
+        """The hosts that nobody can tell anything."""
+        left = {host for host, one in self.attendance.left.items() if one.status != "failed"}
+        return frozenset(left | self.silent.keys())
+
+    def _goes_on_without(self, host: str, error: OutsideError) -> bool:
+        """Whether it goes on without a gateway that fell silent. Raises the error where that is this machine."""
+        return host in self.attendance.hosts and self.attendance.failed({host: error}) is None
 
     async def _go_forward(self, history: ReleaseHistory, rollout: Rollout) -> Failure | None:
         """All phases that are left. Raises SupersededError when a newer Release ended a wait for health."""
@@ -228,6 +259,7 @@ class ReleaseRun:
             known=work.previous,
             stopped=work.stopped,
             parallel=work.parallel,
+            traffic=self._terms(),
         )
 
     def _ending(self) -> Ending:
@@ -241,6 +273,7 @@ class ReleaseRun:
             made=self.made,
             jobs_done=self.jobs_done,
             tell=self._tell,
+            traffic=self._terms(),
         )
 
 

@@ -19,6 +19,7 @@ from events.manifest import HostManifest, Manifest
 from projections.converge.abreast import abreast
 from projections.converge.apply import Applier
 from projections.converge.attendance import Attendance
+from projections.converge.handover import Draining, drain_all
 from projections.converge.jobs import remove_finished
 from projections.converge.operations import AT_REST, HostPlan, Operation
 from projections.converge.orphans import Cap, Place, lasting, orphans_of
@@ -26,6 +27,7 @@ from projections.converge.phases import NO_OP
 from projections.converge.plan import MANIFEST_EMPTY
 from projections.converge.schedule import Step, steps_of
 from projections.converge.undertaking import Planned, Undertaking
+from projections.engine.port import Container
 
 Ready = Mapping[str, tuple[Planned, Applier]]  # by host
 
@@ -41,9 +43,11 @@ class Rollout:
     """Hosts that did not answer when the Release was begun, or taken up again."""
     left_behind: tuple[Manifest, ...] = ()  # brought to hosts, some of it, since then
     cap: Cap = field(default_factory=Cap)  # on what it takes away
+    taken_up: bool = False  # a run before this one began it
     kept: frozenset[Place] = frozenset()  # what left the Manifest and was not taken away; set by `finalize`
     entered: set[str] = field(default_factory=set[str])  # hosts that a step was begun on
     seconds: dict[str, float] = field(default_factory=dict[str, float])  # by host, of the phase under way
+    gateway_moves: bool = False  # a gateway is made, or made anew
 
     async def roll_out(self) -> str | Failure:
         """The phase `rollout`: everything checked first, then step after step. Answers what was done."""
@@ -52,6 +56,7 @@ class Rollout:
         ready, failed = await abreast(asked, self._ready)
         if (failure := self.attendance.not_ready({**self.silent, **failed})) is not None:
             return failure
+        self.gateway_moves = any(self._moves_gateway(planned) for planned, _ in ready.values())
         for step in self._steps(ready):
             if (failure := await self._take(step, ready)) is not None:
                 return failure
@@ -89,6 +94,7 @@ class Rollout:
         if failed and (failure := self.attendance.failed(failed)) is not None:
             return failure
         self._keep(list(settled.values()))
+        await self._route(settled)
         gone, failed = await abreast(settled, lambda host: self._prune(settled[host]))
         if failed and (failure := self.attendance.failed(failed)) is not None:
             return failure
@@ -97,6 +103,41 @@ class Rollout:
         if self.kept:
             parts.append(f"kept {len(self.kept)} that are no longer wanted until a person confirms")
         return self._without("; ".join(parts) or NO_OP)
+
+    def _moves_gateway(self, planned: Planned) -> bool:
+        """Whether a plan changes the gateway of its host."""
+        routing = self.undertaking.manifest.routing
+        service = None if routing is None else routing.gateway.service
+        return any(one.service == service for one in planned.plan.changes)
+
+    async def _route(self, settled: Mapping[str, Planned]) -> None:
+        """See to it that gateways do as deployed, and that what leaves lets go of its connections."""
+        board = self.undertaking.board
+        if board is None:
+            return
+        await self.undertaking.reconcile(
+            settled,
+            reason="routes",
+            keeps={service for _host, service in self.kept},
+            asks_all=self.gateway_moves or self.taken_up,
+        )
+        since = board.clock.monotonic()
+        await drain_all(
+            Draining(board=board, host=host, service=name, containers=containers, since=since)
+            for host, planned in settled.items()
+            for name, containers in self._leaving(planned).items()
+        )
+
+    def _leaving(self, planned: Planned) -> dict[str, tuple[Container, ...]]:
+        """By service, the containers of a host that go and had requests before."""
+        board, host = self.undertaking.board, planned.site.host
+        going = {
+            one.service: one.containers
+            for one in planned.plan.of("remove")
+            if board is not None and board.before.gateways_of(host, one.service)
+        }
+        there = {one.id: one for one in planned.containers if one.state == "running"}
+        return {name: tuple(there[one] for one in ids if one in there) for name, ids in going.items()}
 
     async def _settle(self, host: str) -> Planned:
         """Look at a host again."""

@@ -21,6 +21,8 @@ from events.tokens import Tenure
 from projections.converge.adopted import Adopted, adopted_by_log, dressed
 from projections.converge.births import Births
 from projections.converge.fence import Fence, FencedEngine
+from projections.converge.traffic_record import Asking
+from projections.edge.port import Edges, Place
 from projections.engine.port import Container, Engine, ImageCarrier, Stock
 from projections.engine.ports import HeldByProcess, held_here, held_in
 from projections.engine.sweep import Owner
@@ -64,6 +66,10 @@ class Equipment:
     kept: KeptContainers | None = None  # what failed containers left; None: nothing is kept
     carriers: Mapping[str, ImageCarrier] = field(default_factory=dict[str, ImageCarrier])
     """By host: what brings an image of this machine's engine to one that has no registry to get it from."""
+    edges: Edges | None = None  # what leads to gateways; None: nobody speaks with any
+    addresses: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of hosts, as other hosts reach them; one that is not listed is not reached from another."""
+    asking: Callable[[], Asking] | None = None  # who asks while traffic moves; None: nobody
     offered: frozenset[int] = frozenset()
     """Ports of registries on this machine's loopback that hosts elsewhere are to reach at the same name."""
 
@@ -140,6 +146,20 @@ class Site:
     async def held_ports(self) -> HeldByProcess:
         """Which ports processes of the host hold."""
         return held_here if self.transport.here else held_in(await self.transport.bound_ports())
+
+    @property
+    def place(self) -> Place:
+        """The same as gateways need it."""
+        return Place(
+            project=self.owner.project,
+            environment=self.owner.environment,
+            host=self.host,
+            folder=self.folder,
+            transport=self.transport,
+            engine=self.engine,
+            containers=lambda: self.containers(self.compose_project),
+            clock=self.clock,
+        )
 
     @property
     def clock(self) -> Clock:

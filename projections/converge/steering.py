@@ -25,6 +25,7 @@ from projections.converge.materialise import app_for
 from projections.converge.sharing import shared_with
 from projections.converge.site import Equipment
 from projections.converge.undertaking import Planned, Undertaking
+from projections.converge.wiring import Terms
 from projections.engine.port import Container
 
 Wish = Literal["stop", "start", "restart"]
@@ -40,6 +41,8 @@ class Steering:
     manifest: Manifest  # what is deployed
     release: str  # the Release that deployed it
     stopped: Mapping[tuple[str, str], str]  # by host and service, the hash that is to be down from now on
+    drained_hosts: frozenset[str] = frozenset()  # that people keep requests away from
+    drained_services: frozenset[str] = frozenset()  # likewise
 
 
 async def steer(equipment: Equipment, steering: Steering, *, recorder: Recorder) -> None:
@@ -59,6 +62,7 @@ async def steer(equipment: Equipment, steering: Steering, *, recorder: Recorder)
         stopped=steering.stopped,
         reason=_REASONS[steering.wish],
         keeps=False,
+        traffic=Terms(drained_hosts=steering.drained_hosts, drained_services=steering.drained_services),
     )
     for host, content in sorted(steering.manifest.hosts.items()):
         if steering.service in content.services:
@@ -91,6 +95,7 @@ class _OneHost:
         else:
             await (await self._applier(planned)).gate([name])
         after = await undertaking.observe(self.host)
+        await undertaking.reconcile({self.host: after}, reason=_REASONS[self.steering.wish])
         show(after.site, after.content, containers=after.containers, plan=after.plan)
 
     async def _applier(self, planned: Planned) -> Applier:

@@ -81,6 +81,19 @@ class Newer:
             if (by := self.ends_wait()) is not None:
                 raise SupersededError(by)
 
+    async def rest_live(self, seconds: float) -> None:
+        """Rest while only old containers are waited for. Raises SupersededError for what goes back alone.
+
+        Whatever else is newer can wait: this Release is live, and has proved to be.
+        """
+        await self.clock.sleep(seconds)
+        now = self.clock.monotonic()
+        if now >= self._due:
+            self._due = now + LOOK_SECONDS
+            newest = self._newest()
+            if newest is not None and _is_way_back(newest) and (by := self.ends_wait()) is not None:
+                raise SupersededError(by)
+
     def ends_wait(self) -> str | None:
         """The newer Release that ends a wait for health now; None: there is none, or the wait goes on."""
         newest = self._newest()

@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 
 from events.catalog.traffic import ConnectionsDrained, RoutesTold, TrafficRestored, TrafficSwitched
 from events.kernel.clock import Clock
+from events.kernel.errors import OutsideError
 from events.recorder import Recorder
 from events.routes import Traffic as TrafficRule
 from events.streams import release_stream
 from projections.converge.backends import Layout, LeftOut, Seen, alone, shared
-from projections.converge.gateways import Gateways, Wanted
+from projections.converge.gateways import Done, Gateways, Wanted
 from projections.converge.site import Site
 from projections.converge.traffic_record import Traffic
-from projections.edge.port import Backends, Drain, Edges, Server
+from projections.edge.port import NOT_CONFIRMED, Backends, Drain, Edges, Server
 from projections.engine.port import Container
 
 Taken = Mapping[str, Sequence[Container]]
@@ -134,13 +135,28 @@ class Switchboard:
                     here = self.before.servers(gateway, host, name, old[name])
                     servers = alone(() if told is None else told.servers, host=host, new=here)
                     wanted.setdefault(gateway, {})[name] = self.before.backends(gateway, name, servers)
-            done = await self.gateways.bring_about(wanted, asks_all=True, puts_back=False)
+            done = await self._told_at_least(wanted)
             for name in names:
                 containers = tuple(one.id for one in old[name])
                 restored = TrafficRestored(
                     host=host, service=name, gateways=done.told, containers=containers, reason=reason
                 )
                 self._record(restored)
+
+    async def _told_at_least(self, wanted: Wanted) -> Done:
+        """Tell, and wait for the answers; that one does not come is told of, and changes nothing."""
+        try:
+            return await self.gateways.bring_about(wanted, asks_all=True, puts_back=False)
+        except OutsideError as error:
+            if error.code not in NOT_CONFIRMED:
+                raise
+            host = error.where.host or self.gateways.present[0]
+            self.sites[host].tell(f"the way back is not confirmed: {error.message}")
+            return Done(told=tuple(sorted(wanted)))
+
+    async def names(self, host: str, service: str, containers: Sequence[Container]) -> bool:
+        """Whether a gateway is told of one of these containers."""
+        return not {one.id for one in containers}.isdisjoint(await self._told_ids(host, service))
 
     async def drains(self, host: str, service: str, containers: Sequence[Container]) -> list[Drain]:
         """The watches over containers of a host that get no new requests; none where no gateway runs.
@@ -171,6 +187,18 @@ class Switchboard:
                 host=host, service=service, containers=tuple(containers), milliseconds=milliseconds, cut=cut
             )
             self._record(event)
+
+    async def leave_out(self, services: Mapping[str, Collection[str]]) -> None:
+        """Pass nothing on, by host, to services that are about to stop for good. Raises as `take`."""
+        async with self._turn:
+            wanted: dict[str, dict[str, Backends | None]] = {}
+            for gateway in self.gateways.present:
+                for name, one in (await self.gateways.told(gateway)).backends.items():
+                    servers = [each for each in one.servers if name not in services.get(each.host, ())]
+                    if len(servers) < len(one.servers):
+                        left = one.model_copy(update={"servers": tuple(servers)})
+                        wanted.setdefault(gateway, {})[name] = left
+            await self.gateways.bring_about(wanted, puts_back=False)
 
     async def reconcile(
         self, seen: Seen, *, reason: str, keeps: Collection[str] = (), asks_all: bool = False

@@ -14,6 +14,7 @@ from events.kernel.errors import OutsideError, StagecraftError, Where, error_cod
 from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from projections.converge.apply import MOST_AT_ONCE, Applier
+from projections.converge.backends import Seen, answering
 from projections.converge.checks import check, check_prediction, predict, prepare
 from projections.converge.course import apply
 from projections.converge.exchange import Exchange
@@ -32,7 +33,9 @@ from projections.converge.orphans import Place
 from projections.converge.plan import JobKey, Question, plan
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer
+from projections.converge.switch import Switchboard
 from projections.converge.untold import untold
+from projections.converge.wiring import Terms, switchboard_of
 from projections.engine.port import Container
 
 NOT_AS_MANIFEST = error_code(
@@ -86,6 +89,18 @@ class Undertaking:
     parallel: int = MOST_AT_ONCE  # services that are worked on at once
     kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
     keeps: bool = True  # what is left of containers that fail
+    traffic: Terms = field(default_factory=Terms)
+    board: Switchboard | None = field(init=False)  # None: no gateway passes anything on
+
+    def __post_init__(self) -> None:
+        self.board = switchboard_of(
+            self.equipment,
+            self.manifest,
+            known=self.known,
+            recorder=self.recorder,
+            release=self.release,
+            terms=self.traffic,
+        )
 
     def site(self, host: str) -> Site:
         """The environment on a host. Raises UserError `host-not-supported`."""
@@ -160,6 +175,8 @@ class Undertaking:
             app=app,
             jobs_done=self.jobs_done,
             rest=None if self.newer is None else self.newer.rest,
+            rest_live=None if self.newer is None else self.newer.rest_live,
+            board=self.board,
             parallel=self.parallel,
         )
 
@@ -201,6 +218,35 @@ class Undertaking:
             if services is None or operation.service in services:
                 raise await self.exchange(host).kept(await _refusal(planned.site, operation))
         return planned
+
+    async def reconcile(
+        self,
+        planned: Mapping[str, Planned],
+        *,
+        reason: str,
+        keeps: Collection[str] = (),
+        asks_all: bool = False,
+    ) -> bool:
+        """Have gateways do as deployed, by what hosts show; whether something had to be told.
+
+        Of a host where something is left to do only those are passed on to that were before, and run.
+        Raises as `Switchboard.reconcile`.
+        """
+        if self.board is None:
+            return False
+        seen = Seen(
+            answering={
+                host: answering(one.content, one.containers, owner=one.site.owner)
+                for host, one in planned.items()
+                if not _left(one)
+            },
+            running={
+                host: frozenset(each.id for each in one.containers if each.state == "running")
+                for host, one in planned.items()
+                if _left(one)
+            },
+        )
+        return await self.board.reconcile(seen, reason=reason, keeps=keeps, asks_all=asks_all)
 
     async def prune(
         self, planned: Planned, *, services: frozenset[str] | None = None, but: Collection[str] = ()

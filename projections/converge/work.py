@@ -45,6 +45,8 @@ class ReleaseWork:
     deployed: str | None = None  # digest of what is deployed; None: that of `previous`
     placed: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     """Hosts that are not to run what is deployed, with the Manifest that they are; None: parts of several."""
+    drained_hosts: frozenset[str] = frozenset()  # that people keep requests away from
+    drained_services: frozenset[str] = frozenset()  # likewise
 
     @property
     def worked_on(self) -> tuple[str, ...]:
