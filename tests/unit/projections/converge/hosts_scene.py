@@ -101,6 +101,7 @@ class HostsScene(Scene):
             stocks={host: engine.stock for host, engine in self.engines.items()},
             roots={host: self.root / host for host in self.engines},
             transports={host: ElsewhereTransport(host) for host in self.engines},
+            addresses={host: f"{host}.example" for host in self.engines},
         )
 
     @property
@@ -108,6 +109,7 @@ class HostsScene(Scene):
     def converger(self) -> Converger:
         return self.converger_with(
             transports=self.equipment.transports,
+            addresses=self.equipment.addresses,
             carriers={host: engine.stock for host, engine in self.engines.items()},
         )
 

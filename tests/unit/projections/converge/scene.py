@@ -35,6 +35,10 @@ from projections.converge.conflicts import COMPOSE_SERVICE
 from projections.converge.converger import Converger
 from projections.converge.site import Equipment, Site
 from projections.converge.work import ReleaseWork, Verdict
+from projections.edge.folder import FOLDER
+from projections.edge.port import Backends
+from projections.edge.simulated import SimulatedEdges
+from projections.edge.traefik_files import SUFFIX, read_back
 from projections.engine.port import EngineIdentity
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import IDENTITY
@@ -139,6 +143,7 @@ class Scene:
     blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
     log: EventLog = field(default_factory=lambda: MemoryEventLog(lineage=LINEAGE))
     told: list[str] = field(default_factory=list[str])
+    edges: SimulatedEdges = field(default_factory=SimulatedEdges)
     ports_are_here: bool = False  # whether the ports of this machine are the host's
     engine: SimulatedEngine = field(init=False)
     observed: ObservedStore = field(init=False)
@@ -164,6 +169,7 @@ class Scene:
             observed=self.observed,
             progress=self.told.append,
             transports={} if self.ports_are_here else {HOST: ElsewhereTransport(HOST)},
+            edges=self.edges,
         )
 
     @property
@@ -187,6 +193,7 @@ class Scene:
             observed=equipment.observed,
             clock=equipment.clock,
             progress=equipment.progress,
+            edges=equipment.edges,
             **more,
         )
 
@@ -208,6 +215,16 @@ class Scene:
 
     def deploy(self, manifest: Manifest, previous: Manifest | None = None, **more: object) -> Verdict:
         return self.run(self.work(manifest, previous, **more))
+
+    def routes_at(self, host: str = HOST) -> Mapping[str, Backends]:
+        """What the gateway of a host was told, by service."""
+        root = Path(self.equipment.roots[host])
+        found: dict[str, Backends] = {}
+        for file in (root / "apps" / PROJECT / ENVIRONMENT / FOLDER).glob(f"*{SUFFIX}"):
+            told = read_back(file.read_bytes(), service=file.name.removesuffix(SUFFIX))
+            assert told is not None, file
+            found[told.service] = told
+        return found
 
     def heal(self, manifest: Manifest, release: str = "rel-1") -> bool:
         return asyncio.run(self.converger.heal(manifest, release=release, recorder=self.recorder()))
