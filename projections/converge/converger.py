@@ -19,6 +19,7 @@ from events.manifest import Manifest
 from events.recorder import Recorder
 from projections.converge.abreast import abreast
 from projections.converge.adopt import Compared, compare
+from projections.converge.backends import LeftOut
 from projections.converge.destroy import Found, destroy, survey
 from projections.converge.drift import HostDrift, drift_of
 from projections.converge.heal import Terms, all_jobs, heal
@@ -27,6 +28,7 @@ from projections.converge.keeping import sweep
 from projections.converge.observe import observe
 from projections.converge.orphans import Place
 from projections.converge.release import ReleaseRun
+from projections.converge.route_drift import route_drift
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
 from projections.converge.traffic_record import Asking
@@ -194,16 +196,25 @@ class Converger:
         return left
 
     async def drift(
-        self, manifest: Manifest, *, stopped: Mapping[tuple[str, str], str], kept: Collection[Place] = ()
+        self,
+        manifest: Manifest,
+        *,
+        stopped: Mapping[tuple[str, str], str],
+        kept: Collection[Place] = (),
+        left_out: LeftOut | None = None,
     ) -> tuple[HostDrift, ...]:
-        """What differs on each host now, field by field; nothing is changed and nothing recorded."""
+        """What differs on each host now, field by field; nothing is changed and nothing recorded.
+
+        `left_out` is what people keep requests away from.
+        """
         sites = {host: self._equipment.site(manifest, host) for host in manifest.hosts}
         found, failed = await abreast(
             sites, lambda host: drift_of(sites[host], manifest, stopped=stopped, kept=kept)
         )
         for error in failed.values():
             raise error
-        return tuple(found.values())
+        routes = await route_drift(self._equipment, manifest, found, left_out=left_out or LeftOut())
+        return tuple(replace(one, rows=(*one.rows, *routes.get(host, ()))) for host, one in found.items())
 
     async def observe(
         self,

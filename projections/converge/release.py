@@ -199,7 +199,7 @@ class ReleaseRun:
         return frozenset(left | self.silent.keys())
 
     def _goes_on_without(self, host: str, error: OutsideError) -> bool:
-        """Whether it goes on without a gateway that is silent. Raises the error where that is this machine."""
+        """Whether it goes on without a gateway that is silent. Raises the error where it is this machine."""
         return host in self.attendance.hosts and self.attendance.failed({host: error}) is None
 
     async def _go_forward(self, history: ReleaseHistory, rollout: Rollout) -> Failure | None:

@@ -181,7 +181,7 @@ class Switchboard:
         self, host: str, service: str, containers: Collection[str], *, seconds: float, cut: int
     ) -> None:
         """Record that old containers have let go, unless it is on record."""
-        if not self.traffic.record.drained.issuperset(containers):
+        if not self.traffic.record.drained.issuperset((host, one) for one in containers):
             milliseconds = round(seconds * 1000)
             event = ConnectionsDrained(
                 host=host, service=service, containers=tuple(containers), milliseconds=milliseconds, cut=cut
@@ -280,7 +280,7 @@ class Switchboard:
         """Record a switch, unless it is on record, or nobody had to be told and nobody goes."""
         coming = {one.id for one in new}
         going = set(had) - coming
-        if coming <= self.traffic.record.new_ids or not (going or told):
+        if not (going or told) or self.traffic.record.answering.issuperset((host, one) for one in coming):
             return
         switched = TrafficSwitched(
             host=host,

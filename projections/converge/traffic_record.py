@@ -44,8 +44,10 @@ class TrafficRecord:
     switched: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # host and service
     drain_ms: int = 0  # the longest drain
     cut: int = 0  # connections, of all drains together
-    new_ids: set[str] = field(default_factory=set[str])  # containers that requests were switched to
-    drained: set[str] = field(default_factory=set[str])  # old containers whose drain is recorded
+    answering: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Host and id of the containers that requests were switched to."""
+    drained: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Host and id of the old containers whose drain is recorded."""
 
     def take(self, event: object) -> None:
         """Count an event of the Release; one of another kind counts as nothing."""
@@ -53,11 +55,11 @@ class TrafficRecord:
             case TrafficSwitched():
                 if event.old_ids:
                     self.switched.add((event.host, event.service))
-                self.new_ids.update(event.new_ids)
+                self.answering.update((event.host, one) for one in event.new_ids)
             case ConnectionsDrained():
                 self.drain_ms = max(self.drain_ms, event.milliseconds)
                 self.cut += event.cut
-                self.drained.update(event.containers)
+                self.drained.update((event.host, one) for one in event.containers)
             case _:
                 pass
 

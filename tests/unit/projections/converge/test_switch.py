@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
-from events.catalog.release import ReleaseCompleted, ReleaseRolledBack
+from events.catalog.release import ReleaseRolledBack
 from events.catalog.service import ServiceReplaced, ServiceWithdrawn
 from events.catalog.traffic import ConnectionsDrained, RoutesTold, TrafficRestored, TrafficSwitched
 from events.manifest import Manifest
-from events.routes import Traffic
+from events.routes import Routing, Traffic
+from projections.converge.release import ReleaseRun
+from projections.converge.site import Site
 from projections.converge.traffic_record import traffic_record_of
 from projections.edge.port import GATEWAY_SILENT, ROUTE_NOT_CONFIRMED
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import HOST, IN_PLACE, STREAM, Scene, Spec, image_id
 from tests.unit.projections.converge.traffic_scene import (
+    AT_ONCE,
     GATE_SPEC,
     PORT,
     gateway,
@@ -40,6 +45,11 @@ def deployed(scene: Scene, manifest: Manifest = FIRST) -> str:
     scene.engine.calls.clear()
     scene.edges.calls.clear()
     return scene.engine.world.ids("web")[0]
+
+
+def api(version: str = "1") -> Spec:
+    """A service without routes that waits for the web."""
+    return Spec(image=f"db:{version}", waits_for={"web": "service_healthy"}, gate=AT_ONCE)
 
 
 def watch_stops(scene: Scene, seen: Callable[[str], None]) -> None:
@@ -109,11 +119,9 @@ def test_connections_that_nobody_sees_are_waited_for_until_the_limit(scene: Scen
 
 def test_who_waits_for_a_service_begins_when_its_requests_have_moved_and_not_later(scene: Scene) -> None:
     scene.have("job:1")
-    specs = {"api": Spec(image="db:1", waits_for={"web": "service_healthy"}, gate=web().gate)}
-    first = routed(web=web(), **specs)
+    first = routed(web=web(), api=api())
     old = deployed(scene, first)
     scene.edges.world.connections[old] = [1]
-    later = {"api": Spec(image="db:2", waits_for={"web": "service_healthy"}, gate=web().gate)}
     stopped: list[str] = []
     began: list[float] = []
 
@@ -126,7 +134,7 @@ def test_who_waits_for_a_service_begins_when_its_requests_have_moved_and_not_lat
 
     scene.engine.before = before
     start = scene.clock.monotonic()
-    assert scene.deploy(routed(web=web("2"), traffic=SLOW_DRAIN, **later), first).status == "completed"
+    assert scene.deploy(routed(web=web("2"), traffic=SLOW_DRAIN, api=api("2")), first).status == "completed"
     assert began[0] - start < 5.0
     assert stopped[-1] == old, "the api's old one did not wait for connections of the web"
 
@@ -169,12 +177,10 @@ def test_a_new_one_that_dies_while_the_old_one_lets_go_gives_the_requests_back(s
 
 
 def test_the_way_back_after_the_old_one_has_gone_is_a_switch_too(scene: Scene) -> None:
-    specs = {"api": Spec(image="db:1", waits_for={"web": "service_healthy"}, gate=web().gate)}
-    bad = {"api": Spec(image="db:2", waits_for={"web": "service_healthy"}, gate=web().gate)}
-    first = routed(web=web(), **specs)
+    first = routed(web=web(), api=api())
     deployed(scene, first)
     scene.engine.world.lives[image_id("db:2")] = Life(unhealthy_after=20.0)
-    verdict = scene.deploy(routed(web=web("2"), **bad), first)
+    verdict = scene.deploy(routed(web=web("2"), api=api("2")), first)
     assert verdict.status == "rolled_back"
     (again,) = scene.engine.world.replicas("web")
     assert again.image == image_id("web:1")
@@ -223,17 +229,13 @@ def test_a_route_that_left_is_forgotten_before_its_service_goes(scene: Scene) ->
 
 def test_the_gateway_made_anew_finds_what_it_is_to_do_and_confirms_it(scene: Scene) -> None:
     old = deployed(scene)
-    verdict = scene.deploy(routed(web=web(), gate=Spec(**{**_fields(GATE_SPEC), "image": "gate:2"})), FIRST)
+    verdict = scene.deploy(routed(web=web(), gate=replace(GATE_SPEC, image="gate:2")), FIRST)
     assert verdict.status == "completed"
     assert serving(scene) == [old]
     assert [name for name, _ in scene.edges.calls if name.startswith(("tell", "confirm"))] == [
         "confirm",
         "confirm-done",
     ]
-
-
-def _fields(spec: Spec) -> dict[str, object]:
-    return {name: getattr(spec, name) for name in spec.__dataclass_fields__}
 
 
 def test_what_is_replaced_in_its_place_is_named_by_its_name(scene: Scene) -> None:
@@ -271,13 +273,45 @@ def test_a_canary_gets_its_share_in_steps_and_goes_back_when_it_fails(scene: Sce
 
 def test_a_first_release_that_fails_leaves_no_route_to_what_was_stopped(scene: Scene) -> None:
     scene.engine.world.lives[image_id("db:1")] = Life(exits_after=0.5, exit_code=3)
-    specs = {"api": Spec(image="db:1", waits_for={"web": "service_healthy"}, gate=Spec().gate)}
-    assert scene.deploy(routed(web=web(), **specs)).status == "failed"
+    manifest = routed(web=web(), api=replace(api(), gate=Spec().gate))
+    assert scene.deploy(manifest).status == "failed"
     assert serving(scene) == []
 
 
-def test_the_proof_begins_before_the_first_switch_and_ends_after_the_last_drain(scene: Scene) -> None:
+class NotingAsker:
+    """Notes when it was to ask."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.noted: list[tuple[str, list[str]]] = []
+
+    async def start(self, sites: Mapping[str, Site], routing: Routing) -> None:
+        assert (list(sites), routing) == ([HOST], SECOND.routing)
+        self.noted.append(("start", serving(self.scene)))
+
+    async def stop(self) -> None:
+        self.noted.append(("stop", self.scene.engine.world.ids("web")))
+
+
+def test_who_asks_begins_before_the_first_switch_and_ends_after_the_last_drain(scene: Scene) -> None:
+    old = deployed(scene)
+    asker = NotingAsker(scene)
+    run = ReleaseRun(
+        equipment=replace(scene.equipment, asking=lambda: asker),
+        work=scene.work(SECOND, FIRST),
+        recorder=scene.recorder(),
+    )
+    assert asyncio.run(run.run()).status == "completed"
+    assert asker.noted == [("start", [old]), ("stop", scene.engine.world.ids("web"))]
+
+
+def test_nobody_asks_while_nothing_is_switched(scene: Scene) -> None:
     deployed(scene)
-    verdict = scene.deploy(SECOND, FIRST)
-    (completed,) = [e for e in scene.events(STREAM) if isinstance(e, ReleaseCompleted)][-1:]
-    assert completed.release == verdict.release
+    asker = NotingAsker(scene)
+    run = ReleaseRun(
+        equipment=replace(scene.equipment, asking=lambda: asker),
+        work=scene.work(FIRST, FIRST),
+        recorder=scene.recorder(),
+    )
+    asyncio.run(run.run())
+    assert asker.noted == []

@@ -1,0 +1,173 @@
+"""Several hosts, several gateways, several replicas: who is told of whom, and what one that is silent means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from events.catalog.traffic import TrafficSwitched
+from events.manifest import Manifest
+from projections.edge.port import Backends, Server
+from projections.engine.simulated_world import Life
+from tests.unit.projections.converge.hosts_scene import HostsScene
+from tests.unit.projections.converge.scene import IN_PLACE, image_id
+from tests.unit.projections.converge.traffic_scene import (
+    GATE_SPEC,
+    PORT,
+    PUBLISHED,
+    gateway,
+    routed_over,
+    serving,
+    traffic_of,
+    web,
+)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> HostsScene:
+    """Hosts `app1` to `app3`, `data` and `edge`."""
+    return HostsScene(root=tmp_path)
+
+
+def far(version: str = "1") -> Manifest:
+    """Two hosts of the app, and the gateway on a third."""
+    app = {"web": web(version, more=PUBLISHED)}
+    return routed_over({"app1": app, "app2": app, "edge": {"gate": GATE_SPEC}})
+
+
+def near(version: str = "1") -> Manifest:
+    """Two hosts with a gateway and a web each, and a third web that both pass on to."""
+    own = {"web": web(version), "gate": GATE_SPEC}
+    return routed_over({"app1": own, "app2": own, "app3": {"web": web(version, more=PUBLISHED)}})
+
+
+def ids(scene: HostsScene, *hosts: str) -> list[str]:
+    return sorted(one for host in hosts for one in scene.engines[host].world.ids("web"))
+
+
+def test_a_container_elsewhere_is_named_by_its_hosts_address_and_port(scene: HostsScene) -> None:
+    assert scene.release(far()).status == "completed"
+    assert serving(scene, host="edge") == ids(scene, "app1", "app2")
+    for one in scene.routes_at("edge")["web"].servers:
+        (container,) = scene.engines[one.host].world.replicas("web")
+        (port,) = container.ports
+        assert one.addresses == {PORT: f"{one.host}.example:{port.port}"}
+
+
+def test_each_host_is_switched_alone_and_the_others_stay_as_told(scene: HostsScene) -> None:
+    scene.release(far())
+    old = {host: ids(scene, host)[0] for host in ("app1", "app2")}
+    seen: list[set[str]] = []
+
+    def before(name: str, argument: str) -> None:
+        if (name, argument) == ("tell-done", "web"):
+            seen.append(set(serving(scene, host="edge")))
+
+    scene.edges.before = before
+    verdict = scene.release(far("2"), far(), max_parallel=1)
+    assert verdict.status == "completed"
+    new = {host: ids(scene, host)[0] for host in ("app1", "app2")}
+    assert seen == [{new["app1"], old["app2"]}, {new["app1"], new["app2"]}]
+    switches = [e for e in traffic_of(scene, verdict.release) if isinstance(e, TrafficSwitched)]
+    assert [(one.host, one.gateways) for one in switches] == [("app1", ("edge",)), ("app2", ("edge",))]
+
+
+def test_a_port_that_moved_is_told(scene: HostsScene) -> None:
+    verdict = scene.release(far())
+    (container,) = scene.engines["app1"].world.replicas("web")
+    container.ports = tuple(replace(port, port=port.port + 77) for port in container.ports)
+    assert scene.heal(far(), verdict.release)
+    (moved,) = scene.routes_at("edge")["web"].on("app1")
+    assert moved.addresses == {PORT: f"app1.example:{container.ports[0].port}"}
+    assert not scene.heal(far(), verdict.release)
+
+
+def test_each_gateway_passes_on_to_its_own_host_and_to_those_without_one(scene: HostsScene) -> None:
+    assert scene.release(near()).status == "completed"
+    assert serving(scene, host="app1") == ids(scene, "app1", "app3")
+    assert serving(scene, host="app2") == ids(scene, "app2", "app3")
+    assert scene.release(near("2"), near()).status == "completed"
+    assert serving(scene, host="app1") == ids(scene, "app1", "app3")
+    assert serving(scene, host="app2") == ids(scene, "app2", "app3")
+
+
+def test_one_gateway_that_does_not_confirm_puts_all_back(scene: HostsScene) -> None:
+    scene.release(near())
+    before = {host: scene.routes_at(host) for host in ("app1", "app2")}
+    gateway(scene, "app2").stuck = True
+    verdict = scene.release(near("2"), near())
+    assert verdict.status == "rolled_back"
+    assert {host: scene.routes_at(host) for host in ("app1", "app2")} == {
+        host: {"web": replace_ids(scene, one["web"])} for host, one in before.items()
+    }
+    assert scene.images("app1", "app2", "app3") == ["web:1"] * 3
+
+
+def replace_ids(scene: HostsScene, told: Backends) -> Backends:
+    """What was told, with the containers that run now."""
+    servers: list[Server] = []
+    for one in told.servers:
+        (container,) = scene.engines[one.host].world.replicas("web")
+        if one.container == container.id:
+            servers.append(one)
+            continue
+        port = next((held.port for held in container.ports), 0)
+        place = f"{one.host}.example:{port}" if port else f"{container.id[:12]}:{PORT}"
+        servers.append(one.model_copy(update={"container": container.id, "addresses": {PORT: place}}))
+    return told.model_copy(
+        update={"servers": tuple(sorted(servers, key=lambda one: (one.host, one.container)))}
+    )
+
+
+def test_a_gateway_that_is_skipped_is_told_when_it_is_back(scene: HostsScene) -> None:
+    scene.release(near())
+    scene.lose("app2")
+    verdict = scene.release(near("2"), near(), on_unreachable="skip")
+    assert verdict.status == "completed"
+    assert verdict.without == ("app2",)
+    assert serving(scene, host="app1") == ids(scene, "app1", "app3")
+    scene.find("app2")
+    assert scene.heal(near("2"), verdict.release)
+    assert serving(scene, host="app2") == ids(scene, "app2", "app3")
+
+
+def test_a_gateway_lost_on_the_way_fails_the_release_where_none_may_fail(scene: HostsScene) -> None:
+    scene.release(far())
+    old = ids(scene, "app1", "app2")
+    scene.lose("edge", at="containers", after=3)
+    verdict = scene.release(far("2"), far(), max_parallel=1)
+    assert verdict.status in {"rolled_back", "failed"}
+    scene.find("edge")
+    assert ids(scene, "app1", "app2") == old
+    assert serving(scene, host="edge") == old
+
+
+def test_in_its_place_the_other_hosts_answer_alone(scene: HostsScene) -> None:
+    def manifest(version: str) -> Manifest:
+        app = {"web": web(version, more={**PUBLISHED, **IN_PLACE})}
+        return routed_over({"app1": app, "app2": app, "edge": {"gate": GATE_SPEC}})
+
+    scene.release(manifest("1"))
+    seen: list[tuple[str, ...]] = []
+    for host in ("app1", "app2"):
+
+        def before(name: str, _argument: str, host: str = host) -> None:
+            if name == "up":
+                seen.append((host, *{one.host for one in scene.routes_at("edge")["web"].servers}))
+
+        scene.engines[host].before = before
+    assert scene.release(manifest("2"), manifest("1"), max_parallel=1).status == "completed"
+    assert seen == [("app1", "app2"), ("app2", "app1")]
+    assert serving(scene, host="edge") == ids(scene, "app1", "app2")
+
+
+def test_a_host_that_failed_keeps_its_old_one_in_the_route(scene: HostsScene) -> None:
+    scene.release(far())
+    old = ids(scene, "app2")
+    scene.bad("app2", life=Life(exits_after=0.1, exit_code=3))
+    verdict = scene.release(far("2"), far(), max_parallel=1, max_failures=1)
+    assert verdict.status == "completed"
+    assert serving(scene, host="edge") == sorted([*ids(scene, "app1"), *old])
+    assert scene.engines["app1"].world.replicas("web")[0].image == image_id("web:2")

@@ -1,0 +1,153 @@
+"""What gateways were told is kept as deployed, whatever becomes of containers, files and ports."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from events.catalog.traffic import RoutesTold
+from events.kernel.errors import StagecraftError
+from projections.converge.heal import Terms
+from projections.converge.route_drift import FIELD
+from projections.converge.steering import Steering, Wish
+from projections.edge.folder import FOLDER
+from projections.edge.traefik_files import SUFFIX
+from projections.engine.simulated_world import Life
+from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, IN_PLACE, PROJECT, Scene
+from tests.unit.projections.converge.traffic_scene import gateway, routed, serving, traffic_of, web
+
+FIRST = routed(web=web())
+
+
+@pytest.fixture
+def release(scene: Scene) -> str:
+    """The first version runs; its Release."""
+    scene.have("gate:1", "gate:2")
+    verdict = scene.deploy(FIRST)
+    assert verdict.status == "completed"
+    scene.edges.calls.clear()
+    return verdict.release
+
+
+def heal(scene: Scene, release: str, **terms: object) -> bool:
+    given = replace(Terms(), **terms)  # type: ignore[arg-type]  # fields of `Terms`
+    return asyncio.run(scene.converger.heal(FIRST, release=release, recorder=scene.recorder(), terms=given))
+
+
+def route_file(scene: Scene, service: str = "web") -> Path:
+    folder = scene.root / "local" / "apps" / PROJECT / ENVIRONMENT / FOLDER
+    return Path(folder / f"{service}{SUFFIX}")
+
+
+def rows(scene: Scene) -> list[tuple[str, str, str]]:
+    found = asyncio.run(scene.converger.drift(FIRST, stopped={}))
+    return [(row.service, row.found, row.owner) for one in found for row in one.rows if row.field == FIELD]
+
+
+def test_a_look_at_what_is_as_it_should_be_reads_once_and_asks_no_gateway(scene: Scene, release: str) -> None:
+    before = len(scene.log.read())
+    assert not heal(scene, release)
+    assert [name for name, _ in scene.edges.calls] == ["told"]
+    assert len(scene.log.read()) == before
+    assert rows(scene) == []
+
+
+def test_a_container_made_anew_is_told(scene: Scene, release: str) -> None:
+    (old,) = scene.engine.world.ids("web")
+    del scene.engine.world.containers[old]
+    assert heal(scene, release)
+    (new,) = scene.engine.world.ids("web")
+    assert serving(scene) == [new]
+    assert not heal(scene, release)
+
+
+def test_a_file_that_somebody_changed_is_put_back_and_a_missing_one_too(scene: Scene, release: str) -> None:
+    told = route_file(scene).read_bytes()
+    route_file(scene).write_text("http: {}\n")
+    assert rows(scene) == [("web", "a file that somebody changed", "person")]
+    assert heal(scene, release)
+    assert route_file(scene).read_bytes() == told
+    route_file(scene).unlink()
+    assert rows(scene) == [("web", "none", "unknown")]
+    assert heal(scene, release)
+    assert route_file(scene).read_bytes() == told
+    events = [e for e in traffic_of(scene, release) if isinstance(e, RoutesTold)]
+    assert [(one.services, one.reason) for one in events] == [(("web",), "drift")] * 2
+
+
+def test_by_another_policy_a_route_is_left(scene: Scene, release: str) -> None:
+    route_file(scene).unlink()
+    assert not heal(scene, release, policy="report")
+    assert not route_file(scene).exists()
+
+
+def test_a_foreign_file_is_named_and_the_gateway_asked(scene: Scene, release: str) -> None:
+    foreign = route_file(scene).parent / "mine.yml"
+    foreign.write_text("http: {srvers: 1}\n")
+    assert rows(scene) == [("gate", "mine.yml", "person")]
+    assert not heal(scene, release)
+    assert ("confirm-done", "web") in scene.edges.calls
+
+
+def test_a_route_of_what_nobody_deployed_is_forgotten(scene: Scene, release: str) -> None:
+    other = route_file(scene, "other")
+    other.write_text("http: {}\n")
+    assert heal(scene, release)
+    assert not other.exists()
+
+
+def test_what_does_not_come_up_again_gets_no_requests(scene: Scene, release: str) -> None:
+    (one,) = scene.engine.world.replicas("web")
+    one.life = Life(start_error="exec: no such file")
+    one.stopped, one.stopped_code = "exited", 1
+    with pytest.raises(StagecraftError):
+        heal(scene, release)
+    assert serving(scene) == []
+
+
+def test_what_people_drain_gets_no_requests_until_they_say_so(scene: Scene, release: str) -> None:
+    (only,) = scene.engine.world.ids("web")
+    assert heal(scene, release, drained_services=frozenset({"web"}))
+    assert serving(scene) == []
+    assert ("confirm-done", "web") in scene.edges.calls
+    assert heal(scene, release)
+    assert serving(scene) == [only]
+    assert heal(scene, release, drained_hosts=frozenset({HOST}))
+    assert serving(scene) == []
+
+
+def test_a_release_of_what_people_drain_gives_it_no_requests(scene: Scene, release: str) -> None:
+    heal(scene, release, drained_services=frozenset({"web"}))
+    second = routed(web=web("2"))
+    verdict = scene.deploy(second, FIRST, drained_services=frozenset({"web"}))
+    assert verdict.status == "completed"
+    assert serving(scene) == []
+
+
+@pytest.mark.parametrize("wish", ["stop", "restart"])
+def test_a_person_steers_and_gateways_follow(scene: Scene, release: str, wish: Wish) -> None:
+    service = FIRST.hosts[HOST].services["web"]
+    stopped = {(HOST, "web"): service.hash} if wish == "stop" else {}
+    steering = Steering(wish=wish, service="web", manifest=FIRST, release=release, stopped=stopped)
+    asyncio.run(scene.converger.steer(steering, recorder=scene.recorder()))
+    expected = [] if wish == "stop" else scene.engine.world.ids("web")
+    assert serving(scene) == expected
+
+
+def test_a_silent_gateway_fails_no_look_that_finds_nothing(scene: Scene, release: str) -> None:
+    gateway(scene).silent = True
+    assert not heal(scene, release)
+
+
+def test_in_its_place_the_name_stays_while_somebody_has_it(scene: Scene) -> None:
+    scene.have("gate:1")
+    manifest = routed(web=web(more=IN_PLACE))
+    verdict = scene.deploy(manifest)
+    (old,) = scene.engine.world.ids("web")
+    del scene.engine.world.containers[old]
+    told = scene.routes_at()
+    assert scene.heal(manifest, verdict.release)
+    assert scene.routes_at() == told
