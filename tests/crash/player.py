@@ -42,10 +42,11 @@ from events.reserve import Reserve
 from gitops.source.git import Repository as OpenRepository
 from projections.converge.converger import Converger
 from projections.converge.steering import Wish
+from projections.edge.simulated import SimulatedEdges
 from projections.engine.simulated import SimulatedEngine
 from projections.kept import KeptContainers
 from projections.observed import ObservedStore
-from tests.crash.tape import LocalEngine, Tape, TapedLog, inside, taped
+from tests.crash.tape import LocalEngine, Tape, TapedLog, at_edges, inside, taped
 from tests.support.repos import Repository
 from tests.support.time import START, FakeClock
 
@@ -77,6 +78,11 @@ class Stage:
     def world(self) -> Path:
         """The file of the simulated engine."""
         return self.folder / "world.json"
+
+    @property
+    def edges(self) -> Path:
+        """The file of what is wrong with simulated gateways."""
+        return self.folder / "edges.json"
 
     @property
     def target(self) -> Target:
@@ -348,6 +354,8 @@ def context_of(
     log = TapedLog(home.events_db, tape, reserve)
     blobs, observed = FileBlobStore(home.blobs), ObservedStore(home.observed_db)
     actors = SqliteActorDirectory(home.actors_db, reserve=reserve)
+    edges = SimulatedEdges(path=stage.edges)
+    edges.before = at_edges(tape)
     converger = Converger(
         log=log,
         blobs=blobs,
@@ -358,6 +366,7 @@ def context_of(
         clock=clock,
         progress=say,
         kept=KeptContainers(home.kept),
+        edges=edges,
     )
     try:
         yield Context(

@@ -75,6 +75,9 @@ class Story:
     told: str = ""  # what the file of the web says in the end; it was told of that and never replaced
     api: str = ""  # the api that runs in the end, where there is one
 
+    def check_more(self, stage: Stage, world: World) -> None:
+        """What else is promised of it."""
+
 
 def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "change") -> None:
     """Commit a project: a web that waits for a job, a worker, and one more service or another one."""
@@ -88,12 +91,13 @@ def write(stage: Stage, web: str, *, job: str, extra: bool, message: str = "chan
     services["worker"] += ", volumes: ['data:/data']"
     services["web"] += ", depends_on: {migrate: {condition: service_completed_successfully}}"
     text = "".join(f"  {name}: {{{body}}}\n" for name, body in services.items())
-    _commit(stage, text, message)
+    commit(stage, text, message)
 
 
-def _commit(stage: Stage, services: str, message: str, *, gates: str = "") -> None:
+def commit(stage: Stage, services: str, message: str, *, gates: str = "", project: str | None = None) -> None:
+    """Commit services, and a project file with more to it than usual."""
     compose = f"services:\n{services}volumes: {{data: {{}}}}\n"
-    project = _PROJECT.format(name=stage.project) + gates
+    project = (project or _PROJECT.format(name=stage.project)) + gates
     stage.repository.commit({"stagecraft.yml": project, "compose.yaml": compose}, message)
 
 
@@ -183,7 +187,7 @@ def by_hand(stage: Stage) -> None:
 
 
 def _write_small(stage: Stage, web: str) -> None:
-    _commit(
+    commit(
         stage, f"  web: {{image: '{web}'}}\n  worker: {{image: 'worker:1', volumes: ['data:/data']}}\n", web
     )
 
@@ -203,7 +207,7 @@ def first_told(stage: Stage) -> None:
     stage.repository.commit({"app.conf": "one"}, "a file")
     web = "image: 'web:1', labels: {stagecraft.reload: HUP}, volumes: ['./app.conf:/etc/app.conf']"
     services = f"  web: {{{web}}}\n  worker: {{image: 'worker:1', volumes: ['data:/data']}}\n"
-    _commit(stage, services, "one", gates="services: {web: {gate: {tcp: {port: 80}}}}\n")
+    commit(stage, services, "one", gates="services: {web: {gate: {tcp: {port: 80}}}}\n")
     play(stage, act_look).expect()
 
 
@@ -215,7 +219,7 @@ def merged_file(stage: Stage) -> None:
 def _write_pair(stage: Stage, *, api: str, web: str) -> None:
     """An api that is replaced side by side, and after it a web with a volume, in its place."""
     waits = "depends_on: {api: {condition: service_healthy}}"
-    _commit(
+    commit(
         stage,
         f"  api: {{image: '{api}'}}\n  web: {{image: '{web}', volumes: ['data:/data'], {waits}}}\n",
         f"{api} {web}",
@@ -241,7 +245,7 @@ def merged_half_bad(stage: Stage) -> None:
 def _write_many(stage: Stage, *names: str, web: str) -> None:
     """A web and some services beside it; of few Releases the images are kept."""
     others = "".join(f"  {name}: {{image: 'worker:1'}}\n" for name in names)
-    _commit(stage, f"  web: {{image: '{web}'}}\n{others}", f"{web} {names}", gates="images: {keep: 1}\n")
+    commit(stage, f"  web: {{image: '{web}'}}\n{others}", f"{web} {names}", gates="images: {keep: 1}\n")
 
 
 def first_many(stage: Stage) -> None:
@@ -324,7 +328,17 @@ def prepared(folder: Path, story: Story) -> Stage:
     folder.mkdir(parents=True, exist_ok=True)
     stage = Stage(folder=folder, repository=Repository.create(folder / "repository"))
     with opened(stage.world) as world:
-        for name in ("web:1", "web:2", "bad:1", "slow:1", "worker:1", "more:1", "job:1", "job:2"):
+        for name in (
+            "web:1",
+            "web:2",
+            "bad:1",
+            "slow:1",
+            "worker:1",
+            "more:1",
+            "job:1",
+            "job:2",
+            "traefik:3",
+        ):
             world.images[name] = image_id(name)
         for text in (PULLED, f"{PULLED}@{image_id(PULLED)}"):
             world.registry[text] = image_id(PULLED)
@@ -384,6 +398,7 @@ def check(story: Story, stage: Stage, *, releases: int) -> None:
         check_containers(story, world)
         if story.told:
             check_told(story, stage, world)
+        story.check_more(stage, world)
     check_log(stage, end)
     check_kept(stage)
     check_lock(stage)

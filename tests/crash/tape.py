@@ -45,6 +45,7 @@ LOOKING = frozenset(
 )
 """Calls of the engine's port that change nothing."""
 LOOKING_AT_STOCK = frozenset({"networks", "volumes", "image_names"})
+LOOKING_AT_EDGE = frozenset({"told", "confirm", "confirm_gone", "confirm-done", "counters", "drain", "left"})
 
 
 class LocalEngine(Engine, EngineWatch, Protocol):
@@ -103,7 +104,7 @@ def is_change(point: str) -> bool:
     How often a gate looks depends on the time that a container takes.
     """
     kind, name = point.split()[:2]
-    return kind == "append" or name not in LOOKING | LOOKING_AT_STOCK
+    return kind == "append" or name not in LOOKING | LOOKING_AT_STOCK | LOOKING_AT_EDGE
 
 
 def points(path: Path) -> list[str]:
@@ -167,5 +168,14 @@ def inside(tape: Tape) -> Callable[[str, str], None]:
     def moment(name: str, _argument: str) -> None:
         if "-" in name:
             tape.point(f"engine {name}")
+
+    return moment
+
+
+def at_edges(tape: Tape) -> Callable[[str, str], None]:
+    """Points ahead of each call of a gateway, and after each that changed something."""
+
+    def moment(name: str, _argument: str) -> None:
+        tape.point(f"edge {name}")
 
     return moment

@@ -19,9 +19,11 @@ from tests.crash.player import (
     act_rollback,
     play,
 )
+from tests.crash.routed import ROUTED
 from tests.crash.stories import STORIES, End, Story, check, copied, end_of, fold_views, prepared
 from tests.crash.tape import calls_of_the_port, points
 
+EVERY = (*STORIES, *ROUTED)
 PARTS = 8  # a story's points make so many tests, so that none takes minutes
 FEW = 3  # points of each story that `make test` takes, evenly spread; `make test-full` takes all
 
@@ -104,7 +106,7 @@ def _shown(failed: Mapping[str, str]) -> str:
     return "\n".join(f"{point}: {words[:2000]}" for point, words in failed.items())
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("story", EVERY, ids=lambda one: one.name)
 def test_killed_at_some_points_it_ends_the_same(
     story: Story, clean_runs: dict[str, Clean], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -115,7 +117,7 @@ def test_killed_at_some_points_it_ends_the_same(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("story", STORIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("story", EVERY, ids=lambda one: one.name)
 def test_killed_at_every_point_it_ends_the_same(
     story: Story,
     part: int,
@@ -131,6 +133,6 @@ def test_the_stories_reach_every_call_of_the_port(
     clean_runs: dict[str, Clean], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A call that no story makes has no crash point: add it to a story."""
-    tapes = [point for story in STORIES for point in _clean_of(clean_runs, story, tmp_path_factory).tape]
+    tapes = [point for story in EVERY for point in _clean_of(clean_runs, story, tmp_path_factory).tape]
     reached = {point.split()[1] for point in tapes if point.startswith("engine ")}
     assert {name for name in reached if "-" not in name} == calls_of_the_port()

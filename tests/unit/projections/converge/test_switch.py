@@ -215,7 +215,7 @@ def test_a_route_that_left_is_forgotten_before_its_service_goes(scene: Scene) ->
     deployed(scene, first)
     gone: list[bool] = []
 
-    def before(name: str, argument: str) -> None:
+    def before(name: str, _argument: str) -> None:
         if name == "remove":
             gone.append("api" not in scene.routes_at())
 

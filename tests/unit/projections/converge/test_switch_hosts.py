@@ -1,4 +1,4 @@
-"""Several hosts, several gateways, several replicas: who is told of whom, and what one that is silent means."""
+"""Several hosts, gateways and replicas: who is told of whom, and what one that is silent means."""
 
 from __future__ import annotations
 
