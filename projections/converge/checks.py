@@ -24,7 +24,8 @@ from projections.converge.sharing import with_providers
 from projections.converge.site import Site
 from projections.engine.errors import IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE
 from projections.engine.port import App, Image, Prediction
-from projections.engine.ports import Conflict, taken_ports, wanted_ports
+from projections.engine.port_helpers import HELPER, LISTING, helped
+from projections.engine.ports import Conflict, WantedPort, taken_ports, wanted_ports
 from projections.engine.waiting import until
 
 VOLUME_WOULD_BE_DELETED = error_code(
@@ -34,6 +35,7 @@ VOLUME_WOULD_BE_DELETED = error_code(
 
 HERE = "local"  # what this machine's engine is called among the hosts
 _PORT_SECONDS = 5.0  # an engine under load takes seconds between taking a port and showing who has it
+_HELPERS_SECONDS = 10.0
 
 
 async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound | None = None) -> App:
@@ -209,14 +211,32 @@ async def _check_ports(site: Site, app: App, *, plan: HostPlan, services: Collec
 
     await until(settled, clock=site.clock, seconds=_PORT_SECONDS)
     if found:
-        first = found[0]
-        raise OutsideError(
-            PORT_TAKEN,
-            f"port {first.wanted} is taken",
-            where=Where(environment=site.environment, host=site.host, service=first.wanted.service),
-            why=first.message,
-            next=f"find the holder with `ss -lntup | grep :{first.wanted.first}`, or publish another port",
-        )
+        raise await _taken(site, found[0])
+
+
+async def _taken(site: Site, conflict: Conflict) -> OutsideError:
+    """The error for a port that somebody else keeps, with who that is as far as it can be told."""
+    wanted, why = conflict.wanted, conflict.message
+    advice = f"find the holder with `ss -lntup | grep :{wanted.first}`, or publish another port"
+    if conflict.unseen and await _is_helped(site, wanted):
+        why = f"{conflict.message}: a {HELPER} of the engine, for no container that it lists"
+        advice = f"restart the engine of {site.host}, which gives the port back: `systemctl restart docker`"
+    return OutsideError(
+        PORT_TAKEN,
+        f"port {wanted} is taken",
+        where=Where(environment=site.environment, host=site.host, service=wanted.service),
+        why=why,
+        next=advice,
+    )
+
+
+async def _is_helped(site: Site, wanted: WantedPort) -> bool:
+    """Whether it is the engine's own helper that holds a port; False where the host does not say."""
+    try:
+        ran = await site.transport.run(LISTING, seconds=_HELPERS_SECONDS)
+    except OutsideError:
+        return False
+    return helped(wanted, ran.stdout)
 
 
 def _check_volumes(site: Site, prediction: Prediction) -> None:
