@@ -69,11 +69,11 @@ async def predict(site: Site, app: App, plan: HostPlan) -> Prediction:
 
     Raises UserError `compose-refused` for a document that it does not take.
     """
-    rising = _rising(plan)
-    if not rising:
+    services = rising(plan)
+    if not services:
         return Prediction()
     with site.errors_here():
-        return await site.engine.predict(app, sorted(rising))
+        return await site.engine.predict(app, services)
 
 
 async def check(site: Site, app: App, plan: HostPlan) -> None:
@@ -81,12 +81,12 @@ async def check(site: Site, app: App, plan: HostPlan) -> None:
 
     Raises UserError `container-not-ours` and OutsideError `port-taken`.
     """
-    rising = _rising(plan)
+    made = rising(plan)
     starting = [operation.service for operation in plan.of("start")]
-    if not rising and not starting:
+    if not made and not starting:
         return
-    await _check_names(site, app, rising)
-    await _check_ports(site, app, plan=plan, services=[*rising, *starting])
+    await _check_names(site, app, made)
+    await _check_ports(site, app, plan=plan, services=[*made, *starting])
 
 
 async def check_prediction(site: Site, prediction: Prediction) -> None:
@@ -98,8 +98,9 @@ async def check_prediction(site: Site, prediction: Prediction) -> None:
     await refuse_strangers(site, prediction.removed_networks)
 
 
-def _rising(plan: HostPlan) -> list[str]:
-    return [operation.service for operation in plan.operations if operation.kind in UP_KINDS]
+def rising(plan: HostPlan) -> list[str]:
+    """The services that Compose brings up, sorted."""
+    return sorted(operation.service for operation in plan.operations if operation.kind in UP_KINDS)
 
 
 async def _ready_images(site: Site, manifest: Manifest, services: Collection[str]) -> Mapping[str, str]:

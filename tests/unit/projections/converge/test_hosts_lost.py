@@ -22,7 +22,7 @@ from tests.support.mortal import Killed
 from tests.unit.projections.converge.hosts_scene import APPS, HostsScene, apps, over, shop
 from tests.unit.projections.converge.scene import STREAM, Spec, another_machine, image_id
 
-PREPARING = ("identity", "containers", "image", "predict")  # calls before the first change
+PREPARING = ("identity", "containers", "image", "grounds")  # calls before the first change
 STEPS = ("up_beside", "inspect", "rename", "stop", "remove")  # calls of an exchange
 
 
