@@ -108,8 +108,8 @@ def test_the_grounds_of_a_prediction_tell_networks_and_volumes_of_one_name_apart
     docker: DockerEngine, apps: Apps
 ) -> None:
     def stored(label: str) -> App:
-        volumes = {"v": {"labels": {"x": label}}}
-        return apps({"volumes": volumes}, a={**ATTACHED, "networks": {}, "volumes": ["v:/data"]})
+        mount = {"type": "volume", "source": "v", "target": "/data"}
+        return apps({"volumes": {"v": {"labels": {"x": label}}}}, a={"volumes": [mount]})
 
     async def run() -> None:
         await docker.up(on_a_network(apps, changed=False), ["a", "b"])
