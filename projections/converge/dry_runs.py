@@ -57,9 +57,13 @@ class DryRuns:
 
 def _stands_alone(app: App) -> bool:
     """Whether a document refers to nothing that is neither in it nor among what is compared."""
-    kinds = [cast("Mapping[str, Any]", app.document.get(kind) or {}) for kind in ("networks", "volumes")]
-    external = any((one or {}).get("external") for kind in kinds for one in kind.values())
+    named = [one for kind in ("networks", "volumes") for one in _listed(app, kind).values()]
+    external = any(one is not None and one.get("external") for one in named)
     return app.host_file is None and not external and _OF_A_CONTAINER not in _text(app)
+
+
+def _listed(app: App, kind: str) -> Mapping[str, Mapping[str, Any] | None]:
+    return cast("Mapping[str, Mapping[str, Any] | None]", app.document.get(kind) or {})
 
 
 def _text(app: App) -> str:
