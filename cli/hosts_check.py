@@ -35,7 +35,7 @@ def check(
     """Ask hosts whether a deploy would find what it needs there, all at once.
 
     SSH, the engine, whether the name means this machine, the folder that is ours, free room, the clock, and
-    whether two names are one host. Nothing is changed.
+    whether two names are one host. Nothing is changed there; `hosts list` shows who answered.
 
     Exit codes: 0 nothing fails; 1 no such host, or controller.yml cannot be used; 2 some host fails.
     """
@@ -43,13 +43,14 @@ def check(
 
     from controller.bootstrap import open_context
     from controller.host_asking import chosen_hosts
-    from controller.host_checks import check_hosts
+    from controller.host_checks import check_hosts, note_answers
 
     operator = operator_settings(settings, controller)
     with open_context(settings.home, progress=settings.console.progress, settings=operator) as context:
         asked = chosen_hosts(fleet_of(context), hosts or ())
         known = context.known_hosts.of(context.log)
         found = asyncio.run(check_hosts(asked, known=known, clock=context.clock, seconds=timeout))
+        note_answers(context.observed, found, at=context.clock.now())
     return _show(settings, found, json=json)
 
 

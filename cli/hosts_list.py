@@ -36,11 +36,14 @@ def list_command(
 
 
 def listed_hosts(settings: Settings, controller: str | None = None) -> dict[str, ListedHost]:
-    """Every host by name. Raises what reading the operator's file and the log raises."""
+    """Every host by name. Raises what reading the operator's file, the log and `observed.db` raises."""
     from controller.bootstrap import open_log
     from controller.host_list import list_hosts
     from events.blobs import FileBlobStore
+    from projections.observed import ObservedStore
 
     file = operator_settings(settings, controller)
+    store = ObservedStore(settings.home.observed_db)
+    answers = store.host_answers() if settings.home.observed_db.is_file() else {}
     with open_log(settings.home) as log:
-        return list_hosts(log, file, FileBlobStore(settings.home.blobs))
+        return list_hosts(log, file, FileBlobStore(settings.home.blobs), answers)

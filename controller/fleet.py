@@ -95,7 +95,7 @@ class Fleet:
         self.transports: Mapping[str, Transport] = ByHost(self, lambda one: one.transport)
         self.roots: Mapping[str, PurePath] = ByHost(self, lambda one: one.root)
         self.addresses: Mapping[str, str] = ByHost(
-            self, lambda one: "" if one.ssh is None else one.ssh.address
+            self, lambda one: "" if one.ssh is None else one.ssh.login.address
         )
         self.watches: Mapping[str, EngineWatch] = ByHost(self, lambda one: one.watch, in_use=True)
 

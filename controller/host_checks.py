@@ -1,8 +1,8 @@
-"""Reaching hosts now, to see whether a deploy would find what it needs there; nothing is changed or recorded.
+"""Reaching hosts now, to see whether a deploy would find what it needs there; no event is recorded.
 
-All hosts at once, each with a deadline of its own, so one that hangs costs that and no more. The engine is
-asked over the very way that a Release takes. Two names that lead to one engine are found when all answers are
-there: each of them would take the other's containers for nobody's.
+Nothing is changed there. All hosts are asked at once, each with a deadline of its own, so one that hangs
+costs that and no more. The engine is asked over the very way that a Release takes. Two names that lead to one
+engine are found when all answers are there: each of them would take the other's containers for nobody's.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ from controller.host_facts import HostFacts, facts_of
 from controller.preflight import clock_off, disk, finding, preflight, summary
 from events.kernel.errors import StagecraftError
 from events.streams import LOCAL_HOST
+from projections.observed import HostAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from controller.host_registry import HostEntry
     from controller.known_hosts import KnownHost
     from events.kernel.clock import Clock
     from projections.engine.port import EngineIdentity
+    from projections.observed import ObservedStore
     from projections.transport.port import Transport
 
 HOST_SECONDS = 60.0
 _MOST_AT_ONCE = 32
+_ANSWERS = frozenset({"reach", "ssh", "answer", "engine", "binding"})
+"""Checks without which nothing is known of what runs there."""
 
 
 class Identified(Protocol):
@@ -75,6 +80,12 @@ class HostChecks:
         return not any(one.blame for one in self.findings)
 
     @property
+    def silence(self) -> str:
+        """Why it cannot be told what runs there; empty where it can."""
+        failing = (one for one in self.findings if one.status == "FAIL" and one.name in _ANSWERS)
+        return next((one.detail for one in failing), "")
+
+    @property
     def summary(self) -> str:
         """`5/6 pass`."""
         return summary(list(self.findings))
@@ -102,6 +113,13 @@ async def check_hosts(
         [_bounded(one, _check(one, known.get(one.name), clock), seconds=seconds) for one in asked]
     )
     return [replace(one, findings=(*one.findings, *_aliases(one, found, known))) for one in found]
+
+
+def note_answers(store: ObservedStore, found: Iterable[HostChecks], *, at: datetime) -> None:
+    """Keep whether each host answers, for who lists them; no event, because nothing followed from it."""
+    store.note_hosts(
+        {one.host: HostAnswer(answers=not one.silence, reason=one.silence, at=at) for one in found}
+    )
 
 
 async def doctor_hosts(

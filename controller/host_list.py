@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.host_registry import HostEntry, Roles, host_registry
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from events.blobs import BlobStore
     from events.log import EventLog
     from gitops.config.controller import ControllerFile
+    from projections.observed import HostAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +72,34 @@ class ListedHost:
         return "; ".join(f"{title}: {', '.join(names)}" for title, names in self.entry.roles.items()) or "-"
 
 
-def list_hosts(log: EventLog | None, file: ControllerFile, blobs: BlobStore) -> dict[str, ListedHost]:
-    """Every host by name, `local` first; nothing is asked of any."""
+def list_hosts(
+    log: EventLog | None,
+    file: ControllerFile,
+    blobs: BlobStore,
+    answers: Mapping[str, HostAnswer],
+) -> dict[str, ListedHost]:
+    """Every host by name, `local` first; nothing is asked of any. `answers` is what `observed.db` has."""
     known: Mapping[str, KnownHost] = {}
     roles: Roles = {}
     if log is not None:
         known, roles = KnownHosts().of(log), host_roles(log, States(), blobs)
     entries = host_registry(file, known, roles=roles)
     return {
-        name: ListedHost(entry=entry, known=known.get(name, KnownHost())) for name, entry in entries.items()
+        name: ListedHost(entry=entry, known=by_now(known.get(name, KnownHost()), answers.get(name)))
+        for name, entry in entries.items()
     }
+
+
+def by_now(known: KnownHost, answer: HostAnswer | None) -> KnownHost:
+    """The host with a newer answer than the log's, where that says something else.
+
+    The log has an event for the end of an answer and for its return, and none for what a person checks.
+    """
+    if answer is None or answer.answers == known.answers:
+        return known
+    if known.since is not None and answer.at <= known.since:
+        return known
+    return replace(known, answers=answer.answers, since=answer.at, reason=answer.reason)
 
 
 def _shown(moment: datetime | None) -> str | None:

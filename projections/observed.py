@@ -23,6 +23,7 @@ from projections.observed_file import ObservedFile
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
     from pathlib import Path
 
     from projections.engine.port import ContainerState, Health
@@ -73,6 +74,15 @@ class BranchAnswer:
     """When a watched branch last said where it points."""
 
     url: str  # of its repository, without credentials
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAnswer:
+    """What a person's check of a host came to, whatever runs there."""
+
+    answers: bool
+    reason: str = ""  # why it does not
     at: datetime
 
 
@@ -172,6 +182,30 @@ class ObservedStore:
         def read(db: sqlite3.Connection) -> dict[tuple[str, str], BranchAnswer]:
             rows = db.execute("SELECT slug, ref, url, at FROM branch ORDER BY slug, ref")
             return {(slug, ref): BranchAnswer(url=url, at=parse_utc(at)) for slug, ref, url, at in rows}
+
+        return self._file.work(read)
+
+    def note_hosts(self, answers: Mapping[str, HostAnswer]) -> None:
+        """Hosts were checked; kept when there is room. Raises OutsideError `observed-unavailable`."""
+        rows = [(host, one.answers, one.reason, format_utc(one.at)) for host, one in answers.items()]
+        self._file.write(lambda db: db.executemany("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", rows))
+
+    def host_answers(self) -> dict[str, HostAnswer]:
+        """By host, the newest that is known beside the log: a check, or a look that it answered.
+
+        Raises OutsideError `observed-unavailable`.
+        """
+
+        def read(db: sqlite3.Connection) -> dict[str, HostAnswer]:
+            checked = db.execute("SELECT host, answers, reason, at FROM answer ORDER BY at")
+            seen = db.execute(
+                "SELECT name, TRUE, '', MAX(at) FROM host WHERE reachable AND at IS NOT NULL GROUP BY name"
+            )
+            rows = sorted((*checked, *seen), key=lambda row: str(row[3]))
+            return {
+                host: HostAnswer(answers=bool(answers), reason=reason, at=parse_utc(at))
+                for host, answers, reason, at in rows
+            }
 
         return self._file.work(read)
 

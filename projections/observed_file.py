@@ -21,7 +21,7 @@ OBSERVED_UNAVAILABLE = error_code(
     "observed-unavailable", "The file that keeps what engines last answered cannot be read or written."
 )
 
-_LAYOUT = 6  # user_version of the file
+_LAYOUT = 7  # user_version of the file
 _BUSY_SECONDS = 5.0
 _NOT_OURS = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table of another shape
 _TABLES = (
@@ -49,6 +49,11 @@ CREATE TABLE IF NOT EXISTS branch (
 """,
     "CREATE TABLE IF NOT EXISTS images (environment TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS inspected (environment TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+    """
+CREATE TABLE IF NOT EXISTS answer (
+    host TEXT PRIMARY KEY, answers INTEGER NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL
+) WITHOUT ROWID
+""",
 )
 T = TypeVar("T")
 
@@ -96,7 +101,7 @@ class ObservedFile:
             (layout,) = db.execute("PRAGMA user_version").fetchone()
             with db:
                 if layout != _LAYOUT:
-                    for name in ("host", "look", "source", "branch", "images", "inspected"):
+                    for name in ("host", "look", "source", "branch", "images", "inspected", "answer"):
                         db.execute(f"DROP TABLE IF EXISTS {name}")
                     db.execute(f"PRAGMA user_version = {_LAYOUT}")
                 for table in _TABLES:

@@ -24,7 +24,8 @@ from projections.converge.sharing import with_providers
 from projections.converge.site import Site
 from projections.engine.errors import IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE
 from projections.engine.port import App, Image, Prediction
-from projections.engine.ports import Conflict, taken_ports, wanted_ports
+from projections.engine.port_helpers import HELPER, LISTING, helped
+from projections.engine.ports import Conflict, WantedPort, taken_ports, wanted_ports
 from projections.engine.waiting import until
 
 VOLUME_WOULD_BE_DELETED = error_code(
@@ -34,6 +35,7 @@ VOLUME_WOULD_BE_DELETED = error_code(
 
 HERE = "local"  # what this machine's engine is called among the hosts
 _PORT_SECONDS = 5.0  # an engine under load takes seconds between taking a port and showing who has it
+_HELPERS_SECONDS = 10.0
 
 
 async def prepare(site: Site, manifest: Manifest, plan: HostPlan, bound: Bound | None = None) -> App:
@@ -67,11 +69,11 @@ async def predict(site: Site, app: App, plan: HostPlan) -> Prediction:
 
     Raises UserError `compose-refused` for a document that it does not take.
     """
-    rising = _rising(plan)
-    if not rising:
+    services = rising(plan)
+    if not services:
         return Prediction()
     with site.errors_here():
-        return await site.engine.predict(app, sorted(rising))
+        return await site.engine.predict(app, services)
 
 
 async def check(site: Site, app: App, plan: HostPlan) -> None:
@@ -79,12 +81,12 @@ async def check(site: Site, app: App, plan: HostPlan) -> None:
 
     Raises UserError `container-not-ours` and OutsideError `port-taken`.
     """
-    rising = _rising(plan)
+    made = rising(plan)
     starting = [operation.service for operation in plan.of("start")]
-    if not rising and not starting:
+    if not made and not starting:
         return
-    await _check_names(site, app, rising)
-    await _check_ports(site, app, plan=plan, services=[*rising, *starting])
+    await _check_names(site, app, made)
+    await _check_ports(site, app, plan=plan, services=[*made, *starting])
 
 
 async def check_prediction(site: Site, prediction: Prediction) -> None:
@@ -96,8 +98,9 @@ async def check_prediction(site: Site, prediction: Prediction) -> None:
     await refuse_strangers(site, prediction.removed_networks)
 
 
-def _rising(plan: HostPlan) -> list[str]:
-    return [operation.service for operation in plan.operations if operation.kind in UP_KINDS]
+def rising(plan: HostPlan) -> list[str]:
+    """The services that Compose brings up, sorted."""
+    return sorted(operation.service for operation in plan.operations if operation.kind in UP_KINDS)
 
 
 async def _ready_images(site: Site, manifest: Manifest, services: Collection[str]) -> Mapping[str, str]:
@@ -209,14 +212,32 @@ async def _check_ports(site: Site, app: App, *, plan: HostPlan, services: Collec
 
     await until(settled, clock=site.clock, seconds=_PORT_SECONDS)
     if found:
-        first = found[0]
-        raise OutsideError(
-            PORT_TAKEN,
-            f"port {first.wanted} is taken",
-            where=Where(environment=site.environment, host=site.host, service=first.wanted.service),
-            why=first.message,
-            next=f"find the holder with `ss -lntup | grep :{first.wanted.first}`, or publish another port",
-        )
+        raise await _taken(site, found[0])
+
+
+async def _taken(site: Site, conflict: Conflict) -> OutsideError:
+    """The error for a port that somebody else keeps, with who that is as far as it can be told."""
+    wanted, why = conflict.wanted, conflict.message
+    advice = f"find the holder with `ss -lntup | grep :{wanted.first}`, or publish another port"
+    if conflict.unseen and await _is_helped(site, wanted):
+        why = f"{conflict.message}: a {HELPER} of the engine, for no container that it lists"
+        advice = f"restart the engine of {site.host}, which gives the port back: `systemctl restart docker`"
+    return OutsideError(
+        PORT_TAKEN,
+        f"port {wanted} is taken",
+        where=Where(environment=site.environment, host=site.host, service=wanted.service),
+        why=why,
+        next=advice,
+    )
+
+
+async def _is_helped(site: Site, wanted: WantedPort) -> bool:
+    """Whether it is the engine's own helper that holds a port; False where the host does not say."""
+    try:
+        ran = await site.transport.run(LISTING, seconds=_HELPERS_SECONDS)
+    except OutsideError:
+        return False
+    return helped(wanted, ran.stdout)
 
 
 def _check_volumes(site: Site, prediction: Prediction) -> None:

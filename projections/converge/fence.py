@@ -231,6 +231,10 @@ class FencedEngine:
         """Compose's dry run of `up`."""
         return await self.engine.predict(app, services)
 
+    async def grounds(self, app: App) -> tuple[str, ...]:
+        """What a dry run goes by beside containers."""
+        return await self.engine.grounds(app)
+
     async def pull(self, ref: str) -> Image:
         """Fetch an image."""
         await self.fence.check()

@@ -1,7 +1,7 @@
 """Asking the hosts now, for whoever wants no older answer: nothing is changed on them and nothing recorded.
 
 The same plan as a heal makes, with every container inspected. What is shown as drift here is what a heal
-would mend.
+would mend. A name that leads to another machine by now is unknown: what runs there is somebody else's.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from events.kernel.errors import OutsideError, UserError
 from events.manifest import Manifest
 from projections.converge.abreast import abreast
 from projections.converge.altered import Alteration, alterations
-from projections.converge.failures import HOST_UNKNOWN
+from projections.converge.failures import HOST_IS_ANOTHER_MACHINE, HOST_UNKNOWN
 from projections.converge.heal import all_jobs
 from projections.converge.hostenv import bound_on
-from projections.converge.hosts import look, observation
+from projections.converge.hosts import check_binding, look, observation
 from projections.converge.operations import HostPlan
 from projections.converge.orphans import Place
 from projections.converge.plan import Question, plan
@@ -65,12 +65,14 @@ async def _asked(
     content, store = manifest.hosts[site.host], site.equipment.observed
     containers: list[Container] = []
     try:
+        check_binding(site.equipment, site.host, await site.engine.identity())
         containers = await look(site)
         due = await due_now(site, manifest, containers, stopped=stopped, kept=kept)
     except OutsideError as error:
         if error.code not in HOST_UNKNOWN:
             raise
-        return _silent(site, error.message)
+        another = error.code == HOST_IS_ANOTHER_MACHINE
+        return _silent(site, error.message, answers=None if another else False)
     except UserError:
         due = Due(plan=HostPlan(host=site.host, operations=()), bound={})
     seen = observation(site, content, containers=containers, plan=due.plan)
@@ -78,10 +80,10 @@ async def _asked(
     return seen
 
 
-def _silent(site: Site, reason: str) -> HostObservation:
-    """Mark a host as unreachable; what it answered last stays."""
+def _silent(site: Site, reason: str, *, answers: bool | None = False) -> HostObservation:
+    """Mark a host as unreachable, or as another one (None); what it answered last stays."""
     store = site.equipment.observed
-    store.mark(site.environment, site.host, reachable=False, reason=reason)
+    store.mark(site.environment, site.host, reachable=answers, reason=reason)
     return next(one for one in store.load(site.environment) if one.host == site.host)
 
 

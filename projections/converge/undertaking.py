@@ -15,8 +15,9 @@ from events.manifest import HostManifest, Manifest
 from events.recorder import Recorder
 from projections.converge.apply import MOST_AT_ONCE, Applier
 from projections.converge.backends import Seen, answering
-from projections.converge.checks import check, check_prediction, predict, prepare
+from projections.converge.checks import check, check_prediction, prepare
 from projections.converge.course import apply
+from projections.converge.dry_runs import DryRuns
 from projections.converge.exchange import Exchange
 from projections.converge.failures import (
     CONTAINER_EXITED,
@@ -89,6 +90,7 @@ class Undertaking:
     parallel: int = MOST_AT_ONCE  # services that are worked on at once
     kept: frozenset[Place] = frozenset()  # what left the Manifest and waits for a person's word
     keeps: bool = True  # what is left of containers that fail
+    dry_runs: DryRuns = field(default_factory=DryRuns)
     traffic: Terms = field(default_factory=Terms)
     board: Switchboard | None = field(init=False)  # None: no gateway passes anything on
 
@@ -164,7 +166,10 @@ class Undertaking:
         record(site, self.recorder, self.release, planned.bound)
         if checked:
             await check(site, app, planned.plan)
-        prediction = await predict(site, app, planned.plan)
+        alone = len(self.manifest.hosts) == 1
+        prediction = await self.dry_runs.predict(
+            site, app, planned.plan, containers=planned.containers, alone=alone
+        )
         if checked:
             await check_prediction(site, prediction)
         ours = [one for one in planned.containers if site.owner.owns(one) and not one.one_off]

@@ -26,8 +26,10 @@ class GatewayEdges:
 
     def at(self, place: Place, gateway: Gateway) -> Edge | None:
         """See the port."""
-        if gateway.kind != "traefik":
-            return None
+        if gateway.kind == "caddy":
+            from projections.edge.caddy import CaddyEdge  # noqa: PLC0415  # as below
+
+            return CaddyEdge(place, gateway)
         from projections.edge.traefik import TraefikEdge  # noqa: PLC0415  # HTTP and YAML come with it
 
         return TraefikEdge(place, gateway, binding_key=self.binding_key)

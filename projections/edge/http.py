@@ -20,7 +20,7 @@ _READ_BYTES = 64 * 1024
 
 
 class HostHttp:
-    """GET at one port of a host. Not for several tasks at once."""
+    """Requests to one port of a host. Not for several tasks at once."""
 
     def __init__(
         self, transport: Transport, address: str, port: int, *, login: tuple[str, str] | None
@@ -34,6 +34,7 @@ class HostHttp:
             token = base64.b64encode(f"{login[0]}:{login[1]}".encode()).decode()
             self._headers.append(("Authorization", f"Basic {token}"))
         self._open: tuple[HostConnection, h11.Connection] | None = None
+        self.etag = ""  # of the last answer, if it had one
 
     @property
     def target(self) -> tuple[str, int]:
@@ -42,13 +43,23 @@ class HostHttp:
 
     async def get(self, path: str, *, seconds: float) -> tuple[int, bytes]:
         """Status and body. Raises OSError, TimeoutError among them, and what `Transport.dial` raises."""
+        return await self.ask("GET", path, seconds=seconds)
+
+    async def ask(
+        self, method: str, path: str, *, seconds: float, body: bytes = b"", if_match: str = ""
+    ) -> tuple[int, bytes]:
+        """The same for what may be done twice: a kept connection may break, and then it is asked again."""
+        extra = [("If-Match", if_match)] if if_match else []
+        if body:
+            extra += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        request = h11.Request(method=method, target=path, headers=[*self._headers, *extra])
         try:
             async with asyncio.timeout(seconds):
                 if self._open is not None:
                     with contextlib.suppress(OSError, h11.RemoteProtocolError):
-                        return await self._ask(path, seconds=seconds)  # the other side may have closed it
+                        return await self._ask(request, body, seconds=seconds)  # it may have been closed
                     self.close()
-                return await self._ask(path, seconds=seconds)
+                return await self._ask(request, body, seconds=seconds)
         except h11.RemoteProtocolError as error:
             self.close()
             raise ConnectionAbortedError(f"what came back is no HTTP: {error}") from error
@@ -62,17 +73,20 @@ class HostHttp:
         if kept is not None:
             kept[0].close()
 
-    async def _ask(self, path: str, *, seconds: float) -> tuple[int, bytes]:
+    async def _ask(self, request: h11.Request, content: bytes, *, seconds: float) -> tuple[int, bytes]:
         if self._open is None:
             stream = await self._transport.dial(self._address, self._port, seconds=seconds)
             self._open = stream, h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
         stream, talk = self._open
-        request = h11.Request(method="GET", target=path, headers=self._headers)
-        await stream.write((talk.send(request) or b"") + (talk.send(h11.EndOfMessage()) or b""))
+        sent = talk.send(request) or b""
+        if content:
+            sent += talk.send(h11.Data(data=content)) or b""
+        await stream.write(sent + (talk.send(h11.EndOfMessage()) or b""))
         status, body = 0, bytearray()
         while not isinstance(event := await _next(talk, stream), h11.EndOfMessage):
             if isinstance(event, h11.Response):
                 status = event.status_code
+                self.etag = dict(event.headers).get(b"etag", b"").decode()
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > _MOST_BYTES:

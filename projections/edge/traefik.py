@@ -23,6 +23,7 @@ from typing import cast
 from events.kernel.errors import OutsideError, Where
 from events.routes import Gateway
 from projections.edge import traefik_api as api
+from projections.edge.admin_port import NoAnswerError, admin_ports
 from projections.edge.drain import gateways_at
 from projections.edge.folder import FOLDER, RouteFolder
 from projections.edge.http import HostHttp
@@ -38,7 +39,6 @@ from projections.edge.port import (
 from projections.edge.sweep import bad_file
 from projections.edge.traefik_files import Section, admin_file
 from projections.engine.errors import shown
-from projections.engine.port import Container, PublishedPort
 
 USER = "stagecraft"
 _ANSWER_SECONDS = 3.0
@@ -118,7 +118,7 @@ class TraefikEdge:
                 finally:
                     door.close()
                 requests, failed = requests + found.requests, failed + found.failed
-        except (OSError, _NoAnswerError) as error:
+        except (OSError, NoAnswerError) as error:
             raise self._silent(str(error)) from error
         return Counters(requests=requests, failed=failed)
 
@@ -145,7 +145,7 @@ class TraefikEdge:
                     doors = doors or await self._doors()
                     for door in doors:
                         unlike = unlike or await look(door) or ""
-                except (OSError, _NoAnswerError) as error:
+                except (OSError, NoAnswerError) as error:
                     unanswered = str(error) or type(error).__name__
                     _close(doors)
                     doors = []  # started anew, it has another port
@@ -159,28 +159,14 @@ class TraefikEdge:
             _close(doors)
 
     async def _doors(self) -> list[_Door]:
-        """One for each replica that runs. Raises _NoAnswerError."""
+        """One for each replica that runs. Raises NoAnswerError."""
         if self._gateway.authenticated and self._password is None:
-            raise _NoAnswerError("this home has no key to make its password from")
-        found = await gateways_at(self._place, self._gateway)
-        if not found:
-            raise _NoAnswerError("none of its containers runs")
+            raise NoAnswerError("this home has no key to make its password from")
         login = None if self._password is None else (USER, self._password)
         return [
-            _Door(HostHttp(self._place.transport, *self._target(container), login=login))
-            for container in found
+            _Door(HostHttp(self._place.transport, address, port, login=login))
+            for address, port in await admin_ports(self._place, self._gateway)
         ]
-
-    def _target(self, container: Container) -> tuple[str, int]:
-        """Where its admin port is on the host. Raises _NoAnswerError."""
-        inside = self._gateway.admin_port
-        if container.networks == ("host",):
-            return "127.0.0.1", inside
-        ports = [port for port in container.ports if port.target == inside and port.protocol == "tcp"]
-        if not ports:
-            raise _NoAnswerError(f"its port {inside} is not published")
-        best = min(ports, key=_by_family)
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(best.address, best.address), best.port  # noqa: S104  # what the engine listens on
 
     async def _failure(self, what: str, unlike: str, unanswered: str, *, seconds: float) -> OutsideError:
         """Started anew beside a file that it cannot read, it does not even know our door."""
@@ -227,10 +213,6 @@ class TraefikEdge:
         return f"{self._place.project}/{self._place.environment}"
 
 
-class _NoAnswerError(Exception):
-    """Why a gateway could not be asked, or gave no answer that says something."""
-
-
 class _Door:
     """The admin port of one container."""
 
@@ -241,21 +223,21 @@ class _Door:
         self._http.close()
 
     async def text(self, path: str) -> str:
-        """Raises OSError, _NoAnswerError."""
+        """Raises OSError, NoAnswerError."""
         status, body = await self._http.get(path, seconds=_ANSWER_SECONDS)
         if status != _OK:
-            raise _NoAnswerError(f"GET {path.partition('?')[0]} answers {status}")
+            raise NoAnswerError(f"GET {path.partition('?')[0]} answers {status}")
         return body.decode(errors="replace")
 
     async def known(self, kind: api.Kind, thing: api.Thing, name: str) -> list[Section]:
-        """What it knows of a service. Raises OSError, _NoAnswerError."""
+        """What it knows of a service. Raises OSError, NoAnswerError."""
         found: list[Section] = []
         page = 1
         while True:
             try:
                 answer: object = json.loads(await self.text(api.question(kind, thing, name, page)))
             except ValueError as error:
-                raise _NoAnswerError(f"its answer is no JSON: {error}") from error
+                raise NoAnswerError(f"its answer is no JSON: {error}") from error
             entries = cast("list[Section]", answer) if isinstance(answer, list) else []
             found += api.owned(entries, name)
             if len(entries) < api.PER_PAGE:
@@ -267,10 +249,6 @@ def password(binding_key: bytes, place: Place) -> str:
     """What our own admin port asks for; see above."""
     told = f"gateway\0{place.project}/{place.environment}\0{place.host}"
     return hmac.new(binding_key, told.encode(), hashlib.sha256).hexdigest()
-
-
-def _by_family(port: PublishedPort) -> bool:
-    return ":" in port.address
 
 
 def _close(doors: list[_Door]) -> None:

@@ -26,6 +26,7 @@ from projections.engine.door import EngineDoor
 from projections.engine.errors import COMPOSE_FAILED, engine_refused, shown
 from projections.engine.events import follow
 from projections.engine.following import ByteStream, LogApi, LogLine, lines_of
+from projections.engine.grounds import grounds_of
 from projections.engine.makeup import ImageDefaults, Makeup, makeup_of
 from projections.engine.model import (
     container_from_inspection,
@@ -328,6 +329,10 @@ class DockerEngine:
         """Compose's dry run of `up`. Raises UserError `compose-refused` for a bad document."""
         async with self._engine_first():
             return await self._compose.predict(app, services)
+
+    async def grounds(self, app: App) -> tuple[str, ...]:
+        """What a dry run goes by beside containers; see `Engine.grounds`."""
+        return await self._connection.call("list its networks", lambda api: grounds_of(api, app))
 
     async def up(self, app: App, services: Sequence[str]) -> None:
         """Create, recreate and start `services` and nothing else; does not wait for health.

@@ -252,6 +252,13 @@ class Engine(Protocol):
         """Compose's dry run of `up` for `services`. Raises UserError `compose-refused` for a bad document."""
         ...
 
+    async def grounds(self, app: App) -> tuple[str, ...]:
+        """What a dry run of `app` goes by beside containers: version, networks and volumes, to be compared.
+
+        Two engines that answer the same, and have the same containers of the project, foretell the same.
+        """
+        ...
+
     async def up(self, app: App, services: Sequence[str]) -> None:
         """Create, recreate and start `services` and nothing else; does not wait for health.
 

@@ -281,6 +281,11 @@ class SimulatedEngine:
         async with self._called("predict", " ".join(services)) as world:
             return compose.predict(world, app, services, now=self._clock.monotonic())
 
+    async def grounds(self, app: App) -> tuple[str, ...]:
+        """What a dry run goes by beside containers."""
+        async with self._called("grounds", app.compose_project) as world:
+            return compose.grounds(world, app)
+
     async def up(self, app: App, services: Sequence[str]) -> None:
         """Create, recreate and start `services` and nothing else."""
         compose.refuse_bad(app, services)

@@ -140,6 +140,13 @@ def plan_beside(world: World, app: App, counts: Mapping[str, int], *, now: float
     return steps
 
 
+def grounds(world: World, app: App) -> tuple[str, ...]:
+    """What a dry run goes by beside containers."""
+    named = [*world.networks.items(), *world.volumes.items()]
+    mine = sorted(name for name, project in named if project == app.compose_project)
+    return (world.identity.engine_version, world.identity.api_version, world.volume_question, *mine)
+
+
 def predict(world: World, app: App, services: Sequence[str], *, now: float) -> Prediction:
     """The same plan as a dry run tells it."""
     steps = plan_up(world, app, services, now=now)

@@ -7,10 +7,12 @@ and the language.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
 
@@ -18,6 +20,7 @@ from events.blobs import BlobStore
 from events.kernel.files import write_atomically
 from events.kernel.process import run
 from events.manifest import FileTree, LiveMount
+from projections.transport.asides import is_aside
 from projections.transport.local_live import is_as_wanted, make_service_folder, put
 from projections.transport.local_ports import read_tables
 from projections.transport.local_state import make_state_folder
@@ -27,6 +30,7 @@ from projections.transport.port import BoundPort, Ran
 _MACHINE_ID = Path("/etc/machine-id")
 _SHOWN = ("PATH", "HOME", "LANG", "LC_ALL", "DOCKER_HOST")
 _SIGNALLED = 128
+_WRITING = threading.Lock()  # what is aside belongs to nobody then
 
 
 class LocalFiles:
@@ -42,7 +46,7 @@ class LocalFiles:
 
     async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """See the port."""
-        await asyncio.to_thread(write_atomically, Path(path), content, mode=mode)
+        await asyncio.to_thread(_write, Path(path), content, mode=mode)
 
     async def put_tree(self, path: PurePath, tree: FileTree, *, blobs: BlobStore) -> None:
         """See the port."""
@@ -186,6 +190,15 @@ def _read_folder(root: Path, *, most: int) -> dict[str, bytes | None]:
                 content = None
             found[path.relative_to(root).as_posix()] = content
     return found
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    with _WRITING:
+        for leftover in path.parent.glob(".*"):
+            if is_aside(leftover.name, of=path.name) and leftover.is_file() and not leftover.is_symlink():
+                with contextlib.suppress(OSError):  # no reason not to write
+                    leftover.unlink()
+        write_atomically(path, content, mode=mode)
 
 
 def _missing(paths: Sequence[PurePath]) -> frozenset[PurePath]:

@@ -96,7 +96,8 @@ class HostFiles(Protocol):
     async def write(self, path: PurePath, content: bytes, *, mode: int) -> None:
         """Write a file in one step, flushed; folders above it are made with mode 0755.
 
-        A reader, and whoever looks after a crash, finds the former content or the new one.
+        A reader, and whoever looks after a crash, finds the former content or the new one. What a write that
+        was broken off left beside it goes with the next one of the same file.
         """
         ...
 

@@ -56,6 +56,7 @@ class SshFiles:
         self._sftp: Sftp | None = None
         self._of = 0  # the connection that the session belongs to
         self._opening = asyncio.Lock()
+        self._writing: set[PurePath] = set()  # names aside of files that are being written
 
     async def read(self, path: PurePath, *, most: int) -> bytes | None:
         """See `HostFiles.read`."""
@@ -110,12 +111,15 @@ class SshFiles:
         async def act(sftp: Sftp) -> None:
             await sftp.make_folders(path.parent)
             beside = path.parent / aside(path.name)
+            self._writing.add(beside)
             try:
-                await sftp.create(beside, content, mode=mode)
+                await asyncio.gather(sftp.create(beside, content, mode=mode), self._sweep(sftp, path))
                 await sftp.rename(beside, path)
             except OSError:
                 await _take_away(sftp, beside)
                 raise
+            finally:
+                self._writing.discard(beside)
             await sftp.flush(path.parent)
 
         await self._do(act, seconds=_PUT_SECONDS)
@@ -248,6 +252,17 @@ class SshFiles:
         argv = ["sh", "-c", '[ "$1" -ef "$2" ]', "sh", str(one), str(other)]
         ran = await run_program(self._connection, argv, seconds=_ASK_SECONDS, stdin=b"", most=_KEPT_BYTES)
         return ran.code == 0
+
+    async def _sweep(self, sftp: Sftp, path: PurePath) -> None:
+        """Take away what broken writes of a file left beside it; those under way keep theirs.
+
+        What cannot be taken away stays: it is no reason not to write.
+        """
+        for name, found in (await sftp.listing(path.parent)).items():
+            left = path.parent / name
+            if found.is_file and is_aside(name, of=path.name) and left not in self._writing:
+                with contextlib.suppress(OSError):
+                    await _take_away(sftp, left)
 
     async def _remove_folder(self, path: PurePath) -> None:
         """A folder with all that is in it, in one round trip; no link is followed."""

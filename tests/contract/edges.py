@@ -15,6 +15,7 @@ from pathlib import Path
 
 from events import labels
 from events.routes import Gateway, Route
+from projections.edge.caddy import CaddyEdge
 from projections.edge.folder import FOLDER
 from projections.edge.port import Backends, Edge, Place, Server
 from projections.edge.simulated import SimulatedEdges
@@ -24,9 +25,10 @@ from projections.engine.simulated import SimulatedEngine
 from projections.transport.local import LocalTransport
 from projections.transport.port import Transport
 from tests.contract.hosts import reached
+from tests.support.caddy import caddy_process
 from tests.support.host_ssh import ssh_host
 from tests.support.time import FakeClock
-from tests.support.traefik import GATEWAY, place, traefik_process
+from tests.support.traefik import GATEWAY, place, process_place, traefik_process
 
 KEY = b"k" * 32
 PATIENCE = 20.0  # for what takes less than a second on a machine that has nothing else to do
@@ -42,6 +44,9 @@ class Adapter:
     folder: Path  # the environment's
     stop: Callable[[], None]
     start: Callable[[], None]
+    can_pass_bytes: bool = True
+    can_count: bool = True
+    can_be_stopped_by_files: bool = True  # of others in its folder
     cannot_read: Callable[[str], None] = field(default=lambda _name: None)
     """Says that the gateway cannot read a foreign file, where that does not follow from the file."""
 
@@ -125,6 +130,32 @@ def traefik_over_ssh(folder: Path) -> Generator[Adapter]:
         _real(folder / "environment", transport) as adapter,
     ):
         yield adapter
+
+
+@contextlib.contextmanager
+def caddy(folder: Path) -> Generator[Adapter]:
+    """A real Caddy on this machine."""
+    with caddy_process(folder) as process:
+        here = process_place(
+            process.folder,
+            admin=process.admin,
+            runs=lambda: process.process is not None,
+            transport=LocalTransport("h1"),
+        )
+
+        def again() -> Edge:
+            return CaddyEdge(here, process.gateway)
+
+        yield Adapter(
+            edge=again(),
+            again=again,
+            folder=folder,
+            stop=process.stop,
+            start=process.start,
+            can_pass_bytes=False,
+            can_count=False,
+            can_be_stopped_by_files=False,
+        )
 
 
 @contextlib.contextmanager

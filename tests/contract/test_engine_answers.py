@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Engine, App], Awaitable[object]]] = {
     "rename": lambda engine, _: engine.rename(GONE, "x"),
     "wait": lambda engine, _: engine.wait(GONE, deadline_seconds=1),
     "predict": lambda engine, app: engine.predict(app, ["web"]),
+    "grounds": lambda engine, app: engine.grounds(app),
     "up": lambda engine, app: engine.up(app, ["web"]),
     "run_job": lambda engine, app: engine.run_job(app, "web"),
 }

@@ -51,3 +51,16 @@ def test_a_prediction_for_a_bad_document_is_the_users_fault(adapter: Adapter) ->
 def test_a_prediction_for_no_services_is_empty(adapter: Adapter) -> None:
     prediction = asyncio.run(adapter.engine.predict(adapter.app(web={}), []))
     assert (prediction.created, prediction.messages) == ((), ())
+
+
+def test_the_grounds_of_a_prediction_change_with_what_is_made_for_the_project_alone(adapter: Adapter) -> None:
+    async def run() -> None:
+        app, other = adapter.app(web={}), App(compose_project=f"{adapter.compose_project}x", document={})
+        first = await adapter.engine.grounds(app)
+        elsewhere = await adapter.engine.grounds(other)
+        assert first == await adapter.engine.grounds(app)
+        await adapter.engine.up(app, ["web"])
+        assert await adapter.engine.grounds(app) != first
+        assert await adapter.engine.grounds(other) == elsewhere
+
+    asyncio.run(run())

@@ -131,6 +131,31 @@ def test_what_cannot_be_written_leaves_nothing_aside(stage: Stage) -> None:
     assert [path.name for path in stage.here.rglob("*")] == ["taken", "by a folder"]
 
 
+def test_what_broken_writes_of_a_file_left_goes_with_its_next_one(stage: Stage) -> None:
+    folder = stage.here / "app"
+    (folder / ".tree.0123456789ab").mkdir(parents=True)
+    (folder / ".link.0123456789ab").symlink_to("/etc/hostname")
+    for kept in (".profile", "fence.0123456789ab", ".fence.0123456789abc", ".compose.yml.ba9876543210"):
+        (folder / kept).touch()
+    before = {path.name for path in folder.iterdir()}
+    for left in (".fence.0123456789ab", ".fence.ba9876543210"):
+        (folder / left).write_text("half")
+    stage.do(stage.files.write(stage.root / "app/fence", b"whole", mode=0o644))
+    assert {path.name for path in folder.iterdir()} == before | {"fence"}
+
+
+def test_writes_at_the_same_time_leave_one_another_alone(stage: Stage) -> None:
+    async def write_all() -> None:
+        paths = [stage.root / "app" / f"{number}" for number in range(12)]
+        await asyncio.gather(*(stage.files.write(one, one.name.encode(), mode=0o644) for one in paths))
+
+    stage.do(stage.files.write(stage.root / "app/0", b"first", mode=0o644))
+    stage.do(write_all())
+    assert {path.name: path.read_text() for path in (stage.here / "app").iterdir()} == {
+        f"{number}": f"{number}" for number in range(12)
+    }
+
+
 def test_a_tree_stands_complete_and_read_only(stage: Stage) -> None:
     tree = stage.tree({f"d/{name}/f": name for name in STRANGE} | {"run": "#!/bin/sh", "empty": ""}, "run")
     stage.put("files/1", tree)

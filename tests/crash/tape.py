@@ -41,6 +41,7 @@ LOOKING = frozenset(
         "probe",
         "wait",
         "predict",
+        "grounds",
     }
 )
 """Calls of the engine's port that change nothing."""

@@ -1,13 +1,14 @@
 """What can go wrong with one of three hosts while a Release goes over them, and how it ends again.
 
-A fault strikes through the lab (tests/support/lab_host.py), which knows nothing of the product; two of them
-are the operator's: a user who may not log in, and an image that fails on one host of a batch alone.
+A fault strikes through the lab (tests/support/lab_host.py), which knows nothing of the product; some of them
+are the operator's: a user who may not log in, a name that leads to another host, and an image that fails on
+one host of a batch alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -33,11 +34,22 @@ wait
 _CLOCK_SECONDS = 600
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtRest:
+    """The folder of an environment on one host."""
+
+    files: dict[str, bytes]  # another content: it was written since
+    trees: frozenset[str]  # likewise
+    aside: frozenset[str]
+    trees_aside: frozenset[str]
+
+
 @dataclass(slots=True, kw_only=True)
 class FaultyShop(Shop):
     """A shop with many files, whose images fail on a host that is sick for their version."""
 
     version: str = ""
+    rests: dict[str, AtRest] = field(default_factory=dict[str, "AtRest"])  # by host, when all was well last
 
     def merge(self, version: str, *, crashing: str = "") -> str:
         """All services at a version, and other pages."""
@@ -66,9 +78,17 @@ class FaultyShop(Shop):
 
     def log_in_as(self, user: str, host: str) -> None:
         """Let the operator's file name another user of a host."""
+        self._place(host, user=user)
+
+    def take_for_another(self, host: str) -> None:
+        """Let the operator's file give a host the address of another one."""
+        other = next(name for name in self.lab.hosts if name != host)
+        self._place(host, address=str(self.lab.host(other).address))
+
+    def _place(self, host: str, **words: str) -> None:
         path = Path(self.cli.environment["STAGECRAFT_HOME"]) / "controller.yml"
         settings = yaml.safe_load(path.read_text())
-        settings["network"]["static"]["hosts"][host]["user"] = user
+        settings["network"]["static"]["hosts"][host].update(words)
         path.write_text(yaml.safe_dump(settings))
 
     def mend(self) -> None:
@@ -128,6 +148,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "user without rights": Fault(
         strike=lambda shop, host: shop.log_in_as("guest", host.name), silent=True, at_start=True
+    ),
+    "two names for one host": Fault(
+        strike=lambda shop, host: shop.take_for_another(host.name), silent=True, at_start=True
     ),
     "registry gone": Fault(strike=lambda shop, _: shop.registry.freeze()),
     "half a batch fails": Fault(strike=_fall_sick, at_start=True),

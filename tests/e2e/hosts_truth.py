@@ -13,13 +13,16 @@ from controller.holders import holder_of
 from controller.home import Home
 from controller.locks import lock_file
 from events.kernel.canonical import sha256_digest
+from events.kernel.errors import ExitCode
 from events.manifest import FileEntry, FileTree
 from events.sqlite import SqliteEventLog
 from events.streams import environment_stream
 from projections.converge.fence import decode_mark
+from tests.e2e.host_faults import AtRest, FaultyShop
 from tests.e2e.shop_hosts import Shop
 from tests.support.lab_host import LabHost
 
+_CODES = {"repository": ExitCode.USER, "outside": ExitCode.OUTSIDE}  # a bug is none
 _AS_BEFORE = {"completed", "restored", "untouched"}  # of these a verdict says what the host runs
 
 
@@ -58,6 +61,17 @@ def running_on(shop: Shop, host: LabHost) -> dict[str, str]:
     return shown
 
 
+def made_on(shop: Shop, host: LabHost) -> dict[str, set[str]]:
+    """The hashes of all containers of each service there, whether they run or not."""
+    made: dict[str, set[str]] = {}
+    with contextlib.closing(host.client()) as client:
+        for one in client.containers.list(all=True, filters={"label": f"stagecraft.project={shop.name}"}):
+            made.setdefault(one.labels["stagecraft.service"], set()).add(
+                one.labels["stagecraft.service-hash"]
+            )
+    return made
+
+
 def wanted_on(state: EnvironmentState, host: str, digest: str | None) -> dict[str, str]:
     """The hash of each service that a Manifest has there."""
     render = None if digest is None else state.render_of(digest)
@@ -77,6 +91,31 @@ def check_verdict(shop: Shop, *, unsure: str = "") -> None:
             assert running_on(shop, shop.lab.host(name)) == wanted, f"{name} is not {one['status']}"
 
 
+def check_struck(shop: Shop, host: str) -> None:
+    """What the newest verdict says of a host whose engine was away was so: the containers are those.
+
+    Whether they run still is the engine's doing. It must answer again.
+    """
+    one = shop.verdict()["hosts"][host]
+    if one["status"] in _AS_BEFORE:
+        wanted = {name: {found} for name, found in wanted_on(state_of(shop), host, one["digest"]).items()}
+        assert made_on(shop, shop.lab.host(host)) == wanted, f"{host} was not {one['status']}"
+
+
+def check_exit_code(shop: Shop, code: int, *, ended: bool) -> None:
+    """A command ended as the newest verdict says; `ended`: it brought a Release to that verdict.
+
+    One that brought none has not done what Git shows either, so it must say that something is wrong.
+    """
+    if not ended:
+        assert code in {ExitCode.USER, ExitCode.OUTSIDE}, f"no Release, and exit code {code}"
+        return
+    verdict = shop.verdict()
+    failed = verdict["type"] != "ReleaseCompleted"
+    expected = _CODES[verdict["failure"]["cause"]] if failed else ExitCode.OK
+    assert code == expected, f"exit code {code} after {verdict['type']}"
+
+
 def converged(shop: Shop) -> str:
     """What is not as the log says that it is deployed; empty when everything is."""
     state = state_of(shop)
@@ -90,10 +129,10 @@ def converged(shop: Shop) -> str:
     return ""
 
 
-def check_folders(shop: Shop, *, at_rest: bool) -> None:
-    """No file on any host is a half; `at_rest`: and no more is left than one thing put aside."""
+def check_folders(shop: Shop) -> None:
+    """No file on any host is a half."""
     for host in shop.lab.hosts.values():
-        folder = host.path(f"/var/lib/stagecraft/apps/{shop.name}/prod")
+        folder = _folder(shop, host)
         document = folder / "compose.yml"
         if document.exists():
             services = yaml.safe_load(document.read_text())["services"]
@@ -102,11 +141,33 @@ def check_folders(shop: Shop, *, at_rest: bool) -> None:
             assert _digest(tree).removeprefix("sha256:") == tree.name, (
                 f"{host.name}: {tree.name} is not whole"
             )
-        if at_rest:
-            aside = [one.name for one in (*folder.glob(".*"), *(folder / "files").glob(".*"))]
-            assert len(aside) <= 1, (
-                f"{host.name}: {aside} were left"
-            )  # of an upload that nobody asked for again
+
+
+def check_swept(shop: FaultyShop) -> None:
+    """What was broken off lies aside at most until the same file is written again, or any tree is put."""
+    for name, host in shop.lab.hosts.items():
+        now, before = _at_rest(_folder(shop, host)), shop.rests.get(name)
+        shop.rests[name] = now
+        if before is None:
+            continue
+        written = [file for file, content in now.files.items() if before.files[file] != content]
+        left = {one for one in before.aside & now.aside for file in written if one.startswith(f".{file}.")}
+        assert not left, f"{name}: {left} were left"
+        if now.trees - before.trees:
+            assert not before.trees_aside & now.trees_aside, f"{name}: {now.trees_aside} were left"
+
+
+def _at_rest(folder: Path) -> AtRest:
+    return AtRest(
+        files={name: (folder / name).read_bytes() for name in ("fence", "compose.yml")},
+        trees=frozenset(one.name for one in (folder / "files").glob("[!.]*")),
+        aside=frozenset(one.name for one in folder.glob(".*")),
+        trees_aside=frozenset(one.name for one in (folder / "files").glob(".*")),
+    )
+
+
+def _folder(shop: Shop, host: LabHost) -> Path:
+    return host.path(f"/var/lib/stagecraft/apps/{shop.name}/prod")
 
 
 def _digest(tree: Path) -> str:
@@ -128,7 +189,7 @@ def check_guards(shop: Shop) -> None:
     with contextlib.closing(SqliteEventLog(home_of(shop).events_db)) as log:
         lineage, newest = log.lineage, log.newest_token(f"{shop.name}/prod")
     for host in shop.lab.hosts.values():
-        content = host.path(f"/var/lib/stagecraft/apps/{shop.name}/prod/fence").read_bytes()
+        content = (_folder(shop, host) / "fence").read_bytes()
         mark = decode_mark(content)
         assert mark is not None, f"{host.name}: {content!r}"
         assert mark.lineage == lineage
@@ -138,5 +199,5 @@ def check_guards(shop: Shop) -> None:
 def check_live(shop: Shop, *, silent: str) -> None:
     """`status --live` says of the one host that it does not answer, and of the others that they do."""
     shown = shop.cli.run("status", "--env", "prod", "--live", "--json", seconds=120).json()
-    said = {one["name"]: one["reachable"] for one in shown["hosts"]}
+    said = {one["name"]: bool(one["reachable"]) for one in shown["hosts"]}
     assert said == {name: name != silent for name in shop.lab.hosts}, shown["hosts"]

@@ -12,16 +12,21 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import pytest
 
+from events.kernel.errors import ExitCode
 from tests.e2e.host_faults import FAULTS, FaultyShop
 from tests.e2e.hosts_truth import (
+    check_exit_code,
     check_folders,
     check_guards,
     check_live,
+    check_struck,
+    check_swept,
     check_verdict,
     converged,
     events_of,
@@ -58,6 +63,35 @@ class Moment:
 
 
 AFTER = Moment(kind="the look")
+T = TypeVar("T")
+_CODES = {ExitCode.OK, ExitCode.USER, ExitCode.OUTSIDE}  # a bug is none
+
+
+MOMENTS: tuple[Callable[[random.Random], Moment], ...] = (
+    lambda _: Moment(),
+    lambda draw: Moment(kind="ReleaseStarted", seconds=draw.uniform(0, 2)),
+    lambda draw: Moment(kind="ReleaseStarted", seconds=draw.uniform(0, 0.5)),
+    lambda draw: Moment(kind="ServiceReplaced", count=1, seconds=draw.uniform(0, 1)),
+    lambda draw: Moment(kind="ServiceReplaced", count=2, seconds=draw.uniform(0, 1)),
+    lambda draw: Moment(kind="ServiceReplaced", count=3, seconds=draw.uniform(0, 1)),
+    lambda draw: Moment(kind="PhaseStarted", count=2, seconds=draw.uniform(0, 0.2)),
+    lambda _: AFTER,
+)
+
+
+class Deck(Generic[T]):
+    """Cards in an order of chance, each dealt once before any is dealt again."""
+
+    def __init__(self, draw: random.Random, cards: Sequence[T]) -> None:
+        self._draw = draw
+        self._cards = cards
+        self._left: list[T] = []
+
+    def next(self) -> T:
+        """The next card."""
+        if not self._left:
+            self._left = self._draw.sample(self._cards, len(self._cards))
+        return self._left.pop()
 
 
 @pytest.fixture
@@ -86,18 +120,25 @@ def play(shop: FaultyShop, fault: str, host: str, moment: Moment) -> None:
                 time.sleep(_POLL_SECONDS)
             time.sleep(moment.seconds)
             struck.strike(shop, place)
-        under_way.wait(LOOK_SECONDS)
+        code = under_way.wait(LOOK_SECONDS)
+    ended = len(state_of(shop).releases) > releases
+    check_exit_code(shop, code, ended=ended)
     if moment is AFTER:
+        check_verdict(shop)
         struck.strike(shop, place)
-        shop.look()
-    if len(state_of(shop).releases) > releases:
-        check_verdict(shop, unsure=host if struck.engine or moment is AFTER else "")
-    check_folders(shop, at_rest=False)
+        look = shop.look()
+        assert look.code == ExitCode.OUTSIDE if struck.silent else look.code in _CODES, look
+    if ended:
+        check_verdict(shop, unsure=host if struck.engine else "")
+    check_folders(shop)
     if struck.silent:
         check_live(shop, silent=host)
     shop.mend()
+    if ended and struck.engine:
+        check_struck(shop, host)
     come_to_rest(shop, place if struck.engine else None)
-    check_folders(shop, at_rest=True)
+    check_folders(shop)
+    check_swept(shop)
     check_guards(shop)
 
 
@@ -105,7 +146,7 @@ def come_to_rest(shop: FaultyShop, struck: LabHost | None) -> None:
     """Look until everything runs as deployed; `struck` is a host whose engine was killed.
 
     An engine that is killed while it begins a container may keep the port of that one for itself (20.10
-    does), until it is restarted. No Release can do anything about that, and says so.
+    does), until it is restarted. No Release can do anything about that, and says so, and what helps.
     """
     said = ""
     for _ in range(MOST_LOOKS):
@@ -114,6 +155,7 @@ def come_to_rest(shop: FaultyShop, struck: LabHost | None) -> None:
             return
         said = f"{differs}; the last one said:\n{look.stdout}\n{look.stderr}"
         if struck is not None and "port-taken" in look.stderr:
+            assert f"restart the engine of {struck.name}" in look.stderr, said
             struck.kill_engine(signal.SIGTERM)
             struck.start_engine()
     pytest.fail(f"after {MOST_LOOKS} looks {said}")
@@ -132,30 +174,18 @@ def test_whatever_fails_and_whenever_it_ends_well(
 
     tell(f"replay with STAGECRAFT_HOSTS_SEED={seed}")
     draw = random.Random(seed)  # noqa: S311  # to be replayed
-    names = draw.sample(sorted(FAULTS), len(FAULTS))
+    faults, moments = Deck(draw, sorted(FAULTS)), Deck(draw, MOMENTS)
+    hosts, rollouts = Deck(draw, sorted(shop.lab.hosts)), Deck(draw, ROLLOUTS)
     for number in range(points):
-        fault, host = names[number % len(names)], draw.choice(sorted(shop.lab.hosts))
-        if fault == "half a batch fails":
-            host = draw.choice(("h1", "h2"))
-        shop.rollout = draw.choice(ROLLOUTS)
-        moment = _drawn(draw, at_start=FAULTS[fault].at_start)
+        fault = faults.next()
+        host = draw.choice(("h1", "h2")) if fault == "half a batch fails" else hosts.next()
+        shop.rollout = rollouts.next()
+        moment = Moment() if FAULTS[fault].at_start else moments.next()(draw)
         tell(f"{number + 1}: {fault} on {host} {moment}, rollout {shop.rollout}")
         began = time.monotonic()
         shop.merge(f"v{number + 2}")
         play(shop, fault, host, moment)
         tell(f"   {time.monotonic() - began:.1f} s")
-
-
-def _drawn(draw: random.Random, *, at_start: bool) -> Moment:
-    kinds: list[Callable[[], Moment]] = [
-        Moment,
-        lambda: Moment(kind="ReleaseStarted", seconds=draw.uniform(0, 2)),
-        lambda: Moment(kind="ServiceReplaced", count=draw.randint(1, 3), seconds=draw.uniform(0, 1)),
-        lambda: Moment(kind="PhaseStarted", count=2, seconds=draw.uniform(0, 0.2)),
-        lambda: AFTER,
-    ]
-    made = draw.choices(kinds, weights=(2, 4, 5, 1, 1))[0]()
-    return Moment() if at_start else made
 
 
 @pytest.mark.slow

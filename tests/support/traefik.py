@@ -13,7 +13,7 @@ import subprocess
 import sysconfig
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from tests.support.processes import free_port, wait_until
 PROGRAM = Path(sysconfig.get_path("scripts")) / "traefik"
 ADMIN_PORT = 8099  # in the container that the process plays
 START_SECONDS = 60.0
+LOG = "gateway.log"
 ENTRANCES = ("web", "websecure", "raw", "stagecraft")
 GATEWAY = Gateway(service="gateway", admin_port=ADMIN_PORT, entry_points={"web": 80, "raw": 90})
 
@@ -53,7 +54,7 @@ class TraefikProcess:
     @property
     def log(self) -> Path:
         """What it says."""
-        return self.folder / "traefik.log"
+        return self.folder / LOG
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
@@ -128,21 +129,29 @@ def traefik_process(folder: Path, *, started: bool = True) -> Generator[TraefikP
 
 def place(gateway: TraefikProcess, transport: Transport) -> Place:
     """Where the process runs, as the product sees it."""
-    admin = PublishedPort(
-        address="127.0.0.1", port=gateway.ports["stagecraft"], protocol="tcp", target=ADMIN_PORT
+    return process_place(
+        gateway.folder,
+        admin=gateway.ports["stagecraft"],
+        runs=lambda: gateway.process is not None,
+        transport=transport,
     )
+
+
+def process_place(folder: Path, *, admin: int, runs: Callable[[], bool], transport: Transport) -> Place:
+    """An environment in whose folder a process keeps its log, and that shows it as a gateway's container."""
+    published = PublishedPort(address="127.0.0.1", port=admin, protocol="tcp", target=ADMIN_PORT)
 
     async def containers() -> list[Container]:
         return [
             Container(
                 id="9a" * 32,
                 name="shop-prod-gateway-1",
-                image="traefik",
+                image="gateway",
                 image_id="sha256:0",
-                state="running" if gateway.process is not None else "exited",
+                state="running" if runs() else "exited",
                 health="none",
                 labels={labels.SERVICE: GATEWAY.service},
-                ports=(admin,),
+                ports=(published,),
                 networks=("shop-prod_default",),
             )
         ]
@@ -151,9 +160,9 @@ def place(gateway: TraefikProcess, transport: Transport) -> Place:
         project="shop",
         environment="prod",
         host="h1",
-        folder=gateway.folder,
+        folder=folder,
         transport=transport,
-        engine=_ProcessEngine(gateway.log),
+        engine=_ProcessEngine(folder / LOG),
         containers=containers,
         clock=SystemClock(),
     )

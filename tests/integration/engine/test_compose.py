@@ -104,6 +104,29 @@ def test_a_changed_network_of_which_a_service_is_not_named_is_left_in_pieces(
     asyncio.run(run())
 
 
+def test_the_grounds_of_a_prediction_tell_networks_and_volumes_of_one_name_apart(
+    docker: DockerEngine, apps: Apps
+) -> None:
+    def stored(label: str) -> App:
+        mount = {"type": "volume", "source": "v", "target": "/data"}
+        return apps({"volumes": {"v": {"labels": {"x": label}}}}, a={"volumes": [mount]})
+
+    async def run() -> None:
+        await docker.up(on_a_network(apps, changed=False), ["a", "b"])
+        before = await docker.grounds(on_a_network(apps, changed=False))
+        assert await docker.grounds(on_a_network(apps, changed=True)) == before
+        await docker.up(on_a_network(apps, changed=True), ["a", "b"])
+        assert await docker.grounds(on_a_network(apps, changed=True)) != before
+
+        without = await docker.grounds(stored("y"))
+        await docker.up(stored("y"), ["a"])
+        there = await docker.grounds(stored("z"))
+        assert len(there) > len(without)
+        assert await docker.grounds(stored("y")) == there, "what is there, whatever is wanted"
+
+    asyncio.run(run())
+
+
 def test_a_taken_port_is_seen_beforehand_and_takes_the_old_container_otherwise(
     docker: DockerEngine, apps: Apps
 ) -> None:

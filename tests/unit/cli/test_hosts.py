@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from events.envelope import CONTROLLER
 from events.recorder import Recorder
 from events.sqlite import SqliteEventLog
 from events.streams import host_stream
+from projections.observed import HostAnswer, ObservedStore
 from tests.support.scripted_host import Programs
 from tests.support.time import CountingIds, FakeClock
 from tests.unit.cli.conftest import Call
@@ -79,6 +81,25 @@ def test_hosts_are_listed_with_who_says_where_they_are_and_whether_they_answered
     assert lines[3].endswith("no since 2026-01-02T03:04:05.000Z: no route")
 
 
+def listed(call: Call) -> dict[str, tuple[bool | None, str | None, str]]:
+    """What the list says of each host's answer."""
+    found = json.loads(call("hosts", "list", "--json").out)["hosts"]
+    return {one["name"]: (one["reachable"], one["since"], one["reason"]) for one in found}
+
+
+@pytest.mark.usefixtures("told")
+def test_a_newer_answer_than_the_log_has_is_listed(call: Call, home: Path) -> None:
+    at, store = FakeClock().now(), ObservedStore(home / "observed.db")
+    later = at + timedelta(hours=1)
+    said = listed(call)
+    store.note_hosts({host: HostAnswer(answers=host != "app-1", reason="gone", at=at) for host in said})
+    assert listed(call) == {**said, "local": (True, "2026-01-02T03:04:05.000Z", "gone")}
+    store.note_hosts({host: HostAnswer(answers=True, at=later) for host in ("app-1", "db-1")})
+    assert listed(call)["app-1"] == said["app-1"]
+    assert listed(call)["db-1"] == (True, "2026-01-02T04:04:05.000Z", "")
+    assert "  answers  yes since 2026-01-02T04:04:05.000Z" in call("hosts", "show", "db-1").out.splitlines()
+
+
 @pytest.mark.usefixtures("told")
 def test_a_host_that_nothing_ran_on_is_shown_with_where_it_is(call: Call) -> None:
     said = call("hosts", "show", "db-1")
@@ -119,6 +140,9 @@ def test_a_host_that_does_not_answer_fails_every_command_that_asks_it(call: Call
         (host,) = json.loads(said.out)["hosts"]
         assert (host["host"], host["ok"], host["checks"][0]["name"]) == ("app-1", False, "ssh")
         assert host["checks"][0]["next"]
+    reachable, since, reason = listed(call)["app-1"]
+    assert (reachable, since is None) == (False, False)
+    assert reason.startswith("host-unreachable: ")
     said = call("hosts", "bootstrap", "app-1", "--yes", "--json")
     assert said.code == 2
     (result,) = json.loads(said.out)["hosts"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from controller.host_checks import Asked, HostChecks, check_hosts, doctor_hosts
+from controller.host_checks import Asked, HostChecks, check_hosts, doctor_hosts, note_answers
 from controller.host_registry import HostEntry
 from controller.known_hosts import KnownHost
 from events.kernel.clock import SystemClock
 from events.kernel.errors import OutsideError
 from projections.engine.errors import ENGINE_UNREACHABLE
 from projections.engine.port import EngineIdentity
+from projections.observed import ObservedStore
 from tests.support.scripted_host import Programs, ScriptedHost
 
 
@@ -150,3 +152,26 @@ def test_the_doctor_looks_at_a_bare_machine_without_an_engine(hosts: _Hosts) -> 
     told = found.as_json()
     assert (told["host"], told["ok"]) == ("app-1", False)
     assert told["passed"] < told["of"] == len(told["checks"])
+
+
+def test_whether_each_host_answers_is_kept_with_why_not(hosts: _Hosts, tmp_path: Path) -> None:
+    hosts.known["app-4"] = KnownHost(machine="m0", engine="e0")
+    (tmp_path / "file").touch()
+    hosts.add("app-1", _Engine("e1"), root=tmp_path / "file")  # what fails there is no silence
+    hosts.add("app-2", _Engine("e2"), silent=True)
+    hosts.add("app-3", _Engine("e3", silent=True))
+    hosts.add("app-4", _Engine("e4"))
+    store, at = ObservedStore(tmp_path / "observed.db"), datetime(2026, 11, 22, tzinfo=UTC)
+    note_answers(store, hosts.check().values(), at=at)
+    found = store.host_answers()
+    assert {host: one.answers for host, one in found.items()} == {
+        "app-1": True,
+        "app-2": False,
+        "app-3": False,
+        "app-4": False,
+    }
+    assert {one.at for one in found.values()} == {at}
+    assert found["app-1"].reason == ""
+    assert found["app-2"].reason == "host-unreachable: app-2 does not answer: no route"
+    assert found["app-3"].reason.startswith("engine-unreachable: ")
+    assert found["app-4"].reason.startswith("bound to machine m0, engine e0")

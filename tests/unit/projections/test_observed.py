@@ -14,6 +14,7 @@ import pytest
 from events.kernel.errors import OutsideError
 from projections.observed import (
     BranchAnswer,
+    HostAnswer,
     HostObservation,
     ObservedContainer,
     ObservedService,
@@ -179,3 +180,23 @@ def test_when_a_branch_last_answered_is_kept_by_repository_and_ref(store: Observ
         ("a", "refs/heads/x"): BranchAnswer(url="/srv/a", at=AT),
         ("b", "refs/heads/x"): BranchAnswer(url="/srv/b", at=later),
     }
+
+
+def test_the_newest_answer_of_a_host_counts_whoever_asked(path: Path) -> None:
+    store, later = ObservedStore(path), AT + timedelta(minutes=1)
+    assert store.host_answers() == {}
+    silent, well = HostAnswer(answers=False, reason="no route", at=AT), HostAnswer(answers=True, at=later)
+    store.note_hosts({"app-1": silent, "app-2": silent, "app-3": well})
+    store.save(seen("app-1", at=later))
+    store.save(seen("app-1", environment="hello/dev", at=AT - timedelta(days=1)))
+    store.save(seen("app-2", at=AT - timedelta(seconds=1)))
+    store.save(seen("app-4"))
+    store.mark("hello/prod", "app-5", reachable=False, reason="no route")
+    assert store.host_answers() == {
+        "app-1": well,
+        "app-2": silent,
+        "app-3": well,
+        "app-4": HostAnswer(answers=True, at=AT),
+    }
+    store.note_hosts({"app-3": silent})
+    assert store.host_answers()["app-3"] == silent

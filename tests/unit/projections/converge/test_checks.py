@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,22 @@ def test_port_that_a_process_keeps_is_taken_after_a_while(tmp_path: Path) -> Non
     assert error.code == "port-taken"
     assert "another process" in error.why
     assert sum(scene.clock.slept) == pytest.approx(5)
+
+
+@pytest.mark.parametrize("held", ["tcp", "udp"])
+def test_port_that_the_engine_keeps_for_no_container_is_told_with_what_frees_it(
+    tmp_path: Path, held: str
+) -> None:
+    scene = Scene(root=tmp_path, ports_are_here=True)
+    scene.have("web:1")
+    with listening() as (more, _held):
+        words = ["-proto", held, "-host-ip", "0.0.0.0", "-host-port", more["ports"][0]["published"]]  # noqa: S104
+        as_helper = ["/usr/bin/docker-proxy", "-c", "read _", "helper", *words, "-container-port", "80"]
+        with subprocess.Popen(as_helper, executable="/bin/sh", stdin=subprocess.PIPE):
+            error = refused(scene, manifest_of(web=Spec(more=more)))
+    assert error.code == "port-taken"
+    assert ("docker-proxy of the engine" in error.why) == (held == "tcp")
+    assert ("systemctl restart docker" in error.next) == (held == "tcp")
 
 
 def test_port_that_is_let_go_meanwhile_is_free(tmp_path: Path) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld
 from events.catalog.release import ReleaseFailed
-from events.kernel.errors import OutsideError
+from events.kernel.errors import OutsideError, Where
 from events.manifest import Job, Manifest
+from projections.converge.failures import HOST_UNKNOWN
+from projections.converge.hosts import look
 from projections.converge.work import ReleaseWork
+from projections.engine.port import Container
+from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life
 from tests.support.mortal import Killed
 from tests.unit.projections.converge.hosts_scene import APPS, HostsScene, apps, over, shop
 from tests.unit.projections.converge.scene import STREAM, Spec, another_machine, image_id
 
-PREPARING = ("identity", "containers", "image", "predict")  # calls before the first change
+PREPARING = ("identity", "containers", "image", "grounds")  # calls before the first change
 STEPS = ("up_beside", "inspect", "rename", "stop", "remove")  # calls of an exchange
 
 
@@ -25,6 +31,25 @@ def scene(tmp_path: Path) -> HostsScene:
     made = HostsScene(root=tmp_path)
     made.release(apps("1"))
     return made
+
+
+class SilentEngine(SimulatedEngine):
+    """Cannot be asked, for a reason of one's choice."""
+
+    code = ""
+
+    async def containers(self, compose_project: str | None = None) -> list[Container]:
+        raise OutsideError(self.code, f"{compose_project} cannot be listed")
+
+
+@pytest.mark.parametrize("code", sorted(HOST_UNKNOWN))
+def test_whatever_keeps_a_host_silent_is_told_with_its_place(scene: HostsScene, code: str) -> None:
+    engine = SilentEngine(clock=scene.clock)
+    engine.code = code
+    site = replace(scene.equipment.site(apps("1"), "app1"), engine=engine)
+    with pytest.raises(OutsideError) as raised:
+        asyncio.run(look(site))
+    assert raised.value.where == Where(environment="hello/prod", host="app1")
 
 
 def test_a_silent_host_fails_the_release_before_anything_is_touched(scene: HostsScene) -> None:

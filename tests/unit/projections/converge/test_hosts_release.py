@@ -39,7 +39,8 @@ def test_nothing_is_touched_before_all_hosts_are_ready(scene: HostsScene) -> Non
         scene.engines[host].before = lambda call, _argument, host=host: calls.append((host, call))
     scene.release(apps("1"))
     first = next(place for place, (_, call) in enumerate(calls) if call in {"up", "up_beside"})
-    assert {host for host, call in calls[:first] if call == "predict"} == {*APPS}
+    assert {host for host, call in calls[:first] if call == "grounds"} == {*APPS}
+    assert "predict" in {call for _, call in calls[:first]}
 
 
 def test_what_does_not_change_is_looked_at_and_not_touched(scene: HostsScene) -> None:

@@ -13,7 +13,14 @@ from projections.converge.observe import observe
 from projections.converge.site import Equipment
 from projections.engine.port import Container
 from projections.engine.simulated import SimulatedEngine
-from tests.unit.projections.converge.scene import HOST, Scene, Spec, host_manifest, manifest_of
+from tests.unit.projections.converge.scene import (
+    HOST,
+    Scene,
+    Spec,
+    another_machine,
+    host_manifest,
+    manifest_of,
+)
 
 
 class HangingEngine(SimulatedEngine):
@@ -80,3 +87,12 @@ def test_what_is_no_silence_is_raised_after_the_others_were_kept(running: Scene)
     with pytest.raises(OutsideError, match="engine-refused"):
         asyncio.run(observe(equipped(running, far), two_hosts()))
     assert [one.host for one in running.observed.load("hello/prod")] == [HOST]
+
+
+def test_a_name_that_leads_to_another_machine_is_unknown_and_shows_nothing_of_it(running: Scene) -> None:
+    before = running.observed.load("hello/prod")
+    running.engine.world.identity = another_machine()
+    (seen,) = asyncio.run(observe(running.equipment, manifest_of(web=Spec())))
+    assert seen.reachable is None
+    assert seen.reason == f"the host {HOST} is not the machine and engine it was at first"
+    assert (seen.services, seen.at) == (before[0].services, before[0].at)
