@@ -117,7 +117,7 @@ def test_labels_and_declared_routes_of_a_service_add_up(tmp_path: Path) -> None:
     )
     assert [(one.host, one.port) for one in routing(tmp_path, declared, made).routes] == [
         ("b.org", 1),
-        ("web.example.org", 9),
+        ("web.example.org", 9000),
     ]
 
 
