@@ -308,6 +308,13 @@ def test_a_canary_has_steps_without_being_told_and_none_where_nothing_overlaps(t
     assert traffic(tmp_path, "rollout: {enabled: false}")["web"].steps == ()
 
 
+def test_a_probe_of_a_service_goes_over_that_of_the_environment_key_by_key(tmp_path: Path) -> None:
+    over = f"probe: {{path: /alive, rate: 3}}, services: {{web: {{probe: {{path: /x}}}}}}, {WEB}"
+    assert routing(tmp_path, over).traffic["web"].probe == RequestProbe(path="/x", rate=3)
+    alone = f"services: {{web: {{probe: }}}}, {WEB}"
+    assert routing(tmp_path, alone).traffic["web"].probe == RequestProbe(path="/", rate=10)
+
+
 def test_bytes_are_not_asked_for_an_answer(tmp_path: Path) -> None:
     body = "probe: {path: /x}, routes: [{host: '*', service: web, port: 1, protocol: tcp}]"
     assert routing(tmp_path, body).traffic["web"].probe is None
