@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from events.manifest import Manifest
     from events.rollout import Strategy
-    from events.routes import Route
+    from events.routes import Route, Traffic
 
 NO_GATEWAY = "ordered replace, no gateway passes requests on"
 
@@ -28,8 +28,8 @@ def routes_changed(
 
 def traffic_differs(service: str, *, old: Manifest | None, new: Manifest | None) -> bool:
     """Whether the requests of a service that is routed in both move in another way."""
-    was, now = (None if one is None or one.routing is None else one.routing.traffic for one in (old, new))
-    return bool(was and now) and service in was and service in now and was[service] != now[service]
+    was, now = _traffic(old).get(service), _traffic(new).get(service)
+    return was is not None and now is not None and was != now
 
 
 def telling(old: Manifest | None, new: Manifest) -> Iterable[str]:
@@ -64,3 +64,7 @@ def _routes(manifest: Manifest | None, service: str) -> dict[str, list[Route]]:
     for route in () if manifest is None or manifest.routing is None else manifest.routing.of(service):
         found.setdefault(f"{route.host}{route.path}", []).append(route)
     return found
+
+
+def _traffic(manifest: Manifest | None) -> Mapping[str, Traffic]:
+    return {} if manifest is None or manifest.routing is None else manifest.routing.traffic

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import json
 import subprocess
 import sysconfig
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +33,7 @@ from gitops.entrances import ADMIN_ENTRANCE, ADMIN_PORT
 from projections.edge.port import Backends, Server
 from projections.edge.traefik_files import ADMIN_FILE, admin_file, file_name, written
 from tests.support.processes import free_port, wait_until
+from tests.support.webserver import Asked, Reply, web_server
 
 SECONDS = 60.0
 PASSWORD = "a-long-walk"  # noqa: S105  # made up
@@ -154,34 +153,10 @@ def test_a_gateway_that_is_to_do_nothing_special_starts(tmp_path: Path) -> None:
         assert gateway.answer("web", "/")[0] == 404
 
 
-@contextmanager
-def answering(words: bytes) -> Generator[int]:
-    """Something that answers every GET, on the port that is given."""
-
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(words)))
-            self.end_headers()
-            self.wfile.write(words)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name of the library's
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def backends(port: int, server: int) -> Backends:
+def backends(port: int, address: str) -> Backends:
     """What the controller tells of the service `web`."""
     route = Route(host="shop.example.org", path="/shop", service="web", port=port)
-    one = Server(host="local", container="c" * 64, addresses={port: f"127.0.0.1:{server}"})
+    one = Server(host="local", container="c" * 64, addresses={port: address})
     return Backends(name="hello-prod-web", service="web", routes=(route,), servers=(one,))
 
 
@@ -199,18 +174,19 @@ def test_a_route_that_is_written_into_the_folder_is_followed_and_one_that_goes_i
         status, _headers, body = gateway.answer("web", "/shop/x", host="shop.example.org")
         return status, body
 
+    def says(words: bytes) -> Callable[[Asked], Reply]:
+        return lambda _asked: Reply(body=words)
+
     with (
-        answering(b"first") as first,
-        answering(b"second") as second,
+        web_server(says(b"first")) as first,
+        web_server(says(b"second")) as second,
         running(tmp_path, Traefik(acme=False), users="") as gateway,
     ):
         name = file_name("web")
         assert asked()[0] == 404
         for server, words in ((first, b"first"), (second, b"second")):
-            put(gateway, name, written(backends(8000, server)))
-            wait_until(
-                f"an answer of {words!r}", lambda words=words: asked() == (200, words), seconds=SECONDS
-            )
+            put(gateway, name, written(backends(8000, server.address)))
+            wait_until("another answer", lambda: asked()[1] == words, seconds=SECONDS)  # noqa: B023  # at once
         assert gateway.answer("web", "/", host="shop.example.org")[0] == 404
         assert gateway.answer("web", "/shop", host="other.example.org")[0] == 404
         (gateway.watched / name).unlink()
