@@ -114,10 +114,10 @@ def _service_lines(one: ServiceDifference, width: int) -> Iterable[str]:
 
 
 def _texts(one: ServiceDifference) -> list[str]:
-    """A line for each thing that differs; files with their digests, routes by their labels."""
+    """A line for each thing that differs; files with their digests, routes by their names."""
     if one.change != "changed":
         return [_image(one.image_after or one.image_before)]
-    texts = [reason.text for reason in one.reasons if reason.kind not in {"file", "image"}]
+    texts = [reason.text for reason in one.reasons if reason.kind not in {"file", "image", "route"}]
     if one.image_before != one.image_after:
         texts.insert(0, f"image {_image(one.image_before)} -> {_image(one.image_after)}")
     texts += [

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.console import one_line
-from cli.plan_text import outage_line, words_of
+from cli.plan_text import outage_line, request_lines, words_of
 from controller.preview import SIGNS, UNKNOWN_VERSION
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 MAX_CHARACTERS = 60_000  # hosts of Git take 65,536 and more
 _LONGEST_CELL = 500  # characters, before they are escaped
-_SHARES = {"changes": 22_000, "list": 6_000}  # of MAX_CHARACTERS; five lists and the frame
+_SHARES = {"changes": 22_000, "list": 5_200}  # of MAX_CHARACTERS; six lists and the frame
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;/()=+-]")
 _ADDRESS = re.compile(r"(?i)(?<=www)\.")
 _OPENS = re.compile(r"[-+=:.0-9]")  # at the start of a line they may mean a list or a heading
@@ -52,6 +52,7 @@ def as_markdown(shown: Preview) -> str:
             "Outages, because the old container ends before the new one begins",
             [outage_line(one) for one in shown.outages],
         ),
+        *_list("Requests", request_lines(shown)),
         *([] if shown.prune is None else [f"**{escaped(shown.prune.words)}**"]),
         *_list("Images resolved at deploy", shown.unpinned),
         *_list("Notes", shown.notes),

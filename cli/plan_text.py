@@ -35,6 +35,7 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
     if shown.outages:
         lines.append("Outages, because the old container ends before the new one begins:")
         lines.extend(f"  {outage_line(one)}" for one in shown.outages)
+    lines.extend(_section("Requests:", request_lines(shown)))
     if shown.prune is not None:
         lines.append(f"Removals: {shown.prune.words}")
     if shown.unpinned:
@@ -52,6 +53,15 @@ def as_text(shown: Preview, *, verbose: bool = False) -> str:
 def outage_line(outage: Outage) -> str:
     """Where, because what, how long."""
     return f"{outage.host}/{outage.service}: {', '.join(outage.causes)}; {outage.length}"
+
+
+def request_lines(shown: Preview) -> list[str]:
+    """What becomes of requests while services are replaced; a line for all that share their lot."""
+    by_way: dict[str, list[str]] = {}
+    for one in shown.changes:
+        if one.requests:
+            by_way.setdefault(one.requests, []).append(f"{one.host}/{one.service}")
+    return [f"{', '.join(names)}: {way}" for way, names in by_way.items()]
 
 
 def words_of(change: Change) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import Reason, reasons_of, redefined_volumes
+from controller.routed import telling, way_of_requests
 from projections.converge.conflicts import replicas
 from projections.converge.plan import HOST_ENV_CHANGED, ON_ROLLBACK
 from projections.converge.sharing import SHARES_WITH, shared_with
@@ -92,6 +93,7 @@ class Change:
     signal: str = ""  # that its containers get; with `reload` alone
     strategy: Strategy | None = None  # of `replace` alone
     outage: Outage | None = None  # while it is replaced
+    requests: str = ""  # what becomes of its requests while it is replaced, in words
 
     @property
     def reason(self) -> str:
@@ -110,6 +112,7 @@ class Change:
             **({"signal": self.signal} if self.signal else {}),
             **({"strategy": self.strategy} if self.strategy else {}),
             **({"outage": self.outage.as_length()} if self.outage else {}),
+            **({"requests": self.requests} if self.requests else {}),
         }
 
 
@@ -141,6 +144,7 @@ class Comparison:
                 signal=self._signal(operation),
                 strategy=operation.strategy if self._action(operation) == "replace" else None,
                 outage=self._outage(operation),
+                requests=self._requests(operation),
             )
             for host, plan in self.plans.items()
             for operation in plan.operations
@@ -173,6 +177,11 @@ class Comparison:
             expected_seconds=self.in_place_seconds.get((host, name)),
         )
 
+    def _requests(self, operation: Operation) -> str:
+        if self._action(operation) != "replace" or not operation.containers:
+            return ""
+        return way_of_requests(self.wanted, operation.service, operation.strategy)
+
     def notes(self) -> Iterable[str]:
         """What a deploy would not do although somebody might expect it."""
         before = self.before
@@ -181,6 +190,7 @@ class Comparison:
                 f"the Compose project was {before.compose_project} and is {self.wanted.compose_project} now: "
                 "what runs under the old name is left as it is"
             )
+        yield from telling(before, self.wanted)
         yield from self._restarts()
         yield from self._volumes()
 

@@ -2,7 +2,8 @@
 
 The reasons are those that `plan` gives for a change; here they are told of two Manifests that both lie in the
 past. No value of a variable is ever part of it, only names; what is text passes the redactor once more, for a
-command's name or a path may hold what nobody meant to write there. A route is a label that Traefik reads.
+command's name or a path may hold what nobody meant to write there. A route is what the gateway is told, by
+its host and path, or a label that Traefik reads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import FileChange, Reason, file_changes, names_changed, reasons_of
+from controller.routed import routes_changed, traffic_differs
 from events.kernel.redact import REDACT
 
 if TYPE_CHECKING:
@@ -80,19 +82,26 @@ def compare(old: Manifest | None, new: Manifest | None) -> Comparison:
     """What differs; None stands for nothing that was deployed."""
     before, after = (old.hosts if old else {}), (new.hosts if new else {})
     found = [
-        one for host in sorted({*before, *after}) for one in _on_host(host, before.get(host), after.get(host))
+        one
+        for host in sorted({*before, *after})
+        for one in _on_host(host, before.get(host), after.get(host), whole=(old, new))
     ]
     was, now = set(old.secrets if old else ()), set(new.secrets if new else ())
     secrets = Names(added=tuple(sorted(now - was)), changed=(), removed=tuple(sorted(was - now)))
     return Comparison(services=tuple(found), secrets=secrets)
 
 
-def _on_host(host: str, old: HostManifest | None, new: HostManifest | None) -> Iterable[ServiceDifference]:
+_Both = tuple["Manifest | None", "Manifest | None"]
+
+
+def _on_host(
+    host: str, old: HostManifest | None, new: HostManifest | None, *, whole: _Both
+) -> Iterable[ServiceDifference]:
     before, after = (old.services if old else {}), (new.services if new else {})
     for name in sorted({*before, *after}):
         was, now = before.get(name), after.get(name)
         if was is not None and now is not None and old is not None and new is not None:
-            yield from _changed(host, name, old=old, new=new)
+            yield from _changed(host, name, old=old, new=new, whole=whole)
         else:
             yield ServiceDifference(
                 host=host,
@@ -103,12 +112,22 @@ def _on_host(host: str, old: HostManifest | None, new: HostManifest | None) -> I
             )
 
 
-def _changed(host: str, name: str, *, old: HostManifest, new: HostManifest) -> Iterable[ServiceDifference]:
+def _changed(
+    host: str, name: str, *, old: HostManifest, new: HostManifest, whole: _Both
+) -> Iterable[ServiceDifference]:
     was, now = old.services[name], new.services[name]
     definition = () if was.version == now.version else reasons_of(name, old=old, new=new)
-    reasons = (*definition, *_terms(was, now))
+    routed = routes_changed(name, old=whole[0], new=whole[1])
+    reasons = [*definition, *_terms(was, now)]
+    if any(routed):
+        reasons.append(Reason(kind="route", text="routes"))
+    if traffic_differs(name, old=whole[0], new=whole[1]):
+        reasons.append(Reason(kind="traffic", text="traffic"))
     if reasons:
-        added, changed, removed = names_changed("labels", name, old=old, new=new)
+        labels = names_changed("labels", name, old=old, new=new)
+        routes = [
+            sorted([*filter(_is_route, some), *more]) for some, more in zip(labels, routed, strict=True)
+        ]
         yield ServiceDifference(
             host=host,
             service=name,
@@ -117,7 +136,7 @@ def _changed(host: str, name: str, *, old: HostManifest, new: HostManifest) -> I
             image_after=now.image,
             reasons=tuple(Reason(kind=one.kind, text=REDACT(one.text)) for one in reasons),
             environment=_names(*names_changed("environment", name, old=old, new=new)),
-            routes=_names(*(list(filter(_is_route, some)) for some in (added, changed, removed))),
+            routes=_names(*routes),
             files=tuple(file_changes(name, old=old, new=new)),
         )
 

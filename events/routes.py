@@ -24,7 +24,7 @@ class _Frozen(BaseModel):
 class Route(_Frozen):
     """Requests that the gateway passes on."""
 
-    host: str  # the name that a request asks for; `*` where `tcp` takes whoever comes
+    host: str  # the name that a request asks for; `*.` and a name: any right below it; `*`: any
     path: str = "/"  # what its path starts with
     service: str
     port: int  # in the service's containers

@@ -130,10 +130,10 @@ class RouteMaker:
             message = f"the gateway {self.gateway} has no entry point {entrance!r} ({known})"
             yield self._fault((*key, "entry_point") if named else key, message)
         if section.protocol != "tcp":
-            if section.host == "*":
-                yield self._fault((*key, "host"), "'*' is for `protocol: tcp`; name a host")
             return
-        if section.host != "*" and not section.tls:
+        if section.host.startswith("*."):
+            yield self._fault((*key, "host"), "with `protocol: tcp` it is one name, or '*'")
+        elif section.host != "*" and not section.tls:
             message = "without `tls` nobody says which host they mean: give host: '*', or tls: true"
             yield self._fault((*key, "host"), message)
         for meaningless in [one for one in ("path", "sticky") if getattr(section, one) not in ("/", False)]:

@@ -29,12 +29,12 @@ def traffic_of(configuration: Configuration, section: ServiceSection, routes: Co
     canary = said.get("strategy") == "canary" and (rollout is None or rollout.enabled)
     steps = said.get("steps", CANARY_STEPS) if canary else ()
     asks = any(route.protocol != "tcp" for route in routes)
-    probe = (section.probe or configuration.environment.probe) if asks else None
+    probe = _probe(configuration.environment.probe, section.probe) if asks else None
     return Traffic(
         drain_seconds=float(said.get("drain_seconds", DRAIN_SECONDS)),
         watch_seconds=float(said.get("watch_seconds", 0)),
         steps=tuple(step for step in steps if step < _ALL),
-        probe=None if probe is None else _probe(probe),
+        probe=probe,
     )
 
 
@@ -73,8 +73,12 @@ def _said(section: TrafficSection | None) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _probe(section: ProbeSection) -> RequestProbe:
-    return RequestProbe(path=section.path, rate=section.rate)
+def _probe(base: ProbeSection | None, over: ProbeSection | None) -> RequestProbe | None:
+    """`base` with what `over` says; None: neither is there."""
+    if base is None and over is None:
+        return None
+    said = {} if over is None else {name: getattr(over, name) for name in over.model_fields_set}
+    return RequestProbe.model_validate({**(base or ProbeSection()).model_dump(), **said})
 
 
 def _in_environment(configuration: Configuration, key: KeyPath) -> Finding:

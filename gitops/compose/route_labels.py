@@ -148,9 +148,9 @@ def _routes(service: str, router: _Named, server: _Named, entrances: Entrances) 
         tls = asked or (not is_tcp and entrance in entrances.tls)
         resolver = router.options.get("tls.certresolver") or entrances.resolvers.get(entrance)
         for place in places:
-            host = _valid(_HOST, place.host or "", f"the rule of {at}").lower()
-            if host == "*" and not is_tcp:
-                raise LabelsUnclearError(f"the rule of {at}: it is for every host")
+            host = _valid(_HOST, place.host or "*", f"the rule of {at}").lower()
+            if "*" in (place.host or "") and (not is_tcp or host != "*"):
+                raise LabelsUnclearError(f"the rule of {at}: a '*' means nothing in a name there")
             if is_tcp and host != "*" and not tls:
                 raise LabelsUnclearError(f"the rule of {at}: without TLS nobody says a name")
             yield Route(

@@ -30,7 +30,7 @@ class Place:
 
 
 def places_of(rule: str, *, hosts: str = "Host", paths: str | None = "PathPrefix") -> tuple[Place, ...]:
-    """The places that a rule is for, in its order; each has a host.
+    """The places that a rule is for, in its order.
 
     `hosts` and `paths` are what the rule calls them. Raises RuleUnclearError.
     """
@@ -38,8 +38,6 @@ def places_of(rule: str, *, hosts: str = "Host", paths: str | None = "PathPrefix
     found = reading.alternatives()
     if reading.at != len(reading.tokens):
         raise RuleUnclearError("its brackets do not match")
-    if any(one.host is None for one in found):
-        raise RuleUnclearError("it is for every host")
     return tuple(dict.fromkeys(found))
 
 

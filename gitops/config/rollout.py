@@ -98,7 +98,8 @@ class RouteSection(Section):
     """`routes[]`: requests that the gateway passes on."""
 
     host: RouteHost = Field(
-        description="The name that a request asks for; `*` with `protocol: tcp`: whoever comes."
+        description="The name that a request asks for; `*.example.org`: any name right below it; `*`: any, "
+        "after all other routes."
     )
     path: RoutePath = Field(default="/", description="What its path starts with.")
     service: ServiceName = Field(description="The Compose service that answers.")

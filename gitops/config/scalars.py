@@ -231,9 +231,9 @@ AskedHost = Annotated[
 RouteHost = Annotated[
     str,
     Matching(
-        rf"\*|{_LABEL}(?:\.{_LABEL})*",
+        rf"\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*",
         _MAX_HOST,
-        "the host of a route is a name such as shop.example.org, or '*' with `protocol: tcp`",
+        "the host of a route is a name such as shop.example.org, '*.example.org', or '*' for every one",
     ),
 ]
 RoutePath = Annotated[

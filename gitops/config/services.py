@@ -156,7 +156,7 @@ class ServiceSection(Section):
     probe: Emptied[ProbeSection | None] = Field(
         default=None,
         description="Requests of our own, through the gateway, while it is replaced; goes over the "
-        "environment's `probe`.",
+        "environment's `probe`, key by key.",
     )
 
 

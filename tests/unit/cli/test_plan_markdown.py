@@ -133,3 +133,12 @@ def test_a_commit_without_a_version_is_named_by_itself() -> None:
     assert as_markdown(shown).splitlines()[2].endswith(f"Commit {'a' * 40}, compared with what is deployed.")
     assert as_text(shown).splitlines()[1] == "Version: unknown"
     assert f"Revision: {'a' * 40}" in as_text(shown).splitlines()
+
+
+def test_services_whose_requests_share_their_lot_are_one_line() -> None:
+    moving = [replace(CHANGES[0], service=name, requests="they move") for name in ("api", "web")]
+    shown = replace(SHOWN, changes=(*moving, CHANGES[3]))
+    assert "Requests:\n  local/api, local/web: they move\n" in as_text(shown)
+    assert "- local/api, local/web: they move" in as_markdown(shown)
+    assert "Requests" not in as_text(SHOWN)
+    assert moving[0].as_json()["requests"] == "they move"
