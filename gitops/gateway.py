@@ -23,6 +23,7 @@ from gitops.config.load import Configuration
 from gitops.config.services import ServiceSection
 from gitops.entrances import ADMIN_PORT, our_entrances
 from gitops.findings import Finding, FindingCode
+from gitops.gateway_caddy import is_caddy, judged_caddy
 from gitops.gateway_files import GatewayFiles
 from gitops.gateway_flags import Judged, has_settings, held_by_itself, judged
 from gitops.routes import RouteMaker
@@ -89,6 +90,11 @@ class _Gateway:
             return None
         fit = self._fit(name)
         made = self._routes(name, fit)
+        if fit.kind == "caddy":
+            if section is not None:
+                self.files.find(("traefik",), f"{name} runs Caddy, so it comes to nothing")
+            self.files.no_gateway()
+            return self._routing(name, fit, made) if made.routes else None
         own = has_settings(self.services[name])
         passes_on = fit.fits and bool(made.routes or (section is not None and not own))
         nothing_given = section is None and not passes_on
@@ -118,10 +124,11 @@ class _Gateway:
             made.declare(declared)
             if made.faults:
                 raise ConfigInvalidError(made.faults)
-            made.read_labels(fit.labels_unclear)
+            if fit.kind == "traefik":
+                made.read_labels(fit.labels_unclear)
         elif declared:
             raise _unfit(name, fit)
-        elif self._labelled(name):
+        elif fit.kind == "traefik" and self._labelled(name):
             self._note_unfit(name, fit)
         self.findings += made.findings
         return made
@@ -157,7 +164,9 @@ class _Gateway:
     def _fit(self, name: str) -> Judged:
         """What the gateway can be told, by its own settings or by ours."""
         service = self.services[name]
-        if has_settings(service):
+        if is_caddy(service):
+            fit = judged_caddy(service)
+        elif has_settings(service):
             fit = judged(service)
         else:
             section = self.configuration.environment.traefik
@@ -208,6 +217,7 @@ class _Gateway:
         routing = Routing(
             gateway=Gateway(
                 service=name,
+                kind=fit.kind,
                 admin_port=fit.admin_port,
                 authenticated=fit.authenticated,
                 entry_points=dict(sorted(fit.entrances.ports.items())),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from events.references import all_references
+from events.routes import GatewayKind
 from gitops.compose.traefik import DYNAMIC_FOLDER, FOLDER, STATIC_FILE, USERS_VARIABLE
 from gitops.durations import parse_duration
 from gitops.entrances import ADMIN_ENTRANCE, ADMIN_PORT, Entrances
@@ -39,6 +40,7 @@ class Judged:
     why: str = ""  # it cannot be told or not confirm; empty: it can
     missing: tuple[str, ...] = ()  # flags that would change that
     notes: tuple[str, ...] = ()  # what is slower, or less, than it could be
+    kind: GatewayKind = "traefik"
     labels_unclear: str = ""  # why nobody knows whom Traefik's labels are for; empty: it is known
 
     @property

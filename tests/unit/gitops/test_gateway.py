@@ -340,3 +340,25 @@ def test_words_about_requests_that_nobody_passes_on_are_told_of(tmp_path: Path) 
 def test_steps_rise_from_one_to_a_hundred(tmp_path: Path, steps: str) -> None:
     error = refusal(tmp_path, f"rollout: {{traffic: {{steps: {steps}}}}}")
     assert error.code == "config-invalid"
+
+
+def test_a_caddy_that_is_named_is_told_by_its_admin_api_and_gets_no_files(tmp_path: Path) -> None:
+    caddy = {"image": "docker.io/library/caddy:2", "environment": {"CADDY_ADMIN": "0.0.0.0:2019"}}
+    made = services(edge=caddy, web={"labels": dict(LABELS)})
+    found = equipped(tmp_path, f"gateway: edge, traefik: {{mode: acme}}, {WEB}", made)
+    assert found.routing is not None
+    gateway = found.routing.gateway
+    assert (gateway.kind, gateway.admin_port, gateway.authenticated) == ("caddy", 2019, False)
+    assert "volumes" not in made["edge"]
+    assert made["edge"]["ports"][0]["host_ip"] == "127.0.0.1"
+    assert made["web"]["labels"] == LABELS
+    assert [one.key for one in found.findings] == ["environments.prod.traefik"]
+    assert equipped(tmp_path, "gateway: edge", services(edge=caddy)).routing is None
+
+
+@pytest.mark.parametrize("admin", [None, "localhost:2019", "127.0.0.1:2019", "off"])
+def test_a_caddy_that_keeps_its_admin_api_to_itself_is_refused(tmp_path: Path, admin: str | None) -> None:
+    made = services(edge={"image": "caddy:2", "environment": {"CADDY_ADMIN": admin}})
+    error = refusal(tmp_path, f"gateway: edge, {WEB}", made)
+    assert error.code == GATEWAY_UNFIT
+    assert "CADDY_ADMIN" in error.why
