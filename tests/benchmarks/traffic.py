@@ -1,4 +1,4 @@
-"""Requests lost while a service behind Traefik is replaced, and how soon the new version answers.
+"""Requests lost while a service behind Traefik is replaced, and how soon the new one answers.
 
 The load comes from a process of its own that asks nothing twice (tests/support/load.py): 200 new connections
 a second, GET and POST in turn. Ours has to bear more than the others: also connections that are kept, and at
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import traffic_routes
 from tests.benchmarks.figures import Figure, median, seconds
 from tests.benchmarks.stage import Place, Stage
 from tests.benchmarks.traffic_sides import ByHand, Ours
@@ -34,12 +35,13 @@ _VERDICT_SECONDS = 180.0
 
 
 def measure(stage: Stage) -> list[Figure]:
-    """Losses, streams, and times to live."""
+    """Losses, streams, times to live, and how long a route takes."""
     others = [*_others(stage)]
     return [
         *_losses(stage, others),
         _time_to_live(stage, http_probe=False),
         _time_to_live(stage, http_probe=True),
+        *traffic_routes.measure(stage),
     ]
 
 
