@@ -50,10 +50,12 @@ class App:
     says: str
     slow_seconds: float = 10.0
     event_seconds: float = 8.0
-    loses: Mapping[str, int] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
-    open: set[asyncio.Task[None]] = field(default_factory=set)
-    busy: set[asyncio.Task[None]] = field(default_factory=set)  # of these: with a request in hand
+    loses: Mapping[str, int] = field(default_factory=dict[str, int])
+    seen: dict[str, int] = field(default_factory=dict[str, int])
+    open: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    busy: set[asyncio.Task[None]] = field(
+        default_factory=set[asyncio.Task[None]]
+    )  # of these: with a request in hand
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until one side ends it."""
