@@ -62,7 +62,7 @@ def test_a_push_loses_no_request_and_cuts_no_stream_and_a_bad_one_neither(
     check(shop, engine)
 
     rolled_back, completed, first = shop.releases()
-    assert (rolled_back["status"], completed["status"]) == ("rolled-back", "completed")
+    assert (rolled_back["status"], completed["status"]) == ("rolled_back", "completed")
     proof = completed["traffic"]
     assert proof["requests"] > 10
     assert (proof["failed"], proof["cut"]) == (0, 0)

@@ -97,7 +97,7 @@ def test_whatever_fails_in_a_switch_one_version_serves_afterwards(shop: LabShop,
             if fault.after:
                 fault.strike(shop)
             look.wait(LOOK_SECONDS)
-        assert shop.releases()[0]["status"] in {"completed", "failed", "rolled-back"}, "it has a verdict"
+        assert shop.releases()[0]["status"] in {"completed", "failed", "rolled_back"}, "it has a verdict"
         shop.mend()
         shop.come_to_rest()
         result = load.end()
