@@ -52,8 +52,8 @@ def test_a_push_loses_no_request_and_cuts_no_stream_and_a_bad_one_neither(
         failed = shop.look()
         result = load.end()
 
-    assert after_good == answers(target) == {"app v2"}
     assert failed.code == 1, failed.stdout
+    assert after_good == answers(target) == {"app v2"}, failed.stderr
     assert (result.failed, result.cut, result.lost) == (0, 0, []), result.told()
     assert result.requests > REQUESTS, result.told()
     assert all(one.well for one in result.streams.values()), result.told()

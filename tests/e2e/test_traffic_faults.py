@@ -9,22 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from docker.client import DockerClient
 
 from tests.e2e.traffic_lab import FAULTS, GATEWAY, SECOND, LabShop, write_bad_file
-from tests.e2e.traffic_shop import answers
+from tests.e2e.traffic_shop import LOAD, answers
 from tests.support.cli import COMMAND, Stagecraft
 from tests.support.images import TestImages
 from tests.support.lab_hosts import Lab
-from tests.support.load import Plan
 from tests.support.repos import Repository
 
 pytestmark = pytest.mark.slow
 KILLS = 12
 LOOK_SECONDS = 240.0
-SHORT = Plan(rate=100, kept=5, streams=())
+SHORT = replace(LOAD, rate=100, streams=())
 _POLL_SECONDS = 0.02
 
 
@@ -111,7 +111,7 @@ def test_a_drain_that_never_ends_is_cut_at_its_limit_and_told(shop: LabShop) -> 
     shop.environment = {"SLOW": "60", "EVENTS": "2"}
     begin(shop)
     shop.deliver("v2")
-    with shop.under_load(shop.target(), Plan(rate=100, kept=2, streams=("slow",))) as load:
+    with shop.under_load(shop.target(), replace(LOAD, rate=100, streams=("slow",))) as load:
         began = time.monotonic()
         shop.look().expect(0)
         assert time.monotonic() - began < 40

@@ -53,7 +53,7 @@ services:
     environment: {{{environment}}}
 """
 STREAMS = {"SLOW": "2", "EVENTS": "2"}  # seconds: short, so that a Release need not wait long for them
-LOAD = Plan(kept=5, echoes=20)
+LOAD = Plan(kept=5, echoes=20, patience=60, most_open=40)  # as much as a machine bears that has more to do
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,7 +6,9 @@ for `--seconds`, or until SIGTERM; then nothing new is begun, what is open is wa
 written as JSON. It runs as a process of its own, so that whoever tests is not slowed by it nor slows it.
 
 Where a kept connection is closed while nothing is asked on it, the other side was free to do so: it is opened
-anew and that is no loss. What was asked and not answered whole, and with 200, is one.
+anew and that is no loss. What was asked and not answered whole, and with 200, is one. A machine that is too
+busy for the rate would drown in requests that wait; so there is a bound to them (`most_open`), and what is
+left out because of it is counted.
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ from tests.support.processes import wait_until
 
 RATE, KEPT, KEPT_RATE = 200.0, 10, 20.0  # new connections/s; kept ones, and requests/s on each of them
 PATIENCE = 10.0
+MOST_OPEN = 4_000
 _BODY = b"forty bytes of a body, as a form has them"
 _OK = 200
 _PROJECT = Path(__file__).parents[2]
 _READY_SECONDS, _END_SECONDS = 30.0, 60.0
+_STREAM_PATIENCE = 3  # times that of a short request: the longest is to take 10 s
 _PAUSE_SECONDS = 0.05  # before a stream that was lost is opened again, so that a dead server is not flooded
 _WHY_CHARACTERS = 200
 
@@ -49,6 +53,7 @@ class Plan:
     streams: tuple[str, ...] = KINDS
     echoes: int = ECHOES  # of one WebSocket
     patience: float = PATIENCE  # seconds for a short request, connecting included
+    most_open: int = MOST_OPEN  # new connections at once; beyond that none is begun, and that is counted
 
     def words(self) -> list[str]:
         """As arguments of the command."""
@@ -58,6 +63,7 @@ class Plan:
             "--kept-rate": self.kept_rate,
             "--echoes": self.echoes,
             "--patience": self.patience,
+            "--most-open": self.most_open,
         }
         return [
             *(word for name, number in numbers.items() for word in (name, f"{number:g}")),
@@ -76,6 +82,7 @@ class Load:
     result: LoadResult = field(default_factory=LoadResult)
     began: float = field(default_factory=time.monotonic)
     kinds: Counter[str] = field(default_factory=Counter[str])
+    open: int = 0  # new connections under way
     answered: asyncio.Event = field(default_factory=asyncio.Event)  # at least one short request, well
     answered_at: float | None = None  # the last time
 
@@ -100,7 +107,11 @@ class Load:
             due = self.began + number / self.plan.rate
             await self._pause(due - time.monotonic())
             self.result.late_ms = max(self.result.late_ms, (time.monotonic() - due) * 1000)
-            group.create_task(self._once("GET" if number % 2 else "POST"))
+            if self.open < self.plan.most_open:
+                self.open += 1
+                group.create_task(self._once("GET" if number % 2 else "POST"))
+            else:
+                self.result.left_out += 1
             number += 1
 
     async def _once(self, method: str) -> None:
@@ -113,6 +124,8 @@ class Load:
             self._lose(began, error.kind, f"{method} new", error.why)
         except TimeoutError:
             self._lose(began, "timeout", f"{method} new", _late(self.plan))
+        finally:
+            self.open -= 1
 
     async def _keep(self, number: int) -> None:
         """One connection that is kept, and opened anew where it was ended."""
@@ -146,7 +159,7 @@ class Load:
         while not self.stop.is_set():
             began = self._begin()
             try:
-                await within_limit(stream, self.target)
+                await within_limit(stream, self.target, seconds=_STREAM_PATIENCE * self.plan.patience)
                 counted.well += 1
             except LostError as error:
                 counted.cut += 1
@@ -202,25 +215,28 @@ def _late(plan: Plan) -> str:
     return f"no answer after {plan.patience:g} s"
 
 
-async def loaded(target: Target, plan: Plan, *, seconds: float | None, ready: bool = False) -> LoadResult:
-    """Put load on a target for so long, or until SIGTERM; with `ready` say so at the first good answer."""
+async def loaded(target: Target, plan: Plan, *, seconds: float | None, heard: bool = False) -> LoadResult:
+    """Put load on a target for so long.
+
+    With `heard` also until SIGTERM at most, and the first good answer is told: somebody waits for it.
+    """
     load = Load(target, plan)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, load.stop.set)
+    if heard:
+        loop.add_signal_handler(signal.SIGTERM, load.stop.set)
     if seconds is not None:
         loop.call_later(seconds, load.stop.set)
-    telling = asyncio.create_task(_tell(load)) if ready else None
+    telling = asyncio.create_task(_tell(load)) if heard else None
     try:
         return await load.run()
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
         if telling is not None:
             telling.cancel()
 
 
 async def _tell(load: Load) -> None:
     await load.answered.wait()
-    print("under way", flush=True)  # noqa: T201  # whoever started it waits for this line
+    print("under way", file=sys.stderr, flush=True)  # noqa: T201  # the result goes to the other one
 
 
 @dataclass(slots=True)
@@ -280,6 +296,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--streams", default=",".join(KINDS), help="kinds that are always open")
     parser.add_argument("--echoes", type=int, default=ECHOES, help="of one WebSocket")
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for a short request")
+    parser.add_argument("--most-open", type=int, default=MOST_OPEN, help="new connections at once")
     parser.add_argument("--result", type=Path, help="where the result goes; on the screen unless given")
     asked = parser.parse_args(argv)
     address, _, port = asked.target.rpartition(":")
@@ -291,8 +308,9 @@ def main(argv: Sequence[str]) -> int:
         streams=tuple(one for one in asked.streams.split(",") if one),
         echoes=asked.echoes,
         patience=asked.patience,
+        most_open=asked.most_open,
     )
-    result = asyncio.run(loaded(target, plan, seconds=asked.seconds, ready=asked.result is not None))
+    result = asyncio.run(loaded(target, plan, seconds=asked.seconds, heard=True))
     if asked.result is not None:
         asked.result.write_text(result.model_dump_json(indent=1))
     else:

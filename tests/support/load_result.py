@@ -45,6 +45,7 @@ class LoadResult(BaseModel):
     seconds: float = 0.0
     requests: int = 0  # with those that were lost and with streams that were opened
     failed: int = 0  # of these
+    left_out: int = 0  # not even begun, because too many were under way
     by_kind: dict[str, int] = {}
     lost: list[Lost] = []  # the first of them, oldest first
     longest_gap_ms: float = 0.0  # between two good answers to short requests, or from the last one to the end
@@ -63,6 +64,7 @@ class LoadResult(BaseModel):
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.by_kind.items())) or "none"
         streams = ", ".join(f"{one.well} {name} well" for name, one in sorted(self.streams.items()))
         return (
-            f"{self.failed} of {self.requests} lost ({kinds}); {self.cut} streams cut ({streams or 'none'}); "
-            f"longest gap {self.longest_gap_ms:.0f} ms; generator late by {self.late_ms:.0f} ms at most"
+            f"{self.failed} of {self.requests} lost ({kinds}), {self.left_out} left out; "
+            f"{self.cut} streams cut ({streams or 'none'}); longest gap {self.longest_gap_ms:.0f} ms; "
+            f"generator late by {self.late_ms:.0f} ms at most"
         )

@@ -23,7 +23,6 @@ _ECHO_SECONDS = 0.1
 _TEXT, _CLOSE = 1, 8
 _SWITCHES = 101
 _OK = 200
-_MOST_SECONDS = 30.0  # for any of them
 
 
 async def slow(target: Target) -> None:
@@ -87,10 +86,12 @@ def streams(*, echoes: int = ECHOES) -> dict[str, Callable[[Target], Awaitable[N
     return {"slow": slow, "events": events, "ws": partial(ws, echoes=echoes)}
 
 
-async def within_limit(stream: Callable[[Target], Awaitable[None]], target: Target) -> None:
+async def within_limit(
+    stream: Callable[[Target], Awaitable[None]], target: Target, *, seconds: float
+) -> None:
     """One stream from its beginning to its end. Raises LostError."""
     try:
-        async with asyncio.timeout(_MOST_SECONDS):
+        async with asyncio.timeout(seconds):
             await stream(target)
     except TimeoutError as error:
-        raise LostError("timeout", f"no end after {_MOST_SECONDS:g} s") from error
+        raise LostError("timeout", f"no end after {seconds:g} s") from error

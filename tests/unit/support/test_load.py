@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.load import Plan, running_load
+from tests.support.load import Plan, loaded, running_load
 from tests.support.load_result import LoadResult
 from tests.support.load_wire import Target
 from tests.support.processes import wait_until
@@ -60,17 +61,13 @@ def served(folder: Path, *, name: str = "app", **variables: str) -> Generator[Se
         process.wait()
 
 
-def load(app: Served, plan: Plan, folder: Path, *, seconds: float) -> LoadResult:
-    with running_load(app.target, plan, folder=folder) as running:
-        time.sleep(seconds)
-        return running.end()
+def load(app: Served, plan: Plan, *, seconds: float) -> LoadResult:
+    return asyncio.run(loaded(app.target, plan, seconds=seconds))
 
 
 def test_nothing_is_lost_where_all_is_answered(tmp_path: Path) -> None:
     with served(tmp_path, SLOW="0.3", EVENTS="0.3") as app:
-        result = load(
-            app, Plan(rate=100, kept=3, kept_rate=20, streams=("slow", "events")), tmp_path, seconds=1.5
-        )
+        result = load(app, Plan(rate=100, kept=3, kept_rate=20, streams=("slow", "events")), seconds=1.5)
         assert app.end() == 0
     assert (result.failed, result.lost, result.kept_closed) == (0, [], 0)
     assert result.requests > 150
@@ -87,7 +84,7 @@ def test_nothing_is_lost_where_all_is_answered(tmp_path: Path) -> None:
 )
 def test_each_request_that_is_lost_is_counted_once(tmp_path: Path, way: str, kind: str) -> None:
     with served(tmp_path, LOSES=f"{way}:10") as app:
-        result = load(app, SHORT, tmp_path, seconds=0.8)
+        result = load(app, SHORT, seconds=0.8)
     assert result.requests >= 50
     assert result.by_kind == {kind: result.requests // 10}, "and none was asked again: the turns are exact"
     assert result.failed == len(result.lost) == result.requests // 10
@@ -96,14 +93,14 @@ def test_each_request_that_is_lost_is_counted_once(tmp_path: Path, way: str, kin
 def test_a_kept_connection_that_breaks_under_a_request_loses_it(tmp_path: Path) -> None:
     with served(tmp_path, LOSES="cut:7") as app:
         plan = Plan(rate=0, kept=2, kept_rate=50, streams=())
-        result = load(app, plan, tmp_path, seconds=0.8)
+        result = load(app, plan, seconds=0.8)
     assert result.by_kind == {"cut": result.requests // 7}
     assert {one.what for one in result.lost} <= {"GET kept", "POST kept"}
 
 
 def test_streams_that_end_early_are_cut_and_others_are_not(tmp_path: Path) -> None:
     with served(tmp_path, SLOW="0.1", EVENTS="0.2", LOSES="slow:2,events:2,ws:1") as app:
-        result = load(app, Plan(rate=10, kept=0), tmp_path, seconds=1.5)
+        result = load(app, Plan(rate=10, kept=0), seconds=1.5)
     slow, events, ws = (result.streams[name] for name in ("slow", "events", "ws"))
     assert slow.cut == (slow.cut + slow.well) // 2 > 0
     assert events.cut == (events.cut + events.well) // 2 > 0
@@ -114,7 +111,7 @@ def test_streams_that_end_early_are_cut_and_others_are_not(tmp_path: Path) -> No
 
 def test_a_websocket_is_well_when_every_echo_came_back(tmp_path: Path) -> None:
     with served(tmp_path) as app:
-        result = load(app, Plan(rate=5, kept=0, streams=("ws",), echoes=5), tmp_path, seconds=0.2)
+        result = load(app, Plan(rate=5, kept=0, streams=("ws",), echoes=5), seconds=0.2)
     assert (result.streams["ws"].well, result.failed) == (1, 0), (
         "it is waited for, though nothing new is begun"
     )
@@ -146,8 +143,16 @@ def test_a_graceful_end_finishes_what_is_open(tmp_path: Path) -> None:
 
 def test_a_request_that_hangs_is_lost_after_its_time(tmp_path: Path) -> None:
     with served(tmp_path, LOSES="hang:3") as app:
-        result = load(app, Plan(rate=5, kept=0, streams=(), patience=0.5), tmp_path, seconds=0.7)
+        result = load(app, Plan(rate=5, kept=0, streams=(), patience=0.5), seconds=0.7)
     assert result.by_kind == {"timeout": result.requests // 3}
+
+
+def test_what_would_be_too_much_at_once_is_left_out_and_counted(tmp_path: Path) -> None:
+    plan = Plan(rate=50, kept=0, streams=(), patience=0.4, most_open=2)
+    with served(tmp_path, LOSES="hang:2") as app:
+        result = load(app, plan, seconds=0.7)
+    assert result.left_out > 5
+    assert result.by_kind == {"timeout": result.requests // 2}, "and what was begun is counted as ever"
 
 
 def test_a_version_that_dies_late_says_why(tmp_path: Path) -> None:
