@@ -87,7 +87,7 @@ async def finish(
         if wanted.status == "superseded":
             return Verdict(status="superseded", release=release, by=wanted.superseded_by)
         work = _work(context, state, wanted, place=(project, name))
-        by = recorder or _recorder_of(context, project, name, release=release)
+        by = recorder or recorder_of(context, project, name, release=release)
         try:
             verdict = await context.converger.run_release(work, recorder=by)
         except VersionConflictError:
@@ -142,7 +142,7 @@ def _cap(context: Context, state: EnvironmentState, wanted: Release, *, place: t
     return Cap(most=most, confirmed=wanted.confirmed_prune)
 
 
-def _recorder_of(context: Context, project: str, name: str, *, release: str) -> Recorder:
+def recorder_of(context: Context, project: str, name: str, *, release: str) -> Recorder:
     """The controller's, for what follows from the request: so the trail leads back to who asked."""
     asked = _request_of(context, project, name, release=release)
     if asked is None:

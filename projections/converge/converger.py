@@ -33,6 +33,7 @@ from projections.converge.rerouting import open_connections, reroute
 from projections.converge.route_drift import route_drift
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
+from projections.converge.symptoms import Symptoms
 from projections.converge.traffic_record import Asking
 from projections.converge.undertaking import Undertaking
 from projections.converge.work import ReleaseWork, Verdict
@@ -135,6 +136,10 @@ class Converger:
         """Have gateways do as what is deployed and what is drained say; see `rerouting.py`."""
         equipment = self._equipped(recorder)
         await reroute(equipment, manifest, release=release, terms=terms, recorder=_as_controller(recorder))
+
+    def symptoms(self, manifest: Manifest, services: tuple[str, ...]) -> Symptoms:
+        """The looks at services that a Release has just brought; nothing is changed and nothing recorded."""
+        return Symptoms(equipment=self._equipment, manifest=manifest, services=services)
 
     async def open_connections(
         self, manifest: Manifest, *, drained: Drained, recorder: Recorder
