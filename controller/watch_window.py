@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from controller.decide.watch import Figures, decide_failed, decide_passed
@@ -26,7 +26,6 @@ from events.catalog.environment import RollbackRequested
 from events.catalog.watch import WatchEnded, WatchFailed, WatchPassed
 from events.kernel.errors import StagecraftError
 from events.streams import environment_stream
-from projections.converge.work import Verdict, VerdictStatus
 
 if TYPE_CHECKING:
     from controller.context import Context
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from controller.targets import Target
     from events.catalog import Event, Failure
     from projections.converge.symptoms import Symptoms
+    from projections.converge.work import Verdict, VerdictStatus
 
 LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 5.0  # after a look that could not even be recorded
@@ -73,11 +73,11 @@ async def watched(context: Context, target: Target, verdict: Verdict) -> Verdict
     context.progress(f"{target}: {_words(verdict.release, end)}")
     if not isinstance(end, WatchFailed):
         return verdict
-    if back is None:
-        return Verdict(status="failed", release=verdict.release, failure=end.failure)
-    ended = await follow(context, target, back, purpose="rollback after a watch")
-    restored: VerdictStatus = "rolled_back" if ended.status == "completed" else "failed"
-    return Verdict(status=restored, release=verdict.release, failure=end.failure)
+    restored: VerdictStatus = "failed"
+    if back is not None:
+        ended = await follow(context, target, back, purpose="rollback after a watch")
+        restored = "rolled_back" if ended.status == "completed" else restored
+    return replace(verdict, status=restored, failure=end.failure)
 
 
 async def look_before_mending(held: Context, title: str) -> None:
