@@ -41,11 +41,11 @@ _RETRY_SECONDS = 5.0  # after a look that could not even be recorded
 _END = WatchPassed | WatchFailed | WatchEnded
 
 
-async def watch_out(context: Context, target: Target) -> None:
+async def watch_out(context: Context, target: Target) -> str | None:
     """Look at what the newest Release changed until its watch is over; back at once when none is open.
 
-    Each end is recorded. The rollback that is decided is left to whoever works on the environment. Raises
-    what the log raises.
+    Answers the Release that was watched last. Each end is recorded. The rollback that is decided is left to
+    whoever works on the environment. Raises what the log raises.
     """
     window: _Window | None = None
     while (watch := _open(context, target)) is not None:
@@ -53,6 +53,7 @@ async def watch_out(context: Context, target: Target) -> None:
             window = _Window(context=context, target=target, watch=watch)
         if await window.look():
             await context.clock.sleep(window.rest_seconds)
+    return None if window is None else window.watch.release
 
 
 async def watched(context: Context, target: Target, verdict: Verdict) -> Verdict:
@@ -187,6 +188,7 @@ class Watches:
     context: Context
     wake: Callable[[str, str], None]  # an environment on which something was decided
     say: Callable[[str], None]
+    failed: Callable[[str, str, Failure], None]  # an environment, the Release that goes back, and why
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
 
     def see_to(self, target: Target) -> None:
@@ -207,7 +209,7 @@ class Watches:
         try:
             while True:
                 try:
-                    await watch_out(self.context, target)
+                    release = await watch_out(self.context, target)
                 except StagecraftError as error:
                     self.say(f"{title}: its watch goes on: {error.message}")
                     await self.context.clock.sleep(_RETRY_SECONDS)
@@ -215,4 +217,7 @@ class Watches:
                     break
         finally:
             del self._tasks[title]
+        end = None if release is None else _end_of(self.context, target, release)[0]
+        if isinstance(end, WatchFailed):
+            self.failed(title, end.release, end.failure)
         self.wake(title, "watch")
