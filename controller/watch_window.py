@@ -207,17 +207,19 @@ class Watches:
     async def _watch(self, target: Target) -> None:
         title = str(target)
         try:
-            while True:
-                try:
-                    release = await watch_out(self.context, target)
-                except StagecraftError as error:
-                    self.say(f"{title}: its watch goes on: {error.message}")
-                    await self.context.clock.sleep(_RETRY_SECONDS)
-                else:
-                    break
+            release = await self._watched_out(target)
         finally:
             del self._tasks[title]
         end = None if release is None else _end_of(self.context, target, release)[0]
         if isinstance(end, WatchFailed):
             self.failed(title, end.release, end.failure)
         self.wake(title, "watch")
+
+    async def _watched_out(self, target: Target) -> str | None:
+        """As `watch_out`, however often the log or a Manifest cannot be read."""
+        while True:
+            try:
+                return await watch_out(self.context, target)
+            except StagecraftError as error:
+                self.say(f"{target}: its watch goes on: {error.message}")
+                await self.context.clock.sleep(_RETRY_SECONDS)
