@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from controller.decide.watch import Figures, decide_failed, decide_passed
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from projections.converge.work import Verdict, VerdictStatus
 
 LOOK_SECONDS = 1.0
+_LEFT_OPEN = timedelta(seconds=5)  # by then whoever watches has said its end
 _RETRY_SECONDS = 5.0  # after a look that could not even be recorded
 
 _END = WatchPassed | WatchFailed | WatchEnded
@@ -82,7 +84,10 @@ async def watched(context: Context, target: Target, verdict: Verdict) -> Verdict
 
 
 async def look_before_mending(held: Context, title: str) -> None:
-    """Take a Release back that fails now, before a heal hides it. Nothing where no watch is open."""
+    """Take a Release back that fails now, before a heal hides it. Nothing where no watch is open.
+
+    A watch that is over and that nobody went on with, as where each look is a process of its own, ends here.
+    """
     project, _, name = title.partition("/")
     state = held.environment(project, name)
     if state.watch is None:
@@ -91,6 +96,8 @@ async def look_before_mending(held: Context, title: str) -> None:
     failure = await symptoms.look()
     if failure is not None:
         _say_failed(held, title, state.watch.release, failure=failure, figures=Figures())
+    elif held.clock.now() >= state.watch.until + _LEFT_OPEN:
+        _say_passed(held, title, state.watch.release, figures=Figures())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,13 +135,18 @@ class _Window:
             _say_failed(self.context, title, release, failure=failure, figures=figures)
         elif over:
             figures = Figures(requests=counted.requests, failed=counted.failed)
-
-            def passed(state: EnvironmentState) -> tuple[Event, ...]:
-                return decide_passed(state, release=release, figures=figures)
-
-            recorder = recorder_of(self.context, self.target.project, self.target.name, release=release)
-            append_decided(self.context, title, passed, recorder=recorder)
+            _say_passed(self.context, title, release, figures=figures)
         return failure is None and not over
+
+
+def _say_passed(context: Context, title: str, release: str, *, figures: Figures) -> None:
+    """Record that nothing was found."""
+    project, _, name = title.partition("/")
+
+    def passed(state: EnvironmentState) -> tuple[Event, ...]:
+        return decide_passed(state, release=release, figures=figures)
+
+    append_decided(context, title, passed, recorder=recorder_of(context, project, name, release=release))
 
 
 def _say_failed(context: Context, title: str, release: str, *, failure: Failure, figures: Figures) -> None:

@@ -250,6 +250,19 @@ def test_a_look_takes_it_back_before_it_mends_what_fell(stage: TrafficStage, clo
     assert "DriftDetected" not in stage.scene.types(STREAM)
 
 
+def test_a_watch_that_nobody_went_on_with_ends_with_the_next_look(
+    stage: TrafficStage, clock: ActingClock
+) -> None:
+    release = stage.deploy(NEW).release
+    stage.restart()
+    stage.keep()
+    assert stage.state.watch is not None
+    clock.advance(2 * SECONDS)
+    stage.keep()
+    assert newest(stage, WatchPassed) == WatchPassed(release=release)
+    assert stage.state.watch is None
+
+
 def test_a_clock_that_is_set_back_does_not_prolong_it(stage: TrafficStage, clock: ActingClock) -> None:
     release = stage.deploy(NEW).release
     clock.back = timedelta(hours=1)
