@@ -201,13 +201,20 @@ class Switchboard:
             await self.gateways.bring_about(wanted, puts_back=False)
 
     async def reconcile(
-        self, seen: Seen, *, reason: str, keeps: Collection[str] = (), asks_all: bool = False
+        self,
+        seen: Seen,
+        *,
+        reason: str,
+        keeps: Collection[str] = (),
+        asks_all: bool = False,
+        wary: bool = False,
     ) -> bool:
         """Tell gateways what they are to do by what runs, where that differs; whether something did.
 
         `keeps` are services that are not in the Manifest and whose routes stay. With `asks_all` each gateway
-        that runs has to confirm everything. What it was told stays after a failure: it is nearer to the
-        truth than what was there before. Raises as `take`.
+        that runs has to confirm everything, with `wary` where a foreign file may keep one from doing so. What
+        it was told stays after a failure: it is nearer to the truth than what was there before. Raises as
+        `take`.
         """
         async with self._turn:
             began = self.clock.monotonic()
@@ -220,7 +227,7 @@ class Switchboard:
                 leaving = {*told.backends, *told.altered} - {*found, *keeps}
                 wanted[gateway] = {**found, **dict.fromkeys(sorted(leaving))}
                 differing |= leaving | {name for name, one in found.items() if told.backends.get(name) != one}
-                sure = sure or bool(told.foreign)  # a foreign file may keep it from doing what it was told
+                sure = sure or (wary and bool(told.foreign))
             done = await self.gateways.bring_about(wanted, asks_all=sure, puts_back=False)
             if done.told:
                 self._record_told(done.told, wanted, differing, reason=reason, began=began)
