@@ -69,9 +69,16 @@ class Ending:
         work, services = self.work, tuple(sorted(f"{host}/{service}" for host, service in kept))
         hosts, left = self._course().completed(), tuple(sorted(self.attendance.left))
         deferred = [PruneDeferred(release=work.release, services=services, most=work.cap.most or 0)]
-        completed = ReleaseCompleted(release=work.release, digest=work.manifest.digest, hosts=hosts)
+        completed = ReleaseCompleted(
+            release=work.release,
+            digest=work.manifest.digest,
+            hosts=hosts,
+            traffic=self.traffic.traffic.proof(),
+        )
         self._append(*(deferred if kept else ()), completed)
-        return Verdict(status="completed", release=work.release, kept=services, without=left)
+        return Verdict(
+            status="completed", release=work.release, kept=services, without=left, traffic=completed.traffic
+        )
 
     def superseded(self, by: str) -> Verdict:
         """What it changed stays as it is: the newer Release plans from there."""

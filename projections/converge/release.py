@@ -41,6 +41,7 @@ from projections.converge.traffic_record import Traffic, traffic_record_of
 from projections.converge.undertaking import Undertaking
 from projections.converge.wiring import Terms
 from projections.converge.work import ReleaseWork, Verdict
+from projections.traffic_words import traffic_words
 
 _TRIES = 10  # of an append to a stream that others append to as well
 
@@ -98,6 +99,9 @@ class ReleaseRun:
             await self.traffic.end()
         words = verdict.status.replace("_", " ")
         self._tell(words if verdict.by is None else f"{words} by {verdict.by}", since=began)
+        if verdict.traffic is not None:
+            place = f"{self.work.manifest.project}/{self.work.manifest.environment}"
+            self.equipment.progress(f"{place}: {traffic_words(verdict.traffic.model_dump())}")
         return verdict
 
     async def _reach(self) -> None:

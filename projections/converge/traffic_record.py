@@ -7,13 +7,15 @@ answers along, and the next one asks anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from events.catalog.base import decode
+from events.catalog.release import TrafficProof
 from events.catalog.traffic import ConnectionsDrained, TrafficSwitched
 from events.streams import release_stream
+from projections.edge.series import Asked
 
 if TYPE_CHECKING:
     from events.envelope import StoredEvent
@@ -34,6 +36,10 @@ class Asking(Protocol):
 
     async def stop(self) -> None:
         """Ask no more: the last drain is over, or the run ends in another way. May be called twice."""
+        ...
+
+    def asked(self, services: Collection[str]) -> Asked:
+        """What came of the requests for these services so far."""
         ...
 
 
@@ -83,6 +89,21 @@ class Traffic:
         if self._began and self.asking is not None:
             self._began = False
             await self.asking.stop()
+
+    def proof(self) -> TrafficProof | None:
+        """What became of requests, of this run and those before it; None when nothing was switched."""
+        record = self.record
+        if not record.switched:
+            return None
+        services = {service for _, service in record.switched}
+        asked = Asked() if self.asking is None else self.asking.asked(services)
+        return TrafficProof(
+            requests=asked.requests,
+            failed=asked.failed,
+            longest_gap_ms=asked.longest_gap_ms,
+            drain_ms=record.drain_ms,
+            cut=record.cut,
+        )
 
 
 def traffic_record(stored: Iterable[StoredEvent]) -> TrafficRecord:

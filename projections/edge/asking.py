@@ -52,6 +52,7 @@ class Prober:
 
     async def start(self, sites: Mapping[str, Site], routing: Routing) -> None:
         """Begin where a probe is wanted and a gateway takes connections; what is in the way is said."""
+        self._over = asyncio.Event()
         for service in routing.routed:
             traffic = routing.traffic.get(service)
             if traffic is None or traffic.probe is None:

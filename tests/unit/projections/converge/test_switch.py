@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -22,6 +22,7 @@ from projections.converge.site import Site
 from projections.converge.traffic_record import traffic_record_of
 from projections.edge.folder import FOLDER
 from projections.edge.port import GATEWAY_FILE_FOREIGN, GATEWAY_SILENT, ROUTE_NOT_CONFIRMED
+from projections.edge.series import Asked
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import HOST, IN_PLACE, STREAM, Scene, Spec, image_id
 from tests.unit.projections.converge.traffic_scene import (
@@ -296,6 +297,10 @@ class NotingAsker:
 
     async def stop(self) -> None:
         self.noted.append(("stop", self.scene.engine.world.ids("web")))
+
+    def asked(self, services: Collection[str]) -> Asked:
+        assert set(services) == {"web"}
+        return Asked()
 
 
 def test_who_asks_begins_before_the_first_switch_and_ends_after_the_last_drain(scene: Scene) -> None:
