@@ -48,8 +48,8 @@ class Switchboard:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def passes_on(self, host: str, service: str) -> bool:
-        """Whether a gateway passes requests on to a service on a host."""
-        return bool(self.layout.gateways_of(host, service))
+        """Whether requests of a service on a host come through a gateway."""
+        return host in self.layout.all_hosts(service)
 
     def rule(self, service: str) -> TrafficRule:
         """How the traffic of a service moves."""
@@ -72,7 +72,8 @@ class Switchboard:
             wanted = {
                 gateway: {
                     name: await self._exchanged(gateway, host, name, new[name])
-                    for name in self._of(gateway, host, names)
+                    for name in names
+                    if gateway in await self._concerned(host, name)
                 }
                 for gateway in self.gateways.present
             }
@@ -89,7 +90,7 @@ class Switchboard:
         async with self._turn:
             await self._begin()
             wanted: dict[str, dict[str, Backends]] = {}
-            for gateway in self._gateways_of(host, service):
+            for gateway in await self._concerned(host, service):
                 servers = self.layout.servers(gateway, host, service, new)
                 told = (await self.gateways.told(gateway)).backends.get(service)
                 known = () if told is None else told.servers
@@ -106,9 +107,9 @@ class Switchboard:
         async with self._turn:
             wanted: dict[str, dict[str, Backends]] = {}
             for gateway in self.gateways.present:
-                for name in self._of(gateway, host, [one for one in services if self.passes_on(host, one)]):
+                for name in (one for one in services if self.passes_on(host, one)):
                     told = (await self.gateways.told(gateway)).backends.get(name)
-                    if told is not None:
+                    if told is not None and gateway in await self._concerned(host, name):
                         wanted.setdefault(gateway, {})[name] = self._bridged(gateway, host, name, told)
             await self.gateways.bring_about(wanted)
 
@@ -124,13 +125,13 @@ class Switchboard:
 
         Raises as `take`.
         """
-        names = [name for name in old if self.before.gateways_of(host, name)]
+        names = [name for name in old if host in self.before.all_hosts(name)]
         if not names:
             return
         async with self._turn:
             wanted: dict[str, dict[str, Backends]] = {}
             for gateway in self.gateways.present:
-                for name in (one for one in names if gateway in self.before.gateways_of(host, one)):
+                for name in [one for one in names if gateway in await self._concerned(host, one)]:
                     told = (await self.gateways.told(gateway)).backends.get(name)
                     here = self.before.servers(gateway, host, name, old[name])
                     servers = alone(() if told is None else told.servers, host=host, new=here)
@@ -261,12 +262,15 @@ class Switchboard:
             server.container for one in told if one is not None for server in one.on(host) if server.container
         }
 
-    def _of(self, gateway: str, host: str, services: Collection[str]) -> list[str]:
-        return [one for one in services if gateway in self.layout.gateways_of(host, one)]
-
-    def _gateways_of(self, host: str, service: str) -> list[str]:
-        chosen = self.layout.gateways_of(host, service)
-        return [one for one in self.gateways.present if one in chosen]
+    async def _concerned(self, host: str, service: str) -> list[str]:
+        """The gateways that pass on to a service on a host, or were told to."""
+        by_layout = {*self.layout.gateways_of(host, service), *self.before.gateways_of(host, service)}
+        found: list[str] = []
+        for gateway in self.gateways.present:
+            told = (await self.gateways.told(gateway)).backends.get(service)
+            if gateway in by_layout or (told is not None and told.on(host)):
+                found.append(gateway)
+        return found
 
     async def _begin(self) -> None:
         """Whoever asks meanwhile begins, where a gateway runs that can be asked."""
