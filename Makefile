@@ -24,13 +24,15 @@ SECONDS ?= 3600
 SEED ?=
 # The folder whose Compose files `make parity` compares.
 CORPUS ?= tests/parity/corpus
+# Two at a time, and the long ones first.
+CHECKS := check-pyright check-mypy check-format check-lint check-imports check-docs
 # Arguments for pytest, as in `make test TESTS="tests/unit -k lock"`.
 TESTS ?=
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lab lab-up lab-down check test test-full demo docs goldens bench parity soak lock clean
+.PHONY: help setup lab lab-up lab-down check $(CHECKS) test test-full demo docs goldens bench parity soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +50,24 @@ lab: # Debian packages for tests with a real engine, registry, sshd and Git
 	@tests/lab/packages.sh $(LAB_PACKAGES)
 
 check: setup ## format, lint, import direction, types, generated pages in step
-	$(BIN)/ruff format --check --quiet .
-	$(BIN)/ruff check --quiet .
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/mypy
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CHECKS)
+
+check-pyright:
 	$(BIN)/pyright
+
+check-mypy:
+	$(BIN)/mypy
+
+check-format:
+	$(BIN)/ruff format --check --quiet .
+
+check-lint:
+	$(BIN)/ruff check --quiet .
+
+check-imports:
+	$(BIN)/lint-imports --no-logo
+
+check-docs:
 	@tests/lab/docs-in-step.sh $(BIN)/python $(REFERENCE)
 
 test: lab check ## all but the slow tests, with checks and coverage

@@ -97,6 +97,18 @@ CONTENTS = (
         "Restart the containers of a service, one after the other, and wait until it is up.",
     ),
     Entry(
+        "drain",
+        "cli.draining",
+        "drain",
+        "Send a service, or the containers of a host, no new requests, until `undrain`.",
+    ),
+    Entry(
+        "undrain",
+        "cli.draining",
+        "undrain",
+        "Send a service, or the containers of a host, requests again.",
+    ),
+    Entry(
         "status",
         "cli.status",
         "status",

@@ -182,6 +182,7 @@ class Daemon:
         queues.close()
         await _cancelled(loops)
         await self.keeper.besides.queues.cancel()
+        await self.keeper.watches.close()
         if queues.working:
             self.say(f"ending: finishing {', '.join(queues.working)} (up to {self.grace_seconds:g} s)")
         try:

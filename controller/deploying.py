@@ -29,6 +29,7 @@ from controller.releasing import finish_active, finish_begun
 from controller.removing import finish_destroy
 from controller.targets import Target
 from controller.tenures import tenure
+from controller.watch_window import watched
 from events.catalog.environment import EnvironmentHeld
 from events.kernel.errors import OutsideError, StagecraftError
 from gitops.places import places_in
@@ -78,6 +79,9 @@ async def deploy(
     environment, the Release is asked for at once and followed: whoever gets the lock next, this process
     included, brings it to its verdict.
 
+    Where the project asks for a watch, it is waited for too, without the lock: a Release that fails then goes
+    back, and is `rolled_back`.
+
     `allow` names permissions that the person gives to what this commit renders to. Raises UserError for a
     bad commit, a hold or a suspend, and `not-allowed` after recording it, and OutsideError
     `image-await-expired`; nothing is changed then. Raises UserError `release-superseded` when something newer
@@ -95,7 +99,7 @@ async def deploy(
     since = context.clock.now()
     while True:
         try:
-            return await _deploy(context, subject, asked, actor=actor)
+            verdict = await _deploy(context, subject, asked, actor=actor)
         except ImagesMissingError as error:
             now = context.clock.now()
             if wait is None:
@@ -105,6 +109,9 @@ async def deploy(
             if now >= wait.until:
                 raise expired(error.images, since=since, why=error.why) from error
             await context.clock.sleep(rest_seconds(since=since, until=wait.until, now=now))
+        else:
+            target = Target(project=subject.project, name=subject.environment)
+            return await watched(context, target, verdict)
 
 
 def _told(event: Event, _state: EnvironmentState) -> tuple[Event, ...]:

@@ -11,6 +11,7 @@ from controller.decide.running import deployed_digest
 from controller.placed import former_manifest
 from controller.releasing import drift_policy
 from events.kernel.clock import format_utc
+from projections.converge.backends import LeftOut
 
 if TYPE_CHECKING:
     from controller.context import Context
@@ -88,8 +89,11 @@ def ask(context: Context, target: Target) -> Report:
         healing = "suspended"
     elif state.breaker_open(context.clock.now()):
         healing = "rests"
+    left_out = LeftOut(hosts=state.drained.hosts, services=state.drained.services)
     hosts = asyncio.run(
-        context.converger.drift(manifest, stopped=state.stopped_hashes, kept=state.kept_places)
+        context.converger.drift(
+            manifest, stopped=state.stopped_hashes, kept=state.kept_places, left_out=left_out
+        )
     )
     return Report(
         target=target,

@@ -26,6 +26,8 @@ from controller.notify import Notice
 from controller.queues import WorkQueues
 from controller.source import Source
 from controller.state_changes import ENDS, StateChanges
+from controller.targets import Target
+from controller.watch_window import Watches
 from controller.watching import Sighting
 from events.catalog import Failure
 from events.kernel.errors import InternalError, OutsideError, StagecraftError, error_code
@@ -53,6 +55,7 @@ class Keeper:
     afterwards: Afterwards = field(init=False)
     neighbours: Neighbours = field(init=False)
     besides: Besides = field(init=False)
+    watches: Watches = field(init=False)
     changes: StateChanges = field(default_factory=StateChanges)
     _attempts: Attempts = field(default_factory=Attempts)
     _settling: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
@@ -66,6 +69,7 @@ class Keeper:
             wake=self.queues.wake,
         )
         self.besides = Besides(context=self.context, shown=self._shown, whisper=self.whisper)
+        self.watches = Watches(context=self.context, wake=self.queues.wake, say=self.say)
         self.afterwards = Afterwards(
             context=self.context,
             queues=self.queues,
@@ -150,6 +154,7 @@ class Keeper:
             outcome = await self._consider(title)
             self.afterwards.see_to(outcome, started=started)
             self._wake_at_expiry(title)
+            self.watches.see_to(Target(project=title.partition("/")[0], name=title.partition("/")[2]))
             settling = [] if outcome.healed else self._settling.pop(title, [])
             if settling:
                 self._settling[title] = settling[1:]

@@ -33,6 +33,7 @@ from controller.removing import remove_by_rule, rule_for
 from controller.shown import candidate_shown, decide_shown, kept_off
 from controller.targets import Target
 from controller.tenures import tenure
+from controller.watch_window import look_before_mending
 from controller.watching import Wishes, fetch_tip, head_of, healed, note_answer, overtaken, see
 from events.catalog import Failure
 from events.catalog.environment import DeployDeferred
@@ -142,6 +143,7 @@ async def _under_lock(context: Context, title: str, work: Callable[[Context], Aw
     try:
         async with tenure(context, title, purpose="a look at the watched branch") as held:
             expire(held, title)
+            await look_before_mending(held, title)
             return await work(held)
     except StagecraftError as error:
         return Outcome(environment=title, status="failed", failure=Failure.from_error(error))

@@ -5,12 +5,14 @@ What is wrong with one branch is its own result and stops no other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.look import Outcome, look
-from controller.targets import ENVIRONMENT_UNKNOWN
+from controller.targets import ENVIRONMENT_UNKNOWN, Target
+from controller.watch_window import watched
 from events.kernel.errors import StagecraftError, UserError
+from projections.converge.work import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -39,7 +41,18 @@ async def look_at_all(
         except StagecraftError as error:
             yield BranchLook(key=place.key, error=error)
         else:
-            yield BranchLook(key=place.key, outcomes=tuple(outcomes))
+            watched_out = [await _watched(context, one) for one in outcomes]
+            yield BranchLook(key=place.key, outcomes=tuple(watched_out))
+
+
+async def _watched(context: Context, outcome: Outcome) -> Outcome:
+    """What came of a look once the watch that it began is over: nobody else may be there to watch."""
+    if outcome.status != "completed" or outcome.release is None:
+        return outcome
+    project, _, name = outcome.environment.partition("/")
+    verdict = Verdict(status="completed", release=outcome.release)
+    ended = await watched(context, Target(project=project, name=name), verdict)
+    return outcome if ended == verdict else replace(outcome, status=ended.status, failure=ended.failure)
 
 
 def unknown_anywhere(only: Sequence[str]) -> UserError:

@@ -87,7 +87,7 @@ async def finish(
         if wanted.status == "superseded":
             return Verdict(status="superseded", release=release, by=wanted.superseded_by)
         work = _work(context, state, wanted, place=(project, name))
-        by = recorder or _recorder_of(context, project, name, release=release)
+        by = recorder or recorder_of(context, project, name, release=release)
         try:
             verdict = await context.converger.run_release(work, recorder=by)
         except VersionConflictError:
@@ -127,6 +127,8 @@ def _work(
         version=state.version,
         parallel=conduct.parallel,
         cap=_cap(context, state, wanted, place=place),
+        drained_hosts=state.drained.hosts,
+        drained_services=state.drained.services,
     )
 
 
@@ -140,7 +142,7 @@ def _cap(context: Context, state: EnvironmentState, wanted: Release, *, place: t
     return Cap(most=most, confirmed=wanted.confirmed_prune)
 
 
-def _recorder_of(context: Context, project: str, name: str, *, release: str) -> Recorder:
+def recorder_of(context: Context, project: str, name: str, *, release: str) -> Recorder:
     """The controller's, for what follows from the request: so the trail leads back to who asked."""
     asked = _request_of(context, project, name, release=release)
     if asked is None:
@@ -193,6 +195,22 @@ async def heal_deployed(context: Context, project: str, name: str) -> bool:
     return healed
 
 
+async def reroute_deployed(context: Context, project: str, name: str) -> None:
+    """Have gateways do as what is deployed and what is drained say, also while nothing is healed.
+
+    Raises OutsideError where one does not confirm.
+    """
+    state = context.environment(project, name)
+    release, manifest = state.deployed_release, wanted_manifest(context, state)
+    if release is not None and manifest is not None and manifest.routing is not None:
+        await context.converger.reroute(
+            manifest,
+            release=release.id,
+            recorder=context.recorder(),
+            terms=_terms(context, f"{project}/{name}", state, closely=()),
+        )
+
+
 def drift_policy(context: Context, title: str, state: EnvironmentState) -> DriftPolicy:
     """What becomes of drift in an environment: the operator's word, or the descriptor's stricter one."""
     project, _, name = title.partition("/")
@@ -216,5 +234,7 @@ def _terms(context: Context, title: str, state: EnvironmentState, *, closely: Cl
         closely=closely,
         kept=state.kept_places,
         parallel=conduct_of(state, state.deployed_digest).parallel,
+        drained_hosts=state.drained.hosts,
+        drained_services=state.drained.services,
     )
     return replace(terms, consequence=held) if policy == "hold" else terms

@@ -56,6 +56,8 @@ async def steer(
             manifest=_wanted(held, state),
             release=state.deployed or "",
             stopped=state.stopped_hashes,
+            drained_hosts=state.drained.hosts,
+            drained_services=state.drained.services,
         )
         await held.converger.steer(work, recorder=recorder)
     return bool(decided)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from events.blobs import BlobStore
+from events.draining import Drained
 from events.envelope import CONTROLLER
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
@@ -28,9 +29,11 @@ from projections.converge.keeping import sweep
 from projections.converge.observe import observe
 from projections.converge.orphans import Place
 from projections.converge.release import ReleaseRun
+from projections.converge.rerouting import open_connections, reroute
 from projections.converge.route_drift import route_drift
 from projections.converge.site import Equipment, Progress, no_progress
 from projections.converge.steering import Steering, steer
+from projections.converge.symptoms import Symptoms
 from projections.converge.traffic_record import Asking
 from projections.converge.undertaking import Undertaking
 from projections.converge.work import ReleaseWork, Verdict
@@ -128,6 +131,21 @@ class Converger:
         Raises ServiceFailedError when it does not come up, and what a heal raises.
         """
         await steer(self._equipped(recorder), steering, recorder=_as_controller(recorder))
+
+    async def reroute(self, manifest: Manifest, *, release: str, recorder: Recorder, terms: Terms) -> None:
+        """Have gateways do as what is deployed and what is drained say; see `rerouting.py`."""
+        equipment = self._equipped(recorder)
+        await reroute(equipment, manifest, release=release, terms=terms, recorder=_as_controller(recorder))
+
+    def symptoms(self, manifest: Manifest, services: tuple[str, ...]) -> Symptoms:
+        """The looks at services that a Release has just brought; nothing is changed and nothing recorded."""
+        return Symptoms(equipment=self._equipment, manifest=manifest, services=services)
+
+    async def open_connections(
+        self, manifest: Manifest, *, drained: Drained, recorder: Recorder
+    ) -> int | None:
+        """Connections that gateways still have to what is drained; None: nobody here can tell."""
+        return await open_connections(self._equipment, manifest, drained=drained, recorder=recorder)
 
     def _equipped(self, recorder: Recorder) -> Equipment:
         """The equipment behind the fence of the lock that the recorder appends under."""

@@ -35,6 +35,7 @@ from projections.converge.superseding import Newer, SupersededError
 from projections.converge.touched import Reach, touched
 from projections.converge.undertaking import Undertaking
 from projections.converge.verdicts import Course, Verdicts
+from projections.converge.watched import watch_over
 from projections.converge.wiring import Terms
 from projections.converge.work import ReleaseWork, Verdict
 
@@ -65,7 +66,10 @@ class Ending:
     traffic: Terms = field(default_factory=Terms)  # on which requests are moved
 
     def completed(self, kept: frozenset[Place]) -> Verdict:
-        """One append with what waits for a person's word, so that nothing takes it away before."""
+        """One append with what waits for a person's word, so that nothing takes it away before.
+
+        So it is with the watch over what it changed, which a crash must not lose.
+        """
         work, services = self.work, tuple(sorted(f"{host}/{service}" for host, service in kept))
         hosts, left = self._course().completed(), tuple(sorted(self.attendance.left))
         deferred = [PruneDeferred(release=work.release, services=services, most=work.cap.most or 0)]
@@ -75,7 +79,9 @@ class Ending:
             hosts=hosts,
             traffic=self.traffic.traffic.proof(),
         )
-        self._append(*(deferred if kept else ()), completed)
+        changed = history_of(self.equipment.log, work.release).touched_everywhere
+        watch = watch_over(work, changed, now=self.equipment.clock.now())
+        self._append(*(deferred if kept else ()), completed, *(() if watch is None else (watch,)))
         return Verdict(
             status="completed", release=work.release, kept=services, without=left, traffic=completed.traffic
         )

@@ -79,8 +79,8 @@ class GateVerdict:
         return self.failure is None
 
 
-class _Found(NamedTuple):
-    """An end of the watch that is a failure."""
+class Found(NamedTuple):
+    """An end of a watch that is a failure."""
 
     code: str
     message: str
@@ -138,7 +138,9 @@ class GateWatch:
         """
         for look in self._looks:
             detail = await self.engine.inspect(look.container)
-            found = _terminal(detail, look) or _progress(detail, look, now=self.clock.monotonic())
+            restarts = look.watched.restarts.get(look.container, 0)
+            found = terminal(detail, restarts=restarts)
+            found = found or _progress(detail, look, now=self.clock.monotonic())
             found = found or await _watched_on(self.engine, look, clock=self.clock)
             if found is not None:
                 return frozenset(), await _evidence(self.engine, look, detail=detail, found=found)
@@ -192,34 +194,36 @@ def _asking(engine: Engine, gate: Gate, container: str, clock: Clock) -> Asking 
     return Asking(engine=engine, container=container, probes=gate.probes, clock=clock)
 
 
-def _terminal(detail: ContainerDetail | None, look: _Look) -> _Found | None:
-    """The code and the sentence of an end that no further waiting changes; the first that applies."""
+def terminal(detail: ContainerDetail | None, *, restarts: int) -> Found | None:
+    """The code and the sentence of an end that no further waiting changes; the first that applies.
+
+    `restarts` had been counted before.
+    """
     if detail is None:
-        return _Found(CONTAINER_GONE, "the container was removed while it was waited for")
+        return Found(CONTAINER_GONE, "the container was removed while it was waited for")
     state, code = detail.container.state, detail.exit_code
-    restarts = detail.restart_count - look.watched.restarts.get(look.container, 0)
-    ended, restarted = state in _ENDED, state == "restarting" or restarts > 0
+    ended, restarted = state in _ENDED, state == "restarting" or detail.restart_count > restarts
     sick = detail.health_check and detail.container.health == "unhealthy"
     ends = (
         (
             detail.oom_killed and (ended or restarted),
-            _Found(CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"),
+            Found(CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"),
         ),
         (
             bool(detail.error) and (ended or state == "created"),
-            _Found(CONTAINER_NOT_STARTED, "the engine could not start the container"),
+            Found(CONTAINER_NOT_STARTED, "the engine could not start the container"),
         ),
-        (ended, _Found(CONTAINER_EXITED, f"the container ended with exit code {code}")),
+        (ended, Found(CONTAINER_EXITED, f"the container ended with exit code {code}")),
         (
             restarted,
-            _Found(CONTAINER_RESTARTING, f"the container ended with exit code {code} and was restarted"),
+            Found(CONTAINER_RESTARTING, f"the container ended with exit code {code} and was restarted"),
         ),
-        (sick, _Found(CONTAINER_UNHEALTHY, "the health check failed until the engine gave up")),
+        (sick, Found(CONTAINER_UNHEALTHY, "the health check failed until the engine gave up")),
     )
     return next((found for applies, found in ends if applies), None)
 
 
-def _progress(detail: ContainerDetail | None, look: _Look, *, now: float) -> _Found | None:
+def _progress(detail: ContainerDetail | None, look: _Look, *, now: float) -> Found | None:
     """Note a look that was not terminal; the code and the sentence when its deadline is over."""
     if detail is None or look.over:
         return None
@@ -251,17 +255,17 @@ def _is_up(detail: ContainerDetail, look: _Look, *, now: float) -> bool:
     return detail.container.health == "healthy" and (settled or not look.was_told)
 
 
-def _too_late(detail: ContainerDetail, look: _Look, seconds: float) -> _Found:
+def _too_late(detail: ContainerDetail, look: _Look, seconds: float) -> Found:
     state: str = detail.container.state
     if state == "running" and look.asking is not None and not look.asking.answers:
         message = f"the container had not passed its probes after {seconds:g} s"
-        return _Found(CONTAINER_NOT_HEALTHY, message, look.asking.said)
+        return Found(CONTAINER_NOT_HEALTHY, message, look.asking.said)
     if state == "running" and detail.health_check:
         if not detail.health_checked:
             message = f"the health check had not run once after {seconds:g} s"
-            return _Found(CONTAINER_NOT_HEALTHY, message)
+            return Found(CONTAINER_NOT_HEALTHY, message)
         state = detail.container.health
-    return _Found(CONTAINER_NOT_HEALTHY, f"the container was still {state} after {seconds:g} s")
+    return Found(CONTAINER_NOT_HEALTHY, f"the container was still {state} after {seconds:g} s")
 
 
 def deadline_seconds(gate: Gate, detail: ContainerDetail, *, was_told: bool = False) -> float:
@@ -273,7 +277,7 @@ def deadline_seconds(gate: Gate, detail: ContainerDetail, *, was_told: bool = Fa
     return max(gate.deadline_seconds, needed + MARGIN_SECONDS)
 
 
-async def _watched_on(engine: Engine, look: _Look, *, clock: Clock) -> _Found | None:
+async def _watched_on(engine: Engine, look: _Look, *, clock: Clock) -> Found | None:
     """Judge one that has passed as long as its gate says, and note when that is over."""
     if look.passed_at is None or look.over:
         return None
@@ -285,16 +289,16 @@ async def _watched_on(engine: Engine, look: _Look, *, clock: Clock) -> _Found | 
         look.silence = Silence(engine=engine, container=look.container, texts=on.silent_of, clock=clock)
     if look.asking is not None and look.asking.failures >= FAILURES:
         message = f"the container had passed its probes, and then failed {FAILURES} times in a row"
-        return _Found(PROBES_FAILED, message, look.asking.said)
+        return Found(PROBES_FAILED, message, look.asking.said)
     over = clock.monotonic() - look.passed_at >= on.seconds
     line = await look.silence.broken(at_once=over)
     if line:
-        return _Found(LOG_NOT_SILENT, "its log says what the gate does not allow", line)
+        return Found(LOG_NOT_SILENT, "its log says what the gate does not allow", line)
     look.over = over
     return None
 
 
-async def _evidence(engine: Engine, look: _Look, *, detail: ContainerDetail | None, found: _Found) -> Failure:
+async def _evidence(engine: Engine, look: _Look, *, detail: ContainerDetail | None, found: Found) -> Failure:
     return failed_container(
         found.code,
         found.message,

@@ -27,6 +27,7 @@ from tests.support.cleanup import EngineProject
 from tests.support.images import TestImages
 from tests.support.repos import Repository
 
+SEED = os.environ.get("STAGECRAFT_CRASH_SEED")  # now: a test has no variables of the caller's
 KILLS = 20
 MOST_ROUNDS = 2 * KILLS
 _LONGEST_INSIDE_SECONDS = 0.4  # about what Compose takes for one service
@@ -143,7 +144,7 @@ class Team:
 def test_killed_anywhere_on_the_real_engine_it_ends_the_same(
     engine_project: EngineProject, images: TestImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seed = os.environ.get("STAGECRAFT_CRASH_SEED") or str(random.SystemRandom().randrange(2**32))
+    seed = SEED or str(random.SystemRandom().randrange(2**32))
 
     def tell(text: str) -> None:
         with capsys.disabled():

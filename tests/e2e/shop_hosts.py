@@ -42,6 +42,7 @@ services:
 PLACES = {"gate": ("h1", 8081), "web h1": ("h1", 8082), "web h2": ("h2", 8082), "store": ("h3", 8083)}
 USERS = {"h2": "deploy", "h3": "operator"}  # in the group docker; with sudo
 LOOK_SECONDS = 120.0
+CONNECT_SECONDS = 5  # what each look at a host that is cut off costs
 ANSWER_SECONDS = 5
 
 
@@ -70,6 +71,7 @@ class Shop:
         listed = {"url": str(self.repository.origin), "hosts": ["h*"]}
         offered = {self.registry.address: {"offer_to_hosts": True}}
         reached = controller_settings(self.lab)
+        reached["ssh"]["connect_seconds"] = CONNECT_SECONDS
         for host, user in USERS.items():
             reached["network"]["static"]["hosts"][host]["user"] = user
         settings = {**reached, "repositories": [listed], "registries": offered}

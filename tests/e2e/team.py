@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cli.events import read_all
+from controller.bootstrap import open_log
+from controller.home import Home
+from events.query import EventQuery
 from tests.support.cleanup import EngineProject
 from tests.support.cli import Outcome, Stagecraft
 from tests.support.processes import free_port
@@ -113,9 +117,15 @@ class Team:
         except (http.client.HTTPException, OSError) as error:  # also one that ends in the middle
             return f"no answer: {error}"
 
-    def events(self, *arguments: str) -> list[dict[str, Any]]:
-        """The event log."""
-        return self.cli.ok("events", "list", "--json", *arguments).json_lines()
+    def events(self, kind: str = "") -> list[dict[str, Any]]:
+        """The events of the home, or those of a type, as `events list --json` prints them.
+
+        They are read in this process: stories ask again and again while they wait for one, and each start of
+        the command would take from what they wait for.
+        """
+        with open_log(Home(Path(self.cli.environment["STAGECRAFT_HOME"]))) as log:
+            query = EventQuery(types=frozenset({kind} if kind else ()))
+            return [] if log is None else [event.as_json() for event in read_all(log, query)]
 
     def types(self) -> list[str]:
         """The types of all events, oldest first."""

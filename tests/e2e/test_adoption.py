@@ -61,9 +61,7 @@ def test_what_runs_is_taken_over_without_a_restart_and_lives_on_as_ours(
     assert running(team) == before
     (release,) = team.releases()
     assert (release["id"], release["kind"], release["status"]) == (done["release"], "adoption", "completed")
-    adopted = {
-        one["data"]["service"]: one["data"]["containers"] for one in team.events("--type", "ServiceAdopted")
-    }
+    adopted = {one["data"]["service"]: one["data"]["containers"] for one in team.events("ServiceAdopted")}
     assert [adopted["web"], adopted["worker"]] == [[before["web"][0]], [before["worker"][0]]]
     status = team.status()
     assert (status["sync"], status["health"]) == ("in-sync", "healthy")
@@ -87,9 +85,9 @@ def test_what_runs_is_taken_over_without_a_restart_and_lives_on_as_ours(
     assert after["worker"] == healed["worker"]
     assert after["web"][0] != before["web"][0]
     assert team.answer() == "web v2"
-    exchanges = [one["data"] for one in team.events("--type", "ServiceReplaced")]
+    exchanges = [one["data"] for one in team.events("ServiceReplaced")]
     assert [before["web"][0]] in [one["old_ids"] for one in exchanges if one["service"] == "web"]
-    assert len(team.events("--type", "JobCompleted")) == 1, "the job ran before and need not run again"
+    assert len(team.events("JobCompleted")) == 1, "the job ran before and need not run again"
     assert sorted(one.labels["com.docker.compose.service"] for one in team.project.containers()) == [
         "web",
         "worker",

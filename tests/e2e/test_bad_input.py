@@ -113,7 +113,7 @@ def test_a_repository_that_is_rewritten_is_recorded_and_followed_where_that_is_a
     git("reset", "--quiet", "--hard", first, cwd=team.repository.work)
     team.repository.push("--force")
     _refused(team.look(), 1, "history-rewritten", f"does not follow {second[:12]}", "allow_rewrite")
-    rewritten = team.events("--type", "HistoryRewritten")[-1]["data"]
+    rewritten = team.events("HistoryRewritten")[-1]["data"]
     assert (rewritten["previous"], rewritten["revision"]) == (second, first)
     assert team.answer() == "web v2"
     shown = team.cli.ok("status", "--env", "prod").stdout
@@ -142,7 +142,7 @@ def test_an_engine_that_is_gone_is_named_with_a_way_out(team: Team) -> None:
     inside.ok("plan", "--env", "prod")
     deploy = inside.run("deploy", "--env", "prod")
     _refused(deploy, 2, "engine-unreachable", GONE, "next: ")
-    release = team.events("--type", "DeployRequested")[-1]["data"]["release"]
+    release = team.events("DeployRequested")[-1]["data"]["release"]
     assert f"{release} has no verdict yet, it is pending; a controller, or the next" in deploy.stderr
     types = [event["type"] for event in team.events()[len(before) :]]
     assert types == ["DeployRequested", "HostUnreachable"]
@@ -217,7 +217,7 @@ def test_a_home_of_another_machine_is_refused_until_it_is_rebound(
         assert "local means the engine" in other.ok("hosts", "rebind", "local", "--reason", "moved").stdout
         other.run(*look, seconds=HANG_SECONDS).expect(0)
         assert "nothing changed" in other.ok("hosts", "rebind", "local", "--reason", "again").stdout
-    (rebound,) = team.events("--type", "HostRebound")
+    (rebound,) = team.events("HostRebound")
     assert rebound["data"]["reason"] == "moved"
     assert rebound["actor"]["kind"] == "cli"
     assert team.answer() == "web v1"

@@ -26,7 +26,7 @@ def test_an_image_that_is_missing_touches_nothing(running: Team, images: TestIma
     assert outcome.code == 2, outcome.stderr
     assert images.absent() in outcome.stderr
     assert running.project.ids() == before
-    failed = running.events("--type", "RenderFailed")
+    failed = running.events("RenderFailed")
     assert images.absent() in str(failed[-1]["data"])
     assert running.answer() == "web v1"
 
@@ -40,7 +40,7 @@ def test_a_container_that_exits_is_taken_back(running: Team, images: TestImages)
     assert "exit code: 3" in outcome.stderr
     release = running.releases()[0]
     assert release["status"] == "rolled_back"
-    event = running.events("--type", "ReleaseRolledBack")[-1]["data"]
+    event = running.events("ReleaseRolledBack")[-1]["data"]
     assert event["failure"]["exit_code"] == 3
     assert "cannot open the database" in event["failure"]["log_tail"]
     assert running.project.ids()["worker"] == before["worker"]
@@ -105,7 +105,7 @@ def test_a_port_that_is_taken_is_seen_before_anything_is_touched(running: Team, 
     assert "already allocated" in outcome.stderr
     assert running.project.ids() == before
     assert running.answer() == "web v1"
-    assert "already allocated" in str(running.events("--type", "ReleaseRolledBack")[-1]["data"])
+    assert "already allocated" in str(running.events("ReleaseRolledBack")[-1]["data"])
 
 
 def test_a_job_that_fails_leaves_its_dependent_alone(running: Team, images: TestImages) -> None:

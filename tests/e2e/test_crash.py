@@ -16,7 +16,7 @@ def test_a_killed_look_is_finished_by_the_next(team: Team, images: TestImages, m
     with team.cli.start(
         "controller", "run", "--once", "--repo", str(team.repository.origin), "--branch", "main"
     ) as process:
-        wait_until(f"{moment} is recorded", lambda: moment in team.types(), seconds=20)
+        wait_until(f"{moment} is recorded", lambda: moment in team.types(), seconds=60)
         process.kill()
         process.communicate()
     team.look().expect(0)

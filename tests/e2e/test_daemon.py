@@ -107,7 +107,7 @@ def test_what_a_killed_command_left_is_finished_within_seconds(team: Team, image
         team.merge(web=images.web("v2"))
         daemon.says("completed after", times=2)
         with team.cli.start("rollback", "--env", "prod", "--to-previous") as command:
-            wait_until("the rollback to begin", lambda: team.types().count("ReleaseStarted") == 3, seconds=30)
+            wait_until("the rollback to begin", lambda: team.types().count("ReleaseStarted") == 3, seconds=60)
             command.kill()
         # The pass, which would find it too, comes every five minutes.
         try:
@@ -192,7 +192,7 @@ def test_a_second_daemon_of_one_home_is_refused_and_the_first_goes_on(team: Team
         assert "controller-running" in second.stderr
         assert f"process {first.process.pid}" in second.stderr
         team.merge(web=images.web("v2"))
-        wait_until("the Release", lambda: team.answer() == "web v2", seconds=20)
+        wait_until("the Release", lambda: team.answer() == "web v2", seconds=60)
         assert first.end() == 0
 
 

@@ -142,7 +142,7 @@ def test_an_engine_that_is_restarted_in_the_middle_of_a_bad_deploy_has_the_forme
         assert daemon.end() == 0
     (release, _) = lab.team.releases()
     assert release["status"] == "rolled_back"
-    failure = lab.team.events("--type", "ReleaseRolledBack")[-1]["data"]["failure"]
+    failure = lab.team.events("ReleaseRolledBack")[-1]["data"]["failure"]
     assert (failure["code"], failure["health_output"]) == ("container-unhealthy", "no database")
     kept = lab.team.cli.ok("logs", "--release", release["id"]).stdout
     assert set(kept.splitlines()) == {"web v3 serves"}  # once for each of its starts

@@ -105,7 +105,7 @@ def test_a_value_of_the_host_reaches_its_service_and_nothing_that_is_kept(
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     for value in (PASSWORD, "another-horse-battery"):
         assert value.encode() not in kept
-    (drift,) = running.events("--type", "DriftDetected")
+    (drift,) = running.events("DriftDetected")
     assert drift["data"]["services"] == {"hosted": "an env file of the host changed"}
 
 
@@ -139,8 +139,8 @@ def test_a_person_deploys_what_policy_does_not_allow_by_naming_it(running: Team)
     assert "not-allowed" in refused.stderr
     assert "--allow unset-variables:UNSET" in refused.stderr
     assert "${UNSET:-}" in refused.stderr
-    (event,) = running.events("--type", "DeployRefused")
+    (event,) = running.events("DeployRefused")
     assert event["data"]["rule"] == "not-allowed"
     running.cli.run("deploy", "--env", "prod", "--allow", "unset-variables", cwd=work, seconds=90).expect(0)
-    asked = running.events("--type", "DeployRequested")[-1]
+    asked = running.events("DeployRequested")[-1]
     assert asked["data"]["allowed"] == ["unset-variables"]

@@ -95,7 +95,7 @@ def test_the_password_is_in_its_containers_and_in_nothing_that_is_kept(running: 
     told = [kept.decode(errors="replace"), plan, shown, status, json.dumps(running.events())]
     for value in (PASSWORD, MAIL):
         assert not [text for text in told if value in text]
-    (bound,) = running.events("--type", "HostVariablesBound")
+    (bound,) = running.events("HostVariablesBound")
     assert set(bound["data"]["variables"]) == {"shop", "db", "mail"}
     assert set(bound["data"]["variables"]["shop"]) == {"DB_PASSWORD"}
 
@@ -111,7 +111,7 @@ def test_a_changed_value_replaces_who_refers_to_it_and_nobody_else(running: Team
     running.look().expect(0)
     assert replaced(running, before) == {"shop", "db"}
     assert environment(running, "db")["DB_PASSWORD"] == OTHER
-    (drift,) = running.events("--type", "DriftDetected")
+    (drift,) = running.events("DriftDetected")
     assert set(drift["data"]["services"]) == {"shop", "db"}
     after, events = running.project.ids(), len(running.events())
     running.look().expect(0)

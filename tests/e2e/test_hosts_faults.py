@@ -2,7 +2,8 @@
 
 Whatever it is, the command ends within its deadline and says what is so on every host, nothing on a host is a
 half, and when the fault is over the controller brings everything to what is deployed by itself. The rounds
-build on one another. `STAGECRAFT_HOSTS_SEED` replays what a run has drawn.
+build on one another. `STAGECRAFT_HOSTS_SEED` replays what a run has drawn, and `STAGECRAFT_HOSTS_POINTS` says
+how many.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from tests.e2e.hosts_truth import (
 from tests.e2e.shop_hosts import OpenShop
 from tests.support.lab_host import LabHost
 
-POINTS = 20
+SEED = os.environ.get("STAGECRAFT_HOSTS_SEED")  # now: a test has no variables of the caller's
+POINTS = int(os.environ.get("STAGECRAFT_HOSTS_POINTS") or 20)
 LOOK_SECONDS = 240.0
 MOST_LOOKS = 5
 _POLL_SECONDS = 0.02
@@ -165,8 +167,7 @@ def come_to_rest(shop: FaultyShop, struck: LabHost | None) -> None:
 def test_whatever_fails_and_whenever_it_ends_well(
     shop: FaultyShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seed = os.environ.get("STAGECRAFT_HOSTS_SEED") or str(random.SystemRandom().randrange(2**32))
-    points = int(os.environ.get("STAGECRAFT_HOSTS_POINTS") or POINTS)
+    seed = SEED or str(random.SystemRandom().randrange(2**32))
 
     def tell(text: str) -> None:
         with capsys.disabled():
@@ -176,7 +177,7 @@ def test_whatever_fails_and_whenever_it_ends_well(
     draw = random.Random(seed)  # noqa: S311  # to be replayed
     faults, moments = Deck(draw, sorted(FAULTS)), Deck(draw, MOMENTS)
     hosts, rollouts = Deck(draw, sorted(shop.lab.hosts)), Deck(draw, ROLLOUTS)
-    for number in range(points):
+    for number in range(POINTS):
         fault = faults.next()
         host = draw.choice(("h1", "h2")) if fault == "half a batch fails" else hosts.next()
         shop.rollout = rollouts.next()

@@ -56,7 +56,7 @@ def test_a_merge_replaces_the_changed_service_alone(team: Team, images: TestImag
     assert after["web"] != before["web"]
     (exchange,) = [
         event["data"]
-        for event in team.events("--type", "ServiceReplaced")
+        for event in team.events("ServiceReplaced")
         if event["data"]["service"] == "web" and event["data"]["old_ids"]
     ]
     assert (exchange["old_ids"], exchange["new_ids"]) == (before["web"], after["web"])
@@ -64,7 +64,7 @@ def test_a_merge_replaces_the_changed_service_alone(team: Team, images: TestImag
 
 def test_a_job_runs_once_for_each_of_its_hashes(team: Team, images: TestImages) -> None:
     def runs() -> int:
-        return len(team.events("--type", "JobCompleted"))
+        return len(team.events("JobCompleted"))
 
     team.deploys()
     assert runs() == 1

@@ -109,7 +109,7 @@ def test_a_changed_file_is_seen_inside_and_told_once_and_nobody_is_replaced(runn
     assert running.project.ids() == before
     assert inside(running, "/etc/app.conf") == "two, which is longer"
     is_told(running, "told two, which is longer")
-    (event,) = running.events("--type", "ServiceReloaded")
+    (event,) = running.events("ServiceReloaded")
     assert event["data"]["containers"] == before["told"]
     assert event["data"]["files"] == ["/etc/app.conf"]
     known = len(running.events())
@@ -146,7 +146,7 @@ def test_a_changed_file_and_a_changed_variable_replace_it(running: Team) -> None
     assert running.project.ids()["told"] != before["told"]
     assert inside(running, "/etc/app.conf") == "two"
     assert told(running) == []
-    assert running.events("--type", "ServiceReloaded") == []
+    assert running.events("ServiceReloaded") == []
 
 
 def test_a_revert_and_a_rollback_tell_it_of_the_old_content(running: Team) -> None:
@@ -191,7 +191,7 @@ def test_a_service_that_dies_of_its_signal_is_brought_back_with_its_files(runnin
     running.repository.commit({"app.conf": "deadly\n"})
     running.look()
     assert running.releases()[0]["status"] == "rolled_back"
-    (event,) = running.events("--type", "ReleaseRolledBack")
+    (event,) = running.events("ReleaseRolledBack")
     assert event["data"]["failure"]["exit_code"] == 7
     assert event["data"]["touched"] == ["local/told"]
     assert running.project.ids() == before

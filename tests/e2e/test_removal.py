@@ -48,9 +48,9 @@ def test_volumes_go_only_with_a_confirmation_of_their_own(team: Team) -> None:
     assert len(team.project.containers()) == 2
     team.cli.ok("destroy", "--env", "prod", "--volumes", "--yes", "--yes-volumes")
     assert team.project.volumes() == []
-    (asked,) = team.events("--type", "DestroyRequested")
+    (asked,) = team.events("DestroyRequested")
     assert asked["data"]["volumes_confirmed"] is True
-    (ended,) = team.events("--type", "EnvironmentDestroyed")
+    (ended,) = team.events("EnvironmentDestroyed")
     assert ended["data"]["hosts"]["local"]["volumes"] == [f"{team.project.name}-prod_data"]
     assert "taken away before" in team.cli.ok("destroy", "--env", "prod").stdout
 

@@ -149,7 +149,7 @@ def test_a_second_branch_for_an_environment_is_told_and_left_out(
     for _ in range(2):
         cli.run("controller", "run", "--once", "--controller", settings, seconds=90).expect(0)
     assert team.answer() == "web v1"
-    (told,) = team.events("--type", "EnvironmentLeftOut")
+    (told,) = team.events("EnvironmentLeftOut")
     assert (told["data"]["ref"], told["data"]["owner_ref"]) == ("refs/heads/next", "refs/heads/main")
     assert team.status()["git"]["revision"] == main
 

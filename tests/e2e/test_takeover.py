@@ -177,7 +177,7 @@ def test_a_stopped_holder_whose_lock_is_broken_is_ended_on_the_record(patient: T
         assert (shown["pid"], shown["state"], shown["token"]) == (first.process.pid, "stopped", 2)
         team.cli.ok("lock", "break", "--env", "prod", "--reason", "it hangs")
         assert first.ends() == -signal.SIGKILL
-    (broken,) = team.events("--type", "LockBroken")
+    (broken,) = team.events("LockBroken")
     assert (broken["actor"]["kind"], broken["data"]["reason"]) == ("cli", "it hangs")
     with deploying(team, "second") as second:
         second.says("wait for web")

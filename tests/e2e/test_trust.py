@@ -42,7 +42,7 @@ def test_an_unsigned_push_is_refused_and_a_signed_fix_is_deployed(
 ) -> None:
     _signing(team, alice)
     good = team.deploys("first")
-    observed = team.events("--type", "RevisionObserved")[-1]["data"]
+    observed = team.events("RevisionObserved")[-1]["data"]
     assert (observed["revision"], observed["signing_key"]) == (good, alice.fingerprint)
     _signing(team, None)
     bad = team.merge("somebody was here", web=images.web("v2"))
@@ -52,7 +52,7 @@ def test_an_unsigned_push_is_refused_and_a_signed_fix_is_deployed(
     before = team.events()
     team.look().expect(1)
     assert team.events() == before
-    rejected = team.events("--type", "RevisionRejected")[-1]["data"]
+    rejected = team.events("RevisionRejected")[-1]["data"]
     assert (rejected["revision"], rejected["rule"]) == (bad, "commit-unsigned")
     assert (
         f"commit-unsigned: commit {bad[:12]} is not signed" in team.cli.ok("status", "--env", "prod").stdout

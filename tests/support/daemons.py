@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.cli import COMMAND, Stagecraft
 from tests.support.processes import wait_until
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _END_SECONDS = 30.0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 POLL_SECONDS = 0.02
 
 
-def wait_until(what: str, holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def wait_until(what: str, holds: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Return as soon as `holds()` is true; raise TimeoutError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -26,6 +26,7 @@ _OPERATIONS = frozenset(
     }
 )
 _IN_ENVIRONMENT = frozenset({"ReleaseStarted", "ServiceAdopted", "JobCompleted", "JobFailed"})
+_WATCHED = frozenset({"WatchPassed", "WatchFailed", "WatchEnded"})
 _PREPARED = frozenset({"ImageAwaited", "ImageBuilt", "ImagesRefreshed", "RenderFailed"})
 _WAITED = frozenset({"DeployDeferred", "DeployRefused"})
 _LET_GO = frozenset({"HoldCleared", "EnvironmentResumed"})
@@ -150,9 +151,12 @@ def done(record: Record, release: str, *, service: str | None = None) -> list[To
 
 
 def ended(record: Record, release: str) -> list[Told]:
-    """The verdict and the hold that a failure made."""
+    """The verdict, the hold that a failure made, and what came of the watch after a completion."""
     verdict = record.verdict(release)
-    return [] if verdict is None else [verdict, *record.caused_by(verdict, "EnvironmentHeld")]
+    if verdict is None:
+        return []
+    watch = [one for one in record.environment if one.type in _WATCHED and one.data["release"] == release]
+    return [verdict, *record.caused_by(verdict, "EnvironmentHeld"), *watch]
 
 
 def whole(record: Record, release: str, *, service: str | None = None) -> list[Told]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from projections.views.why.answer import Answer, Subject
@@ -52,8 +53,10 @@ def explain_service(record: Record, subject: Subject) -> Answer:
         newest = [one for one in record.environment if _renders(one, subject.id)][-1:]
         return Answer(subject=subject, sentence=words, steps=steps_of(record, newest), because_not=against)
     steered = _steered(record, subject.id, after=max(one.position for one in placed.values()))
-    events: list[Told] = []
+    drains = _drains(record, subject.id, hosts=placed)
+    events: list[Told] = [*drains]
     sentences = [f"{subject.id} is stopped by a person"] if _is_stop(steered) else list[str]()
+    sentences += [f"a person holds requests to {one.data['name']} back" for one in drains]
     for host, one in sorted(placed.items()):
         events += _brought(record, one, service=subject.id)
         reloads = _reloaded(record, one)
@@ -80,6 +83,20 @@ def _steered(record: Record, service: str, *, after: int) -> list[Told]:
         if one.type in _STEERED and one.data["service"] == service and one.position > after
     ]
     return found[-1:]
+
+
+def _drains(record: Record, service: str, *, hosts: Collection[str]) -> list[Told]:
+    """What keeps new requests from the service, or from its containers on a host."""
+    standing: dict[tuple[str, str], Told] = {}
+    for one in record.environment:
+        if one.type not in {"TrafficDrained", "TrafficUndrained"}:
+            continue
+        kind, name = one.data["kind"], one.data["name"]
+        standing.pop((kind, name), None)
+        about = name == service if kind == "service" else name in hosts
+        if one.type == "TrafficDrained" and about:
+            standing[kind, name] = one
+    return list(standing.values())
 
 
 def _is_stop(steered: list[Told]) -> bool:

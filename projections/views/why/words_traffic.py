@@ -49,9 +49,7 @@ def _told(data: dict[str, Any]) -> Words:
 
 
 def _held_back(data: dict[str, Any]) -> Words:
-    mode = (
-        "is in maintenance: a person wants" if data["mode"] == "maintenance" else "is drained: a person wants"
-    )
+    mode = "is in maintenance" if data["mode"] == "maintenance" else "is drained"
     text = f"the {data['kind']} {data['name']} {mode}: a person wants no new requests for it"
     return "decision", "person-asked", text + quoted(data["reason"])
 

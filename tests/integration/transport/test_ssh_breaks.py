@@ -174,7 +174,8 @@ def test_a_program_is_not_run_twice_when_its_connection_breaks(
 
 
 def test_a_host_that_freezes_is_noticed_long_before_the_deadline(server: SshHost) -> None:
-    with reached(replace(server.settings, alive_seconds=1.0)) as transport:
+    # Three signs of life are missed, and then a new login is waited for.
+    with reached(replace(server.settings, alive_seconds=0.5, connect_seconds=4.0)) as transport:
         asyncio.run(transport.open())
         with server.frozen():
             error = silence(lambda: transport.run(["true"], seconds=600))

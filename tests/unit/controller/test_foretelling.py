@@ -20,6 +20,7 @@ from gitops.manifest import complete
 from projections.converge.converger import Converger
 from projections.converge.plan import JobKey
 from projections.engine.simulated_world import Life
+from tests.support.examples import examples
 from tests.unit.controller.apps import IMAGES, JOB_IMAGES, App, Part, apps, draft_of
 from tests.unit.projections.converge.scene import HOST, Scene, image_id
 
@@ -143,7 +144,10 @@ def check(story: Story, app: App) -> Preview:
     return shown
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    max_examples=examples(steady=12, search=150),
+)
 @given(st.data())
 def test_a_plan_names_what_a_deploy_exchanges_and_nothing_else(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -21,11 +21,12 @@ from projections.view_store import ViewStore
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.every import VIEWS
 from projections.views.release_fold import RELEASES
+from tests.support.examples import examples
 from tests.unit.projections.views.history import History, digest, rows
 from tests.unit.projections.views.player import OPERATIONS, STEPS, Player, Step
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(steady=20, search=200))
 @given(before=STEPS, after=STEPS, page=st.integers(1, 7))
 def test_views_are_equal_however_they_were_folded(before: list[Step], after: list[Step], page: int) -> None:
     history = History()
@@ -51,7 +52,7 @@ class _Killed(BaseException):
     """The process is gone."""
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(steady=15, search=150))
 @given(steps=STEPS, page=st.integers(1, 7), kills=st.lists(st.integers(1, 30), max_size=4), data=st.data())
 def test_a_runner_killed_within_any_page_goes_on_to_the_same_rows_at_any_checkpoint(
     steps: list[Step], page: int, kills: list[int], data: st.DataObject

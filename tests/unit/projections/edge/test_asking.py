@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -233,23 +234,35 @@ def test_it_ends_by_itself_when_nobody_ends_it(scene: Scene) -> None:
 
 
 class _Lost(ElsewhereTransport):
-    """A host that is reached once and lost then."""
+    """A host that is reached three times, and then no more for this reason."""
 
-    dialled = 0
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(HOST)
+        self.reason, self.dialled = reason, 0
 
     @override
     async def dial(self, address: str, port: int, *, seconds: float) -> LocalConnection:
         self.dialled += 1
         if self.dialled > 3:
-            raise OutsideError(HOST_UNREACHABLE, "the host does not answer")
+            raise self.reason
         return await super().dial(address, port, seconds=seconds)
 
 
-def test_what_a_lost_host_would_have_answered_is_not_counted(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        OutsideError(HOST_UNREACHABLE, "the host does not answer"),
+        OSError(errno.EMFILE, "this process has too many files open"),
+    ],
+    ids=["lost", "busy"],
+)
+def test_what_could_not_be_asked_for_no_fault_of_the_gateway_is_not_counted(
+    scene: Scene, reason: Exception
+) -> None:
     async def run() -> tuple[Asked, int]:
         async with dropping(lambda _: "answer") as server:
             gateway_at(scene, server.port)
-            transport = _Lost(HOST)
+            transport = _Lost(reason)
             prober = Prober()
             await prober.start({HOST: replace(scene.site, transport=transport)}, routing())
             await until(lambda: transport.dialled >= 10)

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.log import EventLog, StreamAppend
@@ -22,6 +22,7 @@ from projections.views.environments import ActiveRelease, Environment, find_envi
 from projections.views.release_fold import RELEASES
 from projections.views.releases import Release, ReleaseDetail, find_release, list_releases
 from tests.contract.event_log import proposed
+from tests.support.examples import examples
 from tests.unit.projections.views.history import History, digest
 from tests.unit.projections.views.player import STEPS, Player, Step
 
@@ -50,6 +51,7 @@ def by_the_whole_log(log: EventLog, position: int, name: str) -> Environment | N
     return as_of(log, position, ENVIRONMENTS, lambda tables: find_environment(tables, "shop", name))
 
 
+@settings(max_examples=examples(steady=40, search=1000))
 @given(played=STEPS, data=st.data())
 def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], data: st.DataObject) -> None:
     history = History()
@@ -60,6 +62,7 @@ def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], data: st.Da
         assert found == by_the_whole_log(history.log, position, name)
 
 
+@settings(max_examples=examples(steady=40, search=1000))
 @given(played=STEPS, data=st.data())
 def test_releases_are_what_they_were_then(played: list[Step], data: st.DataObject) -> None:
     history = History()
