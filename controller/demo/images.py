@@ -110,7 +110,7 @@ def _images(project: str, installed: Mapping[str, Path]) -> list[Image]:
         *web,
         image("worker", "v1", (caddy,), Entrypoint=["/bin/caddy"], Cmd=["run"]),
         image("migrate", "v1", (caddy,), Entrypoint=["/bin/caddy"], Cmd=export),
-        image("gateway", "v1", (traefik,), Entrypoint=["/bin/traefik"], Healthcheck=_health(PORT)),
+        image("gateway", "v1", (traefik,), Entrypoint=["/bin/traefik"]),
     ]
 
 

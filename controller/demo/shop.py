@@ -1,8 +1,9 @@
 """The demo's sample app: what stands in its repository, at each version.
 
 It is an app as a team has it: a web service, a worker beside it, a job that the web service waits for, a
-named volume, and Traefik in front, whose routes are a file of the same repository. Traefik gets no Docker
-socket. Nothing here knows of the demo's story but the one mistake that somebody makes in it.
+named volume, and Traefik in front, which gets no Docker socket and no settings: Stagecraft gives it those and
+tells it of the one route that the team wrote down. Nothing here knows of the demo's story but the one mistake
+that somebody makes in it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from controller.demo.images import PORT, reference
 
 ENVIRONMENT = "prod"
-GATEWAY_PORT = 8000
+GATEWAY_PORT = 80  # of the entry point `web`
 MISTAKE = 'command: ["--listen", ":80800"]'
 
 _PROJECT_FILE = """project:
@@ -22,22 +23,19 @@ environments:
     version: {version}
     gate:
       settle: 1s # how long a service without a health check must stay up
+    gateway: gateway
+    routes:
+      - {{host: 127.0.0.1, service: web, port: {web_port}}}
+    probe: {{path: /, rate: 20}} # requests a second while web is replaced
+services:
+  gateway: {{role: gateway}}
 """
 
 _COMPOSE_FILE = """services:
   gateway:
     image: {gateway}
-    command:
-      - --entrypoints.web.address=:{gateway_port}
-      - --entrypoints.traefik.address=:{health_port}
-      - --providers.file.filename=/etc/traefik/routes.yml
-      - --ping
-      - --global.checknewversion=false
-      - --global.sendanonymoususage=false
     ports:
       - "127.0.0.1:{port}:{gateway_port}"
-    volumes:
-      - ./routes.yml:/etc/traefik/routes.yml:ro
     stop_grace_period: 2s
 
   web:
@@ -60,19 +58,6 @@ _COMPOSE_FILE = """services:
 
 volumes:
   data: {{}}
-"""
-
-_ROUTES_FILE = """http:
-  routers:
-    shop:
-      rule: PathPrefix(`/`)
-      entryPoints: [web]
-      service: web
-  services:
-    web:
-      loadBalancer:
-        servers:
-          - url: http://web:{port}
 """
 
 
@@ -108,12 +93,10 @@ class Shop:
             mistake=f"\n    {MISTAKE}" if mistake else "",
             port=self.port,
             gateway_port=GATEWAY_PORT,
-            health_port=PORT,
         )
         return {
             "stagecraft.yml": _PROJECT_FILE.format(
-                project=self.project, environment=ENVIRONMENT, version=version
+                project=self.project, environment=ENVIRONMENT, version=version, web_port=PORT
             ),
             "compose.yaml": compose,
-            "routes.yml": _ROUTES_FILE.format(port=PORT),
         }

@@ -108,18 +108,19 @@ class Stage:
         self.wait("the controller watches the repository", lambda: "watching " in self._said())
         self._log = self.opened.enter_context(open_log(self.place.home))
 
-    def stagecraft(self, *arguments: str, from_line: str = "") -> None:
+    def stagecraft(self, *arguments: str, from_line: str = "", only: str = "") -> None:
         """Type a command of `stagecraft`, which must succeed, and show what it says.
 
-        With `from_line` only from the line on that begins so, as a user would have `sed` show it.
+        With `from_line` only from the line on that begins so, as a user would have `sed` show it; with `only`
+        those lines that begin so, as with `grep`.
         """
-        filtered = f" | sed -n '/^{from_line}/,$p'" if from_line else ""
+        filtered = f" | sed -n '/^{from_line}/,$p'" if from_line else f" | grep '^{only}'" if only else ""
         self.screen.command(typed("stagecraft", *arguments) + filtered)
         showing = False
         with running([str(self.command), *arguments], cwd=self.place.work, env=self._variables()) as process:
             for line in process.stdout or ():
                 showing = showing or line.startswith(from_line)
-                if showing:
+                if showing and line.startswith(only):
                     self.screen.said(line.rstrip("\n"))
         code = process.returncode
         self.expect(f"`{typed('stagecraft', *arguments)}` succeeds", code == 0, f"exit code {code}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller.demo.shop import ENVIRONMENT, MISTAKE
 
@@ -36,14 +36,24 @@ def first_deploy(stage: Stage) -> None:
 
 def merge(stage: Stage) -> None:
     """A new version of one service replaces that service alone."""
-    stage.screen.note("Somebody merges a new image of web.")
+    stage.screen.note("Somebody merges a new image of web. Customers go on clicking meanwhile:")
+    stage.screen.note("Stagecraft itself asks 20 times a second, through Traefik, and counts what is lost.")
     after = stage.head()
     _push(stage, "v2", message="Shop v2")
-    _completed(stage, after)
+    release = _completed(stage, after)
     stage.answers("shop v2")
+    stage.stagecraft("releases", "show", release, only="Traffic")
+    _nothing_was_lost(stage, after)
     replaced = sorted({one["service"] for one in stage.events(after=after, type_name="ServiceReplaced")})
     stage.expect("only web is replaced", replaced == ["web"], replaced)
-    stage.screen.proved("web alone was replaced; worker and gateway were not touched")
+    stage.screen.proved("web alone was replaced, beside the old one, and no request was lost")
+
+
+def _nothing_was_lost(stage: Stage, after: int) -> None:
+    """By the proof that the Release has of itself."""
+    traffic: dict[str, Any] | None = stage.events(after=after, type_name="ReleaseCompleted")[0]["traffic"]
+    kept = traffic is not None and traffic["requests"] > 0 and not traffic["failed"] and not traffic["cut"]
+    stage.expect("requests went on and none was lost", kept, traffic)
 
 
 def broken_merge(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     render,
     resting,
     ten,
+    traffic,
     watching,
 )
 from tests.benchmarks.figures import Figure
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "many": many.measure,
     "fleet": fleet.measure,
     "hosts": hosts.measure,
+    "traffic": traffic.measure,
     "lookups": lookups.measure,
     "watching": watching.measure,
     "hooks": hooks.measure,

@@ -44,6 +44,7 @@ def test_the_demo_shows_a_teams_day_and_leaves_nothing(nowhere: Stagecraft, engi
     acts = re.split(r"^\d\. ", said, flags=re.MULTILINE)[1:]
     answers = [re.findall(r"curl \S+\n   \| (.*)", act) for act in acts]
     assert answers == [["shop v1"], ["shop v2"], ["shop v2"], ["shop v2"], ["shop v1"], ["shop v2"], []]
+    assert re.search(r"Traffic: \d+ requests during the switch, 0 failed, .*, 0 connections cut", acts[1])
     assert "invalid start port" in acts[2]
     assert "exit code: 1" in acts[2]
     assert "RELEASE ID" in acts[6]

@@ -146,16 +146,22 @@ class TestImages:
 
         A reference that was made with other content before moves to the new content, as a tag does.
         """
-        reference = self.reference(name, version)
         configuration: dict[str, object] = {
             "Cmd": list(command),
             "Env": ["PATH=/bin"],
             "ExposedPorts": {f"{PORT}/tcp": dict[str, str]()},
-            "Labels": {LABEL: self._session},
         }
         if health is not None:
             configuration["Healthcheck"] = health.as_configuration()
-        image = Image(reference=reference, layers=(_layer(files),), configuration=configuration)
+        return self.put(name, version, layers=(busybox_layer(files),), configuration=configuration)
+
+    def put(
+        self, name: str, version: str, *, layers: Sequence[Layer], configuration: Mapping[str, object]
+    ) -> str:
+        """An image of these layers, configured in the words of the OCI image format."""
+        reference = self.reference(name, version)
+        labelled = {**configuration, "Labels": {LABEL: self._session}}
+        image = Image(reference=reference, layers=tuple(layers), configuration=labelled)
         architecture = "amd64" if _is_amd64() else "arm64"
         image_id = image.id(architecture)
         if self._made.get(reference) != image_id or not self._client.images.list(name=reference):
@@ -190,7 +196,7 @@ def _is_amd64() -> bool:
         return program.read(2) == (62).to_bytes(2, "little")
 
 
-def _layer(files: Mapping[str, str]) -> Layer:
+def busybox_layer(files: Mapping[str, str]) -> Layer:
     """A root file system with busybox under the names of its applets, and `files`."""
     return Layer(
         {"bin/busybox": BUSYBOX, **{path: text.encode() for path, text in files.items()}},
