@@ -15,10 +15,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from events.kernel.clock import Clock
-from events.kernel.errors import OutsideError
+from events.kernel.errors import OutsideError, Where
 from events.routes import Traffic as TrafficRule
 from projections.converge.backends import Layout, LeftOut, Seen, alone, shared
-from projections.converge.gateways import Done, Gateways, Wanted
+from projections.converge.gateways import GATEWAY_NOT_TOLD, Done, Gateways, Wanted
 from projections.converge.site import Site
 from projections.converge.traffic_log import TrafficLog
 from projections.edge.port import NOT_CONFIRMED, Backends, Drain, Edges, Server
@@ -53,12 +53,14 @@ class Switchboard:
     async def take(self, host: str, new: Taken, *, old: Taken | None = None) -> None:
         """Let containers of a host get all requests there of their services; `old` are those that had them.
 
-        Raises as `Gateways.bring_about`, and all is as before then.
+        Raises as `Gateways.bring_about`, and all is as before then; so also where no gateway of a service
+        answers: it may go on passing requests on to the old ones.
         """
         names = [name for name in new if self.passes_on(host, name)]
         if not names:
             return
         going = old or {}
+        self._refuse_unheard(host, [name for name in names if going.get(name)])
         async with self._turn:
             if going:
                 await self._begin()
@@ -100,6 +102,7 @@ class Switchboard:
         Its other hosts answer alone; where there are none the gateway tries until somebody takes the
         connection. Raises as `take`.
         """
+        self._refuse_unheard(host, [one for one in services if self.passes_on(host, one)])
         async with self._turn:
             wanted: dict[str, dict[str, Backends]] = {}
             for gateway in self.gateways.present:
@@ -229,6 +232,22 @@ class Switchboard:
         return {
             server.container for one in told if one is not None for server in one.on(host) if server.container
         }
+
+    def _refuse_unheard(self, host: str, services: Collection[str]) -> None:
+        """Refuse to take containers away that a gateway which nobody can tell anything may still ask.
+
+        One of several may be silent: that was somebody's word. Raises OutsideError `gateway-not-told`.
+        """
+        for service in services:
+            gateways = self.layout.gateways_of(host, service)
+            if gateways and not set(gateways) & set(self.gateways.present):
+                raise OutsideError(
+                    GATEWAY_NOT_TOLD,
+                    f"no gateway that passes requests on to {service} answers",
+                    where=Where(environment=self.sites[host].environment, host=gateways[0], service=service),
+                    why="it may go on asking the containers that were to be replaced",
+                    next=f"stagecraft hosts check {gateways[0]}",
+                )
 
     async def _concerned(self, host: str, service: str) -> list[str]:
         """The gateways that pass on to a service on a host, or were told to."""

@@ -413,3 +413,53 @@ def test_whatever_else_is_newer_waits_for_the_connections(scene: Scene) -> None:
     asked_meanwhile(scene, newer)
     assert scene.deploy(routed(web=web("2"), traffic=SLOW_DRAIN), FIRST).status == "completed"
     assert old not in scene.engine.world.ids("web")
+
+
+def test_a_way_back_that_the_gateway_does_not_confirm_is_gone_all_the_same(scene: Scene) -> None:
+    old = deployed(scene)
+    scene.edges.world.connections[old] = [1]
+    scene.engine.world.lives[image_id("web:2")] = Life(exits_after=5.0, exit_code=3)
+
+    def fall_silent(name: str, _argument: str) -> None:
+        if name == "left":
+            gateway(scene).silent = True
+
+    scene.edges.before = fall_silent
+    verdict = scene.deploy(SECOND, FIRST)
+    assert verdict.status == "rolled_back"
+    assert (scene.engine.world.ids("web"), serving(scene)) == ([old], [old])
+
+
+def test_requests_that_cannot_be_given_back_are_given_back_by_the_next_look(scene: Scene) -> None:
+    old = deployed(scene)
+    scene.edges.world.connections[old] = [1]
+    scene.engine.world.lives[image_id("web:2")] = Life(exits_after=5.0, exit_code=3)
+    told: list[str] = []
+
+    def full(name: str, _argument: str) -> None:
+        if name == "tell":
+            told.append(name)
+            if len(told) > 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    scene.edges.before = full
+    verdict = scene.deploy(SECOND, FIRST)
+    assert verdict.status == "failed"
+    assert scene.engine.world.ids("web") == [old]
+    assert serving(scene) != [old], "nobody could be told"
+    scene.edges.before = None
+    scene.heal(FIRST, verdict.release)
+    assert (scene.engine.world.ids("web"), serving(scene)) == ([old], [old])
+
+
+def test_connections_that_cannot_be_read_are_waited_for_until_the_limit(scene: Scene) -> None:
+    deployed(scene)
+
+    def unreadable(name: str, _argument: str) -> None:
+        if name == "left":
+            raise PermissionError
+
+    scene.edges.before = unreadable
+    began = scene.clock.monotonic()
+    assert scene.deploy(routed(web=web("2"), traffic=SLOW_DRAIN), FIRST).status == "completed"
+    assert scene.clock.monotonic() - began >= 30.0

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from events.catalog.traffic import TrafficSwitched
+from events.kernel.errors import OutsideError
 from events.manifest import Manifest
+from projections.converge.gateways import GATEWAY_NOT_TOLD
 from projections.converge.heal import Terms
+from projections.converge.route_drift import FIELD
 from projections.edge.port import Backends, Server
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.hosts_scene import HostsScene
@@ -188,3 +191,53 @@ def test_a_host_that_failed_keeps_its_old_one_in_the_route(scene: HostsScene) ->
     assert verdict.status == "completed"
     assert serving(scene, host="edge") == sorted([*ids(scene, "app1"), *old])
     assert scene.engines["app1"].world.replicas("web")[0].image == image_id("web:2")
+
+
+def test_without_any_gateway_that_answers_nobody_is_replaced(scene: HostsScene) -> None:
+    scene.release(far())
+    old, told = ids(scene, "app1", "app2"), scene.routes_at("edge")
+    scene.lose("edge")
+    verdict = scene.release(far("2"), far(), on_unreachable="skip")
+    assert verdict.status == "rolled_back"
+    assert verdict.failure is not None
+    assert verdict.failure.code == GATEWAY_NOT_TOLD
+    assert ids(scene, "app1", "app2") == old
+    assert scene.routes_at("edge") == told
+
+
+def test_a_gateway_lost_on_the_way_is_left_out_where_one_may_fail(scene: HostsScene) -> None:
+    scene.release(near())
+    noted = scene.edges.calls
+
+    def lose(name: str, _argument: str) -> None:
+        if name == "tell" and len([one for one, _ in noted if one == "tell"]) == 1:
+            scene.lose("app2")
+
+    noted.clear()
+    scene.edges.before = lose
+    verdict = scene.release(near("2"), near(), max_parallel=1, max_failures=1)
+    assert verdict.status == "completed"
+    assert verdict.without == ("app2",)
+    assert serving(scene, host="app1") == ids(scene, "app1", "app3")
+    scene.find("app2")
+    scene.edges.before = None
+    scene.mend(near("2"))
+    assert serving(scene, host="app2") == ids(scene, "app2", "app3")
+    assert scene.images("app1", "app2", "app3") == ["web:2"] * 3
+
+
+def test_a_silent_gateways_host_keeps_no_other_host_from_being_healed(scene: HostsScene) -> None:
+    verdict = scene.release(near())
+    (gone,) = scene.engines["app3"].world.ids("web")
+    del scene.engines["app3"].world.containers[gone]
+    scene.lose("app2")
+    with pytest.raises(OutsideError):
+        scene.heal(near(), verdict.release)
+    assert serving(scene, host="app1") == ids(scene, "app1", "app3")
+    assert asyncio.run(drift_rows(scene)) == []
+
+
+async def drift_rows(scene: HostsScene) -> list[tuple[str, str]]:
+    """Host and service of what gateways that answer were told otherwise."""
+    found = await scene.converger.drift(near(), stopped={})
+    return [(row.host, row.service) for one in found for row in one.rows if row.field == FIELD]
