@@ -69,7 +69,9 @@ class Keeper:
             wake=self.queues.wake,
         )
         self.besides = Besides(context=self.context, shown=self._shown, whisper=self.whisper)
-        self.watches = Watches(context=self.context, wake=self.queues.wake, say=self.say)
+        self.watches = Watches(
+            context=self.context, wake=self.queues.wake, say=self.say, failed=self._gone_back
+        )
         self.afterwards = Afterwards(
             context=self.context,
             queues=self.queues,
@@ -170,6 +172,11 @@ class Keeper:
             self.afterwards.failed(Outcome(environment=title, status="failed", failure=failure))
         finally:
             self.neighbours.worked(title)
+
+    def _gone_back(self, title: str, release: str, failure: Failure) -> None:
+        """A Release failed after it had completed: that is told like any that was taken back."""
+        outcome = Outcome(environment=title, status="rolled_back", release=release, failure=failure)
+        self.afterwards.failed(outcome)
 
     def _wake_at_expiry(self, title: str) -> None:
         """A hold or a suspend that ends by itself is ended in time; an earlier wake-up sets this again."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from controller.decide.watch import Figures, decide_failed, decide_passed
@@ -26,7 +27,6 @@ from events.catalog.environment import RollbackRequested
 from events.catalog.watch import WatchEnded, WatchFailed, WatchPassed
 from events.kernel.errors import StagecraftError
 from events.streams import environment_stream
-from projections.converge.work import Verdict, VerdictStatus
 
 if TYPE_CHECKING:
     from controller.context import Context
@@ -34,18 +34,20 @@ if TYPE_CHECKING:
     from controller.targets import Target
     from events.catalog import Event, Failure
     from projections.converge.symptoms import Symptoms
+    from projections.converge.work import Verdict, VerdictStatus
 
 LOOK_SECONDS = 1.0
+_LEFT_OPEN = timedelta(seconds=5)  # by then whoever watches has said its end
 _RETRY_SECONDS = 5.0  # after a look that could not even be recorded
 
 _END = WatchPassed | WatchFailed | WatchEnded
 
 
-async def watch_out(context: Context, target: Target) -> None:
+async def watch_out(context: Context, target: Target) -> str | None:
     """Look at what the newest Release changed until its watch is over; back at once when none is open.
 
-    Each end is recorded. The rollback that is decided is left to whoever works on the environment. Raises
-    what the log raises.
+    Answers the Release that was watched last. Each end is recorded. The rollback that is decided is left to
+    whoever works on the environment. Raises what the log raises.
     """
     window: _Window | None = None
     while (watch := _open(context, target)) is not None:
@@ -53,6 +55,7 @@ async def watch_out(context: Context, target: Target) -> None:
             window = _Window(context=context, target=target, watch=watch)
         if await window.look():
             await context.clock.sleep(window.rest_seconds)
+    return None if window is None else window.watch.release
 
 
 async def watched(context: Context, target: Target, verdict: Verdict) -> Verdict:
@@ -73,15 +76,18 @@ async def watched(context: Context, target: Target, verdict: Verdict) -> Verdict
     context.progress(f"{target}: {_words(verdict.release, end)}")
     if not isinstance(end, WatchFailed):
         return verdict
-    if back is None:
-        return Verdict(status="failed", release=verdict.release, failure=end.failure)
-    ended = await follow(context, target, back, purpose="rollback after a watch")
-    restored: VerdictStatus = "rolled_back" if ended.status == "completed" else "failed"
-    return Verdict(status=restored, release=verdict.release, failure=end.failure)
+    restored: VerdictStatus = "failed"
+    if back is not None:
+        ended = await follow(context, target, back, purpose="rollback after a watch")
+        restored = "rolled_back" if ended.status == "completed" else restored
+    return replace(verdict, status=restored, failure=end.failure)
 
 
 async def look_before_mending(held: Context, title: str) -> None:
-    """Take a Release back that fails now, before a heal hides it. Nothing where no watch is open."""
+    """Take a Release back that fails now, before a heal hides it. Nothing where no watch is open.
+
+    A watch that is over and that nobody went on with, as where each look is a process of its own, ends here.
+    """
     project, _, name = title.partition("/")
     state = held.environment(project, name)
     if state.watch is None:
@@ -90,6 +96,8 @@ async def look_before_mending(held: Context, title: str) -> None:
     failure = await symptoms.look()
     if failure is not None:
         _say_failed(held, title, state.watch.release, failure=failure, figures=Figures())
+    elif held.clock.now() >= state.watch.until + _LEFT_OPEN:
+        _say_passed(held, title, state.watch.release, figures=Figures())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,13 +135,18 @@ class _Window:
             _say_failed(self.context, title, release, failure=failure, figures=figures)
         elif over:
             figures = Figures(requests=counted.requests, failed=counted.failed)
-
-            def passed(state: EnvironmentState) -> tuple[Event, ...]:
-                return decide_passed(state, release=release, figures=figures)
-
-            recorder = recorder_of(self.context, self.target.project, self.target.name, release=release)
-            append_decided(self.context, title, passed, recorder=recorder)
+            _say_passed(self.context, title, release, figures=figures)
         return failure is None and not over
+
+
+def _say_passed(context: Context, title: str, release: str, *, figures: Figures) -> None:
+    """Record that nothing was found."""
+    project, _, name = title.partition("/")
+
+    def passed(state: EnvironmentState) -> tuple[Event, ...]:
+        return decide_passed(state, release=release, figures=figures)
+
+    append_decided(context, title, passed, recorder=recorder_of(context, project, name, release=release))
 
 
 def _say_failed(context: Context, title: str, release: str, *, failure: Failure, figures: Figures) -> None:
@@ -187,6 +200,7 @@ class Watches:
     context: Context
     wake: Callable[[str, str], None]  # an environment on which something was decided
     say: Callable[[str], None]
+    failed: Callable[[str, str, Failure], None]  # an environment, the Release that goes back, and why
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
 
     def see_to(self, target: Target) -> None:
@@ -205,14 +219,19 @@ class Watches:
     async def _watch(self, target: Target) -> None:
         title = str(target)
         try:
-            while True:
-                try:
-                    await watch_out(self.context, target)
-                except StagecraftError as error:
-                    self.say(f"{title}: its watch goes on: {error.message}")
-                    await self.context.clock.sleep(_RETRY_SECONDS)
-                else:
-                    break
+            release = await self._watched_out(target)
         finally:
             del self._tasks[title]
+        end = None if release is None else _end_of(self.context, target, release)[0]
+        if isinstance(end, WatchFailed):
+            self.failed(title, end.release, end.failure)
         self.wake(title, "watch")
+
+    async def _watched_out(self, target: Target) -> str | None:
+        """As `watch_out`, however often the log or a Manifest cannot be read."""
+        while True:
+            try:
+                return await watch_out(self.context, target)
+            except StagecraftError as error:
+                self.say(f"{target}: its watch goes on: {error.message}")
+                await self.context.clock.sleep(_RETRY_SECONDS)

@@ -1,8 +1,9 @@
 """Which containers a gateway is to pass requests on to: from a Manifest's routes and what runs; pure.
 
 A container on the gateway's own host is named by its id; one elsewhere by its host's address and the port
-there that its engine gave it, so only where the Manifest has it published, which is on hosts without a
-gateway of their own. So a gateway passes on to its own host and to those hosts, never to another gateway's.
+there that its engine gave it. A gateway passes on to its own host and to hosts without a gateway; to another
+gateway's host only while it has nobody else: a host that is lost takes its own visitors along, not a share of
+everybody's.
 
 A service that is replaced in its place is named by its own name in the network, whoever has it: an id would
 be dead in between, and the gateway's further tries would go on asking for it. Elsewhere that is not possible;
@@ -36,26 +37,22 @@ class Layout:
     gateways: tuple[str, ...]  # hosts that a gateway runs on, sorted
     addresses: Mapping[str, str] = field(default_factory=dict[str, str])  # of hosts, as others reach them
 
-    def reaches(self, gateway: str, host: str) -> bool:
-        """Whether the gateway on one host passes on to containers of another."""
-        return gateway == host or host not in self.gateways
-
     def gateways_of(self, host: str, service: str) -> tuple[str, ...]:
         """The hosts whose gateway passes on to a service on a host; none for what has no routes there."""
-        content = self.manifest.hosts.get(host)
-        if content is None or service not in self.routing.routed or not _lasts(content, service):
-            return ()
-        return tuple(gateway for gateway in self.gateways if self.reaches(gateway, host))
+        return tuple(gateway for gateway in self.gateways if host in self.hosts_of(gateway, service))
 
     def hosts_of(self, gateway: str, service: str) -> tuple[str, ...]:
         """The hosts of a service that a gateway passes on to, sorted."""
-        return tuple(
-            host for host in sorted(self.manifest.hosts) if gateway in self.gateways_of(host, service)
-        )
+        every = self.all_hosts(service)
+        near = tuple(host for host in every if host == gateway or host not in self.gateways)
+        return near or every
 
-    def services_of(self, gateway: str) -> tuple[str, ...]:
-        """The services that a gateway passes on, sorted."""
-        return tuple(service for service in self.routing.routed if self.hosts_of(gateway, service))
+    def all_hosts(self, service: str) -> tuple[str, ...]:
+        """The hosts that a service with routes runs on, sorted."""
+        if service not in self.routing.routed:
+            return ()
+        hosts = sorted(self.manifest.hosts.items())
+        return tuple(host for host, content in hosts if _lasts(content, service))
 
     def ports(self, service: str) -> frozenset[int]:
         """The ports in a service's containers that routes name."""
@@ -128,17 +125,28 @@ class Layout:
         Of hosts that nobody can judge what it was told stands, but for containers that are known not to run.
         """
         found: dict[str, Backends] = {}
-        for service in self.services_of(gateway):
-            servers: list[Server] = []
-            for host in self.hosts_of(gateway, service):
-                if host in left_out.hosts or service in left_out.services:
-                    continue
-                if host in seen.answering:
-                    servers += self.servers(gateway, host, service, seen.answering[host].get(service, ()))
-                elif service in told:
-                    servers += [one for one in told[service].on(host) if not seen.is_down(host, one)]
-            found[service] = self.backends(gateway, service, servers)
+        for service in self.routing.routed:
+            every = self.all_hosts(service)
+            if not every:
+                continue
+            known = told[service].servers if service in told else ()
+            by_host = {
+                host: self._answering(gateway, host, service, seen, known)
+                for host in every
+                if host not in left_out.hosts and service not in left_out.services
+            }
+            near = [one for host in self.hosts_of(gateway, service) for one in by_host.get(host, ())]
+            anybody = [one for servers in by_host.values() for one in servers]
+            found[service] = self.backends(gateway, service, near or anybody)
         return found
+
+    def _answering(
+        self, gateway: str, host: str, service: str, seen: Seen, known: Sequence[Server]
+    ) -> tuple[Server, ...]:
+        """The servers of one host, by what is known of it."""
+        if host in seen.answering:
+            return self.servers(gateway, host, service, seen.answering[host].get(service, ()))
+        return tuple(one for one in known if one.host == host and not seen.is_down(host, one))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

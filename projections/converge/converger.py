@@ -180,6 +180,9 @@ class Converger:
             known=manifest,
             lets_be=True,
         )
+        if undertaking.board is not None:
+            going = {place: {name for at, name in services if at == place} for place, _name in services}
+            await undertaking.board.leave_out(going)
         for host in sorted({place for place, _service in services}):
             names = frozenset(service for place, service in services if place == host)
             await reach(undertaking.site(host), recorder)

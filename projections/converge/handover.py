@@ -63,7 +63,7 @@ class Draining:
                 f"{still} connections to the old one are cut after {seconds:.0f} s", service=self.service
             )
         ids = tuple(one.id for one in self.containers)
-        self.board.drained(self.host, self.service, ids, seconds=seconds, cut=still)
+        self.board.log.drained(self.host, self.service, ids, began=self.since, cut=still)
         return True
 
 

@@ -116,7 +116,8 @@ async def _routed(
     seen = {
         host: one.planned for host, one in heals.items() if one.planned is not None and host not in failed
     }
-    return await undertaking.reconcile({**seen, **looked}, reason="drift")
+    kept = {service for _host, service in undertaking.kept}
+    return await undertaking.reconcile({**seen, **looked}, reason="drift", keeps=kept, wary=True)
 
 
 def _weight(error: StagecraftError) -> int:

@@ -134,7 +134,7 @@ class Rollout:
         going = {
             one.service: one.containers
             for one in planned.plan.of("remove")
-            if board is not None and board.before.gateways_of(host, one.service)
+            if board is not None and host in board.before.all_hosts(one.service)
         }
         there = {one.id: one for one in planned.containers if one.state == "running"}
         return {name: tuple(there[one] for one in ids if one in there) for name, ids in going.items()}

@@ -14,16 +14,13 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from events.catalog.traffic import ConnectionsDrained, RoutesTold, TrafficRestored, TrafficSwitched
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
-from events.recorder import Recorder
 from events.routes import Traffic as TrafficRule
-from events.streams import release_stream
 from projections.converge.backends import Layout, LeftOut, Seen, alone, shared
 from projections.converge.gateways import Done, Gateways, Wanted
 from projections.converge.site import Site
-from projections.converge.traffic_record import Traffic
+from projections.converge.traffic_log import TrafficLog
 from projections.edge.port import NOT_CONFIRMED, Backends, Drain, Edges, Server
 from projections.engine.port import Container
 
@@ -41,15 +38,13 @@ class Switchboard:
     edges: Edges
     sites: Mapping[str, Site]  # of all hosts that this controller reaches
     clock: Clock
-    recorder: Recorder
-    release: str
-    traffic: Traffic = field(default_factory=Traffic)
+    log: TrafficLog
     left_out: LeftOut = field(default_factory=LeftOut)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def passes_on(self, host: str, service: str) -> bool:
-        """Whether a gateway passes requests on to a service on a host."""
-        return bool(self.layout.gateways_of(host, service))
+        """Whether requests of a service on a host come through a gateway."""
+        return host in self.layout.all_hosts(service)
 
     def rule(self, service: str) -> TrafficRule:
         """How the traffic of a service moves."""
@@ -72,14 +67,16 @@ class Switchboard:
             wanted = {
                 gateway: {
                     name: await self._exchanged(gateway, host, name, new[name])
-                    for name in self._of(gateway, host, names)
+                    for name in names
+                    if gateway in await self._concerned(host, name)
                 }
                 for gateway in self.gateways.present
             }
             done = await self.gateways.bring_about(wanted, asks_all=bool(going))
             for name in names:
                 ids = {one.id for one in going.get(name, ())}
-                self._record_switch(host, name, new[name], had=had[name] | ids, told=done.told, began=began)
+                coming = {one.id for one in new[name]}
+                self.log.switched(host, name, old=had[name] | ids, new=coming, told=done.told, began=began)
 
     async def share(
         self, host: str, service: str, *, old: Sequence[Container], new: Sequence[Container], percent: int
@@ -89,7 +86,7 @@ class Switchboard:
         async with self._turn:
             await self._begin()
             wanted: dict[str, dict[str, Backends]] = {}
-            for gateway in self._gateways_of(host, service):
+            for gateway in await self._concerned(host, service):
                 servers = self.layout.servers(gateway, host, service, new)
                 told = (await self.gateways.told(gateway)).backends.get(service)
                 known = () if told is None else told.servers
@@ -106,9 +103,9 @@ class Switchboard:
         async with self._turn:
             wanted: dict[str, dict[str, Backends]] = {}
             for gateway in self.gateways.present:
-                for name in self._of(gateway, host, [one for one in services if self.passes_on(host, one)]):
+                for name in (one for one in services if self.passes_on(host, one)):
                     told = (await self.gateways.told(gateway)).backends.get(name)
-                    if told is not None:
+                    if told is not None and gateway in await self._concerned(host, name):
                         wanted.setdefault(gateway, {})[name] = self._bridged(gateway, host, name, told)
             await self.gateways.bring_about(wanted)
 
@@ -124,24 +121,21 @@ class Switchboard:
 
         Raises as `take`.
         """
-        names = [name for name in old if self.before.gateways_of(host, name)]
+        names = [name for name in old if host in self.before.all_hosts(name)]
         if not names:
             return
         async with self._turn:
             wanted: dict[str, dict[str, Backends]] = {}
             for gateway in self.gateways.present:
-                for name in (one for one in names if gateway in self.before.gateways_of(host, one)):
+                for name in [one for one in names if gateway in await self._concerned(host, one)]:
                     told = (await self.gateways.told(gateway)).backends.get(name)
                     here = self.before.servers(gateway, host, name, old[name])
                     servers = alone(() if told is None else told.servers, host=host, new=here)
                     wanted.setdefault(gateway, {})[name] = self.before.backends(gateway, name, servers)
             done = await self._told_at_least(wanted)
             for name in names:
-                containers = tuple(one.id for one in old[name])
-                restored = TrafficRestored(
-                    host=host, service=name, gateways=done.told, containers=containers, reason=reason
-                )
-                self._record(restored)
+                ids = tuple(one.id for one in old[name])
+                self.log.restored(host, name, ids, told=done.told, reason=reason)
 
     async def _told_at_least(self, wanted: Wanted) -> Done:
         """Tell, and wait for the answers; that one does not come is told of, and changes nothing."""
@@ -163,10 +157,8 @@ class Switchboard:
 
         Raises as `Edges.drain`.
         """
-        gateways = {*self.layout.gateways_of(host, service), *self.before.gateways_of(host, service)}
-        running = [
-            one for one in self.gateways.present if one in gateways and await self.gateways.running(one)
-        ]
+        concerned = await self._concerned(host, service)
+        running = [one for one in concerned if await self.gateways.running(one)]
         if not running:
             return []
         ports = self.layout.ports(service) | self.before.ports(service)
@@ -176,17 +168,6 @@ class Switchboard:
             await self.edges.drain(place, gateway, one.id, ports=ports, elsewhere=elsewhere)
             for one in containers
         ]
-
-    def drained(
-        self, host: str, service: str, containers: Collection[str], *, seconds: float, cut: int
-    ) -> None:
-        """Record that old containers have let go, unless it is on record."""
-        if not self.traffic.record.drained.issuperset((host, one) for one in containers):
-            milliseconds = round(seconds * 1000)
-            event = ConnectionsDrained(
-                host=host, service=service, containers=tuple(containers), milliseconds=milliseconds, cut=cut
-            )
-            self._record(event)
 
     async def leave_out(self, services: Mapping[str, Collection[str]]) -> None:
         """Pass nothing on, by host, to services that are about to stop for good. Raises as `take`."""
@@ -201,13 +182,20 @@ class Switchboard:
             await self.gateways.bring_about(wanted, puts_back=False)
 
     async def reconcile(
-        self, seen: Seen, *, reason: str, keeps: Collection[str] = (), asks_all: bool = False
+        self,
+        seen: Seen,
+        *,
+        reason: str,
+        keeps: Collection[str] = (),
+        asks_all: bool = False,
+        wary: bool = False,
     ) -> bool:
         """Tell gateways what they are to do by what runs, where that differs; whether something did.
 
         `keeps` are services that are not in the Manifest and whose routes stay. With `asks_all` each gateway
-        that runs has to confirm everything. What it was told stays after a failure: it is nearer to the
-        truth than what was there before. Raises as `take`.
+        that runs has to confirm everything, with `wary` where a foreign file may keep one from doing so. What
+        it was told stays after a failure: it is nearer to the truth than what was there before. Raises as
+        `take`.
         """
         async with self._turn:
             began = self.clock.monotonic()
@@ -220,24 +208,12 @@ class Switchboard:
                 leaving = {*told.backends, *told.altered} - {*found, *keeps}
                 wanted[gateway] = {**found, **dict.fromkeys(sorted(leaving))}
                 differing |= leaving | {name for name, one in found.items() if told.backends.get(name) != one}
-                sure = sure or bool(told.foreign)  # a foreign file may keep it from doing what it was told
+                sure = sure or (wary and bool(told.foreign))
             done = await self.gateways.bring_about(wanted, asks_all=sure, puts_back=False)
             if done.told:
-                self._record_told(done.told, wanted, differing, reason=reason, began=began)
+                names = {name: any(one.get(name) for one in wanted.values()) for name in differing}
+                self.log.told(done.told, names, reason=reason, began=began)
             return bool(done.told)
-
-    def _record_told(
-        self, told: tuple[str, ...], wanted: Wanted, differing: Collection[str], *, reason: str, began: float
-    ) -> None:
-        forgotten = {name for names in wanted.values() for name, one in names.items() if one is None}
-        event = RoutesTold(
-            gateways=told,
-            services=tuple(sorted(set(differing) - forgotten)),
-            forgotten=tuple(sorted(forgotten & set(differing))),
-            reason=reason,
-            milliseconds=self._milliseconds(began),
-        )
-        self._record(event)
 
     async def _exchanged(self, gateway: str, host: str, service: str, new: Sequence[Container]) -> Backends:
         """What a gateway was told of a service, with these containers of a host alone."""
@@ -254,47 +230,18 @@ class Switchboard:
             server.container for one in told if one is not None for server in one.on(host) if server.container
         }
 
-    def _of(self, gateway: str, host: str, services: Collection[str]) -> list[str]:
-        return [one for one in services if gateway in self.layout.gateways_of(host, one)]
-
-    def _gateways_of(self, host: str, service: str) -> list[str]:
-        chosen = self.layout.gateways_of(host, service)
-        return [one for one in self.gateways.present if one in chosen]
+    async def _concerned(self, host: str, service: str) -> list[str]:
+        """The gateways that pass on to a service on a host, or were told to."""
+        by_layout = {*self.layout.gateways_of(host, service), *self.before.gateways_of(host, service)}
+        found: list[str] = []
+        for gateway in self.gateways.present:
+            told = (await self.gateways.told(gateway)).backends.get(service)
+            if gateway in by_layout or (told is not None and told.on(host)):
+                found.append(gateway)
+        return found
 
     async def _begin(self) -> None:
         """Whoever asks meanwhile begins, where a gateway runs that can be asked."""
         running = [one for one in self.gateways.present if await self.gateways.running(one)]
         if running:
-            await self.traffic.begin({host: self.sites[host] for host in running}, self.layout.routing)
-
-    def _record_switch(
-        self,
-        host: str,
-        service: str,
-        new: Sequence[Container],
-        *,
-        had: Collection[str],
-        told: tuple[str, ...],
-        began: float,
-    ) -> None:
-        """Record a switch, unless it is on record, or nobody had to be told and nobody goes."""
-        coming = {one.id for one in new}
-        going = set(had) - coming
-        if not (going or told) or self.traffic.record.answering.issuperset((host, one) for one in coming):
-            return
-        switched = TrafficSwitched(
-            host=host,
-            service=service,
-            gateways=told,
-            old_ids=tuple(sorted(going)),
-            new_ids=tuple(sorted(coming)),
-            milliseconds=self._milliseconds(began),
-        )
-        self._record(switched)
-
-    def _milliseconds(self, began: float) -> int:
-        return round((self.clock.monotonic() - began) * 1000)
-
-    def _record(self, event: TrafficSwitched | ConnectionsDrained | TrafficRestored | RoutesTold) -> None:
-        self.recorder.append(release_stream(self.release), event)
-        self.traffic.record.take(event)
+            await self.log.traffic.begin({host: self.sites[host] for host in running}, self.layout.routing)

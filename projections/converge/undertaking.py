@@ -231,6 +231,7 @@ class Undertaking:
         reason: str,
         keeps: Collection[str] = (),
         asks_all: bool = False,
+        wary: bool = False,
     ) -> bool:
         """Have gateways do as deployed, by what hosts show; whether something had to be told.
 
@@ -251,7 +252,7 @@ class Undertaking:
                 if _left(one)
             },
         )
-        return await self.board.reconcile(seen, reason=reason, keeps=keeps, asks_all=asks_all)
+        return await self.board.reconcile(seen, reason=reason, keeps=keeps, asks_all=asks_all, wary=wary)
 
     async def prune(
         self, planned: Planned, *, services: frozenset[str] | None = None, but: Collection[str] = ()

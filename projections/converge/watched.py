@@ -2,7 +2,8 @@
 
 Those that it changed, that requests come to through a gateway, and whose watch is longer than nothing. A
 Release that goes back is not watched: what it brings ran before, and a watch that goes back from there would
-go through the whole history for a fault that is somewhere else. Nor is one that nothing ran before.
+go through the whole history for a fault that is somewhere else. Nor is one that nothing ran before, nor a
+service that people hold requests back from: its gateway answers 503 on purpose.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def watch_over(work: ReleaseWork, changed: Iterable[str], *, now: datetime) -> W
         return None
     if goes_back(work.kind, brings_new=work.brings_new):
         return None
-    names = {one.partition("/")[2] for one in changed} & set(routing.routed)
+    names = {one.partition("/")[2] for one in changed} & set(routing.routed) - work.drained_services
     watched = {name: rule.watch_seconds for name, rule in routing.traffic.items() if name in names}
     seconds = max(watched.values(), default=0.0)
     if seconds <= 0:

@@ -12,6 +12,7 @@ from projections.converge.backends import Layout, LeftOut
 from projections.converge.gateways import Gateways, goes_on
 from projections.converge.site import Equipment
 from projections.converge.switch import Switchboard
+from projections.converge.traffic_log import TrafficLog
 from projections.converge.traffic_record import Traffic
 
 
@@ -79,8 +80,6 @@ def switchboard_of(
         edges=equipment.edges,
         sites=sites,
         clock=equipment.clock,
-        recorder=recorder,
-        release=release,
-        traffic=terms.traffic,
+        log=TrafficLog(recorder=recorder, release=release, clock=equipment.clock, traffic=terms.traffic),
         left_out=LeftOut(hosts=terms.drained_hosts, services=terms.drained_services),
     )

@@ -36,7 +36,7 @@ PROJECT = """\
 project: {{name: {name}}}
 {hosts}services:
   gate: {{role: gateway}}
-  web: {{gate: {{http: {{port: 8080, path: /}}}}, rollout: {{traffic: {{drain_seconds: {drain_seconds}}}}}}}
+  web: {{gate: {{http: {{port: 8080, path: /}}}}, rollout: {{traffic: {{{traffic}}}}}}}
 environments:
   prod:
     gateway: gate
@@ -67,6 +67,7 @@ class TrafficShop:
     published: str  # `port` or `address:port` of the gateway
     hosts: str = ""
     drain_seconds: int = 30
+    watch_seconds: int = 0
     environment: Mapping[str, str] = field(default_factory=lambda: dict(STREAMS))
 
     @property
@@ -81,10 +82,11 @@ class TrafficShop:
     def merge(self, image: str) -> str:
         """The app at an image; answers the commit."""
         variables = ", ".join(f'{key}: "{value}"' for key, value in self.environment.items())
+        traffic = f"drain_seconds: {self.drain_seconds}, watch_seconds: {self.watch_seconds}"
         return self.repository.commit(
             {
                 "stagecraft.yml": PROJECT.format(
-                    name=self.name, hosts=self.hosts, drain_seconds=self.drain_seconds, route=NAME
+                    name=self.name, hosts=self.hosts, traffic=traffic, route=NAME
                 ),
                 "compose.yaml": COMPOSE.format(
                     gate=traefik_image(self.images),

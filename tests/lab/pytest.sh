@@ -27,6 +27,7 @@ fi
 
 if scratch=$("$here/memory.sh"); then
     trap '"$here/memory.sh" --gone "$scratch"' EXIT
+    trap 'exit 130' INT TERM # not before what runs from it has ended
     export TMPDIR=$scratch
     processes+=(--basetemp "$scratch/t") # short: a socket's path has few letters
 fi

@@ -13,8 +13,10 @@ import pytest
 from controller.decide.hold import decide_hold
 from controller.deciding import append_decided
 from controller.draining import Wanted
-from controller.watch_window import LOOK_SECONDS, Watches
-from events.catalog import Event
+from controller.keeper import Keeper
+from controller.notify import Notice
+from controller.watch_window import LOOK_SECONDS, Watches, watch_out
+from events.catalog import Event, Failure
 from events.catalog.draining import TrafficDrained
 from events.catalog.environment import DeployRequested, EnvironmentHeld, RollbackRequested
 from events.catalog.watch import WatchBegun, WatchEnded, WatchFailed, WatchPassed
@@ -248,6 +250,19 @@ def test_a_look_takes_it_back_before_it_mends_what_fell(stage: TrafficStage, clo
     assert "DriftDetected" not in stage.scene.types(STREAM)
 
 
+def test_a_watch_that_nobody_went_on_with_ends_with_the_next_look(
+    stage: TrafficStage, clock: ActingClock
+) -> None:
+    release = stage.deploy(NEW).release
+    stage.restart()
+    stage.keep()
+    assert stage.state.watch is not None
+    clock.advance(2 * SECONDS)
+    stage.keep()
+    assert newest(stage, WatchPassed) == WatchPassed(release=release)
+    assert stage.state.watch is None
+
+
 def test_a_clock_that_is_set_back_does_not_prolong_it(stage: TrafficStage, clock: ActingClock) -> None:
     release = stage.deploy(NEW).release
     clock.back = timedelta(hours=1)
@@ -264,16 +279,31 @@ def test_who_is_silent_shows_nothing(stage: TrafficStage) -> None:
     assert newest(stage, WatchPassed).requests == 0
 
 
-def test_a_drained_service_answers_503_on_purpose(stage: TrafficStage, clock: ActingClock) -> None:
+def test_a_drained_service_answers_503_on_purpose_and_is_not_watched(stage: TrafficStage) -> None:
     stage.say(TrafficDrained(kind="service", name="web", mode="maintenance"))
+    stage.deploy(NEW)
+    assert stage.state.watch is None
+    assert "WatchBegun" not in stage.scene.types(STREAM)
+
+
+def test_a_service_that_is_drained_while_its_release_runs_is_let_be(
+    stage: TrafficStage, clock: ActingClock
+) -> None:
+    release = stage.request(NEW)
+    drained = TrafficDrained(kind="service", name="web", mode="draining")
+    until = clock.now() + timedelta(seconds=SECONDS)
+    stage.say(drained, WatchBegun(release=release, services=("web",), until=until))
     counts(stage, requests=900, failed=0)
-    assert watched(stage, clock, lambda: counts(stage, requests=100, failed=100)).status == "completed"
+    clock.acts[clock.monotonic() + 10] = lambda: counts(stage, requests=100, failed=100)
+    asyncio.run(watch_out(stage.context, TARGET))
+    assert newest(stage, WatchPassed).release == release
 
 
 def test_the_daemon_watches_each_environment_once_and_wakes_it_then(
     stage: TrafficStage, clock: ActingClock
 ) -> None:
     woken: list[tuple[str, str]] = []
+    failed: list[tuple[str, str, str]] = []
     release = stage.deploy(NEW).release
     counts(stage, requests=900, failed=0)
     clock.acts[clock.monotonic() + 5] = lambda: counts(stage, requests=100, failed=50)
@@ -285,7 +315,10 @@ def test_the_daemon_watches_each_environment_once_and_wakes_it_then(
             woken.append((title, reason))
             over.set()
 
-        watches = Watches(context=stage.context, wake=wake, say=print)
+        def fails(title: str, back: str, failure: Failure) -> None:
+            failed.append((title, back, failure.code))
+
+        watches = Watches(context=stage.context, wake=wake, say=print, failed=fails)
         watches.see_to(TARGET)
         watches.see_to(TARGET)
         await over.wait()
@@ -294,7 +327,43 @@ def test_the_daemon_watches_each_environment_once_and_wakes_it_then(
 
     asyncio.run(run())
     assert woken == [(str(TARGET), "watch")]
+    assert failed == [(str(TARGET), release, "requests-failed")]
     assert newest(stage, WatchFailed).release == release
     assert stage.state.active is not None, "the work on the environment brings the rollback to its end"
     assert stage.keep().status == "completed"
     assert stage.scene.images("app1", "app2") == ["web:1", "web:1"]
+
+
+def test_the_daemon_goes_on_with_a_watch_that_another_process_began(
+    stage: TrafficStage, clock: ActingClock
+) -> None:
+    stage.deploy(NEW)
+    stage.restart()
+    counts(stage, requests=900, failed=0)
+    clock.acts[clock.monotonic() + 5] = lambda: counts(stage, requests=100, failed=50)
+
+    told: list[Notice] = []
+
+    async def run() -> None:
+        over = asyncio.Event()
+
+        def whisper(line: str) -> None:
+            if line.endswith("considered: watch"):
+                over.set()
+
+        keeper = Keeper(context=stage.context, sources=(), say=print, whisper=whisper, tell=told.append)
+        keeper.queues.wake(str(TARGET), "start")
+        await asyncio.wait_for(over.wait(), 30)
+        await keeper.queues.finished()
+        await keeper.watches.close()
+        await keeper.queues.cancel()
+
+    asyncio.run(run())
+    state = stage.state
+    assert (state.watch, state.active) == (None, None)
+    assert state.deployed is not None
+    assert state.releases[state.deployed].kind == "rollback"
+    assert stage.scene.images("app1", "app2") == ["web:1", "web:1"]
+    (notice,) = told
+    assert (notice.event, notice.release) == ("rolled_back", newest(stage, WatchFailed).release)
+    assert "50 of 100 requests to web failed" in notice.message

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import pytest
 
+from events.catalog import Event
+from events.catalog.environment import DeployRequested, RollbackRequested
 from events.catalog.release import ReleaseRolledBack
 from events.catalog.service import ServiceReplaced, ServiceWithdrawn
 from events.catalog.traffic import ConnectionsDrained, RoutesTold, TrafficRestored, TrafficSwitched
 from events.manifest import Manifest
 from events.routes import Routing, Traffic
+from projections.converge.gateways import GATEWAY_NOT_TOLD
 from projections.converge.release import ReleaseRun
 from projections.converge.site import Site
 from projections.converge.traffic_record import traffic_record_of
-from projections.edge.port import GATEWAY_SILENT, ROUTE_NOT_CONFIRMED
+from projections.edge.folder import FOLDER
+from projections.edge.port import GATEWAY_FILE_FOREIGN, GATEWAY_SILENT, ROUTE_NOT_CONFIRMED
 from projections.edge.series import Asked
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import HOST, IN_PLACE, STREAM, Scene, Spec, image_id
@@ -320,3 +325,91 @@ def test_nobody_asks_while_nothing_is_switched(scene: Scene) -> None:
     )
     asyncio.run(run.run())
     assert asker.noted == []
+
+
+def test_a_gateway_whose_disk_is_full_is_told_nothing_and_the_old_one_serves_on(scene: Scene) -> None:
+    old = deployed(scene)
+
+    def full(name: str, _argument: str) -> None:
+        if name == "tell":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    scene.edges.before = full
+    verdict = scene.deploy(SECOND, FIRST)
+    assert verdict.status == "rolled_back"
+    assert verdict.failure is not None
+    assert verdict.failure.code == GATEWAY_NOT_TOLD
+    assert "No space left" in verdict.failure.why
+    assert (scene.engine.world.ids("web"), serving(scene)) == ([old], [old])
+
+
+def test_a_foreign_file_that_stops_the_gateway_is_named_and_the_old_one_serves_on(scene: Scene) -> None:
+    old = deployed(scene)
+    folder = scene.root / "local" / "apps" / "hello" / "prod" / FOLDER
+    (folder / "mine.yml").write_text("http: {srvers: 1}\n")
+    gateway(scene).bad_files.append("mine.yml")
+    verdict = scene.deploy(SECOND, FIRST)
+    assert verdict.status == "rolled_back"
+    assert verdict.failure is not None
+    assert verdict.failure.code == GATEWAY_FILE_FOREIGN
+    assert "mine.yml" in verdict.failure.message
+    assert (scene.engine.world.ids("web"), serving(scene)) == ([old], [old])
+
+
+def test_a_gateway_that_ends_in_the_middle_is_not_waited_for(scene: Scene) -> None:
+    deployed(scene)
+
+    def end(name: str, _argument: str) -> None:
+        if name == "confirm":
+            (one,) = scene.engine.world.replicas("gate")
+            one.stopped = "exited"
+
+    scene.edges.before = end
+    scene.deploy(SECOND, FIRST)
+    (new,) = scene.engine.world.replicas("web")
+    assert new.image == image_id("web:2")
+    assert serving(scene) == [new.id]
+
+
+def asked_meanwhile(scene: Scene, event: Event) -> None:
+    """Something newer is asked for while old containers let go of their connections."""
+
+    def before(name: str, _argument: str) -> None:
+        if name == "left":
+            scene.edges.before = None
+            scene.recorder().append(STREAM, event)
+
+    scene.edges.before = before
+
+
+def test_a_way_back_ends_the_wait_for_connections(scene: Scene) -> None:
+    old = deployed(scene)
+    scene.edges.world.connections[old] = [1]
+    back = RollbackRequested(
+        release="rel-9",
+        digest=FIRST.digest,
+        version="v",
+        revision=None,
+        previous=None,
+        target="rel-1",
+        reverts=None,
+    )
+    asked_meanwhile(scene, back)
+    verdict = scene.deploy(SECOND, FIRST)
+    assert (verdict.status, verdict.by) == ("superseded", "rel-9")
+    assert len(scene.engine.world.ids("web")) == 2
+    assert serving(scene) != [old]
+    went = scene.deploy(FIRST, FIRST, kind="rollback", left_behind=(SECOND,))
+    assert went.status == "completed"
+    assert (scene.engine.world.ids("web"), serving(scene)) == ([old], [old])
+
+
+def test_whatever_else_is_newer_waits_for_the_connections(scene: Scene) -> None:
+    old = deployed(scene)
+    scene.edges.world.connections[old] = [1]
+    newer = DeployRequested(
+        release="rel-9", digest="sha256:9", version="v", revision=None, previous=None, trigger="person"
+    )
+    asked_meanwhile(scene, newer)
+    assert scene.deploy(routed(web=web("2"), traffic=SLOW_DRAIN), FIRST).status == "completed"
+    assert old not in scene.engine.world.ids("web")

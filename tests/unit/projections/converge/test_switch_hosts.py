@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from events.catalog.traffic import TrafficSwitched
 from events.manifest import Manifest
+from projections.converge.heal import Terms
 from projections.edge.port import Backends, Server
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.hosts_scene import HostsScene
@@ -91,6 +93,21 @@ def test_each_gateway_passes_on_to_its_own_host_and_to_those_without_one(scene: 
     assert scene.release(near("2"), near()).status == "completed"
     assert serving(scene, host="app1") == ids(scene, "app1", "app3")
     assert serving(scene, host="app2") == ids(scene, "app2", "app3")
+
+
+def test_a_gateway_with_nobody_near_passes_on_to_another_ones_host(scene: HostsScene) -> None:
+    app = {"web": web(more=PUBLISHED), "gate": GATE_SPEC}
+    manifest = routed_over({"app1": {"gate": GATE_SPEC}, "app2": app})
+    assert scene.release(manifest).status == "completed"
+    (server,) = scene.routes_at("app1")["web"].servers
+    assert (server.host, server.addresses[PORT].partition(":")[0]) == ("app2", "app2.example")
+    both = routed_over({"app1": app, "app2": app})
+    verdict = scene.release(both, manifest)
+    assert serving(scene, host="app1") == ids(scene, "app1")
+    terms = Terms(drained_hosts=frozenset({"app1"}))
+    asyncio.run(scene.converger.heal(both, release=verdict.release, recorder=scene.recorder(), terms=terms))
+    assert [one.host for one in scene.routes_at("app1")["web"].servers] == ["app2"]
+    assert [one.host for one in scene.routes_at("app2")["web"].servers] == ["app2"]
 
 
 def test_one_gateway_that_does_not_confirm_puts_all_back(scene: HostsScene) -> None:
