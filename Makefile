@@ -22,6 +22,8 @@ HOSTS ?= 3
 # How long `make soak` goes on, and which script it plays; a seed is drawn unless given.
 SECONDS ?= 3600
 SEED ?=
+# The program docker-rollout, to be measured beside by `make bench`; its recorded figure unless given.
+ROLLOUT ?=
 # The folder whose Compose files `make parity` compares.
 CORPUS ?= tests/parity/corpus
 # Two at a time, and the long ones first.

@@ -165,7 +165,7 @@ def test_a_controller_that_is_killed_at_any_point_of_a_switch_loses_nothing(
         sys.stdout.write(f"\nreplay with STAGECRAFT_TRAFFIC_SEED={seed}\n")
     begin(shop)
     with shop.under_load(shop.target()) as load:
-        for number in range(KILLS):
+        for number in range(int(os.environ.get("STAGECRAFT_TRAFFIC_KILLS") or KILLS)):
             shop.deliver(f"v{number + 2}")
             with looking(shop) as look:
                 try:

@@ -95,7 +95,8 @@ class Load:
                 group.create_task(self._stream(name))
             if self.plan.rate:
                 group.create_task(self._arrivals(group))
-        self._gap(time.monotonic())
+            await self.stop.wait()
+            self._gap(time.monotonic())  # from now on nobody asks: a silence would be ours
         self.result.seconds = time.monotonic() - self.began
         self.result.by_kind = dict(self.kinds)
         return self.result

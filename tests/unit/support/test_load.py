@@ -115,6 +115,7 @@ def test_a_websocket_is_well_when_every_echo_came_back(tmp_path: Path) -> None:
     assert (result.streams["ws"].well, result.failed) == (1, 0), (
         "it is waited for, though nothing new is begun"
     )
+    assert result.longest_gap_ms < 1000 * result.seconds - 250, "and the time of waiting is no gap"
 
 
 def test_an_abrupt_end_cuts_and_what_follows_is_refused_and_the_gap_is_seen(tmp_path: Path) -> None:
