@@ -254,8 +254,7 @@ def _adapters(
     from controller.bootstrap_settings import kept_containers, offered_ports, registry_client, workshop
     from controller.catalogue import EngineCatalogue
     from projections.converge.converger import Converger
-    from projections.edge.asking import Prober
-    from projections.edge.gateways import GatewayEdges
+    from projections.edge.gateways import GatewayEdges, prober
     from projections.engine.docker import DockerEngine
     from projections.observed import ObservedStore
 
@@ -287,7 +286,7 @@ def _adapters(
             offered=offered_ports(settings),
             edges=GatewayEdges(home.binding_key()),
             addresses=fleet.addresses,
-            asking=Prober,
+            asking=prober,
         ),
         observed=observed,
         watches=fleet.watches,

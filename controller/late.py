@@ -17,6 +17,7 @@ LATE = (
     "controller.rendering",
     "gitops.config.policy",
     "gitops.source.git",
+    "projections.edge.asking",
     "projections.edge.caddy",
     "projections.edge.drain",
     "projections.edge.traefik",

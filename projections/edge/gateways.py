@@ -1,4 +1,4 @@
-"""Which adapter speaks with which kind of gateway: the `Edges` of a home.
+"""Which adapter speaks with which kind of gateway, the `Edges` of a home, and who asks through them.
 
 Imported early and cheap: an adapter, with what it needs of HTTP and YAML, comes with the first gateway.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from events.routes import Gateway
+    from projections.edge.asking import Prober
     from projections.edge.port import Drain, Edge, Place
 
 
@@ -41,3 +42,10 @@ class GatewayEdges:
         from projections.edge.drain import drain  # noqa: PLC0415  # as above
 
         return await drain(place, gateway, container_id, ports=ports, elsewhere=elsewhere)
+
+
+def prober() -> Prober:
+    """Whoever asks while requests move."""
+    from projections.edge.asking import Prober  # noqa: PLC0415  # HTTP comes with it
+
+    return Prober()
