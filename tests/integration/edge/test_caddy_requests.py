@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -65,7 +68,7 @@ class Scene:
         if cookie:
             request.add_header("Cookie", cookie)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # http, to this machine
+            with asked(request) as answer:
                 return answer.read().decode(), answer.headers["Set-Cookie"] or ""
         except urllib.error.HTTPError as error:
             with error:
@@ -79,7 +82,24 @@ class Scene:
             headers={"Content-Type": "application/json"},
             method="POST",
         )
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  # as above
+        with asked(request) as answer:
+            assert answer.status == HTTPStatus.OK
+
+
+def asked(request: urllib.request.Request) -> HTTPResponse:
+    """What comes back; asked again where Caddy, as it takes a configuration over, closes a connection."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer: HTTPResponse = urllib.request.urlopen(request, timeout=10)  # noqa: S310  # as above
+        except urllib.error.HTTPError:
+            raise
+        except (ConnectionError, urllib.error.URLError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return answer
 
 
 @pytest.fixture
