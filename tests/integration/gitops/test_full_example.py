@@ -1,10 +1,15 @@
-"""Each key of the full example that is not reported as unused changes what is deployed."""
+"""Each key of the full example that is not reported as unused changes what is deployed.
+
+Most keys change nothing that the Compose client is asked: for equal requests it runs once for all tests here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ import yaml
 from controller.providers.table import PROVIDERS
 from events.kernel.errors import UserError
 from gitops.check import check_project
+from gitops.compose.render import Rendered, Request, render
 from gitops.config.faults import dotted
 from gitops.config.load import project_at
 from gitops.config.plain import is_list, is_mapping
@@ -70,20 +76,33 @@ def replaced(data: dict[str, Any], key: Key, value: object) -> dict[str, Any]:
     return changed
 
 
-def engine_of_new_hosts(folder: Path) -> str | None:
-    """How `hosts bootstrap` brings an engine to a machine."""
-    infra = project_at(WorkTree(folder), "stagecraft.yml")[1].infra
-    bootstrap = None if infra is None else infra.bootstrap
-    return None if bootstrap is None or bootstrap.docker is None else bootstrap.docker.install
+@pytest.fixture(scope="module", autouse=True)
+def _renders() -> Iterator[None]:
+    """Renders that are kept by their whole request; env files are of a folder of which they never change."""
+    kept: list[tuple[Request, Rendered]] = []
+
+    async def once(request: Request) -> Rendered:
+        asked = replace(request, read=no_file)
+        known = next((rendered for before, rendered in kept if before == asked), None)
+        if known is None:
+            known = await render(request)
+            kept.append((asked, known))
+        return copy.deepcopy(known)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gitops.draft.render", once)
+        yield
 
 
-def outcome(folder: Path, environment: str) -> object:
+def no_file(_path: str) -> None: ...
+
+
+def deployed(folder: Path, environment: str) -> object:
     """What an environment comes to, or the code of the error that it ends with."""
     try:
         made = asyncio.run(
             draft(WorkTree(folder), environment=environment, version="0123abcd", providers=PROVIDERS)
         )
-        places = places_in(WorkTree(folder), "stagecraft.yml", PROVIDERS)
     except UserError as error:
         return error.code
     return (
@@ -97,13 +116,22 @@ def outcome(folder: Path, environment: str) -> object:
         made.conduct,
         made.routing,
         sorted(set(made.inputs) - {"stagecraft.yml"}),
-        places,
-        engine_of_new_hosts(folder),
     )
 
 
+def hosts_prepared(folder: Path) -> object:
+    """Where the hosts are and how `hosts bootstrap` brings an engine to them, or the code of an error."""
+    try:
+        places = places_in(WorkTree(folder), "stagecraft.yml", PROVIDERS)
+        infra = project_at(WorkTree(folder), "stagecraft.yml")[1].infra
+    except UserError as error:
+        return error.code
+    bootstrap = None if infra is None else infra.bootstrap
+    return places, None if bootstrap is None or bootstrap.docker is None else bootstrap.docker.install
+
+
 def outcomes(folder: Path) -> dict[str, object]:
-    return {environment: outcome(folder, environment) for environment in ENVIRONMENTS}
+    return {one: deployed(folder, one) for one in ENVIRONMENTS} | {"hosts": hosts_prepared(folder)}
 
 
 def concerned(key: Key) -> tuple[str, ...]:
@@ -128,7 +156,10 @@ def test_a_used_key_that_goes_changes_what_is_deployed(folder: Path) -> None:
         other = OTHER_THAN_DEFAULT.get(dotted(key))
         changed = without(data, key) if other is None else replaced(data, key, other)
         (folder / "stagecraft.yml").write_text(yaml.safe_dump(changed))
-        assert any(outcome(folder, one) != before[one] for one in concerned(key)), dotted(key)
+        assert (
+            any(deployed(folder, one) != before[one] for one in concerned(key))
+            or hosts_prepared(folder) != before["hosts"]
+        ), dotted(key)
 
 
 def test_unused_keys_that_go_change_nothing(folder: Path) -> None:
