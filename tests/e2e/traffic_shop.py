@@ -46,7 +46,7 @@ environments:
 """
 COMPOSE = """\
 services:
-  gate: {{image: "{gate}", stop_grace_period: 1s, ports: ["{published}:80"]}}
+  gate: {{{gate}, stop_grace_period: 1s, ports: ["{published}:80"]}}
   web:
     image: "{web}"
     stop_grace_period: 10s
@@ -75,6 +75,10 @@ class TrafficShop:
         """The controller's."""
         return Path(self.cli.environment["STAGECRAFT_HOME"])
 
+    def gate(self) -> str:
+        """What the Compose file says of the gateway."""
+        return f'image: "{traefik_image(self.images)}"'
+
     def image(self, version: str) -> str:
         """The app, which dies at once when it is told to end."""
         return app_image(self.images, version)
@@ -89,7 +93,7 @@ class TrafficShop:
                     name=self.name, hosts=self.hosts, traffic=traffic, route=NAME
                 ),
                 "compose.yaml": COMPOSE.format(
-                    gate=traefik_image(self.images),
+                    gate=self.gate(),
                     web=image,
                     published=self.published,
                     environment=variables,

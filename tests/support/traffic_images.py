@@ -1,7 +1,9 @@
 """What a test of traffic runs: the real Traefik, and an app that ends as one likes.
 
 traefik   Traefik as its makers release it, for `command:` flags and for files in /etc/traefik
+caddy     Caddy likewise, with nothing but its admin API
 app       tests/support/load_app.py, on 8080; `/bin/wget` is there for health checks
+streams   tests/support/stream_app.py: HTTP/2 without TLS on 9000, bytes on 7000
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from tests.support.python_image import interpreter, python_layer
 
 Manner = Literal["abrupt", "graceful"]
 PROGRAM = Path(__file__).with_name("load_app.py")
+STREAM_PROGRAM = Path(__file__).with_name("stream_app.py")
 _LAYERS: dict[str, Layer] = {}  # made once in a process: a layer knows its digest then
 
 
@@ -35,6 +38,18 @@ def traefik_image(images: TestImages, *, name: str = "traefik") -> str:
     )
 
 
+def caddy_image(images: TestImages, *, name: str = "caddy") -> str:
+    """The other gateway; likewise."""
+    if "caddy" not in _LAYERS:
+        _LAYERS["caddy"] = Layer({"bin/caddy": programs()["caddy"]}, folders=("tmp",))
+    return images.put(
+        name,
+        "v2.11",
+        layers=(_LAYERS["caddy"],),
+        configuration={"Cmd": ["/bin/caddy", "run"], "Env": ["PATH=/bin", "HOME=/tmp"], "WorkingDir": "/tmp"},  # noqa: S108  # inside it
+    )
+
+
 def app_image(
     images: TestImages,
     version: str,
@@ -45,8 +60,6 @@ def app_image(
     environment: dict[str, str] | None = None,
 ) -> str:
     """The app at a version; `environment` as tests/support/load_app.py knows it."""
-    if "python" not in _LAYERS:
-        _LAYERS["python"] = python_layer(PROGRAM)
     said = {"PATH": "/bin", "NAME": name, "VERSION": version, "ON_TERM": manner, **(environment or {})}
     configuration: dict[str, object] = {
         "Cmd": [str(interpreter()), "-I", "-S", "/app.py"],
@@ -55,5 +68,20 @@ def app_image(
     }
     if health is not None:
         configuration["Healthcheck"] = health.as_configuration()
-    layers = (_LAYERS["python"], busybox_layer({"app.py": PROGRAM.read_text()}))
-    return images.put(name, version, layers=layers, configuration=configuration)
+    return images.put(name, version, layers=_layers(PROGRAM), configuration=configuration)
+
+
+def stream_image(images: TestImages, version: str) -> str:
+    """The app of HTTP/2 and bytes at a version; it dies at once when it is told to end."""
+    configuration: dict[str, object] = {
+        "Cmd": [str(interpreter()), "-I", "-S", "/app.py"],
+        "Env": ["PATH=/bin", f"VERSION={version}"],
+    }
+    return images.put("streams", version, layers=_layers(STREAM_PROGRAM), configuration=configuration)
+
+
+def _layers(program: Path) -> tuple[Layer, Layer]:
+    """A Python with all that a program needs, and the program, which is `/app.py`."""
+    if program.name not in _LAYERS:
+        _LAYERS[program.name] = python_layer(program)
+    return (_LAYERS[program.name], busybox_layer({"app.py": program.read_text()}))
