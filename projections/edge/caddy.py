@@ -15,50 +15,25 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from events.kernel.errors import OutsideError, Where
-from events.routes import Gateway
+from events.kernel.errors import OutsideError
 from projections.edge.admin_port import NoAnswerError, admin_ports
 from projections.edge.caddy_config import known, refuse, told_of, wanted
-from projections.edge.drain import gateways_at
-from projections.edge.folder import RouteFolder
+from projections.edge.folder_edge import FolderEdge
 from projections.edge.http import HostHttp
-from projections.edge.port import GATEWAY_SILENT, ROUTE_NOT_CONFIRMED, Backends, Counters, Place, Told
+from projections.edge.port import GATEWAY_SILENT, ROUTE_NOT_CONFIRMED, Backends, Counters
 from projections.engine.errors import shown
 
 _ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 0.05
 
 
-class CaddyEdge:
+class CaddyEdge(FolderEdge):
     """The Caddy of an environment on one host."""
-
-    def __init__(self, place: Place, gateway: Gateway) -> None:
-        """Nothing is opened yet."""
-        self._place = place
-        self._gateway = gateway
-        self._folder = RouteFolder(place)
-
-    @property
-    def host(self) -> str:
-        """See the port."""
-        return self._place.host
-
-    async def runs(self) -> bool:
-        """See the port."""
-        return bool(await gateways_at(self._place, self._gateway))
-
-    async def told(self) -> Told:
-        """See the port."""
-        return await self._folder.told()
 
     async def tell(self, backends: Backends) -> None:
         """See the port."""
         refuse(backends, self._gateway)
-        await self._folder.tell(backends)
-
-    async def forget(self, service: str) -> None:
-        """See the port."""
-        await self._folder.forget(service)
+        await super().tell(backends)
 
     async def confirm(self, backends: Backends, *, seconds: float) -> float:
         """See the port."""
@@ -115,7 +90,7 @@ class CaddyEdge:
         return OutsideError(
             code,
             message,
-            where=Where(host=self.host, environment=f"{self._place.project}/{self._place.environment}"),
+            where=self._where,
             why=shown(why),
             next=f"look at what it says: `docker logs` of the container of {self._gateway.service}",
         )

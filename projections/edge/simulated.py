@@ -20,8 +20,7 @@ from pathlib import Path
 from events.kernel.errors import OutsideError, Where
 from events.kernel.files import write_atomically
 from events.routes import Gateway
-from projections.edge.drain import gateways_at
-from projections.edge.folder import RouteFolder
+from projections.edge.folder_edge import FolderEdge
 from projections.edge.port import (
     GATEWAY_FILE_FOREIGN,
     GATEWAY_SILENT,
@@ -120,40 +119,29 @@ class SimulatedEdges:
         return SimulatedDrain(self, place, container_id)
 
 
-class SimulatedEdge:
+class SimulatedEdge(FolderEdge):
     """The gateway of an environment on one host."""
 
     def __init__(self, edges: SimulatedEdges, place: Place, gateway: Gateway) -> None:
         """Its faults are the world's."""
+        super().__init__(place, gateway)
         self._edges = edges
-        self._place = place
-        self._gateway = gateway
-        self._folder = RouteFolder(place)
-
-    @property
-    def host(self) -> str:
-        """See the port."""
-        return self._place.host
-
-    async def runs(self) -> bool:
-        """See the port."""
-        return bool(await gateways_at(self._place, self._gateway))
 
     async def told(self) -> Told:
         """See the port."""
         self._edges.called("told", self.host)
-        return await self._folder.told()
+        return await super().told()
 
     async def tell(self, backends: Backends) -> None:
         """See the port."""
         self._edges.called("tell", backends.service)
-        await self._folder.tell(backends)
+        await super().tell(backends)
         self._edges.called("tell-done", backends.service)
 
     async def forget(self, service: str) -> None:
         """See the port."""
         self._edges.called("forget", service)
-        await self._folder.forget(service)
+        await super().forget(service)
         self._edges.called("forget-done", service)
 
     async def confirm(self, backends: Backends, *, seconds: float) -> float:

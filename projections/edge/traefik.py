@@ -20,12 +20,13 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from events.kernel.errors import OutsideError, Where
+from events.kernel.errors import OutsideError
 from events.routes import Gateway
 from projections.edge import traefik_api as api
 from projections.edge.admin_port import NoAnswerError, admin_ports
 from projections.edge.drain import gateways_at
-from projections.edge.folder import FOLDER, RouteFolder
+from projections.edge.folder import FOLDER
+from projections.edge.folder_edge import FolderEdge
 from projections.edge.http import HostHttp
 from projections.edge.port import (
     GATEWAY_FILE_FOREIGN,
@@ -34,7 +35,6 @@ from projections.edge.port import (
     Backends,
     Counters,
     Place,
-    Told,
 )
 from projections.edge.sweep import bad_file
 from projections.edge.traefik_files import Section, admin_file
@@ -49,38 +49,19 @@ _OLD_SECONDS = 60.0  # what it said before may be about what was put right since
 _OK = 200
 
 
-class TraefikEdge:
+class TraefikEdge(FolderEdge):
     """The Traefik of an environment on one host."""
 
     def __init__(self, place: Place, gateway: Gateway, *, binding_key: bytes) -> None:
         """`binding_key` is the home's; it may be empty where the gateway asks for no password."""
-        self._place = place
-        self._gateway = gateway
-        self._folder = RouteFolder(place)
+        super().__init__(place, gateway)
         self._password = password(binding_key, place) if gateway.authenticated and binding_key else None
         self._equipped = False
-
-    @property
-    def host(self) -> str:
-        """See the port."""
-        return self._place.host
-
-    async def runs(self) -> bool:
-        """See the port."""
-        return bool(await gateways_at(self._place, self._gateway))
-
-    async def told(self) -> Told:
-        """See the port."""
-        return await self._folder.told()
 
     async def tell(self, backends: Backends) -> None:
         """See the port."""
         await self._equip()
-        await self._folder.tell(backends)
-
-    async def forget(self, service: str) -> None:
-        """See the port."""
-        await self._folder.forget(service)
+        await super().tell(backends)
 
     async def confirm(self, backends: Backends, *, seconds: float) -> float:
         """See the port."""
@@ -176,7 +157,7 @@ class TraefikEdge:
             return OutsideError(
                 GATEWAY_FILE_FOREIGN,
                 f"the gateway takes no change, because it cannot read {blamed.name}",
-                where=Where(host=self.host, environment=self._environment),
+                where=self._where,
                 why=blamed.why,
                 next=f"correct that file, or take it out of {self._place.folder / FOLDER}",
             )
@@ -185,7 +166,7 @@ class TraefikEdge:
         return OutsideError(
             ROUTE_NOT_CONFIRMED,
             f"the gateway does not pass on {what} as it was told {seconds:g} s ago",
-            where=Where(host=self.host, environment=self._environment),
+            where=self._where,
             why=shown(unlike),
             next=f"look at what it says: `docker logs` of the container of {self._gateway.service}",
         )
@@ -203,14 +184,10 @@ class TraefikEdge:
         return OutsideError(
             GATEWAY_SILENT,
             f"the gateway {self._gateway.service} does not answer on its admin port",
-            where=Where(host=self.host, environment=self._environment),
+            where=self._where,
             why=shown(why),
             next=f"look whether it runs, and what it says: `docker logs` of {self._gateway.service}",
         )
-
-    @property
-    def _environment(self) -> str:
-        return f"{self._place.project}/{self._place.environment}"
 
 
 class _Door:
