@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.on_record import recorded_environment
 from cli.settings import Settings, with_settings
 from events.kernel.errors import UserError, Where, error_code
 
@@ -50,14 +51,11 @@ def destroy(
     import asyncio
 
     from cli.actors import person
-    from controller.bootstrap import open_context, open_log
+    from controller.bootstrap import open_context
     from controller.removing import destroy as run
     from controller.removing import survey
-    from controller.targets import find_environment
 
-    named = settings.required_environment()
-    with open_log(settings.home) as log:
-        target = find_environment(log, named)
+    target = recorded_environment(settings)
     with open_context(settings.home, progress=settings.console.progress) as context:
         found = asyncio.run(survey(context, target))
         if settings.dry_run:

@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli.on_record import ReasonOption, in_person, only_said, recorded_environment
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
 
-    from controller.context import Context
     from controller.draining import Told
-    from controller.targets import Target
-    from events.envelope import Actor
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="SERVICE|HOST", help="A service with routes, or a host that has some.")
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody who looks.")]
 KindOption = Annotated[
     Literal["service", "host"] | None,
     typer.Option("--kind", help="Which of the two is meant, where both have that name."),
@@ -50,14 +47,14 @@ def drain(
     gets requests, or no such environment; 2 a gateway or a host does not answer: it is recorded all the same,
     and the next look of a controller goes on with it.
     """
-    target = _target(settings)
-    if _only_said(settings, f"{name} of {target} would get no new requests"):
+    target = recorded_environment(settings)
+    if only_said(settings, f"{name} of {target} would get no new requests"):
         return
     from controller.draining import Wanted
     from controller.draining import drain as run
 
     wanted = Wanted(name=name, kind=kind, mode="maintenance" if maintenance else "draining", reason=reason)
-    told = _ask(settings, lambda context, actor: run(context, target, wanted, actor=actor))
+    told = in_person(settings, lambda context, actor: run(context, target, wanted, actor=actor))
     before = "" if told.news else "got none before, and "
     settings.console.line(
         "\n".join(
@@ -80,14 +77,14 @@ def undrain(
     Exit codes: 0 the gateways that run do so, or whoever works there will have them; 1 nothing of that name
     is drained, or no such environment; 2 a gateway or a host does not answer: it is recorded all the same.
     """
-    target = _target(settings)
-    if _only_said(settings, f"{name} of {target} would get requests again"):
+    target = recorded_environment(settings)
+    if only_said(settings, f"{name} of {target} would get requests again"):
         return
     from controller.draining import Wanted
     from controller.draining import undrain as run
 
     wanted = Wanted(name=name, kind=kind, reason=reason)
-    told = _ask(settings, lambda context, actor: run(context, target, wanted, actor=actor))
+    told = in_person(settings, lambda context, actor: run(context, target, wanted, actor=actor))
     lines = [f"{target}: {name} gets requests again", *_consequences(told)]
     settings.console.line("\n".join(lines))
 
@@ -108,33 +105,3 @@ def _open_words(left: int | None) -> str:
     if left == 1:
         return "1 connection is still open"
     return f"{left} connections are still open" if left else "no connection is open any more"
-
-
-def _only_said(settings: Settings, words: str) -> bool:
-    if settings.dry_run:
-        settings.console.line(words)
-    return settings.dry_run
-
-
-def _target(settings: Settings) -> Target:
-    """The environment of `--env`, as the log knows it."""
-    from controller.bootstrap import open_log
-    from controller.targets import find_environment
-
-    named = settings.required_environment()
-    with open_log(settings.home) as log:
-        return find_environment(log, named)
-
-
-def _ask(settings: Settings, run: Callable[[Context, Actor], Awaitable[Told]]) -> Told:
-    """Do it in the name of whoever is at the keyboard."""
-    import asyncio
-
-    from cli.actors import person
-    from controller.bootstrap import open_context
-
-    async def asked(context: Context) -> Told:
-        return await run(context, person(context.actors))
-
-    with open_context(settings.home, progress=settings.console.progress) as context:
-        return asyncio.run(asked(context))

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.on_record import ReasonOption, in_person, only_said, recorded_environment
 from cli.settings import Settings, with_settings
 from cli.until import UntilOption, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from controller.context import Context
     from controller.decide.hold import Stop
-    from controller.targets import Target
-    from events.envelope import Actor
-
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody who looks.")]
 
 
 @with_settings("env", "dry_run")
@@ -36,13 +30,12 @@ def hold(
 
     Exit codes: 0 held; 1 nothing is deployed, or something else, or the environment is unknown.
     """
-    target, end = _target(settings), moment(until, now=datetime.now(UTC))
-    if settings.dry_run:
-        settings.console.line(f"{target} would be held{_until(end)}: {reason}")
+    target, end = recorded_environment(settings), moment(until, now=datetime.now(UTC))
+    if only_said(settings, f"{target} would be held{_until(end)}: {reason}"):
         return
     from controller.holding import hold as run
 
-    _ask(
+    in_person(
         settings,
         lambda context, actor: run(context, target, reason=reason, actor=actor, until=end, release=release),
     )
@@ -59,13 +52,12 @@ def suspend(settings: Settings, *, reason: ReasonOption, until: UntilOption = No
 
     Exit codes: 0 suspended; 1 the environment is unknown.
     """
-    target, end = _target(settings), moment(until, now=datetime.now(UTC))
-    if settings.dry_run:
-        settings.console.line(f"{target} would be suspended{_until(end)}: {reason}")
+    target, end = recorded_environment(settings), moment(until, now=datetime.now(UTC))
+    if only_said(settings, f"{target} would be suspended{_until(end)}: {reason}"):
         return
     from controller.holding import suspend as run
 
-    _ask(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, until=end))
+    in_person(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, until=end))
     settings.console.line(
         f"{target} is suspended{_until(end)}: {reason}\n"
         f"end it with: stagecraft resume --env {target} --suspend"
@@ -90,39 +82,14 @@ def resume(
     """
     if held and suspended:
         raise typer.BadParameter("name one of them, then the other", param_hint="--hold, --suspend")
-    target = _target(settings)
+    target = recorded_environment(settings)
     ends: Stop | None = "hold" if held else "suspend" if suspended else None
-    if settings.dry_run:
-        settings.console.line(f"the {ends or 'hold or suspend'} of {target} would end")
+    if only_said(settings, f"the {ends or 'hold or suspend'} of {target} would end"):
         return
     from controller.holding import resume as run
 
-    _ask(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, ends=ends))
+    in_person(settings, lambda context, actor: run(context, target, reason=reason, actor=actor, ends=ends))
     settings.console.line(f"{target} is resumed; the next look deploys what Git shows and heals")
-
-
-def _target(settings: Settings) -> Target:
-    """The environment of `--env`, as the log knows it."""
-    from controller.bootstrap import open_log
-    from controller.targets import find_environment
-
-    named = settings.required_environment()
-    with open_log(settings.home) as log:
-        return find_environment(log, named)
-
-
-def _ask(settings: Settings, work: Callable[[Context, Actor], Awaitable[None]]) -> None:
-    """Do `work` in the name of whoever is at the keyboard."""
-    import asyncio
-
-    from cli.actors import person
-    from controller.bootstrap import open_context
-
-    async def run(context: Context) -> None:
-        await work(context, person(context.actors))
-
-    with open_context(settings.home, progress=settings.console.progress) as context:
-        asyncio.run(run(context))
 
 
 def _until(end: datetime | None) -> str:

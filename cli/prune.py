@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.on_record import recorded_environment
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
@@ -42,14 +43,11 @@ def prune(
     import asyncio
 
     from cli.actors import person
-    from controller.bootstrap import open_context, open_log
+    from controller.bootstrap import open_context
     from controller.pruning import confirm_prune
     from controller.retention import forget_old_images, old_images
-    from controller.targets import find_environment
 
-    named = settings.required_environment()
-    with open_log(settings.home) as log:
-        target = find_environment(log, named)
+    target = recorded_environment(settings)
     removed: Sequence[str] = ()
     with open_context(settings.home, progress=settings.console.progress) as context:
         if confirm is not None and not settings.dry_run:

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.on_record import ReasonOption, in_person, only_said, recorded_environment
 from cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
-    from controller.context import Context
     from controller.targets import Target
     from projections.converge.steering import Wish
 
 ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for everybody who looks.")]
 
 
 @with_settings("env", "dry_run")
@@ -27,8 +26,8 @@ def stop(settings: Settings, *, service: ServiceArgument, reason: ReasonOption =
     Exit codes: 0 stopped; 1 no such service or environment, a job, or another service lives in it; 2 a host
     does not answer.
     """
-    target = _target(settings)
-    if _only_said(settings, f"{service} of {target} would be stopped"):
+    target = recorded_environment(settings)
+    if only_said(settings, f"{service} of {target} would be stopped"):
         return
     news = _steer(settings, target, "stop", service=service, reason=reason)
     words = "is stopped" if news else "was stopped before, and is"
@@ -47,8 +46,8 @@ def start(settings: Settings, *, service: ServiceArgument, reason: ReasonOption 
     Exit codes: 0 up; 1 it does not come up, no such service or environment, or a job; 2 a host does not
     answer.
     """
-    target = _target(settings)
-    if _only_said(settings, f"{service} of {target} would be started"):
+    target = recorded_environment(settings)
+    if only_said(settings, f"{service} of {target} would be started"):
         return
     _steer(settings, target, "start", service=service, reason=reason)
     settings.console.line(f"{target}: {service} is up")
@@ -63,40 +62,18 @@ def restart(settings: Settings, *, service: ServiceArgument, reason: ReasonOptio
     Exit codes: 0 up again; 1 it does not come up, it is stopped, no such service or environment, or a job;
     2 a host does not answer.
     """
-    target = _target(settings)
-    if _only_said(settings, f"{service} of {target} would be restarted"):
+    target = recorded_environment(settings)
+    if only_said(settings, f"{service} of {target} would be restarted"):
         return
     _steer(settings, target, "restart", service=service, reason=reason)
     settings.console.line(f"{target}: {service} was restarted and is up")
 
 
-def _only_said(settings: Settings, words: str) -> bool:
-    if settings.dry_run:
-        settings.console.line(words)
-    return settings.dry_run
-
-
-def _target(settings: Settings) -> Target:
-    """The environment of `--env`, as the log knows it."""
-    from controller.bootstrap import open_log
-    from controller.targets import find_environment
-
-    named = settings.required_environment()
-    with open_log(settings.home) as log:
-        return find_environment(log, named)
-
-
 def _steer(settings: Settings, target: Target, wish: Wish, *, service: str, reason: str) -> bool:
     """Do it in the name of whoever is at the keyboard; whether something new was recorded."""
-    import asyncio
-
-    from cli.actors import person
-    from controller.bootstrap import open_context
     from controller.steering import steer
 
-    async def run(context: Context) -> bool:
-        actor = person(context.actors)
-        return await steer(context, target, wish, service=service, reason=reason, actor=actor)
-
-    with open_context(settings.home, progress=settings.console.progress) as context:
-        return asyncio.run(run(context))
+    return in_person(
+        settings,
+        lambda context, actor: steer(context, target, wish, service=service, reason=reason, actor=actor),
+    )
