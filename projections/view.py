@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from events.envelope import StoredEvent
+
+Handler = Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]
+"""Called with the tables, an event of its type, and the event's data as JSON parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +24,26 @@ class View:
     concerns: frozenset[str]  # event types that `apply` is called with
     apply: Callable[[sqlite3.Connection, StoredEvent], None]
     indexes: Sequence[str] = ()  # statements that make indexes of the tables
+
+
+def view_by_type(
+    handlers: Mapping[str, Handler],
+    *,
+    name: str,
+    version: int,
+    tables: Mapping[str, str],
+    indexes: Sequence[str] = (),
+) -> View:
+    """The view in which each event goes to the handler of its type; `handlers` are by event type."""
+
+    def apply(connection: sqlite3.Connection, event: StoredEvent) -> None:
+        handlers[event.type](connection, event, json.loads(event.data))
+
+    return View(
+        name=name,
+        version=version,
+        tables=tables,
+        concerns=frozenset(handlers),
+        apply=apply,
+        indexes=indexes,
+    )

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
 from typing import Any
 
 from events.envelope import StoredEvent
 from events.kernel.clock import format_utc
 from events.streams import split_environment
-from projections.view import View
+from projections.view import Handler, view_by_type
 
 _KINDS = {
     "DeployRequested": "deploy",
@@ -149,7 +148,7 @@ def phase_detail(data: dict[str, Any]) -> str:
     return said
 
 
-_HANDLERS: dict[str, Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]] = {
+_HANDLERS: dict[str, Handler] = {
     "ManifestRendered": _rendered,
     **dict.fromkeys(_KINDS, _requested),
     **dict.fromkeys(_VERDICTS, _verdict),
@@ -157,15 +156,4 @@ _HANDLERS: dict[str, Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]],
 }
 
 
-def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-    _HANDLERS[event.type](tables, event, json.loads(event.data))
-
-
-RELEASES = View(
-    name="releases",
-    version=7,
-    tables=_TABLES,
-    indexes=_INDEXES,
-    concerns=frozenset(_HANDLERS),
-    apply=_apply,
-)
+RELEASES = view_by_type(_HANDLERS, name="releases", version=7, tables=_TABLES, indexes=_INDEXES)

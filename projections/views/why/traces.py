@@ -8,14 +8,13 @@ changed it or left it out, which is a small part of a long history.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from events.envelope import StoredEvent
 from events.streams import split_environment
-from projections.view import View
+from projections.view import Handler, view_by_type
 
 _TABLES = {
     "trace_releases": """
@@ -64,7 +63,6 @@ _INDEXES = (
     ON trace_containers (service, project, name, position, release, host, container, came)
     """,
 )
-_Handler = Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]
 
 
 def _observed(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
@@ -185,7 +183,7 @@ def _add_containers(
     tables.executemany("INSERT OR IGNORE INTO trace_containers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-_HANDLERS: dict[str, _Handler] = {
+_HANDLERS: dict[str, Handler] = {
     "RevisionObserved": _observed,
     "RevisionRejected": _observed,
     "EnvironmentLeftOut": _left_out,
@@ -210,15 +208,4 @@ _HANDLERS: dict[str, _Handler] = {
 }
 
 
-def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-    _HANDLERS[event.type](tables, event, json.loads(event.data))
-
-
-TRACES = View(
-    name="traces",
-    version=2,
-    tables=_TABLES,
-    indexes=_INDEXES,
-    concerns=frozenset(_HANDLERS),
-    apply=_apply,
-)
+TRACES = view_by_type(_HANDLERS, name="traces", version=2, tables=_TABLES, indexes=_INDEXES)
