@@ -16,7 +16,7 @@ from events.manifest import Probes
 from projections.engine.port import Engine, ProbeAnswer
 
 FAILURES = 3  # in a row, until one that had passed counts as failed
-_FIRST_PAUSE_SECONDS = 0.1
+_FIRST_PAUSE_SECONDS = 0.02  # the first look comes before the app listens, the second mostly after
 _LONGEST_PAUSE_SECONDS = 1.0
 _GROWTH = 1.5
 

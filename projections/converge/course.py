@@ -226,7 +226,7 @@ class _Course:
         rest = self.applier.rest if self.watching.under_way else None
         if not self.jobs and len(self.passed) == len(self.order.after):
             rest = self.applier.rest_live
-        await (rest or self.applier.site.clock.sleep)(SAMPLE_SECONDS)
+        await (rest or self.applier.site.clock.sleep)(self.watching.pause_seconds)
 
     async def _finish_jobs(self) -> None:
         """Wait for the jobs under way to their ends; how they end is recorded and changes nothing here."""

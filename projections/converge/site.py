@@ -21,6 +21,7 @@ from events.tokens import Tenure
 from projections.converge.adopted import Adopted, adopted_by_log, dressed
 from projections.converge.births import Births
 from projections.converge.fence import Fence, FencedEngine
+from projections.converge.harmless import Harmless
 from projections.converge.traffic_record import Asking
 from projections.edge.port import Edges, Place
 from projections.engine.port import Container, Engine, ImageCarrier, Stock
@@ -62,6 +63,7 @@ class Equipment:
     """By host; one that is not listed is this machine."""
     tenure: Tenure | None = None  # of the environment's lock; None: only for looking
     births: Births = field(default_factory=Births)
+    harmless: Harmless = field(default_factory=Harmless)  # dry runs that need not be made again
     stocks: Mapping[str, Stock] = field(default_factory=dict[str, Stock])  # by host; for `destroy` alone
     kept: KeptContainers | None = None  # what failed containers left; None: nothing is kept
     carriers: Mapping[str, ImageCarrier] = field(default_factory=dict[str, ImageCarrier])

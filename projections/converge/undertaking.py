@@ -166,10 +166,7 @@ class Undertaking:
         record(site, self.recorder, self.release, planned.bound)
         if checked:
             await check(site, app, planned.plan)
-        alone = len(self.manifest.hosts) == 1
-        prediction = await self.dry_runs.predict(
-            site, app, planned.plan, containers=planned.containers, alone=alone
-        )
+        prediction = await self.dry_runs.predict(site, app, planned.plan, containers=planned.containers)
         if checked:
             await check_prediction(site, prediction)
         ours = [one for one in planned.containers if site.owner.owns(one) and not one.one_off]

@@ -73,6 +73,7 @@ class HostsScene(Scene):
 
     engines: dict[str, SimulatedEngine] = field(default_factory=dict[str, SimulatedEngine])
     done: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # host and changing call
+    process: Converger | None = None  # one that lives from Release to Release; None: a new one each time
 
     @override
     def __post_init__(self) -> None:
@@ -107,7 +108,7 @@ class HostsScene(Scene):
     @property
     @override
     def converger(self) -> Converger:
-        return self.converger_with(
+        return self.process or self.converger_with(
             transports=self.equipment.transports,
             addresses=self.equipment.addresses,
             carriers={host: engine.stock for host, engine in self.engines.items()},

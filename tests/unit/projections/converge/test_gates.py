@@ -80,6 +80,27 @@ def test_with_a_check_it_passes_as_soon_as_it_is_healthy(stage: Stage) -> None:
     assert stage.clock.monotonic() == pytest.approx(0.3)
 
 
+def test_what_passes_by_its_own_word_is_heard_soon(stage: Stage) -> None:
+    late = [stage.add("a", Life(healthy_after=0.31)), stage.add("b", Life(healthy_after=0.31))]
+    assert stage.watch(*late) is None
+    assert 0.31 <= stage.clock.monotonic() <= 0.36
+    assert stage.engine.count("inspect") <= 2 * (0.36 / 0.04 + 1)
+    answering = Life(listens_after={8080: 0.05}, pages={"/alive": (200, "yes")})
+    began = stage.clock.monotonic()
+    assert stage.watch(stage.add("c", answering), gate=asking()) is None
+    assert stage.clock.monotonic() - began <= 0.15
+
+
+def test_who_takes_long_is_looked_at_seldom(stage: Stage) -> None:
+    assert stage.watch(stage.add("web", Life(healthy_after=25.0))) is None
+    assert stage.engine.count("inspect") <= 5.0 / 0.02 + 20.0 / SAMPLE_SECONDS + 2
+
+
+def test_time_alone_is_looked_at_seldom(stage: Stage) -> None:
+    assert stage.watch(stage.add("web", Life())) is None
+    assert stage.engine.count("inspect") <= 2.0 / SAMPLE_SECONDS + 3
+
+
 def test_turning_healthy_after_five_seconds_is_in_time(stage: Stage) -> None:
     assert stage.watch(stage.add("web", Life(healthy_after=5.0))) is None
 
