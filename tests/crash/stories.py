@@ -1,39 +1,20 @@
-"""What happens to a project before and at the moment of a crash, and what must be so in the end."""
+"""What happens to a project before and at the moment of a crash, and what it comes to.
+
+`tests.crash.promises` checks that it does.
+"""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
-from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from controller.decide.folding import fold
-from controller.decide.state import EnvironmentState
-from controller.holders import holder_of
-from controller.locks import lock_file
-from events.catalog.environment import EnvironmentHeld
-from events.log import EventLog
-from events.sqlite import SqliteEventLog
-from events.streams import environment_stream
-from projections.converge.fence import Mark, decode_mark
 from projections.engine.simulated_world import (
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
-    ENDS_WELL,
     ONE_OFF,
-    Life,
     World,
     opened,
 )
-from projections.kept import KeptContainers
-from projections.runner import read_views
-from projections.views.environment_fold import ENVIRONMENTS
-from projections.views.release_fold import RELEASES
 from tests.crash.player import (
     Act,
     Stage,
@@ -50,12 +31,10 @@ from tests.crash.player import (
     act_stop,
     play,
 )
-from tests.support.repos import Repository, git
+from tests.support.repos import git
 
 PULLED = "127.0.0.1:5000/more:2"  # the engine does not have it
-VERDICTS = {"ReleaseCompleted", "ReleaseFailed", "ReleaseRolledBack", "ReleaseSuperseded"}
 _PROJECT = "project: {{name: {name}}}\nenvironments: {{prod: {{gate: {{settle: 300ms, deadline: 15s}}}}}}\n"
-_VIEWS = (RELEASES, ENVIRONMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,190 +300,3 @@ STORIES = (
     ),
     Story("restart", (first,), act_restart, "web:1", OLD, "completed", act_keep, said="ServiceRestarted"),
 )
-
-
-def prepared(folder: Path, story: Story) -> Stage:
-    """The stage at the moment where the story's act begins."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stage = Stage(folder=folder, repository=Repository.create(folder / "repository"))
-    with opened(stage.world) as world:
-        for name in (
-            "web:1",
-            "web:2",
-            "bad:1",
-            "slow:1",
-            "worker:1",
-            "more:1",
-            "job:1",
-            "job:2",
-            "traefik:3",
-        ):
-            world.images[name] = image_id(name)
-        for text in (PULLED, f"{PULLED}@{image_id(PULLED)}"):
-            world.registry[text] = image_id(PULLED)
-        for name in ("job:1", "job:2"):
-            world.lives[image_id(name)] = ENDS_WELL
-        world.lives[image_id("slow:1")] = Life(healthy_after=1_000_000.0)
-        world.lives[image_id("web:1")] = Life(listens_after={80: 0.0})
-        world.lives[image_id("bad:1")] = Life(exits_after=0.2, exit_code=3, log=("no database",))
-    for step in story.before:
-        step(stage)
-        stage = stage.later()
-    fold_views(stage)
-    return stage
-
-
-def copied(stage: Stage, folder: Path) -> Stage:
-    """The same in another folder; the repository is shared, nobody writes there any more."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(stage.home.root, folder / "home")
-    shutil.copy(stage.world, folder / "world.json")
-    return replace(stage, folder=folder)
-
-
-def image_id(reference: str) -> str:
-    """What the simulated engine calls it."""
-    return f"sha256:{reference.encode().hex().ljust(64, '0')[:64]}"
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """What is so when all is over."""
-
-    stage: Stage
-    state: EnvironmentState
-    types: list[str]
-
-    def requested(self) -> int:
-        """How many Releases were ever asked for."""
-        return len(self.state.releases)
-
-
-def end_of(stage: Stage) -> End:
-    """Read the log as it is now."""
-    with closing(SqliteEventLog(stage.home.events_db)) as log:
-        stored = log.read()
-        stream = environment_stream(stage.project, "prod")
-        return End(stage, fold(log.read_stream(stream)), [one.type for one in stored])
-
-
-def check(story: Story, stage: Stage, *, releases: int) -> None:
-    """Every promise, whatever happened before. `releases`: how many must have been asked for."""
-    end = end_of(stage)
-    newest = list(end.state.releases.values())[-1]
-    assert newest.status == story.status
-    assert end.requested() == releases, "a Release was asked for twice, or never"
-    with opened(stage.world) as world:
-        check_containers(story, world)
-        if story.told:
-            check_told(story, stage, world)
-        story.check_more(stage, world)
-    check_log(stage, end)
-    check_kept(stage)
-    check_lock(stage)
-    check_fence(stage)
-    check_views(stage)
-
-
-def check_kept(stage: Stage) -> None:
-    """What the events name is there, whole, and nothing half-written beside it."""
-    with closing(SqliteEventLog(stage.home.events_db)) as log:
-        verdicts = [json.loads(one.data) for one in log.read() if one.type in VERDICTS]
-    named = {place for one in verdicts if (place := one.get("failure", {}).get("kept"))}
-    kept = KeptContainers(stage.home.kept)
-    assert {stage.home.root / place for place in named} <= set(kept.root.glob("*/*/*.json"))
-    for one in verdicts:
-        if one.get("failure", {}).get("container"):
-            assert list(kept.of_release(str(one["release"]))), "nothing is kept of what failed"
-
-
-def check_containers(story: Story, world: World) -> None:
-    """Each service once, under its own name, in the version that it should have; nothing else."""
-    services = Counter(one.labels[COMPOSE_SERVICE] for one in world.containers.values())
-    assert services == dict.fromkeys(story.services, 1)
-    if not story.services:
-        assert (world.networks, world.volumes) == ({}, {})
-        return
-    assert {one.name for one in world.containers.values()} == {f"shop-prod-{one}-1" for one in story.services}
-    (web,) = world.replicas("web")
-    assert web.image_id == image_id(story.shows)
-    assert [one.image_id for one in world.replicas("api")] == [image_id(one) for one in (story.api,) if one]
-    now = max((one.started_at or 0.0) for one in world.containers.values()) + 3600
-    for one in world.containers.values():
-        down = story.stopped or one.labels[COMPOSE_SERVICE] in story.down
-        assert world.moment(one, now).state == ("exited" if down else "running")
-
-
-def check_told(story: Story, stage: Stage, world: World) -> None:
-    """The container is the first there ever was, sees the file, and was told; twice over a crash at most."""
-    (web,) = world.replicas("web")
-    assert world.made == len(story.services)
-    assert web.signals in (["SIGHUP"], ["SIGHUP", "SIGHUP"])
-    (file,) = (stage.home.local / "apps" / stage.project / "prod/reload/web").glob("*/app.conf")
-    assert file.read_text() == story.told
-
-
-def check_log(stage: Stage, end: End) -> None:
-    """Dense positions and versions, one verdict for each Release, one hold for each failure."""
-    with closing(SqliteEventLog(stage.home.events_db)) as log:
-        stored = log.read()
-        assert [one.position for one in stored] == list(range(1, len(stored) + 1))
-        for stream in log.streams():
-            versions = [one.version for one in log.read_stream(stream)]
-            assert versions == list(range(1, len(versions) + 1))
-    verdicts = Counter(_release_of(one.data) for one in stored if one.type in VERDICTS)
-    assert verdicts == dict.fromkeys(end.state.releases, 1)
-    assert max(Counter(_release_of(one.data) for one in stored if one.type == "ReleaseStarted").values()) == 1
-    jobs = [one.data for one in stored if one.type == "JobCompleted"]
-    assert len(jobs) == len(set(jobs)), "a job was recorded twice"
-    held = [one for one in stored if one.type == EnvironmentHeld.__name__]
-    asked = end.types.count("RollbackRequested") + end.types.count("ReleaseRolledBack")
-    by_hand = sum(b"by hand" in one.data for one in held)
-    assert len(held) - by_hand == asked, end.types
-    phases = [(one.type, one.data, one.stream) for one in stored if one.type.startswith("Phase")]
-    assert len(phases) == len(set(phases)), "a phase was recorded twice"
-
-
-def _release_of(data: bytes) -> str:
-    found: dict[str, Any] = json.loads(data)
-    return str(found["release"])
-
-
-def check_lock(stage: Stage) -> None:
-    """Nobody holds it."""
-    assert holder_of(lock_file(stage.home.run, str(stage.target))) is None
-
-
-def check_fence(stage: Stage) -> None:
-    """It is whole, ours, and not above the newest token."""
-    path = stage.home.local / "apps" / stage.project / "prod" / "fence"
-    mark = decode_mark(path.read_bytes())
-    with closing(SqliteEventLog(stage.home.events_db)) as log:
-        newest = log.newest_token(str(stage.target))
-        assert mark is not None
-        assert mark == Mark(lineage=log.lineage, token=mark.token)
-        assert 0 < mark.token <= newest
-    leftovers = [one.name for one in path.parent.iterdir() if one.name.startswith(".fence")]
-    assert len(leftovers) <= 1  # of a process that was killed while it wrote
-
-
-def fold_views(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
-    """The views in the home's file, folded up to the head."""
-    with closing(SqliteEventLog(stage.home.events_db)) as log:
-        return _folded(log, stage.home.views_db)
-
-
-def _folded(log: EventLog, path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    def all_rows(tables: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
-        names = [name for view in _VIEWS for name in view.tables]
-        query = 'SELECT * FROM "{}"'
-        return {name: sorted(map(tuple, tables.execute(query.format(name)))) for name in names}
-
-    return read_views(log, path, _VIEWS, all_rows)
-
-
-def check_views(stage: Stage) -> None:
-    """What was folded step by step equals a fold of everything."""
-    with closing(SqliteEventLog(stage.home.events_db)) as log:
-        fresh = _folded(log, stage.folder / "fresh.db")
-    assert fold_views(stage) == fresh

@@ -12,7 +12,9 @@ from events.reserve import SIZE_BYTES
 from events.sqlite import SqliteEventLog
 from projections.engine.simulated_world import opened
 from tests.crash.player import Fate, Stage, act_look, act_rollback, play
-from tests.crash.stories import STORIES, check, check_log, copied, end_of, image_id, prepared, write
+from tests.crash.prepared import copied, image_id, prepared
+from tests.crash.promises import check, check_log, end_of
+from tests.crash.stories import STORIES, write
 from tests.crash.tape import points
 from tests.support.cli import Stagecraft
 from tests.support.disks import Disk, mounted

@@ -21,7 +21,9 @@ from controller.decide.state import EnvironmentState
 from events.kernel.clock import Clock, SystemClock
 from projections.engine.docker import DockerEngine
 from tests.crash.player import KILLED, Act, Fate, Run, Stage, act_keep, act_look, act_rollback, play
-from tests.crash.stories import check_fence, check_lock, check_log, check_views, end_of, fold_views, reverted
+from tests.crash.promises import check_fence, check_lock, check_log, end_of
+from tests.crash.same_views import check_views, fold_views
+from tests.crash.stories import reverted
 from tests.crash.tape import LocalEngine, Tape, is_change, points, taped
 from tests.support.cleanup import EngineProject
 from tests.support.images import TestImages

@@ -19,8 +19,11 @@ from tests.crash.player import (
     act_rollback,
     play,
 )
+from tests.crash.prepared import copied, prepared
+from tests.crash.promises import End, check, end_of
 from tests.crash.routed import ROUTED
-from tests.crash.stories import STORIES, End, Story, check, copied, end_of, fold_views, prepared
+from tests.crash.same_views import fold_views
+from tests.crash.stories import STORIES, Story
 from tests.crash.tape import calls_of_the_port, points
 
 EVERY = (*STORIES, *ROUTED)

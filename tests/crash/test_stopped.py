@@ -14,7 +14,9 @@ import pytest
 from controller.locks import lock_file
 from projections.engine.simulated_world import opened
 from tests.crash.player import Stage, act_keep, act_look, act_rollback, play, stopped
-from tests.crash.stories import STORIES, check, copied, end_of, prepared
+from tests.crash.prepared import copied, prepared
+from tests.crash.promises import check, end_of
+from tests.crash.stories import STORIES
 from tests.crash.tape import points
 
 STORY, ROLLBACK = (next(one for one in STORIES if one.name == name) for name in ("look", "rollback"))

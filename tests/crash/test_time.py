@@ -11,7 +11,9 @@ import pytest
 from typing_extensions import override
 
 from tests.crash.player import Fate, Stage, act_deploy, act_keep, act_look, play
-from tests.crash.stories import STORIES, Story, check, copied, end_of, prepared
+from tests.crash.prepared import copied, prepared
+from tests.crash.promises import check, end_of
+from tests.crash.stories import STORIES, Story
 from tests.crash.tape import points
 from tests.support.time import START, FakeClock
 

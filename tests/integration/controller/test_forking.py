@@ -16,7 +16,10 @@ from events.kernel.ids import SystemIds
 from events.sqlite import SqliteEventLog
 from projections.engine.simulated_world import opened
 from tests.crash.player import PERSON, Stage, act_keep, act_rollback, play
-from tests.crash.stories import STORIES, end_of, fold_views, image_id, prepared
+from tests.crash.prepared import image_id, prepared
+from tests.crash.promises import end_of
+from tests.crash.same_views import fold_views
+from tests.crash.stories import STORIES
 
 ROLLBACK = next(one for one in STORIES if one.name == "rollback")
 
