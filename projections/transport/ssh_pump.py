@@ -21,7 +21,8 @@ async def pump(
 ) -> None:
     """Carry bytes both ways until the engine has nothing more to say, or nobody is there to hear it.
 
-    That this side has said all is passed on: an engine may still answer.
+    That this side has said all is passed on: an engine may still answer. Who asked and has gone is no error;
+    what the other side's connection raises is.
     """
 
     async def there() -> None:
@@ -33,12 +34,15 @@ async def pump(
     async def back() -> None:
         while chunk := await far_reader.read(_CHUNK_BYTES):
             writer.write(chunk)
-            await writer.drain()
+            try:
+                await writer.drain()
+            except ConnectionError:
+                return
         writer.close()
 
     async with _side_by_side(there()):
         await back()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_ARRIVAL_SECONDS):
                 await writer.wait_closed()  # what is under way to the reader arrives
 
