@@ -19,7 +19,7 @@ class FakeFarWriter:
 
     def __init__(self) -> None:
         self.taken = b""
-        self.ended = False
+        self.ended = asyncio.Event()
 
     def write(self, content: bytes) -> None:
         self.taken += content
@@ -27,7 +27,7 @@ class FakeFarWriter:
     async def drain(self) -> None: ...
 
     def write_eof(self) -> None:
-        self.ended = True
+        self.ended.set()
 
 
 class FakeFarReader:
@@ -43,8 +43,8 @@ class FakeFarReader:
     async def read(self, size: int) -> bytes:
         del size
         await asyncio.sleep(0)
-        while self.hears is not None and not self.hears.ended:
-            await asyncio.sleep(0)
+        if self.hears is not None:
+            await self.hears.ended.wait()
         if self.left:
             self.left -= 1
             return CHUNK
@@ -76,7 +76,7 @@ def test_bytes_go_both_ways_and_the_end_is_passed_on() -> None:
         writer = FakeFarWriter()
         asyncio.run(carried(mine, FakeFarReader(1, hears=writer), writer))
         assert theirs.recv(len(CHUNK), socket.MSG_WAITALL) == CHUNK
-    assert (writer.taken, writer.ended) == (b"question", True)
+    assert (writer.taken, writer.ended.is_set()) == (b"question", True)
 
 
 def test_who_asked_and_has_gone_is_no_error() -> None:
