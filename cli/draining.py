@@ -40,8 +40,8 @@ def drain(
     """Send a service, or the containers of a host, no new requests, until `undrain`.
 
     Containers run on and open connections go on. Other hosts answer in place of a drained host; a service
-    that nobody answers for gets 503 from its gateway. No deploy and no heal ends it; `status` says who wanted
-    it and why.
+    that nobody answers for gets 503 from its gateway, with the page that `maintenance` names. No deploy and
+    no heal ends it; `status` says who wanted it and why.
 
     Exit codes: 0 the gateways that run do so, or whoever works there will have them; 1 nothing of that name
     gets requests, or no such environment; 2 a gateway or a host does not answer: it is recorded all the same,
@@ -93,7 +93,8 @@ def _consequences(told: Told) -> Iterable[str]:
     """Who answers now, and when."""
     for service, hosts in told.answering.items():
         answer = "answers" if len(hosts) == 1 else "answer"
-        who = f"{', '.join(hosts)} {answer}" if hosts else "nobody answers, its gateway says 503"
+        page = f" with the page {told.pages[service]}" if service in told.pages else ""
+        who = f"{', '.join(hosts)} {answer}" if hosts else f"nobody answers, its gateway says 503{page}"
         yield f"  {service}: {who}"
     if told.busy:
         yield f"  once other work there is over: {told.busy}"

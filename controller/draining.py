@@ -57,6 +57,8 @@ class Told:
     busy: str = ""  # who works there, and tells gateways when that is over; empty: all that run confirmed
     answering: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By service that it is about, the hosts that answer for it now."""
+    pages: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By service that nobody answers for, what is shown in its place: `service:port/path`."""
     open: int | None = None  # connections that gateways have to it; None: nobody can tell
 
 
@@ -82,7 +84,7 @@ async def drain(context: Context, target: Target, wanted: Wanted, *, actor: Acto
         return told
     answering = _answering(context, target, wanted)
     left = await _left(context, target, wanted, answering)
-    return replace(told, open=left, answering=answering)
+    return replace(told, open=left, answering=answering, pages=_pages(context, target, answering))
 
 
 async def undrain(context: Context, target: Target, wanted: Wanted, *, actor: Actor) -> Told:
@@ -95,7 +97,8 @@ async def undrain(context: Context, target: Target, wanted: Wanted, *, actor: Ac
         environment=str(target),
     )
     told = await _wish(context, target, decide, actor=actor, purpose=f"undrain {wanted.name}")
-    return replace(told, answering=_answering(context, target, wanted))
+    answering = _answering(context, target, wanted)
+    return replace(told, answering=answering, pages=_pages(context, target, answering))
 
 
 async def _wish(
@@ -159,6 +162,19 @@ def _answering(context: Context, target: Target, wanted: Wanted) -> dict[str, tu
         service: state.drained.answering(service, hosts)
         for service, hosts in routed_on(manifest).items()
         if wanted.name == service or wanted.name in hosts
+    }
+
+
+def _pages(context: Context, target: Target, answering: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """By service without a host that answers, the page that visitors get."""
+    manifest = former_manifest(context, context.environment(target.project, target.name))
+    routing = None if manifest is None else manifest.routing
+    silent = () if routing is None else [service for service, hosts in answering.items() if not hosts]
+    pages = {service: routing.page_of(service) for service in silent if routing is not None}
+    return {
+        service: f"{page.service}:{page.port}{page.path}"
+        for service, page in pages.items()
+        if page is not None
     }
 
 

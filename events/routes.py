@@ -6,9 +6,9 @@ Which containers answer is no part of it; that is known where they run.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Protocol = Literal["http", "https", "h2c", "tcp"]
 """How the gateway speaks to the service: `h2c` is HTTP/2 without TLS, as for gRPC; `tcp`: bytes pass."""
@@ -66,12 +66,29 @@ class Gateway(_Frozen):
     entry_points: dict[str, int]  # by name the port in its container
 
 
+class Maintenance(_Frozen):
+    """The page that visitors of a service get while people keep requests away from it."""
+
+    service: str  # who serves it; never kept out of traffic with the others
+    port: int  # in its containers
+    path: str = "/"
+
+
 class Routing(_Frozen):
     """The gateway of an environment and all that it is to pass on, which may be nothing yet."""
 
     gateway: Gateway
     routes: tuple[Route, ...]  # sorted by service, host, path
     traffic: dict[str, Traffic] = {}  # by routed service
+    maintenance: Maintenance | None = None  # None: the gateway's own words; then it is left out
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not there: Manifests from before it was known keep their digests."""
+        found: dict[str, Any] = handler(self)
+        if self.maintenance is None:
+            found.pop("maintenance", None)
+        return found
 
     def of(self, service: str) -> tuple[Route, ...]:
         """The routes of a service."""
@@ -81,3 +98,16 @@ class Routing(_Frozen):
     def routed(self) -> tuple[str, ...]:
         """The services that have routes, sorted."""
         return tuple(sorted({route.service for route in self.routes}))
+
+    @property
+    def dialled(self) -> dict[str, frozenset[int]]:
+        """By service, the ports in its containers that a gateway dials."""
+        found = {name: {route.port for route in self.of(name)} for name in self.routed}
+        if self.maintenance is not None:
+            found.setdefault(self.maintenance.service, set()).add(self.maintenance.port)
+        return {name: frozenset(ports) for name, ports in sorted(found.items())}
+
+    def page_of(self, service: str) -> Maintenance | None:
+        """What visitors of a service are shown while nobody may answer for it; bytes have no page."""
+        speaks_http = any(route.protocol != "tcp" for route in self.of(service))
+        return self.maintenance if speaks_http else None

@@ -198,7 +198,7 @@ def _finish(
         addresses=prepared.names.addresses,
     )
     if gateway.routing is not None:
-        publish_routed(placed.documents, gateway.routing.routes, gateway.hosts)
+        publish_routed(placed.documents, gateway.routing.dialled, gateway.hosts)
     refuse_left_paths(placed.documents)
     refuse_port_conflicts(placed.documents, jobs)
     hosts = {

@@ -82,6 +82,12 @@ class _Gateway:
 
     def equip(self) -> Routing | None:
         """Do all of it; None: nothing is passed on, nor can be."""
+        routing = self._equip()
+        if routing is None and self.configuration.environment.maintenance is not None:
+            self.files.find(("maintenance",), "no gateway passes requests on, so nobody gets the page")
+        return routing
+
+    def _equip(self) -> Routing | None:
         environment = self.configuration.environment
         section = environment.traefik
         name = self._choose()
@@ -122,6 +128,7 @@ class _Gateway:
         )
         if fit.fits:
             made.declare(declared)
+            made.show(self.configuration.environment.maintenance)
             if made.faults:
                 raise ConfigInvalidError(made.faults)
             if fit.kind == "traefik":
@@ -223,6 +230,7 @@ class _Gateway:
                 entry_points=dict(sorted(fit.entrances.ports.items())),
             ),
             routes=routes,
+            maintenance=made.maintenance,
         )
         traffic = {
             one: traffic_of(self.configuration, sections.get(one, ServiceSection()), routing.of(one))

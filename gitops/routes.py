@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from events.routes import Route
+from events.routes import Maintenance, Route
 from gitops.compose.route_labels import LabelsUnclearError, has_labels, routes_of_labels, without_labels
 from gitops.compose.route_ports import unreachable
 from gitops.config.faults import Fault, KeyPath, allowed, unknown
 from gitops.config.load import Configuration
-from gitops.config.rollout import RouteSection
+from gitops.config.rollout import MaintenanceSection, RouteSection
 from gitops.entrances import Entrances
 from gitops.findings import Finding, FindingCode
 from gitops.settings import ServiceSettings, external_services
@@ -35,6 +35,7 @@ class RouteMaker:
     routes: list[Route] = field(default_factory=list[Route])
     faults: list[Fault] = field(default_factory=list[Fault])
     findings: list[Finding] = field(default_factory=list[Finding])
+    maintenance: Maintenance | None = None
     _holders: dict[_Place, str] = field(default_factory=dict[_Place, str])  # services
     _whole: dict[str, str] = field(default_factory=dict[str, str])  # entry points that a service has whole
 
@@ -65,6 +66,21 @@ class RouteMaker:
                 self.faults.append(self._fault(key, clash))
                 continue
             self._take(route)
+
+    def show(self, section: MaintenanceSection | None) -> None:
+        """Take what the environment says of the page for services that are drained."""
+        if section is None:
+            return
+        name, key = section.service, ("maintenance", "service")
+        if name in external_services(self.configuration):
+            self._find(key, f"{name} runs outside, so its page is not shown")
+        elif name not in self.services:
+            message = unknown("service", name, self.services)
+            self.faults.append(self._fault(key, message, FindingCode.SERVICE_UNKNOWN))
+        elif reason := self._impossible(name):
+            self.faults.append(self._fault(key, reason))
+        else:
+            self.maintenance = Maintenance(service=name, port=section.port, path=section.path)
 
     def read_labels(self, unclear: str = "") -> None:
         """Take what labels say, and the labels away; `unclear` is why none can be understood."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from events.routes import Route
 from gitops.compose.sharing import networks_of
 
 LOOPBACK = "127.0.0.1"
@@ -33,12 +32,14 @@ def unreachable(
 
 
 def publish_routed(
-    documents: Mapping[str, dict[str, Any]], routes: Iterable[Route], gateways: Collection[str]
+    documents: Mapping[str, dict[str, Any]],
+    ports: Mapping[str, Collection[int]],
+    gateways: Collection[str],
 ) -> None:
-    """Publish the routed ports of each host's services where a gateway on another host has to reach them."""
-    ports: dict[str, set[int]] = {}
-    for route in routes:
-        ports.setdefault(route.service, set()).add(route.port)
+    """Publish ports of each host's services where a gateway on another host has to reach them.
+
+    `ports` are, by service, those that gateways dial.
+    """
     for host, document in documents.items():
         if not set(gateways) - {host}:
             continue

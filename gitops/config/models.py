@@ -17,7 +17,13 @@ from gitops.config.databases import DatabaseSection, MigrationsSection
 from gitops.config.images import ImagesSection
 from gitops.config.infrastructure import DevSection, InfraSection, TenantsSection, TunnelsSection
 from gitops.config.providers import DevelopedSection, ProviderSection
-from gitops.config.rollout import ProbeSection, RolloutSection, RouteSection, TraefikSection
+from gitops.config.rollout import (
+    MaintenanceSection,
+    ProbeSection,
+    RolloutSection,
+    RouteSection,
+    TraefikSection,
+)
 from gitops.config.scalars import (
     FilePlace,
     Hosts,
@@ -117,6 +123,11 @@ class EnvironmentSection(StagedSection, Gathering):
         "Traefik's.",
     )
     routes: list[RouteSection] = Field(default=[], description="What the gateway passes on.")
+    maintenance: MaintenanceSection | None = Field(
+        default=None,
+        description="The page that the gateway shows, with status 503, where a person drained a service or "
+        "all of its hosts; unless given, the gateway's own words.",
+    )
     rollout: Emptied[RolloutSection | None] = Field(default=None, description="How a Release is carried out.")
     probe: Emptied[ProbeSection | None] = Field(
         default=None,

@@ -40,6 +40,10 @@ def environment_references(configuration: Configuration, services: Collection[st
     if environment.gateway is not None and environment.gateway not in services:
         message = unknown("service", environment.gateway, services)
         yield configuration.environment_fault(("gateway",), message, code)
+    page = environment.maintenance
+    if page is not None and page.service not in services:
+        message = unknown("service", page.service, services)
+        yield configuration.environment_fault(("maintenance", "service"), message, code)
     for position, route in enumerate(environment.routes):
         if route.service not in services:
             message = unknown("service", route.service, services)

@@ -1,4 +1,4 @@
-"""How a Release goes over hosts and how traffic moves: `rollout`, `routes`, `probe`."""
+"""How a Release goes over hosts and how traffic moves: `rollout`, `routes`, `maintenance`, `probe`."""
 
 from __future__ import annotations
 
@@ -118,6 +118,16 @@ class RouteSection(Section):
     sticky: bool = Field(
         default=False, description="A visitor stays with the container that answered first, by a cookie."
     )
+
+
+class MaintenanceSection(Section):
+    """`maintenance`: the page that a drained service's visitors get."""
+
+    service: ServiceName = Field(
+        description="The Compose service that serves the page; it is never drained with the others."
+    )
+    port: Port = Field(description="The port that it answers on, inside its container.")
+    path: RoutePath = Field(default="/", description="The page.")
 
 
 class ProbeSection(Section):

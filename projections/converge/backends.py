@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from events.manifest import HostManifest, Manifest
 from events.rollout import rollout_of
-from events.routes import Routing
+from events.routes import Maintenance, Routing
 from projections.converge.adopted import hash_as_it_is
-from projections.edge.port import Backends, Server
+from projections.edge.port import Backends, Page, Server
 from projections.engine.port import Container
 from projections.engine.sweep import Owner
 
@@ -133,12 +133,51 @@ class Layout:
             by_host = {
                 host: self._answering(gateway, host, service, seen, known)
                 for host in every
-                if host not in left_out.hosts and service not in left_out.services
+                if not left_out.has(host, service)
             }
             near = [one for host in self.hosts_of(gateway, service) for one in by_host.get(host, ())]
             anybody = [one for servers in by_host.values() for one in servers]
-            found[service] = self.backends(gateway, service, near or anybody)
+            found[service] = self.shown(
+                gateway,
+                self.backends(gateway, service, near or anybody),
+                seen=seen,
+                told=told.get(service),
+                left_out=left_out,
+            )
         return found
+
+    def shown(
+        self, gateway: str, made: Backends, *, seen: Seen, told: Backends | None, left_out: LeftOut
+    ) -> Backends:
+        """The same, with the page where nobody answers because people want it so."""
+        page = self.routing.page_of(made.service)
+        kept_away = any(left_out.has(host, made.service) for host in self.all_hosts(made.service))
+        if page is None or made.servers or not kept_away:
+            return made
+        known = () if told is None or told.page is None else told.page.servers
+        servers = self._page_servers(gateway, page, seen, known)
+        shown = Page(port=page.port, path=page.path, servers=servers)
+        return made.model_copy(update={"page": shown})
+
+    def _page_servers(
+        self, gateway: str, page: Maintenance, seen: Seen, known: Sequence[Server]
+    ) -> tuple[Server, ...]:
+        """Whoever serves the page: on the gateway's own host by name, so that it may be replaced meanwhile.
+
+        What is drained makes no difference to them.
+        """
+        if page.service in self.manifest.hosts[gateway].services:
+            addresses = {page.port: f"{page.service}:{page.port}"}
+            return (Server(host=gateway, container="", addresses=addresses),)
+        found: list[Server] = []
+        for host, content in sorted(self.manifest.hosts.items()):
+            if host not in seen.answering:
+                found += [one for one in known if one.host == host and not seen.is_down(host, one)]
+            elif page.service in content.services:
+                for one in seen.answering[host].get(page.service, ()):
+                    if place := self._published(host, one, page.port):
+                        found.append(Server(host=host, container=one.id, addresses={page.port: place}))
+        return tuple(sorted(found, key=lambda one: (one.host, one.container)))
 
     def _answering(
         self, gateway: str, host: str, service: str, seen: Seen, known: Sequence[Server]
@@ -171,6 +210,10 @@ class LeftOut:
 
     hosts: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
+
+    def has(self, host: str, service: str) -> bool:
+        """Whether a service gets no requests on a host."""
+        return host in self.hosts or service in self.services
 
 
 def answering(

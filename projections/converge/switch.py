@@ -83,7 +83,12 @@ class Switchboard:
     async def share(
         self, host: str, service: str, *, old: Sequence[Container], new: Sequence[Container], percent: int
     ) -> None:
-        """Let new containers of a host get a part of the requests beside the old ones. Raises as `take`."""
+        """Let new containers of a host get a part of the requests beside the old ones. Raises as `take`.
+
+        What is drained gets none.
+        """
+        if self.left_out.has(host, service):
+            return
         staying = {one.id for one in old}
         async with self._turn:
             await self._begin()
@@ -106,7 +111,7 @@ class Switchboard:
         async with self._turn:
             wanted: dict[str, dict[str, Backends]] = {}
             for gateway in self.gateways.present:
-                for name in (one for one in services if self.passes_on(host, one)):
+                for name in (one for one in services if self._answers(host, one)):
                     told = (await self.gateways.told(gateway)).backends.get(name)
                     if told is not None and gateway in await self._concerned(host, name):
                         wanted.setdefault(gateway, {})[name] = self._bridged(gateway, host, name, told)
@@ -132,9 +137,11 @@ class Switchboard:
             for gateway in self.gateways.present:
                 for name in [one for one in names if gateway in await self._concerned(host, one)]:
                     told = (await self.gateways.told(gateway)).backends.get(name)
-                    here = self.before.servers(gateway, host, name, old[name])
+                    hidden = self.left_out.has(host, name)
+                    here = () if hidden else self.before.servers(gateway, host, name, old[name])
                     servers = alone(() if told is None else told.servers, host=host, new=here)
-                    wanted.setdefault(gateway, {})[name] = self.before.backends(gateway, name, servers)
+                    made = self.before.backends(gateway, name, servers)
+                    wanted.setdefault(gateway, {})[name] = self._shown(self.before, gateway, made, told)
             done = await self._told_at_least(wanted)
             for name in names:
                 ids = tuple(one.id for one in old[name])
@@ -222,9 +229,18 @@ class Switchboard:
         """What a gateway was told of a service, with these containers of a host alone."""
         told = (await self.gateways.told(gateway)).backends.get(service)
         known: tuple[Server, ...] = () if told is None else told.servers
-        hidden = host in self.left_out.hosts or service in self.left_out.services
+        hidden = self.left_out.has(host, service)
         here = () if hidden else self.layout.servers(gateway, host, service, new)
-        return self.layout.backends(gateway, service, alone(known, host=host, new=here))
+        made = self.layout.backends(gateway, service, alone(known, host=host, new=here))
+        return self._shown(self.layout, gateway, made, told)
+
+    def _shown(self, layout: Layout, gateway: str, made: Backends, told: Backends | None) -> Backends:
+        """The same with the page, by what is known of those who serve it."""
+        return layout.shown(gateway, made, seen=Seen(), told=told, left_out=self.left_out)
+
+    def _answers(self, host: str, service: str) -> bool:
+        """Whether a service on a host gets requests: it has routes, and nobody drained it."""
+        return self.passes_on(host, service) and not self.left_out.has(host, service)
 
     async def _told_ids(self, host: str, service: str) -> set[str]:
         """The containers of a host that a gateway passes requests of a service on to."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from events.kernel.errors import UserError, Where
 from events.routes import Gateway, Route
-from projections.edge.port import ROUTE_REFUSED, Backends
+from projections.edge.port import ROUTE_REFUSED, Backends, Page
 from projections.edge.traefik_files import written
 
 Section = dict[str, Any]
@@ -21,7 +21,8 @@ Section = dict[str, Any]
 _OURS = "stagecraft:"
 _IDLE, _TRY, _PAUSE = "1s", "4s", "100ms"
 _STREAMS = "24h"  # a change of the configuration ends no stream; the container's own end does
-_NOBODY: Section = {"handler": "static_response", "status_code": 503}
+_UNAVAILABLE = 503
+_NOBODY: Section = {"handler": "static_response", "status_code": _UNAVAILABLE}
 
 
 def refuse(backends: Backends, gateway: Gateway) -> None:
@@ -111,7 +112,7 @@ def _route(backends: Backends, number: int) -> Section:
 def _proxy(backends: Backends, route: Route) -> Section:
     serving = [one for one in backends.servers if one.weight > 0]
     if not serving:
-        return dict(_NOBODY)
+        return dict(_NOBODY) if backends.page is None else _page(backends.page)
     transport: Section = {"protocol": "http", "keep_alive": {"idle_timeout": _IDLE}}
     if route.protocol == "h2c":
         transport["versions"] = ["h2c", "2"]
@@ -131,6 +132,25 @@ def _proxy(backends: Backends, route: Route) -> Section:
         "transport": transport,
         "load_balancing": balancing,
         "stream_close_delay": _STREAMS,
+    }
+
+
+def _page(page: Page) -> Section:
+    """A page in place of the service, with the status of its absence; nobody serves it: nothing but that."""
+    if not page.servers:
+        return dict(_NOBODY)
+    answer = {"handle": [{"handler": "copy_response", "status_code": _UNAVAILABLE}]}
+    asked: Section = {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": one.addresses[page.port]} for one in page.servers],
+        "transport": {"protocol": "http", "keep_alive": {"idle_timeout": _IDLE}},
+        "rewrite": {"method": "GET", "uri": f"{page.path}?"},
+        "handle_response": [{"routes": [answer]}],
+    }
+    return {
+        "handler": "subroute",
+        "routes": [{"handle": [asked]}],
+        "errors": {"routes": [{"handle": [dict(_NOBODY)]}]},
     }
 
 

@@ -53,6 +53,16 @@ class Server(BaseModel):
     weight: int = 1  # its share among all servers; 0: it gets no new requests
 
 
+class Page(BaseModel):
+    """What a gateway shows in place of a service, with status 503."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int  # in the containers that serve it
+    path: str
+    servers: tuple[Server, ...]  # none: nobody can be asked for it
+
+
 class Backends(BaseModel):
     """All that a gateway is told of one service."""
 
@@ -63,6 +73,7 @@ class Backends(BaseModel):
     routes: tuple[Route, ...]  # at least one, all of the service
     servers: tuple[Server, ...]  # none: nobody answers, and who asks is told so (503)
     retries: bool = False  # ask again while nobody takes the connection: for a service with a gap
+    page: Page | None = None  # where nobody answers: what is shown; None: the gateway's own words
 
     def on(self, host: str) -> tuple[Server, ...]:
         """Those of one host."""

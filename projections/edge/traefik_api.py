@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from projections.edge.port import Backends, Counters
-from projections.edge.traefik_files import Section, configuration, owner
+from projections.edge.traefik_files import PAGE, Section, configuration, owner
 
 Kind = Literal["http", "tcp"]
 Thing = Literal["routers", "services"]
@@ -68,7 +68,8 @@ def counted(metrics: str, backends: Backends) -> Counters:
     requests = failed = 0
     for found in _COUNTED.finditer(metrics):
         labels: dict[str, str] = dict(_LABEL.findall(found["labels"]))
-        if owner(labels.get("service", "")) != backends.name:
+        service = labels.get("service", "")
+        if owner(service) != backends.name or service.startswith(PAGE):  # a page's visitors count once
             continue
         count = int(float(found["count"]))
         requests += count

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -25,13 +26,15 @@ from pydantic import ValidationError
 
 from events.kernel.errors import UserError, Where
 from events.routes import Route
-from projections.edge.port import ROUTE_REFUSED, Backends, Server
+from projections.edge.port import ROUTE_REFUSED, Backends, Page, Server
 
 SUFFIX = ".route.yml"
 ADMIN_FILE = "stagecraft-admin.yml"
 ADMIN_ENTRANCE = "stagecraft"  # the entry point, where the gateway's settings are ours
 READ = (".yml", ".yaml", ".toml")  # what Traefik takes for a file of its own
 
+PAGE = "page"  # the kind of a service that is a page
+_NOBODY = 503  # what Traefik says where no server is
 _HEAD = "# Routes of the service {service}, written by Stagecraft; changes made here are put back.\n"
 _MODEL = "# model: "
 _KEPT_FILES = 4096
@@ -56,7 +59,10 @@ def file_name(service: str) -> str:
 def written(backends: Backends) -> bytes:
     """The file of a service. Raises UserError `route-refused`."""
     _refuse(backends)
-    model = json.dumps(backends.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    told = backends.model_dump(mode="json")
+    if backends.page is None:
+        del told["page"]  # as it was written before there were pages
+    model = json.dumps(told, sort_keys=True, separators=(",", ":"))
     text = yaml.dump(configuration(backends), Dumper=_DUMPER, sort_keys=True, width=10_000)
     return f"{_HEAD.format(service=backends.service)}{_MODEL}{model}\n{text}".encode("ascii")
 
@@ -96,9 +102,11 @@ def configuration(backends: Backends) -> Section:
 
 def _http(backends: Backends, routes: Sequence[Route]) -> Section:
     name = backends.name
-    retry = f"retry-{name}"
     routers: Section = {}
     services: Section = {}
+    middlewares = _middlewares(backends)
+    if backends.page is not None:
+        services[_page_key(backends.page, name)] = {"loadBalancer": _page_balancer(backends, backends.page)}
     for route in routes:
         key = f"{route.protocol}{route.port}{'sticky' if route.sticky else ''}-{name}"
         services[key] = {"loadBalancer": _balancer(backends, route)}
@@ -106,19 +114,46 @@ def _http(backends: Backends, routes: Sequence[Route]) -> Section:
             "entryPoints": [route.entrance],
             "service": key,
             **_rule(route),
-            **({"middlewares": [retry]} if backends.retries else {}),
+            **({"middlewares": sorted(middlewares)} if middlewares else {}),
             **({"tls": _tls(route)} if route.tls else {}),
         }
     transport: Section = {"forwardingTimeouts": {"idleConnTimeout": f"{_IDLE_SECONDS}s"}}
     if any(route.protocol == "https" for route in routes):
         transport["insecureSkipVerify"] = True  # no certificate names a container by its id
-    retried = {"retry": {"attempts": _ATTEMPTS, "initialInterval": _ATTEMPT_PAUSE}}
     return {
         "routers": routers,
         "services": services,
         "serversTransports": {name: transport},
-        **({"middlewares": {retry: retried}} if backends.retries else {}),
+        **({"middlewares": middlewares} if middlewares else {}),
     }
+
+
+def _middlewares(backends: Backends) -> Section:
+    """By name, what requests pass on their way: the page where there is one, else the further tries.
+
+    Traefik tells of a router which ones it uses and not what they say. So the name of a page has its path's
+    digest, and whoever asks sees that it is this one.
+    """
+    page = backends.page
+    if page is not None:
+        digest = zlib.crc32(page.path.encode())
+        shown: Section = {
+            "status": [str(_NOBODY)],
+            "service": _page_key(page, backends.name),
+            "query": page.path,
+        }
+        return {f"page-{digest:08x}-{backends.name}": {"errors": shown}}
+    retried = {"retry": {"attempts": _ATTEMPTS, "initialInterval": _ATTEMPT_PAUSE}}
+    return {f"retry-{backends.name}": retried} if backends.retries else {}
+
+
+def _page_key(page: Page, name: str) -> str:
+    return f"{PAGE}{page.port}-{name}"
+
+
+def _page_balancer(backends: Backends, page: Page) -> Section:
+    addresses = [_address(backends, server, page.port) for server in page.servers]
+    return {"servers": [{"url": f"http://{one}"} for one in addresses], "serversTransport": backends.name}
 
 
 def _balancer(backends: Backends, route: Route) -> Section:
@@ -208,11 +243,15 @@ def _refuse(backends: Backends) -> None:
     if not backends.routes:
         raise _refused(backends, "there is no route")
     names = [backends.name, backends.service]
-    names += [address for server in backends.servers for address in server.addresses.values()]
+    shown = () if backends.page is None else backends.page.servers
+    names += [address for one in (*backends.servers, *shown) for address in one.addresses.values()]
+    paths = [route.path for route in backends.routes]
+    paths += [] if backends.page is None else [backends.page.path]
+    for path in paths:
+        if _NO_PATH.search(path):
+            raise _refused(backends, f"the path {path!r} has characters that no rule may have")
     for route in backends.routes:
         names += [route.host, route.entrance, route.resolver or ""]
-        if _NO_PATH.search(route.path):
-            raise _refused(backends, f"the path {route.path!r} has characters that no rule may have")
     for text in names:
         if _NO_TEXT.search(text) or "/" in text:
             raise _refused(backends, f"{text!r} has characters that no rule may have")

@@ -17,7 +17,7 @@ from events import labels
 from events.routes import Gateway, Route
 from projections.edge.caddy import CaddyEdge
 from projections.edge.folder import FOLDER
-from projections.edge.port import Backends, Edge, Place, Server
+from projections.edge.port import Backends, Edge, Page, Place, Server
 from projections.edge.simulated import SimulatedEdges
 from projections.edge.traefik import TraefikEdge
 from projections.engine.port import App
@@ -74,6 +74,11 @@ def server(digits: str, *, weight: int = 1, ports: tuple[int, ...] = (8080,)) ->
     container = digits * 32
     addresses = {port: f"{container[:12]}:{port}" for port in ports}
     return Server(host="h1", container=container, addresses=addresses, weight=weight)
+
+
+def page(*servers: str, path: str = "/down.html") -> Page:
+    """A page whose containers are named by two digits each."""
+    return Page(port=9000, path=path, servers=tuple(server(one, ports=(9000,)) for one in servers))
 
 
 @contextlib.contextmanager

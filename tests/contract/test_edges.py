@@ -23,7 +23,7 @@ from projections.edge.port import (
 )
 from projections.edge.traefik_files import ADMIN_FILE, file_name, written
 from tests.contract import edges
-from tests.contract.edges import IN_VAIN, PATIENCE, Adapter, backends, server
+from tests.contract.edges import IN_VAIN, PATIENCE, Adapter, backends, page, server
 
 MADE = {
     "simulated": edges.simulated,
@@ -70,6 +70,9 @@ def test_what_it_is_told_is_read_back_and_done(adapter: Adapter) -> None:
         backends("web", "aa", "bb"),
         backends("web"),
         backends("web", "bb", retries=True),
+        backends("web", page=page("dd")),
+        backends("web", page=page()),
+        backends("web", retries=True, page=page("dd", "ee", path="/other.html")),
         backends("web", "cc", routes=(Route(host="other.localhost", service="web", port=8080),)),
         backends("web", routes=many).model_copy(
             update={"servers": (server("aa", weight=9, ports=ports), server("bb", ports=ports))}
@@ -110,6 +113,27 @@ def test_it_confirms_what_it_does_and_nothing_else(adapter: Adapter) -> None:
             assert error.code == ROUTE_NOT_CONFIRMED, error
             assert error.where.host == "h1"
         await adapter.edge.confirm(told, seconds=PATIENCE)
+
+    asyncio.run(run())
+
+
+def test_it_confirms_the_page_that_it_shows_and_no_other(adapter: Adapter) -> None:
+    told = backends("web", page=page("dd"))
+    others = [
+        backends("web"),
+        backends("web", page=page("ee")),
+        backends("web", page=page("dd", "ee")),
+        backends("web", page=page("dd", path="/other.html")),
+        backends("web", "aa"),
+    ]
+
+    async def run() -> None:
+        await _said(adapter, told)
+        for other in others:
+            error = await _error(adapter.edge.confirm(other, seconds=0.05))
+            assert error.code == ROUTE_NOT_CONFIRMED, error
+        await adapter.edge.confirm(told, seconds=PATIENCE)
+        await _said(adapter, backends("web", "aa"))
 
     asyncio.run(run())
 

@@ -79,6 +79,24 @@ def test_a_drained_service_answers_503_and_finishes_what_is_open(shop: TrafficSh
     assert answers(target) == {"app v1"}
 
 
+def test_a_drained_service_shows_the_page_of_another_one(shop: TrafficShop, target: Target) -> None:
+    shop.environment_line = "maintenance: {service: sorry, port: 8080, path: /index.html}"
+    shop.services_line = f'sorry: {{image: "{shop.images.web("v1", name="back-at-noon")}"}}'
+    shop.merge(shop.image("v1"))
+    shop.look().expect(0)
+    assert answers(target) == {"app v1"}
+    for name in ("web", "local"):
+        said = shop.cli.ok("drain", name, "--env", "prod").stdout
+        assert "web: nobody answers, its gateway says 503 with the page sorry:8080/index.html" in said
+        assert answers(target) == {"503 back-at-noon v1"}
+        if name == "web":
+            shop.merge(shop.image("v2"))
+            shop.look().expect(0)
+            assert answers(target) == {"503 back-at-noon v1"}, "a Release changes nothing about it"
+        assert "web: local answers" in shop.cli.ok("undrain", name, "--env", "prod").stdout
+        assert answers(target) == {"app v2"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),

@@ -41,12 +41,14 @@ environments:
   prod:
     gateway: gate
     routes: [{{host: {route}, service: web, port: 8080}}]
+    {environment}
     probe: {{path: /, rate: 20}}
     gate: {{settle: 300ms, deadline: 20s}}
 """
 COMPOSE = """\
 services:
   gate: {{{gate}, stop_grace_period: 1s, ports: ["{published}:80"]}}
+  {services}
   web:
     image: "{web}"
     stop_grace_period: 10s
@@ -69,6 +71,8 @@ class TrafficShop:
     drain_seconds: int = 30
     watch_seconds: int = 0
     environment: Mapping[str, str] = field(default_factory=lambda: dict(STREAMS))
+    environment_line: str = ""  # a further key of the environment, `key: value`
+    services_line: str = ""  # a further service of the Compose file, likewise
 
     @property
     def home(self) -> Path:
@@ -90,13 +94,18 @@ class TrafficShop:
         return self.repository.commit(
             {
                 "stagecraft.yml": PROJECT.format(
-                    name=self.name, hosts=self.hosts, traffic=traffic, route=NAME
+                    name=self.name,
+                    hosts=self.hosts,
+                    traffic=traffic,
+                    route=NAME,
+                    environment=self.environment_line,
                 ),
                 "compose.yaml": COMPOSE.format(
                     gate=self.gate(),
                     web=image,
                     published=self.published,
                     environment=variables,
+                    services=self.services_line,
                 ),
             }
         )

@@ -21,11 +21,12 @@ import pytest
 from events.kernel.errors import OutsideError, UserError
 from events.routes import Route
 from projections.edge.caddy import CaddyEdge
-from projections.edge.port import ROUTE_NOT_CONFIRMED, Backends, Server
+from projections.edge.port import ROUTE_NOT_CONFIRMED, Backends, Page, Server
 from projections.transport.local import LocalTransport
 from tests.contract.edges import backends
 from tests.contract.test_edges import MANY
 from tests.support.caddy import CaddyProcess, caddy_process
+from tests.support.processes import free_port
 from tests.support.traefik import process_place
 from tests.support.webserver import Asked, Reply, web_server
 
@@ -51,9 +52,17 @@ class Scene:
         )
         return CaddyEdge(place, running.gateway)
 
-    def serve(self, *servers: Server, routes: tuple[Route, ...] = (PLAIN,), service: str = "web") -> None:
+    def serve(
+        self,
+        *servers: Server,
+        routes: tuple[Route, ...] = (PLAIN,),
+        service: str = "web",
+        page: Page | None = None,
+    ) -> None:
         """Tell it, and wait until it does so."""
-        told = Backends(name=f"shop-prod-{service}", service=service, routes=routes, servers=servers)
+        told = Backends(
+            name=f"shop-prod-{service}", service=service, routes=routes, servers=servers, page=page
+        )
 
         async def run() -> None:
             await self.edge.tell(told)
@@ -138,6 +147,32 @@ def test_requests_go_to_those_who_serve_by_their_shares(scene: Scene) -> None:
         assert {scene.says()[0] for _ in range(4)} == {"two"}
         scene.serve()
         assert scene.says()[0] == "503"
+
+
+def test_a_page_is_shown_where_nobody_may_answer_and_its_status_says_so(scene: Scene) -> None:
+    def answer(one: Asked) -> Reply:
+        return Reply(body=f"{one.method} {one.path}: back at noon".encode())
+
+    def visit() -> tuple[int, str]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{scene.process.entrances['web']}/some/where?x=1",
+            data=b"a form",
+            headers={"Host": HOST},
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            asked(request)
+        with caught.value as found:
+            return found.code, found.read().decode()
+
+    with web_server(answer) as server, saying("one") as one:
+        shown = Page(port=8080, path="/down.html", servers=(at(server.address),))
+        scene.serve(page=shown)
+        assert visit() == (503, "GET /down.html: back at noon")
+        for servers in ((at(f"127.0.0.1:{free_port()}"),), ()):
+            scene.serve(page=shown.model_copy(update={"servers": servers}))
+            assert visit() == (503, ""), "nobody serves the page either"
+        scene.serve(at(one))
+        assert scene.says()[0] == "one"
 
 
 def test_the_closest_route_wins_and_what_others_configured_stays(scene: Scene) -> None:

@@ -22,7 +22,7 @@ import pytest
 from events.kernel.errors import OutsideError
 from events.routes import Route
 from projections.edge.folder import FOLDER
-from projections.edge.port import GATEWAY_FILE_FOREIGN, Backends, Counters, Place, Server
+from projections.edge.port import GATEWAY_FILE_FOREIGN, Backends, Counters, Page, Place, Server
 from projections.edge.traefik import TraefikEdge
 from projections.edge.traefik_files import file_name, written
 from projections.transport.local import LocalTransport
@@ -43,10 +43,16 @@ class Scene:
     place: Place
 
     def serve(
-        self, *servers: Server, routes: tuple[Route, ...] = (PLAIN,), retries: bool = False
+        self,
+        *servers: Server,
+        routes: tuple[Route, ...] = (PLAIN,),
+        retries: bool = False,
+        page: Page | None = None,
     ) -> Backends:
         """Tell it, and wait until it does so."""
-        told = Backends(name="shop-prod-web", service="web", routes=routes, servers=servers, retries=retries)
+        told = Backends(
+            name="shop-prod-web", service="web", routes=routes, servers=servers, retries=retries, page=page
+        )
 
         async def run() -> None:
             await self.edge.tell(told)
@@ -163,6 +169,34 @@ def test_a_service_that_is_away_for_a_moment_is_asked_again(scene: Scene) -> Non
         assert scene.says() == "back"
     finally:
         back.join()
+
+
+def test_a_page_is_shown_where_nobody_may_answer_and_its_status_says_so(scene: Scene) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def answer(one: Asked) -> Reply:
+        asked.append((one.method, one.path))
+        return Reply(body=b"back at noon")
+
+    def visit(path: str) -> tuple[int, str]:
+        found = scene.process.ask(path, host=HOST)
+        assert found is not None
+        return found[0], found[1]
+
+    with web_server(answer) as server, saying("one") as one:
+        shown = Page(port=8080, path="/down.html", servers=(at(server.address),))
+        scene.serve(page=shown, retries=True)
+        assert visit("/some/where?x=1") == (503, "back at noon")
+        assert asked == [("GET", "/down.html")]
+        told = scene.serve(at(one))
+        assert visit("/") == (200, "one")
+        counted: Callable[[], Counters] = lambda: asyncio.run(scene.edge.counters(told))  # noqa: E731
+        wait_until("it is counted", lambda: counted().requests > 0, seconds=PATIENCE)
+        assert counted() == Counters(requests=1, failed=0), "the page is no request of the service"
+        scene.serve(page=shown.model_copy(update={"servers": (at(f"127.0.0.1:{free_port()}"),)}))
+        assert visit("/")[0] == 503, "nobody serves the page either"
+        scene.serve(page=shown.model_copy(update={"servers": ()}))
+        assert visit("/")[0] == 503
 
 
 def test_http_2_without_tls_is_spoken_where_it_is_said(scene: Scene, tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def test_a_drain_says_who_answers_and_what_is_open(call: Call, history: History,
     assert asked == [(Target(project="shop", name="prod"), Wanted(name="app-1", reason="new disk"))]
 
 
+def test_a_drain_says_which_page_is_shown(call: Call, history: History, answer: Answer) -> None:
+    history.deployed("a")
+    answer(Told(news=True, answering={"web": ()}, pages={"web": "sorry:8080/down.html"}, open=0))
+    said = call("drain", "web", "--env", "prod").out.splitlines()
+    assert said[1] == "  web: nobody answers, its gateway says 503 with the page sorry:8080/down.html"
+
+
 def test_maintenance_and_the_kind_are_passed_on(call: Call, history: History, answer: Answer) -> None:
     history.deployed("a")
     asked = answer(Told(news=False, answering={"web": ("app-2",)}, open=0))

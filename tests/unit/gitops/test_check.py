@@ -151,6 +151,11 @@ def test_without_readable_names_services_are_not_compared(
             "web",
         ),
         (
+            "environments: {prod: {maintenance: {service: wob, port: 1}}}\n",
+            "environments.prod.maintenance.service",
+            "web",
+        ),
+        (
             "environments: {prod: {rollout: {hosts: {canary: shop-2}}, hosts: {app: [shop-1]}}}\n",
             "environments.prod.rollout.hosts.canary",
             "shop-1",

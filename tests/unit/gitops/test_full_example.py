@@ -125,6 +125,7 @@ def test_what_is_not_reported_is_what_counts() -> None:
         *(f"environments.prod.routes[1].{key}" for key in ("host", "path", "service", "port", "protocol")),
         "environments.prod.routes[1].entry_point",
         *(f"environments.prod.routes[2].{key}" for key in ("host", "service", "port", "tls", "protocol")),
+        *(f"environments.prod.maintenance.{key}" for key in ("service", "port", "path")),
         "environments.prod.probe.path",
         "environments.prod.probe.rate",
         "services.shop.rollout.traffic.strategy",

@@ -10,7 +10,7 @@ import pytest
 
 from events.kernel.errors import UserError
 from events.manifest import ROUTES_PLACE
-from events.routes import RequestProbe, Route, Routing, Traffic
+from events.routes import Maintenance, RequestProbe, Route, Routing, Traffic
 from gitops.compose.files import Collector
 from gitops.config.load import load
 from gitops.findings import FindingCode
@@ -362,3 +362,44 @@ def test_a_caddy_that_keeps_its_admin_api_to_itself_is_refused(tmp_path: Path, a
     error = refusal(tmp_path, f"gateway: edge, {WEB}", made)
     assert error.code == GATEWAY_UNFIT
     assert "CADDY_ADMIN" in error.why
+
+
+PAGE = "maintenance: {service: sorry, port: 8080, path: /down.html}"
+
+
+def test_a_page_for_what_is_drained_is_part_of_the_routing(tmp_path: Path) -> None:
+    found = routing(tmp_path, f"{WEB}, {PAGE}", services(sorry={}))
+    assert found.maintenance == Maintenance(service="sorry", port=8080, path="/down.html")
+    assert found.dialled == {"sorry": frozenset({8080}), "web": frozenset({8000})}
+    assert found.page_of("web") == found.maintenance
+    raw = "{host: '*', service: web, port: 5000, protocol: tcp}"
+    assert routing(tmp_path, f"routes: [{raw}], {PAGE}", services(sorry={})).page_of("web") is None
+    assert "maintenance" not in routing(tmp_path, WEB).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("sory", "unknown service 'sory'; did you mean 'sorry'?"),
+        ("migrate", "migrate is a job"),
+        ("edge", "edge is the gateway itself"),
+        ("host", "host has network_mode: host"),
+        ("api", "api (networks: inner) shares no network with the gateway edge"),
+    ],
+)
+def test_a_page_that_nobody_could_show_is_refused_where_it_stands(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    page = PAGE.replace("sorry", name)
+    error = refusal(tmp_path, f"{WEB}, {page}", services(sorry={}))
+    assert error.code == "config-invalid"
+    assert why in f"{error.message} {error.why}"
+    assert "maintenance.service" in f"{error.where} {error.message} {error.why}"
+
+
+def test_a_page_without_anybody_who_shows_it_is_a_finding(tmp_path: Path) -> None:
+    found = equipped(tmp_path, PAGE, services(sorry={}))
+    assert found.routing is None
+    assert messages(found, FindingCode.GATEWAY_SETTING) == [
+        "no gateway passes requests on, so nobody gets the page"
+    ]

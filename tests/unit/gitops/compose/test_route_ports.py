@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from events.routes import Route
 from gitops.compose.route_ports import publish_routed, unreachable, with_admin_port, with_ports
 
 GATEWAY: dict[str, Any] = {"networks": {"front": None}}
@@ -37,16 +36,16 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 def test_routed_ports_are_published_where_a_gateway_on_another_host_needs_them() -> None:
-    routes = [Route(host="a", service="web", port=port) for port in (9000, 8000)]
+    ports = {"web": (9000, 8000)}
     made = documents()
-    publish_routed(made, routes, ["h1"])
+    publish_routed(made, ports, ["h1"])
     assert made["h1"] == documents()["h1"]
     assert made["h2"]["services"]["db"] == {}
     assert made["h2"]["services"]["web"]["ports"] == [
         {"mode": "ingress", "target": port, "protocol": "tcp"} for port in (8000, 9000)
     ]
     both = documents()
-    publish_routed(both, routes, ["h1", "h2"])
+    publish_routed(both, ports, ["h1", "h2"])
     assert "ports" in both["h1"]["services"]["web"]
     assert "ports" in both["h2"]["services"]["web"]
 

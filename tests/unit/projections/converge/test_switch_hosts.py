@@ -11,13 +11,14 @@ import pytest
 from events.catalog.traffic import TrafficSwitched
 from events.kernel.errors import OutsideError
 from events.manifest import Manifest
+from events.routes import Maintenance
 from projections.converge.gateways import GATEWAY_NOT_TOLD
 from projections.converge.heal import Terms
 from projections.converge.route_drift import FIELD
 from projections.edge.port import Backends, Server
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.hosts_scene import HostsScene
-from tests.unit.projections.converge.scene import IN_PLACE, image_id
+from tests.unit.projections.converge.scene import IN_PLACE, Spec, image_id
 from tests.unit.projections.converge.traffic_scene import (
     GATE_SPEC,
     PORT,
@@ -241,3 +242,53 @@ async def drift_rows(scene: HostsScene) -> list[tuple[str, str]]:
     """Host and service of what gateways that answer were told otherwise."""
     found = await scene.converger.drift(near(), stopped={})
     return [(row.host, row.service) for one in found for row in one.rows if row.field == FIELD]
+
+
+def paged(*page_hosts: str) -> Manifest:
+    """As `far`, and whoever serves the page."""
+    page = web(more={"ports": [{"target": 9000, "protocol": "tcp", "mode": "ingress"}]})
+    specs = {host: {"web": web(more=PUBLISHED)} for host in ("app1", "app2")}
+    contents: dict[str, dict[str, Spec]] = {**specs, "edge": {"gate": GATE_SPEC}}
+    manifest = routed_over(
+        {host: own | ({"sorry": page} if host in page_hosts else {}) for host, own in contents.items()}
+    )
+    assert manifest.routing is not None
+    maintenance = Maintenance(service="sorry", port=9000)
+    return manifest.model_copy(
+        update={"routing": manifest.routing.model_copy(update={"maintenance": maintenance})}
+    )
+
+
+def test_a_page_from_elsewhere_is_shown_as_its_host_publishes_it_drained_or_not(scene: HostsScene) -> None:
+    manifest = paged("app1")
+    verdict = scene.release(manifest)
+    terms = Terms(drained_hosts=frozenset({"app1", "app2"}))
+
+    def look() -> list[str]:
+        heal = scene.converger.heal(manifest, release=verdict.release, recorder=scene.recorder(), terms=terms)
+        asyncio.run(heal)
+        page = scene.routes_at("edge")["web"].page
+        return [] if page is None else [one.addresses[9000] for one in page.servers]
+
+    (container,) = scene.engines["app1"].world.replicas("sorry")
+    assert look() == [f"app1.example:{container.ports[0].port}"]
+    assert serving(scene, host="edge") == []
+    container.ports = tuple(replace(port, port=port.port + 77) for port in container.ports)
+    moved = [f"app1.example:{container.ports[0].port}"]
+    assert look() == moved
+    scene.lose("app1")
+    with pytest.raises(OutsideError):
+        look()
+    page = scene.routes_at("edge")["web"].page
+    assert page is not None
+    assert [one.addresses[9000] for one in page.servers] == moved, "what is silent is not missing"
+
+
+def test_one_drained_host_of_two_shows_no_page(scene: HostsScene) -> None:
+    manifest = paged("edge")
+    verdict = scene.release(manifest)
+    terms = Terms(drained_hosts=frozenset({"app1"}))
+    heal = scene.converger.heal(manifest, release=verdict.release, recorder=scene.recorder(), terms=terms)
+    asyncio.run(heal)
+    assert serving(scene, host="edge") == ids(scene, "app2")
+    assert scene.routes_at("edge")["web"].page is None

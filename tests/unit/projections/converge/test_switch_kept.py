@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from events.catalog.traffic import RoutesTold
 from events.kernel.errors import StagecraftError
+from events.manifest import Manifest
+from events.routes import Maintenance, Traffic
 from projections.converge.heal import Terms
 from projections.converge.route_drift import FIELD
 from projections.converge.steering import Steering, Wish
 from projections.edge.folder import FOLDER
+from projections.edge.port import Page, Server
 from projections.edge.traefik_files import SUFFIX
 from projections.engine.simulated_world import Life
 from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, IN_PLACE, PROJECT, Scene
@@ -151,3 +155,73 @@ def test_in_its_place_the_name_stays_while_somebody_has_it(scene: Scene) -> None
     told = scene.routes_at()
     assert scene.heal(manifest, verdict.release)
     assert scene.routes_at() == told
+
+
+PAGE = Maintenance(service="sorry", port=9000, path="/down.html")
+SHOWN = Page(
+    port=9000,
+    path="/down.html",
+    servers=(Server(host=HOST, container="", addresses={9000: "sorry:9000"}),),
+)
+
+
+def with_page(version: str = "1", **more: Any) -> Manifest:  # noqa: ANN401  # as `routed` takes them
+    made = routed(web=web(version), sorry=web("1"), **more)
+    assert made.routing is not None
+    return made.model_copy(update={"routing": made.routing.model_copy(update={"maintenance": PAGE})})
+
+
+def shown(scene: Scene) -> Page | None:
+    return scene.routes_at()["web"].page
+
+
+def test_what_people_drain_shows_the_page_until_they_say_so(scene: Scene) -> None:
+    scene.have("gate:1")
+    first = with_page()
+    release = scene.deploy(first).release
+    assert shown(scene) is None
+
+    def look(**terms: object) -> bool:
+        given = replace(Terms(), **terms)  # type: ignore[arg-type]  # fields of `Terms`
+        return asyncio.run(
+            scene.converger.heal(first, release=release, recorder=scene.recorder(), terms=given)
+        )
+
+    for terms in ({"drained_services": frozenset({"web"})}, {"drained_hosts": frozenset({HOST})}):
+        assert look(**terms)
+        assert (serving(scene), shown(scene)) == ([], SHOWN)
+        assert not look(**terms), "told once"
+        assert look()
+        assert (serving(scene), shown(scene)) == (scene.engine.world.ids("web"), None)
+
+
+@pytest.mark.parametrize("steps", [(), (10, 50)])
+def test_a_release_of_what_people_drain_keeps_the_page(scene: Scene, steps: tuple[int, ...]) -> None:
+    scene.have("gate:1")
+    first, drained = with_page(), frozenset({"web"})
+    release = scene.deploy(first).release
+    terms = Terms(drained_services=drained)
+    asyncio.run(scene.converger.heal(first, release=release, recorder=scene.recorder(), terms=terms))
+    told: list[tuple[int, Page | None]] = []
+
+    def before(name: str, argument: str) -> None:
+        if name == "tell-done" and argument == "web":
+            told.append((len(serving(scene)), shown(scene)))
+
+    scene.edges.before = before
+    second = with_page("2", traffic={"web": Traffic(steps=steps)})
+    assert scene.deploy(second, first, drained_services=drained).status == "completed"
+    assert (serving(scene), shown(scene)) == ([], SHOWN)
+    assert all(one == (0, SHOWN) for one in told), told
+
+
+def test_what_is_down_by_itself_has_no_page(scene: Scene) -> None:
+    scene.have("gate:1")
+    first = with_page()
+    release = scene.deploy(first).release
+    (one,) = scene.engine.world.replicas("web")
+    one.life = Life(start_error="exec: no such file")
+    one.stopped, one.stopped_code = "exited", 1
+    with pytest.raises(StagecraftError):
+        asyncio.run(scene.converger.heal(first, release=release, recorder=scene.recorder(), terms=Terms()))
+    assert (serving(scene), shown(scene)) == ([], None)
