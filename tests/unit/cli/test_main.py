@@ -10,6 +10,7 @@ import pytest
 
 from cli import main as main_module
 from cli.main import run
+from events.catalog.environment import EnvironmentSuspended
 from events.kernel.errors import InternalError, OutsideError, UserError, error_code
 from tests.support.cli import COMMAND, Stagecraft
 from tests.unit.cli.conftest import Call
@@ -147,8 +148,7 @@ def test_a_log_that_cannot_be_read_exits_2(cli: Stagecraft) -> None:
 
 
 def test_a_reader_that_closes_the_pipe_ends_it_quietly(history: History, home: Path) -> None:
-    for _ in range(3000):
-        history.suspended()
+    history.append("environment", *[EnvironmentSuspended(reason="moving")] * 3000)
     with subprocess.Popen(
         [COMMAND, "events", "list", "--json"],
         env={**os.environ, "STAGECRAFT_HOME": str(home)},

@@ -72,11 +72,11 @@ class History:
         self.project = project
         self.environment = environment
 
-    def append(self, stream: str, event: Event) -> None:
-        """Append one event by a person."""
+    def append(self, stream: str, *events: Event) -> None:
+        """Append events by a person, all at once."""
         recorder = Recorder(log=self.log, ids=self.ids, clock=self.clock, actor=self.actor)
         named = {"environment": environment_stream(self.project, self.environment)}
-        recorder.append(named.get(stream) or release_stream(stream), event)
+        recorder.append(named.get(stream) or release_stream(stream), *events)
         self.clock.advance(1)
 
     def observed(self, revision: str, *affected: str) -> None:
