@@ -15,7 +15,9 @@ from events.log import Expect, VersionConflictError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from events.envelope import ProposedEvent
     from events.log import StreamAppend
+    from events.streams import StreamName
 
 
 def check_shape(parts: Sequence[StreamAppend]) -> None:
@@ -83,18 +85,25 @@ def fingerprint(parts: Sequence[StreamAppend]) -> bytes:
 def placed(part: StreamAppend, *, position: int, version: int) -> list[StoredEvent]:
     """The events of `part` in their places: the first one after `position` and `version`."""
     return [
-        StoredEvent(
-            position=position + offset,
-            stream=part.stream,
-            version=version + offset,
-            id=event.id,
-            type=event.type,
-            schema=event.schema,
-            time=event.time,
-            actor=event.actor,
-            correlation=event.correlation,
-            causation=event.causation,
-            data=event.data,
-        )
+        placed_event(event, stream=part.stream, position=position + offset, version=version + offset)
         for offset, event in enumerate(part.events, start=1)
     ]
+
+
+def placed_event(
+    event: ProposedEvent | StoredEvent, *, stream: StreamName, position: int, version: int
+) -> StoredEvent:
+    """An event in its place of a log, whatever place it had in another one."""
+    return StoredEvent(
+        position=position,
+        stream=stream,
+        version=version,
+        id=event.id,
+        type=event.type,
+        schema=event.schema,
+        time=event.time,
+        actor=event.actor,
+        correlation=event.correlation,
+        causation=event.causation,
+        data=event.data,
+    )

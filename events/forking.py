@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, get_args
 
+from events.appending import placed_event
 from events.catalog import decode
 from events.chain import genesis
 from events.envelope import ActorKind, StoredEvent
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from events.chain import Row
     from events.envelope import ProposedEvent
     from events.raw_log import RawLog
-    from events.streams import StreamName
 
 _HEAD_ID = "SELECT log_id FROM log_head"
 _MOVE_HEAD = "UPDATE log_head SET position = :position, hash = :hash"
@@ -112,29 +112,13 @@ def _write(
     for position, event in enumerate(events, start=1):
         stream = event.stream if isinstance(event, StoredEvent) else LOG_STREAM
         number, version = streams.next(stream)
-        row = row_of(_placed(event, stream=stream, position=position, version=version), previous=previous)
+        row = row_of(
+            placed_event(event, stream=stream, position=position, version=version), previous=previous
+        )
         connection.execute(NEW_EVENT, (row.position, row.event_id, number, *row[3:]))
         previous = row.hash or b""
     streams.finish()
     connection.execute(_MOVE_HEAD, {"position": position, "hash": previous})
-
-
-def _placed(
-    event: ProposedEvent | StoredEvent, *, stream: StreamName, position: int, version: int
-) -> StoredEvent:
-    return StoredEvent(
-        position=position,
-        stream=stream,
-        version=version,
-        id=event.id,
-        type=event.type,
-        schema=event.schema,
-        time=event.time,
-        actor=event.actor,
-        correlation=event.correlation,
-        causation=event.causation,
-        data=event.data,
-    )
 
 
 def _event(row: Row) -> StoredEvent | None:
