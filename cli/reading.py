@@ -91,6 +91,16 @@ class History:
         )
         return lag_of(concerned, now=now)
 
+    def environments(self) -> list[tuple[str, str]] | None:
+        """The one of `--env` as `(project, name)`; None: all, for none was named or nothing was recorded.
+
+        Raises UserError `environment-not-single` and as `target`.
+        """
+        if self.settings.environment is None or self.log is None:
+            return None
+        target = self.target(self.settings.environment)
+        return [(target.project, target.name)]
+
     def target(self, named: str) -> Target:
         """The environment that `named` means, by the log or by the project file here.
 

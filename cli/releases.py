@@ -60,10 +60,7 @@ def list_command(
 
     with open_log(settings.home) as log:
         history = History(settings, log)
-        places = None
-        if settings.environment is not None and log is not None:
-            target = history.target(settings.environment)
-            places = [(target.project, target.name)]
+        concerned = history.environments()
         place = None if at is None else place_of(log, at)
         upto = None if place is None else place.position
         nothing: list[Release] = []
@@ -71,7 +68,7 @@ def list_command(
         asked = None if most is None else most + 1  # one more tells whether there are more
         found = history.ask(
             [RELEASES],
-            lambda tables: list_releases(tables, environments=places, limit=asked, upto=upto),
+            lambda tables: list_releases(tables, environments=concerned, limit=asked, upto=upto),
             nothing=nothing,
         )
     if place is not None:

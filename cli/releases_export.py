@@ -55,10 +55,9 @@ def _state_file(settings: Settings) -> StateFile:
 
     with open_log(settings.home) as log:
         history = History(settings, log)
-        places = None
-        if settings.environment is not None and log is not None:
-            target = history.target(settings.environment)
-            places = [(target.project, target.name)]
+        concerned = history.environments()
         return history.ask(
-            [RELEASES], lambda tables: state_file(tables, environments=places), nothing=StateFile(releases=())
+            [RELEASES],
+            lambda tables: state_file(tables, environments=concerned),
+            nothing=StateFile(releases=()),
         )

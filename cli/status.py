@@ -69,12 +69,9 @@ def status(
         shown = [replace(shown[0], lag=lag)]
         _print_one(settings, shown[0], json=json)
     elif json:
-        raise UserError(
-            ENVIRONMENT_REQUIRED,
-            "there are several environments, and --json prints one",
-            why=f"known environments: {', '.join(map(str, targets))}",
-            next="add --env NAME",
-        )
+        from cli.status_at import one_as_json
+
+        raise one_as_json(targets)
     else:
         _print_overview(settings, shown)
         if lag is not None:

@@ -40,23 +40,19 @@ class Past:
 
     def as_json(self) -> dict[str, Any]:
         """The object of `status --at --json`; its keys are a published contract."""
+        from projections.views.status import facts_json, refused
+
         known = self.environment
         return {
             "project": known.project,
             "environment": known.name,
             "at": self.place.as_json(),
             "left_out": list(LEFT_OUT),
-            "git": {"revision": known.revision},
-            "desired": {"release": known.desired.release, "digest": known.desired.digest},
-            "deployed": {
-                "release": known.deployed.release,
-                "digest": known.deployed.digest,
-                "revision": known.deployed.revision,
-            },
+            **facts_json(known),
             "active": None
             if known.active is None
             else {"release": known.active.id, "status": known.active.status},
-            "refused": refused_json(known),
+            "refused": refused(known),
             "hold": known.hold,
             "suspended": known.suspended,
             "breaker": known.breaker,
@@ -142,21 +138,19 @@ def show_past(history: History, targets: Sequence[Target], when: str, *, json: b
         else:
             settings.console.line("\n".join(past.lines()))
     elif json:
-        raise UserError(
-            ENVIRONMENT_REQUIRED,
-            "there are several environments, and --json prints one",
-            why=f"known environments: {', '.join(map(str, targets))}",
-            next="add --env NAME",
-        )
+        raise one_as_json(targets)
     else:
         _print_overview(settings, [_environment(history, log, one, place) for one in targets], place)
 
 
-def refused_json(known: Environment) -> dict[str, Any] | None:
-    """Why the newest commit was not what was desired, as `status --json` has it."""
-    from projections.views.status import refused
-
-    return refused(known)
+def one_as_json(targets: Sequence[Target]) -> UserError:
+    """`environment-required`: `status --json` prints one environment, and there are several."""
+    return UserError(
+        ENVIRONMENT_REQUIRED,
+        "there are several environments, and --json prints one",
+        why=f"known environments: {', '.join(map(str, targets))}",
+        next="add --env NAME",
+    )
 
 
 def _environment(history: History, log: EventLog, target: Target, place: Place) -> Environment:

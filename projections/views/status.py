@@ -109,13 +109,7 @@ class Status:
             "environment": known.name,
             "sync": self.sync,
             "health": self.health,
-            "git": {"revision": known.revision},
-            "desired": {"release": known.desired.release, "digest": known.desired.digest},
-            "deployed": {
-                "release": known.deployed.release,
-                "digest": known.deployed.digest,
-                "revision": known.deployed.revision,
-            },
+            **facts_json(known),
             "refused": refused(known),
             "hold": known.hold,
             "suspended": known.suspended,
@@ -317,6 +311,20 @@ def refused(environment: Environment) -> dict[str, Any] | None:
     if failure is None:
         return None
     return {key: failure[key] for key in ("revision", "rule", "code", "message", "where", "why", "next")}
+
+
+def facts_json(environment: Environment) -> dict[str, Any]:
+    """What Git shows, what is desired and what is deployed: keys of `status --json`, now or then."""
+    desired, deployed = environment.desired, environment.deployed
+    return {
+        "git": {"revision": environment.revision},
+        "desired": {"release": desired.release, "digest": desired.digest},
+        "deployed": {
+            "release": deployed.release,
+            "digest": deployed.digest,
+            "revision": deployed.revision,
+        },
+    }
 
 
 def _host_json(host: HostStatus) -> dict[str, Any]:
