@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,9 +41,8 @@ Row = tuple[int, bytes, bytes, int, bytes, int, int, bytes, bytes, bytes | None,
 correlation, causation, data, data_hash, leaf, hash."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chained:
-    """The digests of one row."""
+class Chained(NamedTuple):
+    """The digests of one row, in the order of its columns."""
 
     data_hash: bytes
     leaf: bytes

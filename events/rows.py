@@ -17,29 +17,40 @@ def row_of(event: StoredEvent, *, previous: bytes) -> LogRow:
 
     Raises struct.error for a number that does not fit in eight bytes.
     """
-    digests = digests_of(LogRow(*event, None, None, None), previous)
-    return LogRow(*event, digests.data_hash, digests.leaf, digests.hash)
+    return LogRow(*event, *digests_of(event, previous))
 
 
 def fits(row: LogRow, *, previous: bytes) -> bool:
     """Whether the digests of a row are those of what it says, after a row with the hash `previous`."""
-    digests = digests_of(row, previous)
-    return (digests.data_hash, digests.leaf, digests.hash) == (row.data_hash, row.leaf, row.hash)
+    return digests_of(row, previous) == (row.data_hash, row.leaf, row.hash)
 
 
-def digests_of(row: LogRow, previous: bytes) -> Chained:
-    """The digests that a row would have after one with the hash `previous`."""
+def digests_of(row: StoredEvent | LogRow, previous: bytes) -> Chained:
+    """The digests that an event would have after a row with the hash `previous`."""
+    (
+        position,
+        event_id,
+        stream,
+        version,
+        type_name,
+        schema,
+        at_us,
+        actor,
+        correlation,
+        causation,
+        data,
+    ) = row[:11]
     return chained(
         previous=previous,
-        position=row.position,
-        event_id=row.event_id,
-        stream=row.stream,
-        version=row.version,
-        type_name=row.type,
-        schema=row.schema,
-        at_us=row.at_us,
-        actor=row.actor,
-        correlation=row.correlation,
-        causation=row.causation,
-        data=row.data,
+        position=position,
+        event_id=event_id,
+        stream=stream,
+        version=version,
+        type_name=type_name,
+        schema=schema,
+        at_us=at_us,
+        actor=actor,
+        correlation=correlation,
+        causation=causation,
+        data=data,
     )

@@ -198,7 +198,7 @@ class SqliteEventLog:
     def _written(self, requests: Sequence[Request]) -> list[_Outcome]:
         """What came of each append, all in one transaction; wakes whoever waits for events."""
         with self._file.writing() as connection:
-            writing = Writing(connection, file=str(self._path))
+            writing = Writing(connection, requests, file=str(self._path))
             outcomes = [_outcome(writing, request) for request in requests]
             writing.finish()
         with self._appended:

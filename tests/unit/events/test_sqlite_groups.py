@@ -15,11 +15,13 @@ import pytest
 
 from events.envelope import StoredEvent
 from events.kernel.errors import OutsideError
-from events.log import AppendIdReusedError, EventIdReusedError, StreamAppend, VersionConflictError
+from events.log import AppendIdReusedError, EventIdReusedError, Expect, StreamAppend, VersionConflictError
+from events.raw_log import raw_log
 from events.reserve import PART_BYTES, Reserve
 from events.sqlite import SqliteEventLog
 from events.streams import StreamName
 from events.tokens import LockLostError, Token
+from events.verify import Verifier
 from tests.contract.event_log import A, B, part, proposed
 from tests.support.disks import Disk, mounted
 
@@ -113,6 +115,67 @@ def test_appends_that_wait_share_a_commit_and_those_that_are_refused_are_refused
         assert [event.data for event in log.read(after=2)] == [b"1", b"2", b"3", b"4"]
         assert log.append([part(A, b"2"), part(B, b"3")], append_id=again) == answers[2].result()
         assert commits(path) == before + 2
+
+
+def test_appends_of_one_commit_see_what_those_before_them_add(tmp_path: Path) -> None:
+    path, again, twice, refused = tmp_path / "events.db", uuid4(), proposed(), uuid4()
+    new, other = StreamName("host/new"), StreamName("host/other")
+    with closing(SqliteEventLog(path)) as log:
+        answers = together(
+            log,
+            path,
+            [
+                ([part(new, b"1", b"2", expected=Expect.NO_STREAM)], None),
+                ([part(new, b"lost", expected=Expect.NO_STREAM)], None),
+                ([part(new, b"3", expected=2), part(other, b"4")], None),
+                ([StreamAppend(stream=A, events=(twice,))], None),
+                ([StreamAppend(stream=B, events=(proposed(), twice))], again),
+                ([part(B, b"5", expected=0)], again),
+                ([part(other, b"lost", expected=Expect.NO_STREAM)], refused),
+                ([part(new, b"6", expected=Expect.EXISTS)], refused),
+            ],
+        )
+        errors = [type(answer.exception()) for answer in answers]
+        fine = type(None)
+        assert errors == [
+            fine,
+            VersionConflictError,
+            fine,
+            fine,
+            EventIdReusedError,
+            fine,
+            VersionConflictError,
+            fine,
+        ]
+        assert [event.data for event in log.read(stream=new)] == [b"1", b"2", b"3", b"6"]
+        assert [event.version for event in log.read(stream=new)] == [1, 2, 3, 4]
+        assert [event.data for event in log.read(stream=B)] == [b"5"]
+        assert [event.position for event in log.read()] == list(range(1, 9))
+        ends = [(log.stream_version(name), name) for name in (new, other, A, B)]
+        assert ends == [(4, new), (1, other), (1, A), (1, B)]
+        assert log.append([part(new, b"7", expected=4)])[0].version == 5
+        with raw_log(path) as raw:
+            assert Verifier(raw=raw).verdict().ok
+
+
+def test_a_thousand_events_and_streams_are_checked_to_the_last_one(tmp_path: Path) -> None:
+    names = [StreamName(f"host/{number}") for number in range(1001)]
+    with closing(SqliteEventLog(tmp_path / "events.db")) as log:
+        stored = log.append([part(name, expected=Expect.NO_STREAM) for name in names])
+        assert [event.stream for event in stored] == names
+        with pytest.raises(VersionConflictError, match="host/1000"):
+            log.append(
+                [
+                    *[part(name, expected=1) for name in names[:-1]],
+                    part(names[-1], expected=Expect.NO_STREAM),
+                ]
+            )
+        again = replace(proposed(), id=stored[-1].id)
+        with pytest.raises(EventIdReusedError):
+            log.append([StreamAppend(stream=A, events=(*[proposed() for _ in names], again))])
+        assert log.head() == 1001
+        more = log.append([part(name, expected=1) for name in names])
+        assert {event.version for event in more} == {2}
 
 
 def test_what_cannot_be_stored_takes_no_other_with_it(tmp_path: Path) -> None:
