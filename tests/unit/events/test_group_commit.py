@@ -9,7 +9,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from events.group_commit import BATCH_SIZE, ClosedError, FullError, GroupCommit, UnansweredError, Waiting
+from events.group_commit import (
+    BATCH_SIZE,
+    ClosedError,
+    FullError,
+    Group,
+    GroupCommit,
+    UnansweredError,
+    Waiting,
+)
 
 SECONDS = 30.0  # for what happens at once on any machine
 
@@ -165,6 +173,28 @@ def test_who_gets_no_answer_in_time_takes_back_what_was_not_begun_and_else_knows
         store.late.set()
     commit.close()
     assert 9 not in [number for batch in store.batches for number in batch]
+
+
+def test_who_gives_up_keeps_nobody_behind_the_door() -> None:
+    group, gone, late = Group[int, int](), Waiting[int, int](1), Waiting[int, int](2)
+    assert not group.wait(gone, 0.01)
+    with ThreadPoolExecutor(2) as pool:
+        waits = pool.submit(group.wait, late, SECONDS)
+        gone.give(2)
+        late.give(4)
+        group.open()
+        assert waits.result(SECONDS)
+    assert group.wait(gone, 0)
+    assert (gone.result(), late.result()) == (2, 4)
+
+
+def test_an_answer_is_found_also_when_the_word_of_it_was_lost() -> None:
+    group, one = Group[int, int](), Waiting[int, int](1)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(group.wait, one, SECONDS)
+        threading.Event().wait(0.05)  # by now it stands before the door
+        one.give(2)  # and nobody opens
+        assert waits.result(SECONDS / 2)
 
 
 def test_closing_writes_what_waits_and_takes_nothing_more() -> None:
