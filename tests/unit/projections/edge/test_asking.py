@@ -25,7 +25,7 @@ from tests.unit.projections.edge.dropping import Dropping, Treatment, dropping
 
 RATE = 50
 WEB = frozenset({"web"})
-NOTICED_MS = 150  # at most between an answer and its count, on a machine that is busy
+NOTICED_MS = 400  # at most between an answer and its count, on a machine that is busy
 ENDS_SECONDS = 20.0  # of a test that waits for something to happen
 
 
@@ -94,12 +94,12 @@ def test_each_request_counts_and_none_was_lost(scene: Scene) -> None:
 
 def test_lost_ones_are_counted_and_the_gap_is_theirs(scene: Scene) -> None:
     bad: tuple[Treatment, ...] = ("reset", "fail", "halve", "miss")
-    lost: dict[int, Treatment] = {number: bad[number % 4] for number in (2, *range(5, 17), 19)}
-    asked, server = asked_of(scene, lost, most=22)
+    lost: dict[int, Treatment] = {number: bad[number % 4] for number in (2, *range(5, 37), 39)}
+    asked, server = asked_of(scene, lost, most=42)
     assert asked.requests == len(server.heads)
     assert asked.failed == len(lost)
     gap = server.longest_gap
-    assert gap > 12 / RATE, "the one around twelve that were lost in a row"
+    assert gap > 32 / RATE, "the one around those that were lost in a row"
     assert asked.longest_gap_ms == pytest.approx(gap * 1000, abs=NOTICED_MS)
 
 
