@@ -26,20 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from events.catalog import Failure
 from events.kernel.clock import Clock
 from events.manifest import Gate
 from projections.converge.asking import FAILURES, Asking
 from projections.converge.failures import (
-    CONTAINER_EXITED,
-    CONTAINER_GONE,
     CONTAINER_NOT_HEALTHY,
-    CONTAINER_NOT_STARTED,
-    CONTAINER_OUT_OF_MEMORY,
-    CONTAINER_RESTARTING,
-    CONTAINER_UNHEALTHY,
     LOG_NOT_SILENT,
     PROBES_FAILED,
     failed_container,
@@ -47,17 +40,14 @@ from projections.converge.failures import (
 )
 from projections.converge.silence import Silence
 from projections.converge.superseding import Rest
+from projections.converge.terminal import Found, terminal
 from projections.engine.port import ContainerDetail, Engine
 
 SAMPLE_SECONDS = 0.1
-_YOUNG_SECONDS = (
-    5.0  # from the beginning of a watch: what is not up by then is not missed by a tenth of a second
-)
+_YOUNG_SECONDS = 5.0  # since its watch began: for what takes longer, a tenth of a second is nothing
 _YOUNG_PAUSE_SECONDS = 0.02  # for each container, and a look at one takes two or three thousandths
 SAMPLES = 3  # at least so many looks see it running when no health check is declared
 MARGIN_SECONDS = 10.0  # on top of the check's own budget: an engine under load starts checks late
-
-_ENDED = frozenset({"exited", "dead", "removing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +72,6 @@ class GateVerdict:
     def passed(self) -> bool:
         """Whether everything that was watched is up."""
         return self.failure is None
-
-
-class Found(NamedTuple):
-    """An end of a watch that is a failure."""
-
-    code: str
-    message: str
-    why: str = ""  # the last answer, the line
 
 
 @dataclass(slots=True, kw_only=True)
@@ -210,35 +192,6 @@ def _asking(engine: Engine, gate: Gate, container: str, clock: Clock) -> Asking 
     if gate.probes is None:
         return None
     return Asking(engine=engine, container=container, probes=gate.probes, clock=clock)
-
-
-def terminal(detail: ContainerDetail | None, *, restarts: int) -> Found | None:
-    """The code and the sentence of an end that no further waiting changes; the first that applies.
-
-    `restarts` had been counted before.
-    """
-    if detail is None:
-        return Found(CONTAINER_GONE, "the container was removed while it was waited for")
-    state, code = detail.container.state, detail.exit_code
-    ended, restarted = state in _ENDED, state == "restarting" or detail.restart_count > restarts
-    sick = detail.health_check and detail.container.health == "unhealthy"
-    ends = (
-        (
-            detail.oom_killed and (ended or restarted),
-            Found(CONTAINER_OUT_OF_MEMORY, "the container used more memory than it may and was killed"),
-        ),
-        (
-            bool(detail.error) and (ended or state == "created"),
-            Found(CONTAINER_NOT_STARTED, "the engine could not start the container"),
-        ),
-        (ended, Found(CONTAINER_EXITED, f"the container ended with exit code {code}")),
-        (
-            restarted,
-            Found(CONTAINER_RESTARTING, f"the container ended with exit code {code} and was restarted"),
-        ),
-        (sick, Found(CONTAINER_UNHEALTHY, "the health check failed until the engine gave up")),
-    )
-    return next((found for applies, found in ends if applies), None)
 
 
 def _progress(detail: ContainerDetail | None, look: _Look, *, now: float) -> Found | None:

@@ -19,8 +19,8 @@ from events.kernel.errors import OutsideError, error_code
 from events.manifest import Manifest
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.failures import failed_container, last_lines
-from projections.converge.gates import terminal
 from projections.converge.site import Equipment, Site
+from projections.converge.terminal import terminal
 from projections.edge.port import Counters, Edge
 from projections.engine.port import Container
 
