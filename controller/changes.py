@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.differences import Reason, reasons_of, redefined_volumes
-from controller.routed import telling, way_of_requests
+from controller.routed import BEGINS, telling, way_of_requests
 from projections.converge.conflicts import replicas
-from projections.converge.plan import HOST_ENV_CHANGED, ON_ROLLBACK
+from projections.converge.plan import FIRST_TOLD, HOST_ENV_CHANGED, ON_ROLLBACK
 from projections.converge.sharing import SHARES_WITH, shared_with
 
 if TYPE_CHECKING:
@@ -250,6 +250,8 @@ class Comparison:
         if operation.kind == "create" and old.services[name].job is not None:
             return (Reason(kind="new", text="a job before, a service now"),)
         found = reasons_of(name, old=old, new=new, origins=self.origins.get(name, {}))
+        if operation.reason == FIRST_TOLD:
+            found = (Reason(kind="gateway", text=BEGINS), *found)
         if operation.kind == "reload":
             return tuple(one for one in found if one.kind == "file") or found
         return tuple(one for one in found if one.kind == "replicas") or found if same else found

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from events.rollout import Strategy
     from events.routes import Route, Traffic
 
+BEGINS = "it is told of routes from now on, and replaced once for that"
 NO_GATEWAY = "ordered replace, no gateway passes requests on"
 
 
@@ -48,6 +49,8 @@ def way_of_requests(wanted: Manifest, service: str, strategy: Strategy | None) -
     routing = wanted.routing
     if strategy is None:
         return ""
+    if routing is not None and service == routing.gateway.service:
+        return f"nobody comes through the gateway {service} meanwhile" if strategy == "stop-first" else ""
     if routing is None or service not in routing.routed:
         return NO_GATEWAY if strategy == "start-first" else ""
     gateway, traffic = routing.gateway.service, routing.traffic[service]

@@ -13,6 +13,7 @@ from typing import Any
 from gitops.compose.sharing import networks_of
 
 LOOPBACK = "127.0.0.1"
+_LOOPBACKS = "127."
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # read in documents, never bound to
 
 
@@ -49,12 +50,15 @@ def publish_routed(
 
 
 def with_ports(service: dict[str, Any], ports: Iterable[int]) -> dict[str, Any]:
-    """The service with each port published on one that the engine chooses, unless others reach it already."""
+    """The service with each port published on one that the engine chooses, unless others reach it already.
+
+    One that the project publishes on some address of the host is left at that: it keeps the port from others.
+    """
     own: list[dict[str, Any]] = list(service.get("ports") or ())
     open_ones = {
         int(one["target"])
         for one in own
-        if (one.get("protocol") or "tcp") == "tcp" and str(one.get("host_ip") or "") in _EVERYWHERE
+        if (one.get("protocol") or "tcp") == "tcp" and _from_outside(str(one.get("host_ip") or ""))
     }
     added = [
         {"mode": "ingress", "target": port, "protocol": "tcp"}
@@ -62,6 +66,11 @@ def with_ports(service: dict[str, Any], ports: Iterable[int]) -> dict[str, Any]:
         if port not in open_ones
     ]
     return {**service, "ports": [*own, *added]} if added else service
+
+
+def _from_outside(address: str) -> bool:
+    """Whether other hosts can reach what is published on an address."""
+    return not address.startswith(_LOOPBACKS) and address not in {"::1", "[::1]"}
 
 
 def with_admin_port(service: dict[str, Any], port: int) -> None:

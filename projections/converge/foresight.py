@@ -15,7 +15,7 @@ from events import labels
 from events.manifest import HostManifest, Manifest
 from projections.converge.conflicts import COMPOSE_PROJECT, COMPOSE_SERVICE, replicas
 from projections.converge.operations import HostPlan
-from projections.converge.plan import JobKey, Question, plan, plan_removal
+from projections.converge.plan import JobKey, Question, first_told, plan, plan_removal
 from projections.converge.sharers import CONTAINER_NUMBER
 from projections.converge.untold import Untold
 from projections.engine.port import Container
@@ -76,6 +76,7 @@ def foretell(wanted: Manifest, deployed: Manifest | None, known: Known | None = 
             bound={name: _NOW if name in stale else _THEN for name in content.services},
             untold=_with_other_files(content, there),
             stopped=given.stopped,
+            first_told=first_told(wanted, deployed),
         )
         plans[host] = plan(content, found, question)
     return plans

@@ -18,7 +18,7 @@ from typing import Any
 
 from events import labels
 from events.kernel.errors import UserError, Where, error_code
-from events.manifest import HostManifest, Service
+from events.manifest import HostManifest, Manifest, Service
 from projections.converge.adopted import hash_as_it_is
 from projections.converge.conflicts import environment_path, refuse_conflicts, replicas
 from projections.converge.operations import AT_REST, KEPT_ORPHAN, UP_KINDS, HostPlan, Operation
@@ -36,6 +36,8 @@ MANIFEST_EMPTY = error_code(
 FILES_CHANGED = "mounted files changed"
 HOST_ENV_CHANGED = "an env file of the host changed"
 ON_ROLLBACK = "on rollback"
+FIRST_TOLD = "changed once, to be told of routes from now on; nobody comes through it meanwhile"
+"""The reason of the replacement of a gateway that ran before it was told of anything."""
 JobKey = tuple[str, str, str]  # (host, service, service hash)
 
 _RUNNING = frozenset({"running", "restarting"})
@@ -64,6 +66,7 @@ class Question:
     altered: Mapping[str, str] = field(default_factory=dict[str, str])
     """By id, what somebody changed on a container since it was made; see `altered.py`."""
     kept: Collection[tuple[str, str]] = ()  # `(host, service)` that left, and wait for a person's word
+    first_told: str = ""  # the gateway that runs and is told of routes from now on; empty: none
 
     def rests(self, name: str, service: Service) -> bool:
         """Whether a person stopped the service as it is wanted."""
@@ -127,6 +130,13 @@ def plan_removal(containers: Iterable[Container], *, host: str, owner: Owner) ->
     )
 
 
+def first_told(wanted: Manifest, known: Manifest | None) -> str:
+    """The gateway that ran as `known` without being told of routes, and is told by `wanted`; empty: none."""
+    if wanted.routing is None or known is None or known.routing is not None:
+        return ""
+    return wanted.routing.gateway.service
+
+
 def _by_service(containers: Iterable[Container], owner: Owner) -> dict[str, list[Container]]:
     """Our replicas by service; runs of jobs are left out."""
     found: dict[str, list[Container]] = defaultdict(list)
@@ -154,7 +164,8 @@ def _for_service(
     bound = question.bound.get(name)
     right = [c for c in same if bound is None or c.labels.get(labels.HOST_ENV) == bound]
     if len(right) < len(present):
-        reason = "changed" if len(same) < len(present) else HOST_ENV_CHANGED
+        changed = FIRST_TOLD if name == question.first_told else "changed"
+        reason = changed if len(same) < len(present) else HOST_ENV_CHANGED
         going = [c for c in present if c not in right]
         return [exchange(name, content, present=present, going=going, reason=reason, host=question.host)]
     if (wrong := _wrong(question, name, right)) is not None:

@@ -31,7 +31,7 @@ from projections.converge.materialise import write_compose
 from projections.converge.networks import renewing
 from projections.converge.operations import HostPlan, Operation
 from projections.converge.orphans import Place
-from projections.converge.plan import JobKey, Question, plan
+from projections.converge.plan import JobKey, Question, first_told, plan
 from projections.converge.site import Equipment, Site
 from projections.converge.superseding import Newer
 from projections.converge.switch import Switchboard
@@ -147,6 +147,7 @@ class Undertaking:
             stopped=self.stopped,
             altered=self.altered,
             kept=self.kept,
+            first_told=first_told(self.manifest, self.known),
         )
         return Planned(
             site=site,

@@ -54,9 +54,10 @@ def test_a_port_that_others_reach_already_is_not_published_again() -> None:
     def published(**more: object) -> dict[str, Any]:
         return {"ports": [{"target": 8000, "protocol": "tcp", **more}]}
 
-    for enough in (published(), published(published="80"), published(host_ip="0.0.0.0")):  # noqa: S104  # a document
+    anywhere, here = published(host_ip="0.0.0.0"), published(host_ip="10.0.0.12")  # noqa: S104  # documents
+    for enough in (published(), published(published="80"), anywhere, here):
         assert with_ports(enough, [8000]) is enough
-    for little in (published(host_ip="127.0.0.1"), published(protocol="udp")):
+    for little in (published(host_ip="127.0.0.1"), published(host_ip="::1"), published(protocol="udp")):
         assert len(with_ports(little, [8000])["ports"]) == 2
 
 

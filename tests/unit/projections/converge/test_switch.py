@@ -17,6 +17,7 @@ from events.catalog.traffic import ConnectionsDrained, RoutesTold, TrafficRestor
 from events.manifest import Manifest
 from events.routes import Routing, Traffic
 from projections.converge.gateways import GATEWAY_NOT_TOLD
+from projections.converge.plan import FIRST_TOLD
 from projections.converge.release import ReleaseRun
 from projections.converge.site import Site
 from projections.converge.traffic_record import traffic_record_of
@@ -242,6 +243,20 @@ def test_the_gateway_made_anew_finds_what_it_is_to_do_and_confirms_it(scene: Sce
         "confirm",
         "confirm-done",
     ]
+
+
+def test_a_gateway_from_before_there_were_routes_is_replaced_once_and_says_why(scene: Scene) -> None:
+    scene.have("gate:1", "gate:2")
+    before = FIRST.model_copy(update={"routing": None})
+    scene.deploy(before)
+    scene.told.clear()
+    after = routed(web=web(), gate=replace(GATE_SPEC, image="gate:2"))
+    verdict = scene.deploy(after, before)
+    assert verdict.status == "completed"
+    (replaced,) = [e for e in scene.of_release(verdict.release) if isinstance(e, ServiceReplaced)]
+    assert (replaced.service, replaced.reason) == ("gate", FIRST_TOLD)
+    assert any(f"replace ({FIRST_TOLD})" in line for line in scene.told), scene.told
+    assert serving(scene) == scene.engine.world.ids("web")
 
 
 def test_what_is_replaced_in_its_place_is_named_by_its_name(scene: Scene) -> None:

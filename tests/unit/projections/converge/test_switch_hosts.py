@@ -90,6 +90,21 @@ def test_a_port_that_moved_is_told(scene: HostsScene) -> None:
     assert not scene.heal(far(), verdict.release)
 
 
+def test_a_port_that_is_published_for_its_own_host_alone_is_told_to_nobody(scene: HostsScene) -> None:
+    verdict = scene.release(far())
+    (container,) = scene.engines["app1"].world.replicas("web")
+    (open_port,) = container.ports
+    near_one = replace(open_port, address="127.0.0.1", port=1)
+    container.ports = (near_one, replace(open_port, port=open_port.port + 77))
+    assert scene.heal(far(), verdict.release)
+    (told,) = scene.routes_at("edge")["web"].on("app1")
+    assert told.addresses == {PORT: f"app1.example:{open_port.port + 77}"}
+    container.ports = (near_one, replace(open_port, address="10.0.0.12"))
+    assert scene.heal(far(), verdict.release)
+    (told,) = scene.routes_at("edge")["web"].on("app1")
+    assert told.addresses == {PORT: f"10.0.0.12:{open_port.port}"}
+
+
 def test_each_gateway_passes_on_to_its_own_host_and_to_those_without_one(scene: HostsScene) -> None:
     assert scene.release(near()).status == "completed"
     assert serving(scene, host="app1") == ids(scene, "app1", "app3")
