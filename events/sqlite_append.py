@@ -14,7 +14,7 @@ is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from events.appending import check_expectation, fingerprint, placed
 from events.broken import LogBrokenError, LogProblem
@@ -69,6 +69,20 @@ class Request:
     vital: bool  # may take the room that is kept for a full disk
 
 
+class _Head(NamedTuple):
+    """The row of `log_head`."""
+
+    log_id: str
+    lineage: str
+    position: int
+    hash: bytes
+    broken: str | None  # the problem as JSON
+
+    def genesis(self) -> bytes:
+        """The hash before the first event."""
+        return genesis(log_id=self.log_id, lineage=self.lineage)
+
+
 class Writing:
     """A transaction that appends `requests`, made after its BEGIN.
 
@@ -78,15 +92,14 @@ class Writing:
     def __init__(self, connection: sqlite3.Connection, requests: Sequence[Request], *, file: str) -> None:
         """Raises LogBrokenError when nothing may be appended."""
         self._connection = connection
-        log_id, lineage, position, head_hash, broken = connection.execute(_HEAD).fetchone()
-        if broken is not None:
-            raise LogBrokenError(LogProblem.from_json(broken), file=file)
-        first = genesis(log_id=log_id, lineage=lineage)
-        problem = _problem_at_the_end(connection, position=position, head_hash=head_hash, first=first)
+        head = _Head._make(connection.execute(_HEAD).fetchone())
+        if head.broken is not None:
+            raise LogBrokenError(LogProblem.from_json(head.broken), file=file)
+        problem = _problem_at_the_end(connection, head)
         if problem is not None:
             raise LogBrokenError(problem, file=file)
-        self._old: int = position
-        self._hash: bytes = head_hash
+        self._old = head.position
+        self._hash = head.hash
         parts = [part for request in requests for part in request.parts]
         self._found = _streams(connection, parts)
         self._versions = {name: version for name, (_, version) in self._found.items()}
@@ -200,10 +213,9 @@ def _look_up(connection: sqlite3.Connection, query: str, values: Sequence[object
     return found
 
 
-def _problem_at_the_end(
-    connection: sqlite3.Connection, *, position: int, head_hash: bytes, first: bytes
-) -> LogProblem | None:
+def _problem_at_the_end(connection: sqlite3.Connection, head: _Head) -> LogProblem | None:
     """What is wrong between the head and the newest row, None: they belong together."""
+    position = head.position
     found = connection.execute(_END).fetchone()
     newest_position: int = 0 if found is None else found[0]
     if newest_position < position:
@@ -214,11 +226,11 @@ def _problem_at_the_end(
     if newest_position > position:
         detail = f"the head knows nothing of events after {position}"
         return LogProblem(position=position + 1, kind="rewrite", detail=detail)
-    *row, before = found or (first, None)
-    if row[-1] != head_hash:
+    *row, before = found or (head.genesis(), None)
+    if row[-1] != head.hash:
         detail = "the newest event is not the one that the head names"
         return LogProblem(position=max(position, 1), kind="rewrite", detail=detail)
-    if found is not None and not fits(LogRow._make(row), previous=before or first):
+    if found is not None and not fits(LogRow._make(row), previous=before or head.genesis()):
         detail = "the newest event does not say what was hashed"
         return LogProblem(position=position, kind="edit", detail=detail)
     return None
