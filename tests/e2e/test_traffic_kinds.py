@@ -34,9 +34,7 @@ from tests.support.traffic_images import caddy_image, stream_image, traefik_imag
 
 VISITORS = Plan(rate=50, kept=0, echoes=20, patience=60, most_open=40)
 """None of whom keeps a connection: a Caddy closes those as it takes a configuration over."""
-MOST_IN_THAT_MOMENT = (
-    10  # requests of more than a thousand that a Caddy leaves without an answer then; mostly none
-)
+MOST_IN_THAT_MOMENT = 10  # of more than a thousand that a Caddy leaves without an answer; mostly none
 RAW_NAME = "raw.test"
 PATIENCE = 60.0
 DRAIN_SECONDS = 6
