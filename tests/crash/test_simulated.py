@@ -138,5 +138,4 @@ def test_the_stories_reach_every_call_of_the_port(
     """A call that no story makes has no crash point: add it to a story."""
     tapes = [point for story in EVERY for point in _clean_of(clean_runs, story, tmp_path_factory).tape]
     reached = {point.split()[1] for point in tapes if point.startswith("engine ")}
-    of_one_host = calls_of_the_port() - {"grounds"}  # which is asked where several hosts may share a dry run
-    assert {name for name in reached if "-" not in name} == of_one_host
+    assert {name for name in reached if "-" not in name} == calls_of_the_port()
