@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from events.chain import chained, genesis
+from events.chain import genesis
+from events.envelope import StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE
+from events.rows import digests_of
 from events.sqlite_file import Older
 from events.sqlite_query import EVENTS_BY_FACTS
 from events.sqlite_tables import EVENTS, GUARDS, LOG_HEAD, NEW_EVENT
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _OLD_ROWS = """
-SELECT e.position, e.event_id, e.stream_no, s.name, e.version, e.type, e.schema, e.at_us,
+SELECT e.stream_no, e.position, e.event_id, s.name, e.version, e.type, e.schema, e.at_us,
        e.actor_kind || ':' || e.actor_id, e.correlation, e.causation, e.data
 FROM events_1 AS e CROSS JOIN streams AS s USING (stream_no) ORDER BY e.position
 """
@@ -75,51 +77,11 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 def _rows(connection: sqlite3.Connection, first: bytes) -> Generator[tuple[object, ...]]:
     """The present rows of the older table, one at a time: a log may be larger than the memory."""
     previous = first
-    for (
-        position,
-        event_id,
-        stream_no,
-        stream,
-        version,
-        type_name,
-        schema,
-        at_us,
-        actor,
-        correlation,
-        causation,
-        data,
-    ) in connection.execute(_OLD_ROWS):
-        digests = chained(
-            previous=previous,
-            position=position,
-            event_id=event_id,
-            stream=stream,
-            version=version,
-            type_name=type_name,
-            schema=schema,
-            at_us=at_us,
-            actor=actor,
-            correlation=correlation,
-            causation=causation,
-            data=data,
-        )
+    for stream_no, *columns in connection.execute(_OLD_ROWS):
+        event = StoredEvent._make(columns)
+        digests = digests_of(event, previous)
         previous = digests.hash
-        yield (
-            position,
-            event_id,
-            stream_no,
-            version,
-            type_name,
-            schema,
-            at_us,
-            actor,
-            correlation,
-            causation,
-            data,
-            digests.data_hash,
-            digests.leaf,
-            digests.hash,
-        )
+        yield (event.position, event.event_id, stream_no, *event[3:], *digests)
 
 
 FROM_1 = Older(upgrade=_upgrade, shown=(_AS_EVENTS, _AS_HEAD))

@@ -4,7 +4,11 @@ No shell, no inherited variables: a caller names each variable that the child ma
 still there at its deadline, or when the waiting task is cancelled, gets SIGTERM and after a grace period
 SIGKILL, and so do the helpers it started: each child leads a session of its own, which also keeps it from
 asking at our terminal and from a Ctrl-C that is meant for us. When `setpriv` is installed the kernel kills
-the child as soon as the thread that started it dies, so that no orphan goes on changing a host.
+the child as soon as the thread that started it dies, so that no orphan goes on changing a host. Only in the
+first millisecond or two, while the child is still `setpriv` and has not asked for that, may one remain.
+
+Dropped: a shell between `setpriv` and the program that looks whether the parent is still there. It gives
+the program a `PWD` that nobody named, and Compose fills `${PWD}` in.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from events.kernel.addresses import is_loopback
 from gitops.compose.sharing import networks_of
 
 LOOPBACK = "127.0.0.1"
-_LOOPBACKS = "127."
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # read in documents, never bound to
 
 
@@ -58,7 +58,7 @@ def with_ports(service: dict[str, Any], ports: Iterable[int]) -> dict[str, Any]:
     open_ones = {
         int(one["target"])
         for one in own
-        if (one.get("protocol") or "tcp") == "tcp" and _from_outside(str(one.get("host_ip") or ""))
+        if (one.get("protocol") or "tcp") == "tcp" and not is_loopback(str(one.get("host_ip") or ""))
     }
     added = [
         {"mode": "ingress", "target": port, "protocol": "tcp"}
@@ -66,11 +66,6 @@ def with_ports(service: dict[str, Any], ports: Iterable[int]) -> dict[str, Any]:
         if port not in open_ones
     ]
     return {**service, "ports": [*own, *added]} if added else service
-
-
-def _from_outside(address: str) -> bool:
-    """Whether other hosts can reach what is published on an address."""
-    return not address.startswith(_LOOPBACKS) and address not in {"::1", "[::1]"}
 
 
 def with_admin_port(service: dict[str, Any], port: int) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from events.kernel.addresses import is_loopback
 from events.manifest import HostManifest, Manifest
 from events.rollout import rollout_of
 from events.routes import Maintenance, Routing
@@ -99,7 +100,7 @@ class Layout:
         )
         for _, number, bound in found:
             address = self.addresses.get(host, "") if bound in _ANYWHERE else bound
-            if address and not _is_loopback(bound):
+            if address and not is_loopback(bound):
                 return f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
         return ""
 
@@ -263,11 +264,6 @@ def alone(servers: Sequence[Server], *, host: str, new: Sequence[Server]) -> tup
     """Servers of which a host has these alone, and all count the same."""
     others = [one.model_copy(update={"weight": 1}) for one in servers if one.host != host]
     return tuple(sorted((*others, *new), key=lambda one: (one.host, one.container)))
-
-
-def _is_loopback(bound: str) -> bool:
-    """Whether an engine published a port for its own host alone."""
-    return bound.startswith("127.") or bound == "::1"
 
 
 def _lasts(content: HostManifest, service: str) -> bool:

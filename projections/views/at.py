@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _OBSERVED = "RevisionObserved"
 _PAGE_COMMITS = 20  # looked at for the newest that affects the environment, and then again
+_NEAR_EVENTS = (
+    10_000  # before the position, in which that commit is looked for first; then in four times as many
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +84,25 @@ def release_at(
 
 
 def _newest_commit(log: EventLog, title: str, position: int) -> StoredEvent | None:
-    """The last commit up to `position`, of any repository, by which the environment was affected."""
-    found = [
-        event
-        for stream in log.streams("repository/")
-        if (event := _newest_of(log, EventQuery(stream=stream, upto=position), title)) is not None
-    ]
-    return max(found, key=lambda event: event.position, default=None)
+    """The last commit up to `position`, of any repository, by which the environment was affected.
+
+    Most repositories never affect it, and nothing tells which: all are asked about what is near before any is
+    asked about years.
+    """
+    repositories = list(log.streams("repository/"))
+    upto, near = position, _NEAR_EVENTS
+    while upto > 0:
+        after = max(0, upto - near)
+        found = [
+            event
+            for stream in repositories
+            if (event := _newest_of(log, EventQuery(stream=stream, after=after, upto=upto), title))
+            is not None
+        ]
+        if found:
+            return max(found, key=lambda event: event.position)
+        upto, near = after, 4 * near
+    return None
 
 
 def _newest_of(log: EventLog, where: EventQuery, title: str) -> StoredEvent | None:
@@ -97,6 +112,7 @@ def _newest_of(log: EventLog, where: EventQuery, title: str) -> StoredEvent | No
         page = log.select(
             EventQuery(
                 stream=where.stream,
+                after=where.after,
                 upto=upto,
                 types=frozenset({_OBSERVED}),
                 mentions=json.dumps(title, ensure_ascii=False).encode(),

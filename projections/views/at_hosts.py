@@ -93,12 +93,16 @@ def ran_on(tables: sqlite3.Connection, host: str, *, position: int) -> list[Resi
 
 def ran_in(tables: sqlite3.Connection, project: str, name: str, *, position: int) -> list[Resident]:
     """The containers of an environment on all hosts as of `position`, by host, service and when they came."""
-    return [
-        one
+    rows = [
+        row
         for host in known_hosts(tables)
-        for one in ran_on(tables, host, position=position)
-        if (one.project, one.name) == (project, name)
+        for row in tables.execute(
+            "SELECT * FROM residents WHERE host = ? AND gone > ? AND came <= ? AND project = ? AND name = ?"
+            " ORDER BY service, came, container",
+            (host, position, position, project, name),
+        )
     ]
+    return [_resident(tables, row, position) for row in rows]
 
 
 def _resident(tables: sqlite3.Connection, row: sqlite3.Row, position: int) -> Resident:

@@ -92,12 +92,12 @@ class Told:
 
     def set(self, **columns: object) -> None:
         """Change columns of the environment's row, which is made when it is missing."""
-        self.tables.execute("INSERT OR IGNORE INTO environments (project, name) VALUES (?, ?)", self.place)
         changes = ", ".join(f"{column} = :{column}" for column in columns)
-        self.tables.execute(
-            f"UPDATE environments SET {changes} WHERE project = :project AND name = :name",  # noqa: S608  # columns are literals of this module
-            {**columns, "project": self.place[0], "name": self.place[1]},
-        )
+        statement = f"UPDATE environments SET {changes} WHERE project = :project AND name = :name"  # noqa: S608  # columns are literals of this module
+        values = {**columns, "project": self.place[0], "name": self.place[1]}
+        if self.tables.execute(statement, values).rowcount == 0:
+            self.tables.execute("INSERT INTO environments (project, name) VALUES (?, ?)", self.place)
+            self.tables.execute(statement, values)
 
     def git_shows(self, digest: str, revision: str | None) -> None:
         """The watched branch leads to this Manifest, so its newest commit renders."""

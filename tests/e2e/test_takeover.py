@@ -112,14 +112,17 @@ def command_line(pid: int) -> list[str]:
 
 
 def compose_of(command: Command) -> int:
-    """The id of the Compose client that brings services up, as soon as there is one."""
+    """The id of the Compose client that brings services up, as soon as there is one.
+
+    While it is still `setpriv` it is not that yet: stopped there, it has not asked to end with its parent.
+    """
     found: list[int] = []
 
     def there() -> bool:
         found.extend(
             pid
             for pid, words in children(command.process.pid).items()
-            if "--detach" in words and "--dry-run" not in words
+            if "--detach" in words and "--dry-run" not in words and not words[0].endswith("setpriv")
         )
         return bool(found)
 

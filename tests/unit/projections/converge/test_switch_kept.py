@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from events.catalog.traffic import RoutesTold
+from events.catalog.traffic import RoutesTold, TrafficRestored
 from events.kernel.errors import StagecraftError
 from events.manifest import Manifest
 from events.routes import Maintenance, Traffic
@@ -20,8 +20,8 @@ from projections.edge.folder import FOLDER
 from projections.edge.port import Page, Server
 from projections.edge.traefik_files import SUFFIX
 from projections.engine.simulated_world import Life
-from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, IN_PLACE, PROJECT, Scene
-from tests.unit.projections.converge.traffic_scene import gateway, routed, serving, traffic_of, web
+from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, IN_PLACE, PROJECT, Scene, image_id
+from tests.unit.projections.converge.traffic_scene import PORT, gateway, routed, serving, traffic_of, web
 
 FIRST = routed(web=web())
 
@@ -129,6 +129,66 @@ def test_a_release_of_what_people_drain_gives_it_no_requests(scene: Scene, relea
     verdict = scene.deploy(second, FIRST, drained_services=frozenset({"web"}))
     assert verdict.status == "completed"
     assert serving(scene) == []
+
+
+def test_what_people_drain_and_a_release_replaces_in_its_place_is_never_named(scene: Scene) -> None:
+    scene.have("gate:1")
+    first, second = routed(web=web(more=IN_PLACE)), routed(web=web("2", more=IN_PLACE))
+    release = scene.deploy(first).release
+    assert [one.addresses for one in scene.routes_at()["web"].servers] == [{PORT: f"web:{PORT}"}]
+    terms = Terms(drained_services=frozenset({"web"}))
+    asyncio.run(scene.converger.heal(first, release=release, recorder=scene.recorder(), terms=terms))
+    named = noted(scene)
+    verdict = scene.deploy(second, first, drained_services=frozenset({"web"}))
+    assert verdict.status == "completed"
+    (now,) = scene.engine.world.replicas("web")
+    assert now.image == image_id("web:2")
+    assert not scene.routes_at()["web"].servers
+    assert named == []
+
+
+DIES = Life(exits_after=5.0, exit_code=3)
+NEVER_STARTS = Life(start_error="exec: no such file")
+
+
+@pytest.mark.parametrize(
+    ("more", "life"), [({}, DIES), (IN_PLACE, NEVER_STARTS)], ids=["beside", "in-its-place"]
+)
+def test_what_people_drain_gets_no_requests_back_from_a_release_that_fails(
+    scene: Scene, more: dict[str, Any], life: Life
+) -> None:
+    scene.have("gate:1")
+    first, second = routed(web=web(more=more)), routed(web=web("2", more=more))
+    release = scene.deploy(first).release
+    (old,) = scene.engine.world.ids("web")
+    scene.edges.world.connections[old] = [1]  # who is beside it can die only while it lets go
+    terms = Terms(drained_services=frozenset({"web"}))
+    asyncio.run(scene.converger.heal(first, release=release, recorder=scene.recorder(), terms=terms))
+    named = noted(scene)
+    scene.engine.world.lives[image_id("web:2")] = life
+    verdict = scene.deploy(second, first, drained_services=frozenset({"web"}))
+    assert verdict.status == "rolled_back"
+    (again,) = scene.engine.world.replicas("web")
+    assert (again.id == old, again.image) == (not more, image_id("web:1"))
+    assert [one.service for one in restored(scene, verdict.release)] == ([] if more else ["web"])
+    assert not scene.routes_at()["web"].servers
+    assert named == []
+
+
+def restored(scene: Scene, release: str) -> list[TrafficRestored]:
+    return [event for event in traffic_of(scene, release) if isinstance(event, TrafficRestored)]
+
+
+def noted(scene: Scene) -> list[tuple[Server, ...]]:
+    """Whom the gateway was told of for `web`, each time somebody is there, from now on."""
+    found: list[tuple[Server, ...]] = []
+
+    def before(name: str, argument: str) -> None:
+        if name == "tell-done" and argument == "web" and (servers := scene.routes_at()["web"].servers):
+            found.append(servers)
+
+    scene.edges.before = before
+    return found
 
 
 @pytest.mark.parametrize("wish", ["stop", "restart"])

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from events.memory import MemoryEventLog
 from events.streams import StreamName
 from projections.runner import View, catch_up
 from projections.view_store import ViewStore
+from projections.views import at
 from projections.views.at import Then, environment_at, release_at
 from projections.views.environment_fold import ENVIRONMENTS
 from projections.views.environments import ActiveRelease, Environment, find_environment
@@ -52,13 +54,15 @@ def by_the_whole_log(log: EventLog, position: int, name: str) -> Environment | N
 
 
 @settings(max_examples=examples(steady=40, search=1000))
-@given(played=STEPS, data=st.data())
-def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], data: st.DataObject) -> None:
+@given(played=STEPS, near=st.sampled_from([1, 3, 10_000]), data=st.data())
+def test_it_is_what_the_log_up_to_there_folds_to(played: list[Step], near: int, data: st.DataObject) -> None:
     history = History()
     Player(history).play(played)
     position = data.draw(st.integers(0, history.log.head()))
     for name in ("prod", "stage"):
-        found = environment_at(history.log, "shop", name, position=position).environment
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(at, "_NEAR_EVENTS", near)
+            found = environment_at(history.log, "shop", name, position=position).environment
         assert found == by_the_whole_log(history.log, position, name)
 
 
@@ -98,23 +102,28 @@ def test_each_position_has_its_own_state(history: History) -> None:
     second = history.deployed("b", revision="c2", previous=first)  # 6 to 9
     history.held("a", "b")  # 10
 
-    def at(position: int) -> Environment:
+    def then(position: int) -> Environment:
         found = environment_at(history.log, "shop", "prod", position=position).environment
         assert found is not None
         return found
 
     assert environment_at(history.log, "shop", "prod", position=0) == Then(environment=None)
-    assert at(2).deployed.release is None
-    assert (at(4).deployed.release, at(4).revision, at(4).hold) == (first, "c1", None)
-    assert (at(5).deployed.release, at(5).revision) == (first, "c2")
-    assert at(8).deployed.release == first
-    assert at(8).active == ActiveRelease(id=second, status="running")
-    assert at(9).deployed.release == second
-    assert at(10).desired.digest == digest("a")
-    assert at(9).hold is None
+    assert then(2).deployed.release is None
+    assert (then(4).deployed.release, then(4).revision, then(4).hold) == (first, "c1", None)
+    assert (then(5).deployed.release, then(5).revision) == (first, "c2")
+    assert then(8).deployed.release == first
+    assert then(8).active == ActiveRelease(id=second, status="running")
+    assert then(9).deployed.release == second
+    assert then(10).desired.digest == digest("a")
+    assert then(9).hold is None
 
 
-def test_the_newest_commit_that_affects_it_is_found_behind_many_that_do_not(history: History) -> None:
+@pytest.mark.parametrize("near", [1, 7, 46, 10_000])
+def test_the_newest_commit_that_affects_it_is_found_behind_many_that_do_not(
+    history: History, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    monkeypatch.setattr(at, "_NEAR_EVENTS", near)
+    history.observed("c0", "shop/prod")
     history.observed("c1", "shop/prod")
     for number in range(45):
         history.observed(f"d{number}", "shop/dev", "shop/prod-eu")
