@@ -33,7 +33,8 @@ from controller.registry.messages import Answer, NoAnswerError, Sent
 from controller.registry.names import ImageName, image_name, is_loopback, is_no_registry
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
-from projections.engine.errors import IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, shown
+from projections.engine.errors import IMAGE_NOT_FOUND, shown
+from projections.engine.registry import no_answer
 
 if TYPE_CHECKING:
     from controller.registry.wire import Wire
@@ -80,7 +81,7 @@ class RegistryClient:
 
         name = image_name(ref)
         if is_no_registry(name.registry):
-            raise unusable(ref, f"{name.registry} is no address of a registry")
+            raise _unusable(ref, f"{name.registry} is no address of a registry")
         plain = self.plain_http.get(name.registry, is_loopback(name.registry))
         try:
             trust = self._trusted()
@@ -91,9 +92,9 @@ class RegistryClient:
                 question = _Question(client=self, wire=connection, ref=ref, name=name, plain=plain)
                 return await question.ask(known)
         except TimeoutError as error:
-            raise unusable(ref, f"there was no answer within {self.seconds:g} s") from error
+            raise _unusable(ref, f"there was no answer within {self.seconds:g} s") from error
         except (NoAnswerError, NotAManifestError) as error:
-            raise unusable(ref, str(error)) from error
+            raise _unusable(ref, str(error)) from error
 
     def _trusted(self) -> ssl.SSLContext:
         """The certificates that are believed, read once."""
@@ -245,14 +246,8 @@ class _Question:
         )
 
 
-def unusable(ref: str, why: str) -> OutsideError:
-    """`registry-unreachable`: nothing was heard, or nothing that says whether the image exists."""
-    return OutsideError(
-        REGISTRY_UNREACHABLE,
-        f"the registry of {ref} gives no usable answer",
-        why=shown(why),
-        next=f"try `docker pull {ref}` on this machine",
-    )
+def _unusable(ref: str, why: str) -> OutsideError:
+    return no_answer(ref, why, asked_from="this machine")
 
 
 def _basic(credential: Credential) -> str:

@@ -27,6 +27,7 @@ from projections.engine.probe_words import (
     status_answer,
     too_late,
 )
+from projections.transport.local_dial import from_here
 from projections.transport.port import HostConnection
 
 _HEAD_BYTES = 16 * 1024  # of status line and headers
@@ -41,31 +42,6 @@ class Connect(Protocol):
     async def __call__(self, address: str, port: int, *, seconds: float) -> HostConnection:
         """One connection. Raises OSError."""
         ...
-
-
-class _Stream:
-    """A connection that begins here."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def read(self, most: int) -> bytes:
-        return await self._reader.read(most)
-
-    async def write(self, content: bytes) -> None:
-        self._writer.write(content)
-        await self._writer.drain()
-
-    def close(self) -> None:
-        """At once: nothing more is to be said, and an orderly end would wait for the other side."""
-        self._writer.transport.abort()
-
-
-async def from_here(address: str, port: int, *, seconds: float) -> HostConnection:
-    """A connection that begins on this machine. Raises OSError, TimeoutError after `seconds`."""
-    async with asyncio.timeout(seconds):
-        return _Stream(*await asyncio.open_connection(address, port))
 
 
 async def dial(

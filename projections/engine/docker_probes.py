@@ -28,6 +28,7 @@ from projections.engine.errors import ENGINE_REFUSED
 from projections.engine.listening import Listening
 from projections.engine.port import ProbeAnswer
 from projections.engine.probe_words import KEPT_BYTES, ended, hindered, probe_impossible, too_late
+from projections.transport.local_dial import from_here
 
 _GONE = "the container is gone"
 _JOINED = "container:"
@@ -58,7 +59,7 @@ class DockerProbes:
         found = await self._connection.find(what, lambda api: _addresses(api, container_id))
         if found is None:
             return hindered(probe, _GONE)
-        from projections.engine.dialling import dial, from_here  # HTTP comes with them
+        from projections.engine.dialling import dial  # HTTP comes with it
 
         connect = from_here if door is None else door.dial
         return await dial(probe, found, deadline_seconds=deadline_seconds, connect=connect)

@@ -39,13 +39,13 @@ def image_unavailable(ref: str, words: str) -> OutsideError:
     )
 
 
-def no_answer(ref: str, words: str) -> OutsideError:
+def no_answer(ref: str, words: str, *, asked_from: str = "the host") -> OutsideError:
     """`registry-unreachable`: nothing was heard, or nothing that says whether the image exists."""
     return OutsideError(
         REGISTRY_UNREACHABLE,
         f"the registry of {ref} gives no usable answer",
         why=shown(words),
-        next=f"try `docker pull {ref}` on the host",
+        next=f"try `docker pull {ref}` on {asked_from}",
     )
 
 

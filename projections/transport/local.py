@@ -21,6 +21,7 @@ from events.kernel.files import write_atomically
 from events.kernel.process import run
 from events.manifest import FileTree, LiveMount
 from projections.transport.asides import is_aside
+from projections.transport.local_dial import LocalConnection, from_here
 from projections.transport.local_live import is_as_wanted, make_service_folder, put
 from projections.transport.local_ports import read_tables
 from projections.transport.local_state import make_state_folder
@@ -116,9 +117,7 @@ class LocalTransport:
 
     async def dial(self, address: str, port: int, *, seconds: float) -> LocalConnection:
         """See the port."""
-        async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(address, port)
-        return LocalConnection(reader, writer)
+        return await from_here(address, port, seconds=seconds)
 
     async def offer_port(self, port: int) -> None:
         """It is there already."""
@@ -133,27 +132,6 @@ class LocalTransport:
 
     def close(self) -> None:
         """There is nothing to close."""
-
-
-class LocalConnection:
-    """A connection from this machine."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Both ends of an open connection."""
-        self._reader, self._writer = reader, writer
-
-    async def read(self, most: int) -> bytes:
-        """See the port."""
-        return await self._reader.read(most)
-
-    async def write(self, content: bytes) -> None:
-        """See the port."""
-        self._writer.write(content)
-        await self._writer.drain()
-
-    def close(self) -> None:
-        """See the port; nothing is waited for."""
-        self._writer.transport.abort()
 
 
 def _machine() -> str:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from controller.catalogue import IMAGE_PLATFORM_MISSING, EngineCatalogue
-from controller.registry.client import Found, unusable
+from controller.registry.client import Found
 from events.kernel.errors import OutsideError
 from events.manifest import ImagePin
 from gitops.pins import Lookup
 from projections.engine.errors import IMAGE_NOT_FOUND
+from projections.engine.registry import no_answer
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import World
 from tests.support.time import FakeClock
@@ -117,7 +118,7 @@ def test_the_registry_is_asked_before_the_engine_asks_it() -> None:
 def test_where_we_get_no_answer_the_engine_may_get_one() -> None:
     engine = engine_with({}, {})
     engine.world.registry[REF] = DIGEST
-    registries = Registries(error=unusable(REF, "certificate verify failed"))
+    registries = Registries(error=no_answer(REF, "certificate verify failed"))
     assert asyncio.run(catalogue(engine, registries).resolve(REF, Lookup())).pin == DIGEST
 
 

@@ -17,7 +17,7 @@ from projections.converge.site import Site
 from projections.edge.asking import Prober
 from projections.edge.series import Asked
 from projections.engine.port import PublishedPort
-from projections.transport.local import LocalConnection
+from projections.transport.local_dial import LocalConnection
 from projections.transport.port import HOST_UNREACHABLE
 from tests.support.transports import ElsewhereTransport
 from tests.unit.projections.converge.scene import ENVIRONMENT, HOST, PROJECT, Scene, identity_labels
