@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from controller.known_hosts import KnownHosts
     from gitops.pins import ImageCatalogue
     from projections.converge.converger import Converger
-    from projections.engine.port import EngineWatch
+    from projections.engine.watch_port import EngineWatch
     from projections.observed import ObservedStore
 
 

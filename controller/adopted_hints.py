@@ -14,7 +14,7 @@ from events.streams import environment_stream
 
 if TYPE_CHECKING:
     from events.log import EventLog
-    from projections.engine.port import EngineEvent
+    from projections.engine.watch_port import EngineEvent
 
 
 def adopted_event(log: EventLog, event: EngineEvent, titles: Iterable[str]) -> EngineEvent:

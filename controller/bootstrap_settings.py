@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from controller.home import Home
     from events.kernel.clock import Clock
     from gitops.config.controller import ControllerFile
-    from projections.engine.port import ImageBuilder
+    from projections.engine.image_ports import ImageBuilder
 
 
 def offered_ports(settings: ControllerFile | None) -> frozenset[int]:

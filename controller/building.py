@@ -20,7 +20,7 @@ from events.catalog.environment import ImageBuilt
 from events.kernel.errors import OutsideError, UserError, Where, error_code
 from gitops.builds.archive import write_archive
 from projections.engine.building import push_failed
-from projections.engine.port import ImageRecipe
+from projections.engine.image_ports import ImageRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from gitops.builds.spec import Build
     from gitops.pins import ImageCatalogue
     from gitops.source.tree import Tree
-    from projections.engine.port import Image, ImageBuilder
+    from projections.engine.image_ports import ImageBuilder
+    from projections.engine.port import Image
 
 BUILD_NOT_ALLOWED = error_code(
     "build-not-allowed", "A service is to be built from the commit, and the operator does not allow it."

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gitops.config.policy import PolicySection
     from gitops.pins import ImageCatalogue
     from projections.converge.converger import Converger
-    from projections.engine.port import EngineWatch
+    from projections.engine.watch_port import EngineWatch
     from projections.observed import ObservedStore
 
 LOCK_DEADLINE_SECONDS = 600.0  # as long as a slow Release may take

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from controller.host_registry import HostEntry
-    from projections.engine.port import Engine, EngineWatch, ImageCarrier, Stock
+    from projections.engine.image_ports import ImageCarrier
+    from projections.engine.port import Engine
+    from projections.engine.stock_port import Stock
+    from projections.engine.watch_port import EngineWatch
     from projections.transport.port import Transport
     from projections.transport.ssh_settings import SshSettings
 

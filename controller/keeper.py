@@ -33,7 +33,7 @@ from events.catalog import Failure
 from events.kernel.errors import InternalError, OutsideError, StagecraftError, error_code
 from events.streams import environment_stream
 from projections.engine.events import NETWORK_ACTIONS
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 
 WORK_BROKE = error_code("work-broke", "A bug of Stagecraft ended the work on one environment.")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from controller.wakeups import Listener
 from events.kernel.clock import Clock
 from events.kernel.errors import StagecraftError
-from projections.engine.port import EngineEvent, EngineWatch
+from projections.engine.watch_port import EngineEvent, EngineWatch
 
 _LOOK_SECONDS = 5.0
 

@@ -14,7 +14,7 @@ from controller.backoff import Backoff
 from events.kernel.clock import Clock
 from events.kernel.errors import StagecraftError
 from gitops.source.watch import git_folder, watch_refs
-from projections.engine.port import EngineEvent, EngineWatch
+from projections.engine.watch_port import EngineEvent, EngineWatch
 
 _FIRST_SECONDS = 1.0
 _LIMIT_SECONDS = 60.0

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from events.kernel.errors import OutsideError, error_code
-from projections.engine.port import ImageCarrier
+from projections.engine.image_ports import ImageCarrier
 
 IMAGE_NOT_CARRIED = error_code(
     "image-not-carried", "An image of this machine's engine could not be brought to a host."

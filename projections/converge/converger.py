@@ -38,7 +38,9 @@ from projections.converge.traffic_record import Asking
 from projections.converge.undertaking import Undertaking
 from projections.converge.work import ReleaseWork, Verdict
 from projections.edge.port import Edges
-from projections.engine.port import Engine, ImageCarrier, Stock
+from projections.engine.image_ports import ImageCarrier
+from projections.engine.port import Engine
+from projections.engine.stock_port import Stock
 from projections.kept import KeptContainers
 from projections.observed import HostObservation, ObservedStore
 from projections.transport.port import Transport

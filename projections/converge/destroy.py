@@ -25,7 +25,8 @@ from projections.converge.materialise import HOST_FOLDER_FAILED
 from projections.converge.operations import HostPlan
 from projections.converge.route_folder import ROUTES_FOLDER
 from projections.converge.site import Site
-from projections.engine.port import Container, Stock
+from projections.engine.port import Container
+from projections.engine.stock_port import Stock
 from projections.engine.sweep import Owner
 
 _STOPS_AT_ONCE = 8  # containers that are asked to stop side by side

@@ -24,8 +24,10 @@ from projections.converge.fence import Fence, FencedEngine
 from projections.converge.harmless import Harmless
 from projections.converge.traffic_record import Asking
 from projections.edge.port import Edges, Place
-from projections.engine.port import Container, Engine, ImageCarrier, Stock
+from projections.engine.image_ports import ImageCarrier
+from projections.engine.port import Container, Engine
 from projections.engine.ports import HeldByProcess, held_here, held_in
+from projections.engine.stock_port import Stock
 from projections.engine.sweep import Owner
 from projections.kept import KeptContainers
 from projections.observed import ObservedStore

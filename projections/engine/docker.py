@@ -38,7 +38,6 @@ from projections.engine.port import (
     App,
     Container,
     ContainerDetail,
-    EngineEvent,
     EngineIdentity,
     Image,
     Prediction,
@@ -47,6 +46,7 @@ from projections.engine.port import (
 from projections.engine.programs import WindowSize
 from projections.engine.stock import COMPOSE_PROJECT_LABEL, EngineStock
 from projections.engine.waiting import until
+from projections.engine.watch_port import EngineEvent
 
 _ENDED = frozenset({"exited", "dead"})
 _CHANGES_SECONDS = 5.0

@@ -9,9 +9,10 @@ from projections.engine.api import DockerApi
 from projections.engine.building import BuildReader, check_push
 from projections.engine.docker_connection import DockerConnection, build_errors, image_errors
 from projections.engine.errors import engine_refused
+from projections.engine.image_ports import ImageRecipe
 from projections.engine.makeup import ImageDefaults, image_defaults
 from projections.engine.model import image_from_inspection
-from projections.engine.port import Image, ImageRecipe
+from projections.engine.port import Image
 from projections.engine.registry import check_progress, no_answer, pull_name, registry_digest
 
 

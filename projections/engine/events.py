@@ -17,8 +17,8 @@ from datetime import timedelta
 from events import labels
 from events.kernel.clock import Clock
 from projections.engine.api import Answer, DockerApi, EventAnswers
-from projections.engine.port import EngineEvent
 from projections.engine.stock import COMPOSE_PROJECT_LABEL
+from projections.engine.watch_port import EngineEvent
 
 ACTIONS = (
     "start", "die", "stop", "destroy", "pause", "unpause", "rename", "oom", "health_status", "update",

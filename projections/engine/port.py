@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from events import labels
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from events.manifest import Probe
     from projections.engine.makeup import ImageDefaults, Makeup
@@ -277,119 +276,4 @@ class Engine(Protocol):
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
-        ...
-
-
-class Stock(Protocol):
-    """What an engine holds of a Compose project beside containers; apart from `Engine`, for a reason.
-
-    A converger that deploys or heals is given no way to a volume: only `destroy` is.
-    """
-
-    async def networks(self, compose_project: str) -> dict[str, str]:
-        """`{id: name}` of a Compose project's networks."""
-        ...
-
-    async def remove_network(self, network_id: str) -> None:
-        """Remove a network that no container is on. One that is gone is as good."""
-        ...
-
-    async def volumes(self, compose_project: str) -> tuple[str, ...]:
-        """Names of a Compose project's volumes, sorted."""
-        ...
-
-    async def remove_volume(self, name: str) -> None:
-        """Remove a named volume with its data: for a caller who has a recorded reason to."""
-        ...
-
-    async def image_names(self) -> dict[str, str]:
-        """The names of ours that images have (`events.manifest.kept_image_name`), with the images' ids."""
-        ...
-
-    async def forget_image(self, name: str, *, pulled_as: str | None = None) -> None:
-        """Take a name from an image, which goes with its last one; never by force.
-
-        Where no other tag is left, the digest that it was `pulled_as` is no reason to keep it. A name that
-        is gone is as good. Raises OutsideError `engine-refused` for the last name of one that a container
-        uses.
-        """
-        ...
-
-
-class ImageCarrier(Protocol):
-    """Images of one engine as archives, for hosts that get them from no registry.
-
-    Apart from `Stock`: whoever deploys is given this and no way to a volume.
-    """
-
-    async def save(self, image: str, take: Callable[[bytes], bool]) -> None:
-        """Hand out an image as an archive, piece by piece, until `take` says that nobody wants more.
-
-        `take` is called in a thread and may block. Raises OutsideError `engine-refused` when the engine has
-        no such image.
-        """
-        ...
-
-    async def load(self, archive: Iterable[bytes]) -> None:
-        """Take in every image of an archive, which is read in a thread.
-
-        Raises OutsideError `engine-refused` with the engine's words.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineEvent:
-    """Something happened to containers; a hint to look, never a fact to act on."""
-
-    environment: str | None = None  # `<project>/<name>`; None: anything may have happened unseen
-    service: str = ""
-    action: str = ""  # the engine's word: die, stop, destroy, …
-    container: str = ""  # the id of one without our labels, which may be ours by the log; else empty
-    host: str = ""  # whose engine said it, by whoever listens
-
-
-class EngineWatch(Protocol):
-    """One host's engine as a source of hints; apart from `Engine`, because convergers need none."""
-
-    def watch(self) -> AsyncGenerator[EngineEvent]:
-        """What happens to containers that Compose made, from now on; the first item says that it listens.
-
-        One without our labels is told by its id and the environment "": it may have been adopted.
-
-        Raises OutsideError `engine-unreachable` when it cannot listen (any more); whoever calls tries again.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecipe:
-    """What an image is built from."""
-
-    tag: str  # `repository:tag` that it gets
-    context: Path  # a tar archive on this machine
-    dockerfile: str  # its name in the archive
-    args: Mapping[str, str] = field(default_factory=dict[str, str])
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    target: str | None = None  # None: the last stage
-    platform: str | None = None  # None: the engine's own
-
-
-class ImageBuilder(Protocol):
-    """An engine that builds and pushes images; apart from `Engine`, because convergers do neither."""
-
-    async def image(self, ref: str) -> Image | None:
-        """An image the engine has, by tag, digest or id; None when it has none."""
-        ...
-
-    async def build(self, recipe: ImageRecipe, *, seconds: float, told: Callable[[str], None]) -> Image:
-        """Build an image; `told` gets each line that the builder says, printable, from another thread.
-
-        Raises UserError `build-failed` with the last lines, OutsideError `image-not-found` or
-        `registry-unreachable` for a base image, `build-timed-out`, `engine-unreachable`.
-        """
-        ...
-
-    async def push(self, ref: str, *, seconds: float) -> None:
-        """Push a tag to its registry. Raises OutsideError `push-failed` or `engine-unreachable`."""
         ...

@@ -31,6 +31,7 @@ from projections.engine import probe_words
 from projections.engine import simulated_answers as answers
 from projections.engine import simulated_compose as compose
 from projections.engine import simulated_probes as probes
+from projections.engine import simulated_refusals as refusals
 from projections.engine.api import Answer
 from projections.engine.errors import engine_refused, engine_unreachable, shown
 from projections.engine.makeup import ImageDefaults, Makeup, image_defaults, makeup_of
@@ -39,7 +40,6 @@ from projections.engine.port import (
     App,
     Container,
     ContainerDetail,
-    EngineEvent,
     EngineIdentity,
     Image,
     Prediction,
@@ -50,6 +50,7 @@ from projections.engine.simulated_stock import SimulatedStock
 from projections.engine.simulated_watch import States, changes, states
 from projections.engine.simulated_world import COMPOSE_PROJECT, ENDED, Life, SimulatedContainer, World, opened
 from projections.engine.waiting import until
+from projections.engine.watch_port import EngineEvent
 
 _ANSWER_SECONDS = 30.0  # as the adapter for the real engine waits
 _STOPPED_CODE = 143  # ended by SIGTERM
@@ -277,7 +278,7 @@ class SimulatedEngine:
 
     async def predict(self, app: App, services: Sequence[str]) -> Prediction:
         """Compose's dry run of `up`."""
-        compose.refuse_bad(app, services)
+        refusals.refuse_bad(app, services)
         async with self._called("predict", " ".join(services)) as world:
             return compose.predict(world, app, services, now=self._clock.monotonic())
 
@@ -288,14 +289,14 @@ class SimulatedEngine:
 
     async def up(self, app: App, services: Sequence[str]) -> None:
         """Create, recreate and start `services` and nothing else."""
-        compose.refuse_bad(app, services)
+        refusals.refuse_bad(app, services)
         async with self._called("up", " ".join(services)) as world:
             if world.ignores_up:
                 return
-            compose.refuse_missing_images(world, app, services)
-            compose.refuse_homeless(app, services)
+            refusals.refuse_missing_images(world, app, services)
+            refusals.refuse_homeless(app, services)
             if world.volume_question:
-                raise compose.compose_failed("", world.volume_question)
+                raise refusals.compose_failed("", world.volume_question)
             steps = compose.plan_up(world, app, services, now=self._clock.monotonic())
         for step in steps:
             self._take(app, step)
@@ -304,17 +305,17 @@ class SimulatedEngine:
     async def up_beside(self, app: App, counts: Mapping[str, int]) -> None:
         """Bring each service to so many containers and replace none."""
         services = sorted(counts)
-        compose.refuse_bad(app, services)
+        refusals.refuse_bad(app, services)
         async with self._called(
             "up_beside", " ".join(f"{name}={counts[name]}" for name in services)
         ) as world:
             if world.ignores_up:
                 return
-            compose.refuse_fixed_names(app, counts)
-            compose.refuse_missing_images(world, app, services)
-            compose.refuse_homeless(app, services)
+            refusals.refuse_fixed_names(app, counts)
+            refusals.refuse_missing_images(world, app, services)
+            refusals.refuse_homeless(app, services)
             if world.volume_question:
-                raise compose.compose_failed("", world.volume_question)
+                raise refusals.compose_failed("", world.volume_question)
             steps = compose.plan_beside(world, app, counts, now=self._clock.monotonic())
         for step in steps:
             self._take(app, step)
@@ -322,9 +323,9 @@ class SimulatedEngine:
 
     async def run_job(self, app: App, service: str) -> str:
         """Start a one-shot run of `service` in the background and answer the container's id."""
-        compose.refuse_bad(app, [service])
+        refusals.refuse_bad(app, [service])
         async with self._called("run_job", service) as world:
-            compose.refuse_missing_images(world, app, [service])
+            refusals.refuse_missing_images(world, app, [service])
             made = compose.make_job(world, app, service, created_at=self._clock.now().timestamp())
         self._moment("run_job-made", service)
         with self.turn() as world:
@@ -387,12 +388,12 @@ class SimulatedEngine:
         with self.turn() as world:
             one = world.containers.get(container_id)
             if one is None:
-                raise compose.compose_failed(step.service, f"No such container: {container_id}")
+                raise refusals.compose_failed(step.service, f"No such container: {container_id}")
             if step.kind != "keep":
-                compose.refuse_taken_ports(world, one, step.service, now=self._clock.monotonic())
+                refusals.refuse_taken_ports(world, one, step.service, now=self._clock.monotonic())
             self._start(world, one)
             if one.life.start_error:
-                raise compose.compose_failed(step.service, one.life.start_error)
+                raise refusals.compose_failed(step.service, one.life.start_error)
 
     def _start(self, world: World, one: SimulatedContainer) -> None:
         running = world.moment(one, self._clock.monotonic()).state in {"running", "restarting"}

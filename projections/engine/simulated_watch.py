@@ -13,8 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from events.kernel.clock import Clock
 from projections.engine import simulated_answers as answers
 from projections.engine.events import event_of
-from projections.engine.port import EngineEvent
 from projections.engine.simulated_world import COMPOSE_PROJECT, SimulatedContainer, World
+from projections.engine.watch_port import EngineEvent
 
 _PAUSE_SECONDS = 0.2  # between two looks
 _WORDS = {"running": "start", "exited": "die", "restarting": "die", "paused": "pause"}

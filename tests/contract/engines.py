@@ -19,9 +19,12 @@ from events import labels
 from events.kernel.clock import Clock, SystemClock
 from events.kernel.errors import StagecraftError
 from projections.engine.docker import DockerEngine
-from projections.engine.port import App, Container, Engine, EngineWatch, ImageCarrier, Stock
+from projections.engine.image_ports import ImageCarrier
+from projections.engine.port import App, Container, Engine
 from projections.engine.simulated import SimulatedEngine
 from projections.engine.simulated_world import Life, World
+from projections.engine.stock_port import Stock
+from projections.engine.watch_port import EngineWatch
 from tests.contract.hosts import reached
 from tests.support.host_ssh import ssh_host
 from tests.support.images import HEALTHY, TestImages

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 from events.kernel.errors import OutsideError
 from projections.engine.errors import ENGINE_UNREACHABLE
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 from tests.contract.engines import WAIT_SECONDS, Adapter, raised
 
 

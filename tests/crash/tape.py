@@ -25,7 +25,9 @@ from events.envelope import StoredEvent
 from events.log import StreamAppend
 from events.reserve import Reserve
 from events.sqlite import SqliteEventLog
-from projections.engine.port import Engine, EngineWatch, Stock
+from projections.engine.port import Engine
+from projections.engine.stock_port import Stock
+from projections.engine.watch_port import EngineWatch
 
 LOOKING = frozenset(
     {

@@ -21,7 +21,7 @@ from events.kernel.clock import SystemClock
 from events.seals import read_seals
 from events.streams import environment_stream
 from gitops.config.controller import ControllerFile
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 from tests.support.controllers import SimulatedController
 from tests.support.repos import Repository
 from tests.support.stories import tell, until

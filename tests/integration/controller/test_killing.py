@@ -13,7 +13,7 @@ from controller.source import Source
 from events.catalog import decode
 from events.catalog.running import ContainerStateChanged
 from gitops.config.controller import ControllerFile
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 from tests.support.controllers import SimulatedController
 from tests.support.repos import Repository
 

@@ -15,7 +15,7 @@ from controller.queues import WorkQueues
 from controller.repositories import WatchedBranch, watched
 from controller.source import Source
 from gitops.config.controller import ControllerFile
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 from tests.support.controllers import SimulatedController
 from tests.support.repos import Repository
 from tests.support.stories import tell

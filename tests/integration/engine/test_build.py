@@ -14,7 +14,8 @@ from docker.client import DockerClient
 
 from events.kernel.errors import OutsideError, UserError
 from projections.engine.docker import DockerEngine
-from projections.engine.port import Image, ImageRecipe
+from projections.engine.image_ports import ImageRecipe
+from projections.engine.port import Image
 from tests.support.images import BUSYBOX, LABEL, TestImages
 from tests.support.processes import wait_until
 

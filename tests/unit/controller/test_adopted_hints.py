@@ -8,7 +8,7 @@ from events.envelope import CONTROLLER
 from events.memory import MemoryEventLog
 from events.recorder import Recorder
 from events.streams import environment_stream
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 from tests.support.time import CountingIds, FakeClock
 
 HINT = EngineEvent(environment="", action="die", container="c1")

@@ -11,7 +11,7 @@ import pytest
 from controller.listeners import Listeners
 from events.kernel.errors import OutsideError, UserError, error_code
 from projections.engine.errors import ENGINE_UNREACHABLE
-from projections.engine.port import EngineEvent, EngineWatch
+from projections.engine.watch_port import EngineEvent, EngineWatch
 from tests.support.time import ManualClock
 
 BAD_FILE = error_code("test-bad-file", "A code of this test.")

@@ -15,7 +15,7 @@ from events.kernel.errors import OutsideError
 from projections.engine.api import Answer, DockerApi
 from projections.engine.errors import engine_unreachable
 from projections.engine.events import Listen, event_of, follow
-from projections.engine.port import EngineEvent
+from projections.engine.watch_port import EngineEvent
 from tests.support.time import FakeClock
 
 _DIED: Answer = {
