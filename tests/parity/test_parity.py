@@ -19,7 +19,16 @@ from tests.parity.run import run
 from tests.parity.schema import all_keys, used_keys
 
 CORPUS = Path(__file__).parent / "corpus"
-SAMPLE = ("builds", "files", "incomplete", "merging", "outside-volumes", "volumes", "working-folder")
+SAMPLE = (
+    "builds",
+    "files",
+    "incomplete",
+    "interpolation",
+    "merging",
+    "outside-volumes",
+    "volumes",
+    "working-folder",
+)
 
 
 def compared(corpus: Path, folder: Path, *names: str) -> list[Result]:
