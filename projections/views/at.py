@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 
 _OBSERVED = "RevisionObserved"
 _PAGE_COMMITS = 20  # looked at for the newest that affects the environment, and then again
-_NEAR_EVENTS = (
-    10_000  # before the position, in which that commit is looked for first; then in four times as many
-)
+_NEAR_EVENTS = 10_000  # before the position, looked through first; then four times as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ def _appends(stage: Stage, folder: Path) -> list[Figure]:
         Figure(
             what=f"Durable append by {PRODUCERS} producers, in flushes of one page",
             value=median(together),
-            target=2.0,
+            target=3.0,
             unit=" x",
             detail=f"{rounds} pairs of {10 * PRODUCERS} appends; a flush takes {1e6 * median(floors):.0f} us",
             at_least=True,
