@@ -6,7 +6,9 @@ have many times the pace of the disk. Whoever finds nobody writing and nobody wa
 itself: a thread between one producer and the disk took half as long again as the disk.
 
 Those whose requests are written together wait behind one door, and go through it one after the other. Woken
-all at once they would stand in line once more, for the interpreter, which took a tenth of their pace.
+all at once they would stand in line once more, for the interpreter, which took a tenth of their pace. The
+thread lets them all through before it goes on: they come back with what they ask next, and the next commit
+holds them all. When it went on at once it met half of them, and wrote two commits in place of one.
 
 Rules: the thread is started by the first request that has to wait, so a process that only reads, or appends
 now and then, has none. The queue has a bound, and each wait in it a deadline: whoever gets no room is told
@@ -31,6 +33,7 @@ BATCH_SIZE = 500  # a commit of more gains nothing and keeps the others waiting
 ROOM_SECONDS = 10.0  # for room in a full queue
 ANSWER_SECONDS = 60.0  # beyond the deadlines of all locks on the way
 _LOOK_SECONDS = 1.0  # an interrupt may keep somebody in the door, so the others look for themselves
+_LEAVE_SECONDS = 0.005  # for all to go through the door: what the interpreter may take for one turn
 
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
@@ -94,25 +97,39 @@ class Waiting(Generic[RequestT, AnswerT]):
 class Group(Generic[RequestT, AnswerT]):
     """Requests that are written together, and the door behind which those who asked wait."""
 
-    __slots__ = ("_door", "requests")
+    __slots__ = ("_all_through", "_door", "_inside", "requests")
 
     def __init__(self) -> None:
         self.requests: list[Waiting[RequestT, AnswerT]] = []
+        self._inside = 0
         self._door = threading.Lock()
         self._door.acquire()
+        self._all_through = threading.Lock()
+        self._all_through.acquire()
 
-    def open(self) -> None:
-        """Let everybody through, once all are answered."""
+    def open(self, *, answered: int) -> None:
+        """Let through those who were answered, and wait for a moment until all of them are."""
+        self._inside = answered
         self._door.release()
+        if answered:
+            self._all_through.acquire(timeout=_LEAVE_SECONDS)
 
     def wait(self, one: Waiting[RequestT, AnswerT], seconds: float) -> bool:
         """Whether one of the requests was answered in time; for the one thread that asked."""
         deadline = time.monotonic() + seconds
         while not one.answered and (left := deadline - time.monotonic()) > 0:
             if self._door.acquire(timeout=min(left, _LOOK_SECONDS)):
-                self._door.release()  # for whoever comes next
+                self._go_through()
                 break
         return one.answered
+
+    def _go_through(self) -> None:
+        """Leave the door to whoever comes next, or tell the writer that nobody does."""
+        self._inside -= 1
+        nobody = not self._inside
+        self._door.release()
+        if nobody:
+            self._all_through.release()
 
 
 class GroupCommit(Generic[RequestT, AnswerT]):
@@ -160,7 +177,7 @@ class GroupCommit(Generic[RequestT, AnswerT]):
         Raises FullError, UnansweredError and ClosedError. An interrupt of the caller takes the request back
         unless it is being written already.
         """
-        waiting = Waiting[RequestT, AnswerT](request)
+        waiting: Waiting[RequestT, AnswerT] = Waiting(request)
         if self._write_at_once(waiting):
             return waiting.result()
         group = self._put(waiting)
@@ -215,7 +232,7 @@ class GroupCommit(Generic[RequestT, AnswerT]):
                 wanted = [one for one in group.requests if one.claim()]
                 if wanted:
                     self._answer(wanted)
-                group.open()
+                group.open(answered=len(wanted))
 
     def _has_work(self) -> bool:
         """Wait for a request; False once the queue is closed and empty."""

@@ -30,7 +30,7 @@ from controller.registry.manifests import (
     platforms_of_index,
 )
 from controller.registry.messages import Answer, NoAnswerError, Sent
-from controller.registry.names import ImageName, image_name, is_loopback, is_no_registry
+from controller.registry.names import ImageName, image_name, is_no_registry, is_on_this_machine
 from events.kernel.clock import Clock
 from events.kernel.errors import OutsideError
 from projections.engine.errors import IMAGE_NOT_FOUND, shown
@@ -82,7 +82,7 @@ class RegistryClient:
         name = image_name(ref)
         if is_no_registry(name.registry):
             raise _unusable(ref, f"{name.registry} is no address of a registry")
-        plain = self.plain_http.get(name.registry, is_loopback(name.registry))
+        plain = self.plain_http.get(name.registry, is_on_this_machine(name.registry))
         try:
             trust = self._trusted()
             async with (

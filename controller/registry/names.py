@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from events.kernel.addresses import is_loopback
+
 PUBLIC = "docker.io"
 _PUBLIC_API = "index.docker.io"
 _PUBLIC_CREDENTIALS = "https://index.docker.io/v1/"  # the name that `docker login` gives it
@@ -56,13 +58,10 @@ def host_of(address: str) -> str:
     return address.partition(":")[0]
 
 
-def is_loopback(address: str) -> bool:
-    """Whether `host:port` is on this machine by its name alone; nothing is looked up."""
+def is_on_this_machine(address: str) -> bool:
+    """Whether `host:port` is, by its name alone; nothing is looked up."""
     host = host_of(address)
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == "localhost" or is_loopback(host)
 
 
 def is_no_registry(address: str) -> bool:

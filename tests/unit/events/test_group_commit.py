@@ -182,10 +182,22 @@ def test_who_gives_up_keeps_nobody_behind_the_door() -> None:
         waits = pool.submit(group.wait, late, SECONDS)
         gone.give(2)
         late.give(4)
-        group.open()
+        group.open(answered=2)  # for one of whom nobody comes any more
         assert waits.result(SECONDS)
     assert group.wait(gone, 0)
     assert (gone.result(), late.result()) == (2, 4)
+
+
+def test_the_writer_goes_on_when_all_whom_it_answered_are_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("events.group_commit._LEAVE_SECONDS", SECONDS)
+    group, first, last = Group[int, int](), Waiting[int, int](1), Waiting[int, int](2)
+    with ThreadPoolExecutor(3) as pool:
+        opened = pool.submit(group.open, answered=2)
+        waits = pool.submit(group.wait, first, SECONDS)
+        assert not waits.result(SECONDS)  # through, and nobody has answered it
+        assert not opened.done()
+        assert not group.wait(last, SECONDS)
+        opened.result(SECONDS)
 
 
 def test_an_answer_is_found_also_when_the_word_of_it_was_lost() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.registry.names import image_name, is_loopback, is_no_registry
+from controller.registry.names import image_name, is_no_registry, is_on_this_machine
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_the_public_registry_answers_and_is_logged_in_under_names_of_its_own() -
     ],
 )
 def test_loopback_is_told_by_the_name_alone(address: str, *, here: bool) -> None:
-    assert is_loopback(address) is here
+    assert is_on_this_machine(address) is here
 
 
 @pytest.mark.parametrize(
