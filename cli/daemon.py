@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cli.watched import Choice
     from controller.daemon import Daemon
 
+_USUAL_NEW_OBJECTS = (700, 10, 10)  # the interpreter's own; `cli/main.py` sets what suits short commands
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -34,6 +36,7 @@ def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) ->
     from controller.source import Source
 
     import_late()
+    _keep_memory_small()
     places = seal_places(
         choice.file.seals.to,
         folder=choice.folder,
@@ -61,6 +64,12 @@ def run_for_ever(settings: Settings, choice: Choice, *, grace_seconds: float) ->
         )
         asyncio.run(_run(daemon))
     return 0
+
+
+def _keep_memory_small() -> None:
+    """Look for garbage as often as is usual, and never again through all that was imported, which stays."""
+    gc.freeze()
+    gc.set_threshold(*_USUAL_NEW_OBJECTS)
 
 
 async def _run(daemon: Daemon) -> None:
