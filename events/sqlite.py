@@ -6,9 +6,7 @@ whoever reads `position > checkpoint` can never skip an event that commits later
 lock would lose events for followers.
 
 Appends of all threads that wait for the disk share a transaction (`events/group_commit.py`,
-`events/sqlite_append.py`), and nobody is answered before it is on the disk. When such a transaction
-fails, its appends are tried once more one by one, so that each gets the answer that is its own: what is vital
-may take the reserve, and what cannot be stored at all takes no other with it.
+`events/sqlite_commit.py`), and nobody is answered before it is on the disk.
 """
 
 from __future__ import annotations
@@ -16,42 +14,36 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING
 
 from events import sqlite_read
 from events.appending import check_limit, check_shape
 from events.group_commit import ClosedError, FullError, GroupCommit, UnansweredError
-from events.kernel.errors import OutsideError, StagecraftError, Where
+from events.kernel.errors import OutsideError, Where
 from events.log import LOG_BUSY, LOG_UNAVAILABLE
 from events.reserve import is_vital
-from events.sqlite_append import Request, Writing
+from events.sqlite_append import Request
+from events.sqlite_commit import SqliteCommit
 from events.sqlite_file import BUSY_SECONDS, SqliteFile, disk_is_full
 from events.sqlite_query import position_at, select
 from events.sqlite_schema import event_log
 from events.sqlite_tokens import draw, newest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
     from events.broken import LogProblem
     from events.envelope import StoredEvent
-    from events.group_commit import Waiting
     from events.log import Anchor, LogRow, StreamAppend
     from events.query import EventQuery
     from events.reserve import Reserve
     from events.streams import StreamName
     from events.tokens import Token
 
-    _Outcome: TypeAlias = tuple[StoredEvent, ...] | BaseException
-    _Waiting: TypeAlias = Waiting[Request, tuple[StoredEvent, ...]]
-
-T = TypeVar("T")
-
 POLL_SECONDS = 0.05  # how late a waiter sees what another process appended; one look costs microseconds
-_ONE_BY_ONE_SECONDS = 10.0  # for the second try of a failed transaction's appends, all together
 
 _LINEAGE = "SELECT lineage FROM log_head"
 _MARK = "UPDATE log_head SET broken = ?"
@@ -80,7 +72,8 @@ class SqliteEventLog:
         self._kind = event_log(lineage=lineage)
         self._file = self._opened_file()
         self._appended = threading.Condition()  # wakes waiters of this process before they poll
-        self._writer = GroupCommit[Request, "tuple[StoredEvent, ...]"](self._commit, name=f"writer of {path}")
+        self._commits = SqliteCommit(self._file, path, reserve=reserve, written=self._wake)
+        self._writer = GroupCommit(self._commits.commit, name=f"writer of {path}")
         self._lineage = self._read_lineage()
 
     def _opened_file(self) -> SqliteFile:
@@ -157,73 +150,10 @@ class SqliteEventLog:
         """Whether this process appends at the moment."""
         return self._writer.busy
 
-    def _commit(self, batch: Sequence[_Waiting]) -> None:
-        """Write a batch and answer everybody; runs in the thread of whoever writes."""
-        if len(batch) > 1 and self._has_room_for(batch):
-            try:
-                outcomes = self._written([waiting.request for waiting in batch])
-            except Exception:  # noqa: BLE001, S110  # each append meets it again, as an answer of its own
-                pass
-            else:
-                for waiting, outcome in zip(batch, outcomes, strict=True):
-                    _answer(waiting, outcome)
-                return
-        self._commit_one_by_one(batch)
-
-    def _commit_one_by_one(self, batch: Sequence[_Waiting]) -> None:
-        """Write each append of a batch in a transaction of its own.
-
-        Those whose turn does not come in time get the error of the last one: a disk that fails slowly must
-        not keep hundreds waiting one after the other.
-        """
-        deadline = time.monotonic() + _ONE_BY_ONE_SECONDS
-        for index, waiting in enumerate(batch):
-            try:
-                write = partial(self._written, [waiting.request])
-                (outcome,) = self._with_room(write, vital=waiting.request.vital)
-            except BaseException as error:  # noqa: BLE001  # it is raised where the answer is waited for
-                outcome = error
-                if time.monotonic() > deadline:
-                    for late in batch[index:]:
-                        _answer(late, error)
-                    return
-            _answer(waiting, outcome)
-
-    def _has_room_for(self, batch: Sequence[_Waiting]) -> bool:
-        """Whether nothing of a batch has to give way to what is vital."""
-        if self._reserve is None or all(waiting.request.vital for waiting in batch):
-            return True
-        return self._reserve.make()
-
-    def _written(self, requests: Sequence[Request]) -> list[_Outcome]:
-        """What came of each append, all in one transaction; wakes whoever waits for events."""
-        with self._file.writing() as connection:
-            writing = Writing(connection, requests, file=str(self._path))
-            outcomes = [_outcome(writing, request) for request in requests]
-            writing.finish()
+    def _wake(self) -> None:
+        """Something was appended: whoever waits for events looks."""
         with self._appended:
             self._appended.notify_all()
-        return outcomes
-
-    def _with_room(self, write: Callable[[], T], *, vital: bool) -> T:
-        """Write; on a full disk what is `vital` once more without the reserve, and nothing else."""
-        reserve = self._reserve
-        if reserve is None:
-            return write()
-        if not vital and not reserve.make():
-            raise OutsideError(
-                LOG_UNAVAILABLE,
-                "the disk is full, so nothing new is begun",
-                where=self._where,
-                why=f"less than {reserve.needs_bytes // 2**20} MiB are free, and the reserve is broken into",
-                next=f"make room on the disk of {self._path.parent}; `stagecraft rollback` works meanwhile",
-            )
-        try:
-            return write()
-        except OutsideError as error:
-            if not vital or not disk_is_full(error, self._path) or not reserve.free():
-                raise
-        return write()
 
     def newest_token(self, name: str) -> int:
         """The number of the newest token, 0 when none was ever drawn."""
@@ -237,7 +167,7 @@ class SqliteEventLog:
             with self._file.writing() as connection:
                 return draw(connection, name, after=after)
 
-        return self._with_room(write, vital=vital)
+        return self._commits.with_room(write, vital=vital)
 
     def head(self) -> int:
         """The position of the newest event, 0 for an empty log."""
@@ -330,19 +260,3 @@ class SqliteEventLog:
     @property
     def _where(self) -> Where:
         return Where(file=str(self._path))
-
-
-def _outcome(writing: Writing, request: Request) -> _Outcome:
-    """What was stored, or why this append is refused; any other error ends the transaction."""
-    try:
-        return writing.append(request)
-    except StagecraftError as refusal:
-        return refusal
-
-
-def _answer(waiting: _Waiting, outcome: _Outcome) -> None:
-    """Tell whoever waits for an append what came of it."""
-    if isinstance(outcome, BaseException):
-        waiting.fail(outcome)
-    else:
-        waiting.give(outcome)
