@@ -61,7 +61,7 @@ def status(
             return
         if live:
             _look(settings, targets)
-        shown = [_status(history, target) for target in targets]
+        shown = _joined(history, targets)
         lag = _lag(history, targets)
         say_problem(settings, log)
         of_the_log = None if json or len(shown) > 1 else log_line(settings, log)
@@ -130,20 +130,28 @@ def _look(settings: Settings, targets: Sequence[Target]) -> None:
     refresh_observed(settings.home, targets, progress=settings.console.progress)
 
 
-def _status(history: History, target: Target) -> Status:
+def _joined(history: History, targets: Sequence[Target]) -> list[Status]:
+    """The status of each environment, all by the log at one moment."""
     from projections.views.environment_fold import ENVIRONMENTS
     from projections.views.environments import find_environment, unseen
-    from projections.views.status import join
 
-    unknown: Environment | None = None
+    unknown: list[Environment | None] = [None] * len(targets)
     known = history.ask(
         [ENVIRONMENTS],
-        lambda tables: find_environment(tables, target.project, target.name),
+        lambda tables: [find_environment(tables, one.project, one.name) for one in targets],
         nothing=unknown,
         warns=False,
     )
-    environment = known or unseen(target.project, target.name)
-    hosts, looked_at, git_failure = _observed(history.settings, target)
+    return [
+        _status(history.settings, target, found or unseen(target.project, target.name))
+        for target, found in zip(targets, known, strict=True)
+    ]
+
+
+def _status(settings: Settings, target: Target, environment: Environment) -> Status:
+    from projections.views.status import join
+
+    hosts, looked_at, git_failure = _observed(settings, target)
     return join(environment, hosts, now=datetime.now(UTC), git_looked_at=looked_at, git_failure=git_failure)
 
 

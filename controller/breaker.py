@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from controller.decide.state import MOST_HEALS
-from events.catalog.environment import BreakerOpened
+from events.catalog.drift import BreakerOpened
 
 if TYPE_CHECKING:
     from controller.decide.state import EnvironmentState

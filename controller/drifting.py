@@ -16,7 +16,7 @@ from projections.converge.backends import LeftOut
 if TYPE_CHECKING:
     from controller.context import Context
     from controller.targets import Target
-    from events.catalog.environment import DriftPolicy
+    from events.catalog.drift import DriftPolicy
     from projections.converge.drift import HostDrift, Row
 
 Healing = Literal["on", "off", "suspended", "rests"]

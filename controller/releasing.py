@@ -20,7 +20,8 @@ from controller.placed import former_manifest, wanted_manifest
 from controller.removing import finish_destroy
 from controller.retention import conduct_of, forget_old_images
 from events.catalog import decode
-from events.catalog.environment import BreakerClosed, DeployRequested, RevertDetected, RollbackRequested
+from events.catalog.drift import BreakerClosed
+from events.catalog.environment import DeployRequested, RevertDetected, RollbackRequested
 from events.log import VersionConflictError
 from events.streams import environment_stream
 from gitops.policies import drift_of, most_removed_of
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from controller.context import Context
     from controller.decide.state import EnvironmentState, Release
     from events.catalog import Event
-    from events.catalog.environment import DriftDetected, DriftPolicy
+    from events.catalog.drift import DriftDetected, DriftPolicy
     from events.envelope import StoredEvent
     from events.recorder import Recorder
     from projections.converge.altered import Closely

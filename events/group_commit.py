@@ -117,10 +117,11 @@ class Group(Generic[RequestT, AnswerT]):
     def wait(self, one: Waiting[RequestT, AnswerT], seconds: float) -> bool:
         """Whether one of the requests was answered in time; for the one thread that asked."""
         deadline = time.monotonic() + seconds
-        while not one.answered and (left := deadline - time.monotonic()) > 0:
-            if self._door.acquire(timeout=min(left, _LOOK_SECONDS)):
-                self._go_through()
-                break
+        while not self._door.acquire(timeout=min(seconds, _LOOK_SECONDS)):
+            seconds = deadline - time.monotonic()
+            if one.answered or seconds <= 0:
+                return one.answered
+        self._go_through()
         return one.answered
 
     def _go_through(self) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from events.catalog.environment import Conduct, DriftPolicy
+from events.catalog.drift import DriftPolicy
+from events.catalog.environment import Conduct
 from events.manifest import FileTree, Gate, Job, Reload, WaitCondition
 from events.references import names_of
 from events.rollout import Strategy

@@ -13,7 +13,7 @@ from gitops.remotes import parse_prefix
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from events.catalog.environment import DriftPolicy
+    from events.catalog.drift import DriftPolicy
     from gitops.config.policy import PolicySection, RemovalSection
     from gitops.remotes import Server
 

@@ -23,6 +23,7 @@ from controller.decide.state import (
     Watch,
 )
 from events.catalog import draining as drn
+from events.catalog import drift as drf
 from events.catalog import environment as env
 from events.catalog import removal
 from events.catalog import running as run
@@ -157,18 +158,18 @@ def _(event: removal.EnvironmentDestroyed, state: EnvironmentState, time: dateti
 
 
 @steered.register
-def _(_event: env.DriftHealed, state: EnvironmentState, time: datetime) -> EnvironmentState:
+def _(_event: drf.DriftHealed, state: EnvironmentState, time: datetime) -> EnvironmentState:
     return replace(state, heals=(*state.heals, time)[-MOST_HEALS:])
 
 
 @steered.register
-def _(event: env.BreakerOpened, state: EnvironmentState, time: datetime) -> EnvironmentState:
+def _(event: drf.BreakerOpened, state: EnvironmentState, time: datetime) -> EnvironmentState:
     openings = state.breaker_openings + 1
     return replace(state, breaker_since=time, breaker_until=event.until, breaker_openings=openings, heals=())
 
 
 @steered.register
-def _(event: env.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
+def _(event: drf.BreakerClosed, state: EnvironmentState, _time: datetime) -> EnvironmentState:
     openings = 0 if event.reason == "resumed" else state.breaker_openings
     return replace(state, breaker_since=None, breaker_until=None, breaker_openings=openings, heals=())
 

@@ -10,13 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from controller.decide.rollback import NOTHING_DEPLOYED, completed_release
-from events.catalog.environment import (
-    BreakerClosed,
-    EnvironmentHeld,
-    EnvironmentResumed,
-    EnvironmentSuspended,
-    HoldCleared,
-)
+from events.catalog.drift import BreakerClosed
+from events.catalog.environment import EnvironmentHeld, EnvironmentResumed, EnvironmentSuspended, HoldCleared
 from events.kernel.errors import UserError, error_code
 
 if TYPE_CHECKING:

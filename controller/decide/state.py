@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from events.catalog import Failure
-    from events.catalog.environment import DriftPolicy
+    from events.catalog.drift import DriftPolicy
     from events.catalog.release import ReleaseKind, TrafficProof
     from events.catalog.removal import DestroyRequested
     from events.draining import DrainedName, DrainMode

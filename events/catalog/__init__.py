@@ -2,6 +2,7 @@
 
 revision.py      what a watched repository showed
 environment.py   what was decided about an environment, holds and suspends
+drift.py         what differed from what was deployed, and what was done about it
 release.py       the life of a Release
 service.py       what became of services and jobs
 running.py       what people ask of services that run, and what containers do by themselves
@@ -17,6 +18,7 @@ log.py           the log itself: seals, their keys, forks
 from events.catalog import (
     adoption,
     draining,
+    drift,
     environment,
     host,
     log,
@@ -38,6 +40,7 @@ __all__ = [
     "adoption",
     "decode",
     "draining",
+    "drift",
     "environment",
     "event_classes",
     "host",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from events.catalog import decode
-from events.catalog.environment import DriftDetected, DriftHealed
+from events.catalog.drift import DriftDetected, DriftHealed
 from events.envelope import StoredEvent
 from projections.converge.site import Site
 

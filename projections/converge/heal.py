@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from events.catalog import Event
-from events.catalog.environment import DriftDetected, DriftHealed, DriftPolicy, LeftAsMade
+from events.catalog.drift import DriftDetected, DriftHealed, DriftPolicy, LeftAsMade
 from events.kernel.errors import OutsideError, StagecraftError, UserError
 from events.manifest import Manifest
 from events.recorder import Recorder

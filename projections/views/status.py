@@ -3,9 +3,8 @@
 *Sync* compares desired, deployed and running. It is unknown while a host that should run something is not
 reachable or was never seen, and while the newest commit does not render, or waits for its images: then
 nobody can say what differs.
-*Health* is the worst of all containers, in the order healthy, suspended, progressing, missing, degraded,
-unknown. A host that does not answer is unknown, never missing: what it ran may still run. A suspended
-environment is at best suspended.
+*Health* is the worst of all containers (`health.py`). A host that does not answer is unknown, never missing:
+what it ran may still run. A suspended environment is at best suspended.
 
 The clock is the caller's: `as_of` is the time of reading, ages are counted from it.
 """
@@ -19,30 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from events.kernel.clock import format_utc, parse_utc
 from projections.views.environments import Environment, Placed
+from projections.views.health import DOWN, Health, service_health, worst
 
 if TYPE_CHECKING:
-    from projections.observed import HostObservation, ObservedContainer, ObservedService, SourceFailure
+    from projections.observed import HostObservation, ObservedService, SourceFailure
     from projections.parking import Lag
 
 Sync = Literal["in-sync", "out-of-sync", "unknown"]
-Health = Literal["healthy", "suspended", "progressing", "missing", "degraded", "unknown"]
-
-_WORST_FIRST: tuple[Health, ...] = ("unknown", "degraded", "missing", "progressing", "suspended", "healthy")
-_BY_STATE: dict[str, Health] = {
-    "created": "progressing",
-    "removing": "progressing",
-    "paused": "suspended",
-    "restarting": "degraded",
-    "exited": "degraded",
-    "dead": "degraded",
-}
-_DOWN = frozenset({"created", "exited", "dead"})
-_RUNNING_BY_HEALTH: dict[str, Health] = {
-    "none": "healthy",
-    "healthy": "healthy",
-    "starting": "progressing",
-    "unhealthy": "degraded",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,15 +147,6 @@ def join(
     )
 
 
-def worst(healths: Iterable[Health]) -> Health:
-    """The worst of some, `healthy` for none."""
-    found = set(healths)
-    for one in _WORST_FIRST:
-        if one in found:
-            return one
-    return "healthy"
-
-
 def _hosts(environment: Environment, observations: Sequence[HostObservation]) -> Iterable[HostStatus]:
     """Every host that should run something or that was looked at, sorted by name."""
     seen = {one.host: one for one in observations}
@@ -193,7 +166,7 @@ def _mixed(hosts: Iterable[HostStatus]) -> tuple[Mixture, ...]:
     for host in hosts:
         for service in host.services if host.reachable else ():
             for one in service.containers:
-                if one.version and one.state not in _DOWN:
+                if one.version and one.state not in DOWN:
                     found.setdefault(service.name, {}).setdefault(one.version, set()).add(host.name)
     return tuple(
         Mixture(service=name, versions={key: tuple(sorted(on)) for key, on in sorted(versions.items())})
@@ -214,29 +187,9 @@ def _service(environment: Environment, host: str, service: ObservedService) -> S
         image=service.image,
         containers=containers,
         drift=tuple(service.drift),
-        health=_service_health(service.containers, finished=finished, rests=stopped is not None),
+        health=service_health(service.containers, finished=finished, rests=stopped is not None),
         stopped=stopped,
     )
-
-
-def _service_health(containers: Sequence[ObservedContainer], *, finished: bool, rests: bool) -> Health:
-    """The worst of the containers. A job that has run to its end needs none, and one it left is no matter.
-
-    What a person stopped is suspended while it is down.
-    """
-    if finished:
-        return "healthy"
-    if rests and all(one.state in _DOWN for one in containers):
-        return "suspended"
-    if not containers:
-        return "missing"
-    return worst(_container_health(one) for one in containers)
-
-
-def _container_health(container: ObservedContainer) -> Health:
-    if container.state == "running":
-        return _RUNNING_BY_HEALTH.get(container.health, "unknown")
-    return _BY_STATE.get(container.state, "unknown")
 
 
 def _sync(environment: Environment, hosts: Sequence[HostStatus]) -> Sync:

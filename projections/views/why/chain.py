@@ -69,7 +69,7 @@ def _rewritten(record: Record, seen: Told) -> list[Told]:
     return [
         one
         for one in record.sightings
-        if one.type == "HistoryRewritten" and one.event.id == seen.event.causation
+        if one.type == "HistoryRewritten" and one.event.event_id == seen.event.causation_id
     ]
 
 
@@ -119,12 +119,12 @@ def _asked_before(record: Record, request: Told) -> int:
 
 def _causes(record: Record, told: Told) -> set[Told]:
     """The causes of an event within the environment, and theirs."""
-    by_id = {one.event.id: one for one in record.environment}
+    by_id = {one.event.event_id: one for one in record.environment}
     found: set[Told] = set()
-    cause = told.event.causation
+    cause = told.event.causation_id
     while cause is not None and cause in by_id and by_id[cause] not in found:
         found.add(by_id[cause])
-        cause = by_id[cause].event.causation
+        cause = by_id[cause].event.causation_id
     return found
 
 

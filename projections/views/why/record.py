@@ -38,12 +38,7 @@ class Told:
 
     event: StoredEvent
     data: dict[str, Any]
-
-    @property
-    def type(self) -> str:
-        """The event's type; one of a newer schema is called by it too, so that nobody takes it for known."""
-        known = illegible(self.event) != "newer-schema"
-        return self.event.type if known else f"{self.event.type} in schema {self.event.schema}"
+    type: str  # one of a newer schema is called by that too, so that nobody takes it for known
 
     @property
     def position(self) -> int:
@@ -53,7 +48,14 @@ class Told:
 
 def told(events: Iterable[StoredEvent]) -> tuple[Told, ...]:
     """Events with their data."""
-    return tuple(Told(event=event, data=json.loads(current(event).data)) for event in events)
+    return tuple(
+        [Told(event=event, data=json.loads(current(event).data), type=_type_of(event)) for event in events]
+    )
+
+
+def _type_of(event: StoredEvent) -> str:
+    known = illegible(event) != "newer-schema"
+    return event.type if known else f"{event.type} in schema {event.schema}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +117,8 @@ class Record:
 
     def caused_by(self, cause: Told, *types: str) -> list[Told]:
         """Events of the environment that `cause` is named by as their cause."""
-        return [
-            one for one in self.environment if one.event.causation == cause.event.id and one.type in types
-        ]
+        known = cause.event.event_id
+        return [one for one in self.environment if one.event.causation_id == known and one.type in types]
 
 
 def _is_partial(completed: Told) -> bool:

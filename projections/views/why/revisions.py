@@ -117,8 +117,8 @@ def _kept_by(record: Record, last: Told) -> list[Told]:
         began = "EnvironmentSuspended"
     earlier = [one for one in record.environment if one.position < last.position]
     kept = [one for one in earlier if one.type == began][-1:]
-    causes = {one.event.causation for one in kept}
-    return [*kept, *(one for one in earlier if one.event.id in causes)]
+    causes = {one.event.causation_id for one in kept}
+    return [*kept, *(one for one in earlier if one.event.event_id in causes)]
 
 
 def _looks(record: Record, subject: Subject) -> list[Told]:

@@ -16,7 +16,7 @@ from controller.notify import Notice
 from controller.repositories import WatchedBranch, watched
 from controller.seal_places import SealFile
 from controller.source import Source
-from events.catalog.environment import BreakerOpened
+from events.catalog.drift import BreakerOpened
 from events.kernel.clock import SystemClock
 from events.seals import read_seals
 from events.streams import environment_stream

@@ -12,7 +12,7 @@ import pytest
 from controller.closer import EVERY
 from controller.drifting import ask
 from controller.steering import steer
-from events.catalog.environment import DriftPolicy
+from events.catalog.drift import DriftPolicy
 from events.kernel.errors import UserError
 from gitops.config.policy import PolicySection
 from gitops.policies import drift_of

@@ -12,7 +12,8 @@ from controller.decide.rollback import RollbackTarget
 from controller.decide.scope import Scope
 from controller.repositories import BranchRules
 from events.catalog import decode
-from events.catalog.environment import DeployRequested, DriftHealed
+from events.catalog.drift import DriftHealed
+from events.catalog.environment import DeployRequested
 from events.catalog.release import ReleaseCompleted, ReleaseFailed, ReleaseRolledBack
 from events.kernel.errors import UserError
 from projections.engine.simulated_world import Life

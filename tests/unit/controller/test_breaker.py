@@ -8,7 +8,7 @@ from datetime import timedelta
 from controller.backoff import Backoff
 from controller.breaker import ATTEMPTS, RATE_WINDOW, Attempts, decide_breaker
 from controller.decide.state import MOST_HEALS, EnvironmentState
-from events.catalog.environment import BreakerOpened
+from events.catalog.drift import BreakerOpened
 from tests.support.time import START
 
 _DEPLOYED = EnvironmentState(deployed="rel-1")

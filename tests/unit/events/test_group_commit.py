@@ -200,6 +200,16 @@ def test_the_writer_goes_on_when_all_whom_it_answered_are_through(monkeypatch: p
         opened.result(SECONDS)
 
 
+def test_who_is_answered_before_it_waits_goes_through_the_door_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("events.group_commit._LEAVE_SECONDS", SECONDS)
+    group, early = Group[int, int](), Waiting[int, int](1)
+    early.give(2)
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(group.open, answered=1)
+        assert group.wait(early, SECONDS)
+        opened.result(SECONDS / 2)
+
+
 def test_an_answer_is_found_also_when_the_word_of_it_was_lost() -> None:
     group, one = Group[int, int](), Waiting[int, int](1)
     with ThreadPoolExecutor(1) as pool:

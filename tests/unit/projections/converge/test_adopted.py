@@ -8,7 +8,7 @@ import pytest
 
 from events import labels
 from events.catalog.adoption import ServiceAdopted
-from events.catalog.environment import DriftDetected
+from events.catalog.drift import DriftDetected
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import UserError
 from events.manifest import Manifest

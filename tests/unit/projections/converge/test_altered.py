@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from events.catalog.environment import DriftDetected, DriftHealed, LeftAsMade
+from events.catalog.drift import DriftDetected, DriftHealed, LeftAsMade
 from events.manifest import Manifest
 from projections.converge.altered import Closely
 from projections.converge.heal import Terms

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from events import labels
-from events.catalog.environment import DriftDetected, DriftHealed
+from events.catalog.drift import DriftDetected, DriftHealed
 from events.catalog.host import HostReached, HostUnreachable
 from events.catalog.service import ServiceReplaced
 from events.kernel.errors import OutsideError, UserError

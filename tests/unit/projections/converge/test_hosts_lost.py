@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld
+from events.catalog.drift import DriftDetected, DriftHealed
+from events.catalog.environment import EnvironmentHeld
 from events.catalog.release import ReleaseFailed
 from events.kernel.errors import OutsideError, Where
 from events.manifest import Job, Manifest

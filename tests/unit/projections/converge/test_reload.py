@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from events.blobs import MemoryBlobStore
-from events.catalog.environment import DriftDetected
+from events.catalog.drift import DriftDetected
 from events.catalog.service import ServiceReloaded, ServiceReplaced
 from events.envelope import StoredEvent
 from events.kernel.errors import OutsideError

@@ -9,9 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from events.catalog import Event, Failure
+from events.catalog.drift import BreakerClosed, BreakerOpened
 from events.catalog.environment import (
-    BreakerClosed,
-    BreakerOpened,
     DeployDeferred,
     DeployRequested,
     DeploySkipped,

@@ -12,7 +12,8 @@ from projections.engine.port import ContainerState
 from projections.engine.port import Health as ContainerHealth
 from projections.observed import HostObservation, ObservedContainer, ObservedService
 from projections.views.environments import Environment, Placed, unseen
-from projections.views.status import join, worst
+from projections.views.health import worst
+from projections.views.status import join
 from tests.unit.projections.views.history import digest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -20,7 +20,8 @@ from controller.decide.hold import Stop, decide_expiry, decide_hold, decide_resu
 from controller.decide.rollback import RollbackTarget, decide_rollback, find_target
 from controller.decide.state import EnvironmentState
 from events.catalog import Event, Failure
-from events.catalog.environment import DriftDetected, DriftHealed, EnvironmentHeld, ManifestRendered
+from events.catalog.drift import DriftDetected, DriftHealed
+from events.catalog.environment import EnvironmentHeld, ManifestRendered
 from events.catalog.release import ReleaseCompleted, ReleaseRolledBack, ReleaseStarted, completed_on
 from events.catalog.revision import EnvironmentLeftOut, RevisionObserved
 from events.catalog.service import ServiceReloaded, ServiceReplaced

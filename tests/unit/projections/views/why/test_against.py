@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from events.catalog.environment import (
-    BreakerOpened,
-    DeploySkipped,
-    DriftDetected,
-    ImageAwaited,
-    RenderFailed,
-)
+from events.catalog.drift import BreakerOpened, DriftDetected
+from events.catalog.environment import DeploySkipped, ImageAwaited, RenderFailed
 from events.catalog.host import HostReached, HostUnreachable
 from events.catalog.release import ReleaseStarted, ReleaseSuperseded
 from events.catalog.removal import EnvironmentDestroyed, EnvironmentOrphaned
