@@ -198,7 +198,7 @@ def main() -> None:
 
     Of what is installed beside us nothing takes part in our models: no plugin of pydantic is looked for.
     Rings of garbage are looked for seldom while a command loads what it needs, all of which stays, and not at
-    all at its end, when the memory goes back with the process: the two took a tenth and a seventh of a
+    all at its end, when the memory goes back with the process: the two took a twelfth and a seventh of a
     command. A daemon goes back to what is usual (`cli/daemon.py`).
     """
     gc.set_threshold(_NEW_OBJECTS)
