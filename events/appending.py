@@ -14,6 +14,7 @@ from events.log import Expect, VersionConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from events.envelope import ProposedEvent
     from events.log import StreamAppend
@@ -24,25 +25,22 @@ def check_shape(parts: Sequence[StreamAppend]) -> None:
     """Raise ValueError for a request that no log could take: it is a mistake of the caller."""
     if not parts:
         raise ValueError("an append without parts")
-    streams = [part.stream for part in parts]
-    if len(set(streams)) < len(streams) or "" in streams:
-        raise ValueError(f"an append names each stream once, and by a name: {streams}")
+    streams: set[str] = set()
+    ids: set[UUID] = set()
     for part in parts:
+        if part.stream in streams or not part.stream:
+            raise ValueError(f"an append names each stream once, and by a name: {part.stream!r}")
+        streams.add(part.stream)
         if not part.events:
             raise ValueError(f"an append without events to stream {part.stream}")
         if isinstance(part.expected, int) and part.expected < 0:
             raise ValueError(f"stream {part.stream}: no stream has version {part.expected}")
-    events = [event for part in parts for event in part.events]
-    if len({event.id for event in events}) < len(events):
-        raise ValueError("an append names each event once")
-    if any(event.time.utcoffset() is None for event in events):
-        raise ValueError("an event needs a time with an offset")
-
-
-def check_limit(limit: int | None) -> None:
-    """Raise ValueError for a negative limit of a read."""
-    if limit is not None and limit < 0:
-        raise ValueError(f"a limit cannot be negative: {limit}")
+        for event in part.events:
+            if event.id in ids:
+                raise ValueError("an append names each event once")
+            ids.add(event.id)
+            if event.time.utcoffset() is None:
+                raise ValueError("an event needs a time with an offset")
 
 
 def check_expectation(part: StreamAppend, actual: int) -> None:

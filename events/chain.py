@@ -55,8 +55,7 @@ def genesis(*, log_id: str, lineage: str) -> bytes:
     return sha256(b"\x02" + b"".join(_LENGTH.pack(len(text)) + text for text in texts)).digest()
 
 
-def leaf(  # noqa: PLR0913 - each is a column
-    *,
+def leaf(  # noqa: PLR0913, PLR0917 - each is a column
     position: int,
     event_id: bytes,
     stream: bytes,
@@ -95,8 +94,7 @@ def link(previous: bytes, row_leaf: bytes, actor: bytes) -> bytes:
     return sha256(b"\x01" + previous + row_leaf + actor).digest()
 
 
-def chained(  # noqa: PLR0913 - each is a column
-    *,
+def chained(  # noqa: PLR0913, PLR0917 - each is a column, in the order of a row
     previous: bytes,
     position: int,
     event_id: bytes,
@@ -113,18 +111,18 @@ def chained(  # noqa: PLR0913 - each is a column
     """The digests of a row that follows `previous`, the hash of the row before or `genesis`."""
     data_hash = sha256(data).digest()
     row_leaf = leaf(
-        position=position,
-        event_id=event_id,
-        stream=stream.encode(),
-        version=version,
-        type_name=type_name.encode(),
-        schema=schema,
-        at_us=at_us,
-        correlation=correlation,
-        causation=causation,
-        data_hash=data_hash,
+        position,
+        event_id,
+        stream.encode(),
+        version,
+        type_name.encode(),
+        schema,
+        at_us,
+        correlation,
+        causation,
+        data_hash,
     )
-    return Chained(data_hash=data_hash, leaf=row_leaf, hash=link(previous, row_leaf, actor.encode()))
+    return Chained(data_hash, row_leaf, link(previous, row_leaf, actor.encode()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,10 +121,10 @@ class Group(Generic[RequestT, AnswerT]):
             seconds = deadline - time.monotonic()
             if one.answered or seconds <= 0:
                 return one.answered
-        self._go_through()
+        self.go_through()
         return one.answered
 
-    def _go_through(self) -> None:
+    def go_through(self) -> None:
         """Leave the door to whoever comes next, or tell the writer that nobody does."""
         self._inside -= 1
         nobody = not self._inside

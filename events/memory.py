@@ -12,11 +12,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from events.appending import check_expectation, check_limit, check_shape, fingerprint, placed
+from events.appending import check_expectation, check_shape, fingerprint, placed
 from events.broken import LogBrokenError
 from events.chain import genesis
 from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE, Anchor, AppendIdReusedError, EventIdReusedError
+from events.query import check_limit
 from events.rows import row_of
 from events.tokens import LockLostError, Token, refuse_stale
 

@@ -43,6 +43,7 @@ class EventQuery:
 
     after: int = 0  # a position
     upto: int | None = None  # a position, which is included; None: the newest event
+    positions: frozenset[int] | None = None  # any of them; None: any position
     stream: StreamName | None = None
     types: frozenset[str] = frozenset()  # any of them; empty: any type
     actor: ActorQuery | None = None
@@ -56,12 +57,19 @@ class EventQuery:
         return (
             self.after < event.position
             and (self.upto is None or event.position <= self.upto)
+            and (self.positions is None or event.position in self.positions)
             and self.stream in {None, event.stream}
             and (not self.types or event.type in self.types)
             and (self.actor is None or _is_by(self.actor, event))
             and self.correlation in {None, event.correlation}
             and self.mentions in event.data
         )
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise ValueError for a negative limit of a read."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"a limit cannot be negative: {limit}")
 
 
 def _is_by(wanted: ActorQuery, event: StoredEvent) -> bool:

@@ -27,30 +27,4 @@ def fits(row: LogRow, *, previous: bytes) -> bool:
 
 def digests_of(row: StoredEvent | LogRow, previous: bytes) -> Chained:
     """The digests that an event would have after a row with the hash `previous`."""
-    (
-        position,
-        event_id,
-        stream,
-        version,
-        type_name,
-        schema,
-        at_us,
-        actor,
-        correlation,
-        causation,
-        data,
-    ) = row[:11]
-    return chained(
-        previous=previous,
-        position=position,
-        event_id=event_id,
-        stream=stream,
-        version=version,
-        type_name=type_name,
-        schema=schema,
-        at_us=at_us,
-        actor=actor,
-        correlation=correlation,
-        causation=causation,
-        data=data,
-    )
+    return chained(previous, *row[:11])

@@ -5,8 +5,8 @@ write lock is held from the numbering to the commit, so the order of positions i
 whoever reads `position > checkpoint` can never skip an event that commits later. A sequence outside the
 lock would lose events for followers.
 
-Appends of all threads that wait for the disk share a transaction (`events/group_commit.py`,
-`events/sqlite_commit.py`), and nobody is answered before it is on the disk.
+Appends of all threads that wait for the disk share a transaction (`events/sqlite_writer.py`), and nobody is
+answered before it is on the disk.
 """
 
 from __future__ import annotations
@@ -17,13 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from events import sqlite_read
-from events.appending import check_limit, check_shape
-from events.group_commit import ClosedError, FullError, GroupCommit, UnansweredError
 from events.kernel.errors import OutsideError, Where
-from events.log import LOG_BUSY, LOG_UNAVAILABLE
-from events.reserve import is_vital
-from events.sqlite_append import Request
-from events.sqlite_commit import SqliteCommit
+from events.log import LOG_UNAVAILABLE
+from events.query import check_limit
 from events.sqlite_file import BUSY_SECONDS, SqliteFile, disk_is_full
 from events.sqlite_query import position_at, select
 from events.sqlite_schema import event_log
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from events.log import Anchor, LogRow, StreamAppend
     from events.query import EventQuery
     from events.reserve import Reserve
+    from events.sqlite_writer import SqliteWriter
     from events.streams import StreamName
     from events.tokens import Token
 
@@ -72,8 +69,9 @@ class SqliteEventLog:
         self._kind = event_log(lineage=lineage)
         self._file = self._opened_file()
         self._appended = threading.Condition()  # wakes waiters of this process before they poll
-        self._commits = SqliteCommit(self._file, path, reserve=reserve, written=self._wake)
-        self._writer = GroupCommit(self._commits.commit, name=f"writer of {path}")
+        self._making = threading.Lock()
+        self._writer: SqliteWriter | None = None
+        self._closed = False
         self._lineage = self._read_lineage()
 
     def _opened_file(self) -> SqliteFile:
@@ -117,38 +115,31 @@ class SqliteEventLog:
         self, parts: Sequence[StreamAppend], *, append_id: UUID | None = None
     ) -> tuple[StoredEvent, ...]:
         """Append all parts or none, durably; see `EventLog.append`."""
-        check_shape(parts)
-        vital = is_vital(event.type for part in parts for event in part.events)
-        try:
-            return self._writer.ask(Request(parts=parts, append_id=append_id, vital=vital))
-        except FullError as error:
-            raise OutsideError(
-                LOG_BUSY,
-                "more is waiting to be appended to the event log than its disk can take",
-                where=self._where,
-                why="nothing of this append was written",
-                next=f"look at the disk of {self._path.parent}, then try again",
-            ) from error
-        except UnansweredError as error:
-            raise OutsideError(
-                LOG_UNAVAILABLE,
-                "the disk of the event log does not answer",
-                where=self._where,
-                why="whether this append was written is not known",
-                next=f"look at the disk of {self._path.parent}; `stagecraft events list` shows what is there",
-            ) from error
-        except ClosedError as error:
-            raise OutsideError(LOG_UNAVAILABLE, "the event log is closed", where=self._where) from error
+        return self._writing.append(parts, append_id=append_id)
+
+    @property
+    def _writing(self) -> SqliteWriter:
+        """What appends; made for the first one. Raises OutsideError `log-unavailable` when there is none."""
+        if self._writer is not None:
+            return self._writer
+        from events.sqlite_writer import SqliteWriter  # noqa: PLC0415  # who only reads waits for none of it
+
+        with self._making:
+            if self._closed:
+                raise OutsideError(LOG_UNAVAILABLE, "the event log is closed", where=self._where)
+            if self._writer is None:
+                self._writer = SqliteWriter(self._file, self._path, reserve=self._reserve, written=self._wake)
+            return self._writer
 
     @property
     def queued(self) -> int:
         """How many appends of this process wait for the disk."""
-        return self._writer.waiting
+        return 0 if self._writer is None else self._writer.queued
 
     @property
     def busy(self) -> bool:
         """Whether this process appends at the moment."""
-        return self._writer.busy
+        return self._writer is not None and self._writer.busy
 
     def _wake(self) -> None:
         """Something was appended: whoever waits for events looks."""
@@ -167,7 +158,7 @@ class SqliteEventLog:
             with self._file.writing() as connection:
                 return draw(connection, name, after=after)
 
-        return self._commits.with_room(write, vital=vital)
+        return self._writing.with_room(write, vital=vital)
 
     def head(self) -> int:
         """The position of the newest event, 0 for an empty log."""
@@ -252,8 +243,11 @@ class SqliteEventLog:
 
     def close(self) -> None:
         """Write what is queued and close the file; whoever waits is told within `POLL_SECONDS`."""
+        with self._making:
+            self._closed = True
         try:
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
         finally:
             self._file.close()
 

@@ -28,7 +28,7 @@ from events.tokens import refuse_stale
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
     from events.log import StreamAppend
@@ -157,15 +157,15 @@ class Writing:
         connection = self._connection
         numbers = self._move_streams()
         connection.executemany(NEW_EVENT, [self._chained(event, numbers) for event in self._stored])
-        connection.executemany(
-            _NEW_APPEND,
-            [
-                (append_id.bytes, mark, stored[0].position, stored[-1].position)
-                for append_id, (mark, stored) in self._appends.items()
-            ],
-        )
+        if self._appends:
+            connection.executemany(_NEW_APPEND, self._appended())
         values = {"old": self._old, "new": self._stored[-1].position, "hash": self._hash}
         _changed(connection.execute(_MOVE_HEAD, values), rows=1)
+
+    def _appended(self) -> Iterator[tuple[bytes, bytes, int, int]]:
+        """The values of `_NEW_APPEND` for those who named theirs."""
+        for append_id, (mark, stored) in self._appends.items():
+            yield append_id.bytes, mark, stored[0].position, stored[-1].position
 
     def _move_streams(self) -> dict[StreamName, int]:
         """Bring the streams to their versions, make those that are new, and answer their numbers."""

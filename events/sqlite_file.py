@@ -66,6 +66,7 @@ class FileKind:
     older: Mapping[int, Older] = field(default_factory=dict[int, "Older"])  # by version
     journal: Literal["WAL", "DELETE"]
     pragmas: Sequence[str] = ()  # for each connection, beside the common ones
+    writing_pragmas: Sequence[str] = ()  # for the one that writes
     takes_turns: bool = False  # writers of several processes do, by a lock beside the file
     unavailable: str  # error code
     too_new: str  # error code
@@ -109,7 +110,7 @@ class SqliteFile:
             try:
                 if not self._only_read:
                     self._prepare_path()
-                self._writer = self._connected()
+                self._writer = self._connected(self._kind.writing_pragmas)
                 version = self._set_up()
                 self._refuse_cut_file()
                 self._reader = self._connected()
@@ -146,7 +147,7 @@ class SqliteFile:
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self, own_pragmas: Sequence[str] = ()) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._address(),
             uri=True,
@@ -155,7 +156,7 @@ class SqliteFile:
             check_same_thread=False,  # the two locks see to it
         )
         self._opened.append(connection)
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", *self._kind.pragmas):
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", *self._kind.pragmas, *own_pragmas):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 

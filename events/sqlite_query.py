@@ -12,6 +12,7 @@ index is searched row by row.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from events.envelope import EPOCH, MICROSECOND, StoredEvent
@@ -82,6 +83,9 @@ def _conditions(query: EventQuery, values: Values) -> Iterable[str]:
     if query.upto is not None:
         values["upto"] = query.upto
         yield "position <= :upto"
+    if query.positions is not None:
+        values["positions"] = json.dumps(sorted(query.positions))  # one value, however many they are
+        yield "position IN (SELECT value FROM json_each(:positions))"
     if query.stream is not None:
         values["stream"] = query.stream
         yield f"stream_no = {_STREAM_NO}"

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from events.chain import genesis
 from events.envelope import StoredEvent
 from events.kernel.errors import OutsideError
 from events.log import LOG_UNAVAILABLE
-from events.rows import digests_of
 from events.sqlite_file import Older
 from events.sqlite_query import EVENTS_BY_FACTS
 from events.sqlite_tables import EVENTS, GUARDS, LOG_HEAD, NEW_EVENT
@@ -53,6 +51,8 @@ SELECT one, log_id, lineage, position, NULL AS hash, NULL AS broken FROM main.lo
 
 def _upgrade(connection: sqlite3.Connection) -> None:
     """Give every event its digests, in the caller's transaction. Raises OutsideError `log-unavailable`."""
+    from events.chain import genesis  # noqa: PLC0415  # a file is upgraded once, and most commands only read
+
     connection.execute("ALTER TABLE events RENAME TO events_1")
     connection.execute("ALTER TABLE log_head RENAME TO log_head_1")
     connection.execute(EVENTS)
@@ -76,6 +76,8 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 def _rows(connection: sqlite3.Connection, first: bytes) -> Generator[tuple[object, ...]]:
     """The present rows of the older table, one at a time: a log may be larger than the memory."""
+    from events.rows import digests_of  # noqa: PLC0415  # as above
+
     previous = first
     for stream_no, *columns in connection.execute(_OLD_ROWS):
         event = StoredEvent._make(columns)

@@ -396,6 +396,13 @@ def test_a_closed_log_refuses_every_call(log: EventLog) -> None:
         assert raised.value.code == LOG_UNAVAILABLE
 
 
+def test_a_log_that_was_closed_before_its_first_append_takes_none(log: EventLog) -> None:
+    log.close()
+    with pytest.raises(OutsideError) as raised:
+        log.append([part(A)])
+    assert raised.value.code == LOG_UNAVAILABLE
+
+
 def test_closing_ends_a_wait(log: EventLog) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(log.wait_for, 0, 30)

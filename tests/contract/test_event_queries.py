@@ -76,6 +76,10 @@ def full(log: EventLog) -> EventLog:
         (EventQuery(correlation=TWO), [3, 6]),
         (EventQuery(correlation=TWO, types=frozenset({"Started"}), stream=A, after=3), [6]),
         (EventQuery(mentions=b'"x2"'), [5]),
+        (EventQuery(positions=frozenset({5, 2, 9})), [2, 5]),
+        (EventQuery(positions=frozenset({1, 2, 5, 6}), after=1, newest_first=True, limit=2), [6, 5]),
+        (EventQuery(positions=frozenset({1, 2, 3}), stream=A), [1, 3]),
+        (EventQuery(positions=frozenset()), []),
         (EventQuery(newest_first=True, limit=3), [6, 5, 4]),
         (EventQuery(limit=0), []),
     ],
@@ -121,6 +125,11 @@ def test_an_actor_is_named_by_kind_by_id_or_by_both(text: str, expected: ActorQu
     assert ActorQuery.parsed(text) == expected
 
 
+def test_any_number_of_positions_may_be_asked_for(full: EventLog) -> None:
+    found = full.select(EventQuery(positions=frozenset(range(3, 100_000))))
+    assert [event.position for event in found] == [3, 4, 5, 6]
+
+
 def test_a_file_without_the_index_answers_the_same(tmp_path: Path) -> None:
     with opened("sqlite", tmp_path) as log:
         append(log, A, "Held")
@@ -136,6 +145,23 @@ def test_a_file_without_the_index_answers_the_same(tmp_path: Path) -> None:
         older.close()
 
 
+def planned(connection: sqlite3.Connection, query: EventQuery) -> list[str]:
+    """The steps in which SQLite finds the positions."""
+    statement, values = positions(connection, query)
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+
+def test_each_of_some_positions_is_gone_to_at_once(tmp_path: Path) -> None:
+    with opened("sqlite", tmp_path):
+        pass
+    connection = sqlite3.connect(tmp_path / "events.db")
+    try:
+        plan = planned(connection, EventQuery(positions=frozenset({1, 2})))
+        assert "events_by_facts (position=?)" in plan[0]
+    finally:
+        connection.close()
+
+
 def test_facts_are_looked_up_beside_the_wide_rows(tmp_path: Path) -> None:
     """The plan, not the time: no step reads the table to find what fits."""
     with opened("sqlite", tmp_path) as log:
@@ -147,8 +173,7 @@ def test_facts_are_looked_up_beside_the_wide_rows(tmp_path: Path) -> None:
             EventQuery(actor=ActorQuery(kind="cli"), newest_first=True),
             EventQuery(correlation=ONE, limit=3),
         ):
-            statement, values = positions(connection, query)
-            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+            plan = planned(connection, query)
             assert len(plan) == 1
             assert "COVERING INDEX events_by_facts" in plan[0]
     finally:

@@ -79,10 +79,7 @@ def _prepared(earlier: list[Told], *, revision: str | None, digest: str) -> list
         one
         for one in earlier
         if one.type in _PREPARED
-        and (
-            (revision is not None and one.data.get("revision") == revision)
-            or one.data.get("digest") == digest
-        )
+        and ((revision is not None and one.revision == revision) or one.data.get("digest") == digest)
     ]
 
 

@@ -13,8 +13,9 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from events.query import EventQuery
 from events.schemas import illegible
 from events.streams import environment_stream, release_stream
 from events.upcast import current
@@ -32,25 +33,38 @@ VERDICTS = frozenset(
 _OF_REACHABILITY = frozenset({"HostReached", "HostRebound", "HostUnreachable"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Told:
-    """A stored event with its data."""
+    """A stored event with its data, which are read when somebody asks for them: of most nobody does."""
 
-    event: StoredEvent
-    data: dict[str, Any]
-    type: str  # one of a newer schema is called by that too, so that nobody takes it for known
+    __slots__ = ("_data", "event", "type")
+
+    def __init__(self, event: StoredEvent) -> None:
+        self.event = event
+        self.type = _type_of(event)  # one of a newer schema is called by that too: nobody takes it for known
+        self._data: dict[str, Any] | None = None
 
     @property
     def position(self) -> int:
         """Its place in the log."""
         return self.event.position
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it says, in the newest schema that this version knows."""
+        data = self._data
+        if data is None:
+            data = self._data = cast("dict[str, Any]", json.loads(current(self.event).data))
+        return data
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that it names."""
+        return self.data.get("revision") if b'"revision"' in self.event.data else None
+
 
 def told(events: Iterable[StoredEvent]) -> tuple[Told, ...]:
     """Events with their data."""
-    return tuple(
-        [Told(event=event, data=json.loads(current(event).data), type=_type_of(event)) for event in events]
-    )
+    return tuple(map(Told, events))
 
 
 def _type_of(event: StoredEvent) -> str:
@@ -96,24 +110,21 @@ class Record:
 
     def deployed(self) -> str | None:
         """The Release that is deployed at the end of the record."""
-        found: str | None = None
-        for one in self.environment:
+        for one in reversed(self.environment):
+            if one.type == "EnvironmentDestroyed":
+                return None
             if one.type == "ReleaseCompleted" and not _is_partial(one):
-                found = one.data["release"]
-            elif one.type == "EnvironmentDestroyed":
-                found = None
-        return found
+                release: str = one.data["release"]
+                return release
+        return None
 
     def sighting(self, revision: str | None, *, before: int | None = None) -> Told | None:
         """The newest time a watched branch showed the commit, or the newest before a position."""
-        found = [
-            one
-            for one in self.sightings
-            if one.type == "RevisionObserved"
-            and one.data["revision"] == revision
-            and (before is None or one.position < before)
-        ]
-        return found[-1] if found else None
+        for one in reversed(self.sightings):
+            early = before is None or one.position < before
+            if early and one.type == "RevisionObserved" and one.data["revision"] == revision:
+                return one
+        return None
 
     def caused_by(self, cause: Told, *types: str) -> list[Told]:
         """Events of the environment that `cause` is named by as their cause."""
@@ -137,7 +148,7 @@ def gather(
     """Read what an answer about a subject needs; `releases` are those whose own stream counts."""
     place = (subject.project, subject.name)
     environment = told(log.read_stream(environment_stream(*place)))
-    revisions = {one.data.get("revision") for one in environment} | {subject.id}
+    revisions = {one.revision for one in environment} | {subject.id}
     return Record(
         environment=environment,
         sightings=told(_sightings(log, tables, place, revisions)),
@@ -155,8 +166,7 @@ def _sightings(
     query = "SELECT position FROM trace_revisions WHERE revision = ? AND project = ''"
     for revision in revisions:
         positions.update(row["position"] for row in tables.execute(query, (revision,)))
-    for position in sorted(positions):
-        yield from log.read(after=position - 1, limit=1)
+    return log.select(EventQuery(positions=frozenset(positions)))
 
 
 def _newest_of_hosts(log: EventLog) -> Iterable[StoredEvent]:

@@ -13,7 +13,7 @@ from projections.views.why.words import step
 def explain_revision(record: Record, subject: Subject) -> Answer:
     """What became of a commit in an environment."""
     revision = subject.id
-    own = [one for one in record.environment if one.data.get("revision") == revision]
+    own = [one for one in record.environment if one.revision == revision]
     releases = [one for one in record.requests() if one.data["revision"] == revision]
     looks = _looks(record, subject)
     if not releases:
@@ -126,8 +126,7 @@ def _looks(record: Record, subject: Subject) -> list[Told]:
     return [
         one
         for one in record.sightings
-        if one.data.get("revision") == subject.id
-        and one.data.get("environment") in {None, subject.environment}
+        if one.revision == subject.id and one.data.get("environment") in {None, subject.environment}
     ]
 
 

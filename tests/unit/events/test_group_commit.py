@@ -210,6 +210,34 @@ def test_who_is_answered_before_it_waits_goes_through_the_door_too(monkeypatch: 
         opened.result(SECONDS / 2)
 
 
+def test_no_commit_follows_while_one_of_those_who_were_answered_is_held_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_the_door, goes_on, go_through = threading.Semaphore(0), threading.Event(), Group[int, int].go_through
+
+    def go_through_late(group: Group[int, int]) -> None:
+        at_the_door.release()
+        assert goes_on.wait(SECONDS)
+        go_through(group)
+
+    monkeypatch.setattr("events.group_commit._LEAVE_SECONDS", SECONDS)
+    monkeypatch.setattr(Group, "go_through", go_through_late)
+    store = Store()
+    commit = writer(store)
+    with ThreadPoolExecutor(4) as pool:
+        with held(store, commit, pool):
+            answered = [pool.submit(commit.ask, number) for number in (2, 3)]
+            until_queued(commit, 2)
+        assert at_the_door.acquire(timeout=SECONDS)
+        following = pool.submit(commit.ask, 4)
+        until_queued(commit, 1)
+        threading.Event().wait(0.1)  # in which it would be written
+        assert [sorted(batch) for batch in store.batches] == [[1], [2, 3]]
+        goes_on.set()
+        assert [one.result(SECONDS) for one in (*answered, following)] == [4, 6, 8]
+    commit.close()
+
+
 def test_an_answer_is_found_also_when_the_word_of_it_was_lost() -> None:
     group, one = Group[int, int](), Waiting[int, int](1)
     with ThreadPoolExecutor(1) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,10 @@ import pytest
 
 from events.kernel.errors import OutsideError
 from events.log import LOG_TOO_NEW, LOG_UNAVAILABLE, EventLog, Expect
+from events.reserve import Reserve
 from events.sqlite import POLL_SECONDS, SqliteEventLog
+from events.sqlite_file import SqliteFile
+from events.sqlite_writer import SqliteWriter
 from events.streams import StreamName
 from tests.contract.event_log import A, B, part
 
@@ -46,6 +50,26 @@ def opening_fails(path: Path) -> OutsideError:
         SqliteEventLog(path)
     assert raised.value.where.file == str(path)
     return raised.value
+
+
+def test_the_first_appends_of_many_threads_share_one_writer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class SlowlyMade(SqliteWriter):
+        def __init__(
+            self, file: SqliteFile, path: Path, *, reserve: Reserve | None, written: Callable[[], None]
+        ) -> None:
+            made.append(1)
+            time.sleep(0.1)  # in which the other threads come
+            super().__init__(file, path, reserve=reserve, written=written)
+
+    monkeypatch.setattr("events.sqlite_writer.SqliteWriter", SlowlyMade)
+    with closing(SqliteEventLog(path)) as log, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(log.append, [part(A)]) for _ in range(8)]
+        assert sorted(one.result()[0].position for one in asked) == list(range(1, 9))
+    assert len(made) == 1
 
 
 def test_events_versions_and_lineage_stay_over_close_and_open(path: Path) -> None:
