@@ -8,9 +8,11 @@ a rebuild, for what does not happen.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from events.envelope import StoredEvent
 from events.kernel.errors import StagecraftError
@@ -20,7 +22,9 @@ from projections.parking import Why, park, parked_streams, wait_with
 from projections.view import View
 from projections.view_store import MISTAKES, ViewStore, primary_code
 
-_Apply = Callable[[sqlite3.Connection, View, StoredEvent], bool]
+_JSON = json.JSONDecoder()
+
+_Apply = Callable[[sqlite3.Connection, View, "_Opened"], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,23 @@ class Checkpoint:
 
     position: int  # 0: nothing applied yet
     event_id: str | None  # of the event at `position`
+
+
+class _Opened:
+    """An event of a page, brought to the newest schema and decoded once for all views that take it."""
+
+    __slots__ = ("_opened", "stored")
+
+    def __init__(self, stored: StoredEvent) -> None:
+        self.stored = stored
+        self._opened: tuple[StoredEvent, dict[str, Any]] | None = None
+
+    def open(self) -> tuple[StoredEvent, dict[str, Any]]:
+        """The event and its data. Raises what decoding raises, for each view anew."""
+        if self._opened is None:
+            event = current(self.stored)
+            self._opened = event, _JSON.decode(event.data.decode())
+        return self._opened
 
 
 class _PoisonedError(Exception):
@@ -59,8 +80,7 @@ def _write(
 ) -> list[View]:
     with store.writing() as tables:
         moved = [view for view in views if _move(tables, view, behind, reached)]
-        for view in moved:
-            _fold(tables, view, page, apply)
+        _fold(tables, moved, page, apply)
     return moved
 
 
@@ -72,32 +92,48 @@ def _move(tables: sqlite3.Connection, view: View, behind: int, reached: Checkpoi
     return changed.rowcount == 1
 
 
-def _fold(tables: sqlite3.Connection, view: View, page: Sequence[StoredEvent], apply: _Apply) -> None:
-    parked = parked_streams(tables, view.name)
+def _fold(
+    tables: sqlite3.Connection, views: Sequence[View], page: Sequence[StoredEvent], apply: _Apply
+) -> None:
+    parked = {view.name: parked_streams(tables, view.name) for view in views}
+    concerned = _by_type(views)
     for event in page:
-        why = _unreadable(view, event)
-        if event.stream in parked:
-            if why is not None or event.type in view.concerns:
-                wait_with(tables, view.name, event)
-        elif why is not None:
-            park(tables, view.name, event, why=why)
-            parked.add(event.stream)
-        elif event.type in view.concerns and not apply(tables, view, event):
-            parked.add(event.stream)
+        why, opened, takers = illegible(event), _Opened(event), concerned.get(event.type, ())
+        for view in takers:  # also of a type that a view knows by itself
+            if why == "newer-schema" or event.stream in parked[view.name]:
+                _leave(tables, view, event, why, parked[view.name])
+            elif not apply(tables, view, opened):
+                parked[view.name].add(event.stream)
+        if why == "unknown-type":  # what it means to the other views is not known
+            for view in views:
+                if view not in takers:
+                    _leave(tables, view, event, why, parked[view.name])
 
 
-def _unreadable(view: View, event: StoredEvent) -> Why | None:
-    """Why a view cannot know what an event means to it; a type that it knows by itself is known."""
-    why = illegible(event)
-    if why == "newer-schema":
-        return why if event.type in view.concerns else None
-    return why if event.type not in view.concerns else None
+def _by_type(views: Sequence[View]) -> dict[str, list[View]]:
+    """The views that an event of each type concerns."""
+    found: dict[str, list[View]] = {}
+    for view in views:
+        for type_name in view.concerns:
+            found.setdefault(type_name, []).append(view)
+    return found
 
 
-def _apply(tables: sqlite3.Connection, view: View, event: StoredEvent) -> bool:
+def _leave(
+    tables: sqlite3.Connection, view: View, event: StoredEvent, why: Why | None, parked: set[str]
+) -> None:
+    """Do not let a view take an event: it waits with its stream, or its stream begins to wait with it."""
+    if event.stream in parked:
+        wait_with(tables, view.name, event)
+    elif why is not None:
+        park(tables, view.name, event, why=why)
+        parked.add(event.stream)
+
+
+def _apply(tables: sqlite3.Connection, view: View, opened: _Opened) -> bool:
     """Let the fold take an event. Raises _PoisonedError when it fails, whatever its mistake is."""
     try:
-        view.apply(tables, current(event))
+        view.apply(tables, *opened.open())
     except (OSError, MemoryError, StagecraftError):
         raise
     except sqlite3.Error as error:
@@ -109,14 +145,14 @@ def _apply(tables: sqlite3.Connection, view: View, event: StoredEvent) -> bool:
     return True
 
 
-def _apply_or_park(tables: sqlite3.Connection, view: View, event: StoredEvent) -> bool:
+def _apply_or_park(tables: sqlite3.Connection, view: View, opened: _Opened) -> bool:
     """Let the fold take an event, or leave no trace of it but that it is parked; whether it was taken."""
     tables.execute("SAVEPOINT one_event")
     try:
-        taken = _apply(tables, view, event)
+        taken = _apply(tables, view, opened)
     except _PoisonedError as error:
         tables.execute("ROLLBACK TO one_event")
-        park(tables, view.name, event, why="failed", error=str(error))
+        park(tables, view.name, opened.stored, why="failed", error=str(error))
         taken = False
     tables.execute("RELEASE one_event")
     return taken

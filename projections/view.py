@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 from events.envelope import StoredEvent
 
 Handler = Callable[[sqlite3.Connection, StoredEvent, dict[str, Any]], None]
-"""Called with the tables, an event of its type, and the event's data as JSON parsed."""
+"""Called with the tables, an event in the newest schema, and its data, which all views share: read only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,7 @@ class View:
     version: int  # of the fold and its tables together; another one than stored: rebuilt
     tables: Mapping[str, str]  # {table: the statement that makes it}
     concerns: frozenset[str]  # event types that `apply` is called with
-    apply: Callable[[sqlite3.Connection, StoredEvent], None]
+    apply: Handler
     indexes: Sequence[str] = ()  # statements that make indexes of the tables
 
 
@@ -36,8 +35,8 @@ def view_by_type(
 ) -> View:
     """The view in which each event goes to the handler of its type; `handlers` are by event type."""
 
-    def apply(connection: sqlite3.Connection, event: StoredEvent) -> None:
-        handlers[event.type](connection, event, json.loads(event.data))
+    def apply(connection: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+        handlers[event.type](connection, event, data)
 
     return View(
         name=name,

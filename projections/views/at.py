@@ -63,7 +63,8 @@ def environment_at(log: EventLog, project: str, name: str, *, position: int) -> 
         tables.execute("BEGIN")
         for event in told:
             if event.type in ENVIRONMENTS.concerns:
-                ENVIRONMENTS.apply(tables, current(event))
+                newest = current(event)
+                ENVIRONMENTS.apply(tables, newest, json.loads(newest.data))
         return Then(environment=find_environment(tables, project, name), waits_from=waits_from)
 
 

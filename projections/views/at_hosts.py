@@ -11,10 +11,10 @@ host's name is bound to another machine, nothing that was made before is on the 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from events.envelope import StoredEvent
@@ -127,7 +127,7 @@ def _resident(tables: sqlite3.Connection, row: sqlite3.Row, position: int) -> Re
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Told:
     """One event, and where its consequences go."""
 
@@ -135,6 +135,7 @@ class _Told:
     event: StoredEvent
     data: dict[str, Any]
 
+    @cached_property
     def place(self) -> tuple[str, str] | None:
         """The environment, by the event's stream or by the Release whose stream it is; None: unknown."""
         own = split_environment(self.event.stream)
@@ -146,7 +147,7 @@ class _Told:
 
     def come(self, containers: Iterable[str], *, release: str) -> None:
         """Containers are there from now on; one that is there already stays what it is."""
-        place = self.place()
+        place = self.place
         if place is None:
             return
         host, service = self.data["host"], self.data["service"]
@@ -166,7 +167,7 @@ class _Told:
 
     def say(self, words: str, hosts: Iterable[str]) -> None:
         """Something was said of a service; nothing is said again of one of which nothing was."""
-        place = self.place()
+        place = self.place
         if place is None:
             return
         for host in hosts:
@@ -184,7 +185,7 @@ class _Told:
 
 
 def _requested(told: _Told) -> None:
-    place = told.place()
+    place = told.place
     if place is not None:
         told.tables.execute(
             "INSERT OR IGNORE INTO resident_releases VALUES (?, ?, ?)", (told.data["release"], *place)
@@ -258,8 +259,8 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
 }
 
 
-def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-    _HANDLERS[event.type](_Told(tables=tables, event=event, data=json.loads(event.data)))
+def _apply(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+    _HANDLERS[event.type](_Told(tables=tables, event=event, data=data))
 
 
 RESIDENTS = View(name="residents", version=1, tables=_TABLES, concerns=frozenset(_HANDLERS), apply=_apply)

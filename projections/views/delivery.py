@@ -10,7 +10,6 @@ Nothing is counted here: what a failure is and which week it belongs to is a que
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -192,8 +191,7 @@ _HANDLERS: dict[str, Callable[[_Told], None]] = {
 _OBSERVED = "RevisionObserved"
 
 
-def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-    data = json.loads(event.data)
+def _apply(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     if event.type == _OBSERVED:
         _observed(tables, event, data)
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from events.envelope import StoredEvent
 from events.placing import after_failure, after_partial
@@ -217,8 +218,7 @@ _HANDLERS: dict[str, Callable[[Told], None]] = {
 _OBSERVED = "RevisionObserved"
 
 
-def _apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-    data = json.loads(event.data)
+def _apply(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     if event.type == _OBSERVED:
         for environment in data["affected"]:
             project, _, name = environment.partition("/")

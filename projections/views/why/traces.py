@@ -4,12 +4,15 @@ The rows say which environment and which Release a word belongs to, and where th
 needs; the answer itself is read from these. A commit that a watched branch showed concerns many environments:
 one row names the event, which lists them. Of what a branch showed, an answer about an environment needs what
 changed it or left it out, which is a small part of a long history.
+
+Rows of containers stand in the order in which they came: their ids are in none, and wide rows that are
+ordered by them would be moved about with each that comes.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from events.envelope import StoredEvent
@@ -48,7 +51,7 @@ _TABLES = {
             release TEXT NOT NULL,
             came INTEGER NOT NULL,  -- 0: it went; 1: it came, or stayed and was told of files
             PRIMARY KEY (container, position, came)
-        ) WITHOUT ROWID
+        )
     """,
     "trace_sightings": """
         CREATE TABLE trace_sightings (
@@ -60,7 +63,7 @@ _TABLES = {
 _INDEXES = (
     """
     CREATE INDEX trace_containers_of_a_service
-    ON trace_containers (service, project, name, position, release, host, container, came)
+    ON trace_containers (service, project, name, position, came DESC)
     """,
 )
 
@@ -120,25 +123,29 @@ def _requested(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, A
 
 
 def _replaced(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    _in_release(tables, event, data, ids=data["new_ids"], came=1)
-    _in_release(tables, event, data, ids=data["old_ids"], came=0)
+    _in_release(tables, event, data, came=data["new_ids"], went=data["old_ids"])
 
 
 def _started_beside(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    _in_release(tables, event, data, ids=data["new_ids"], came=1)
+    _in_release(tables, event, data, came=data["new_ids"])
 
 
 def _withdrawn(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    _in_release(tables, event, data, ids=data["containers"], came=0)
+    _in_release(tables, event, data, went=data["containers"])
 
 
 def _reloaded(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     """Containers that stayed: an answer about them needs this Release too."""
-    _in_release(tables, event, data, ids=data["containers"], came=1)
+    _in_release(tables, event, data, came=data["containers"])
 
 
 def _in_release(
-    tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any], *, ids: list[str], came: int
+    tables: sqlite3.Connection,
+    event: StoredEvent,
+    data: dict[str, Any],
+    *,
+    came: Sequence[str] = (),
+    went: Sequence[str] = (),
 ) -> None:
     """Containers that an event of a Release's own stream names."""
     release = event.stream.partition("/")[2]
@@ -146,25 +153,29 @@ def _in_release(
     found = tables.execute(query, (release,)).fetchone()
     if found is not None:
         place = (found["project"], found["name"])
-        _add_containers(tables, event, data, place=place, release=release, ids=ids, came=came)
+        _add_containers(tables, event, data, place=place, release=release, came=came, went=went)
 
 
 def _adopted(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
-    _brought(tables, event, data, ids=data["containers"])
+    _brought(tables, event, data, came=data["containers"])
 
 
 def _job_ended(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
     """A run came, and it counts as nothing that stayed."""
-    _brought(tables, event, data, ids=[data["container"]])
-    _brought(tables, event, data, ids=[data["container"]], came=0)
+    _brought(tables, event, data, came=[data["container"]], went=[data["container"]])
 
 
 def _brought(
-    tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any], *, ids: list[str], came: int = 1
+    tables: sqlite3.Connection,
+    event: StoredEvent,
+    data: dict[str, Any],
+    *,
+    came: Sequence[str],
+    went: Sequence[str] = (),
 ) -> None:
     place = split_environment(event.stream)
     if place is not None:
-        _add_containers(tables, event, data, place=place, release=data["release"], ids=ids, came=came)
+        _add_containers(tables, event, data, place=place, release=data["release"], came=came, went=went)
 
 
 def _add_containers(
@@ -174,12 +185,17 @@ def _add_containers(
     *,
     place: tuple[str, str],
     release: str,
-    ids: list[str],
-    came: int,
+    came: Sequence[str],
+    went: Sequence[str],
 ) -> None:
     host, service = data["host"], data["service"]
     _add_services(tables, [service], place, host)
-    rows = [(one, event.position, *place, host, service, release, came) for one in ids if one]
+    rows = [
+        (one, event.position, *place, host, service, release, there)
+        for there, ids in ((1, came), (0, went))
+        for one in ids
+        if one
+    ]
     tables.executemany("INSERT OR IGNORE INTO trace_containers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
@@ -208,4 +224,4 @@ _HANDLERS: dict[str, Handler] = {
 }
 
 
-TRACES = view_by_type(_HANDLERS, name="traces", version=2, tables=_TABLES, indexes=_INDEXES)
+TRACES = view_by_type(_HANDLERS, name="traces", version=3, tables=_TABLES, indexes=_INDEXES)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from events.envelope import StoredEvent
 from projections.runner import View
 from tests.unit.projections.views.history import History
 
 
-def count(tables: sqlite3.Connection, event: StoredEvent) -> None:
+def count(tables: sqlite3.Connection, event: StoredEvent, _data: dict[str, Any]) -> None:
     """The fold of `SEEN`."""
     tables.execute("INSERT INTO seen VALUES (?, ?)", (event.position, event.type))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +50,23 @@ def test_views_are_equal_however_they_were_folded(before: list[Step], after: lis
     assert step_by_step == at_once == again
 
 
+def test_a_view_leaves_the_data_that_all_share_as_they_are(history: History, path: Path) -> None:
+    Player(history).play([(operation, "prod", 1) for operation in OPERATIONS for _ in range(2)])
+    given: dict[str, int] = {}
+
+    def watched(view: View) -> View:
+        def apply(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+            assert data == json.loads(event.data)
+            view.apply(tables, event, data)
+            assert data == json.loads(event.data)
+            given[view.name] = given.get(view.name, 0) + 1
+
+        return replace(view, apply=apply)
+
+    read_views(history.log, path, [watched(view) for view in VIEWS], lambda _tables: None)
+    assert given.keys() == {view.name for view in VIEWS}
+
+
 class _Killed(BaseException):
     """The process is gone."""
 
@@ -80,8 +99,8 @@ def _mortal(left: int) -> list[View]:
     lives = iter(range(left))
 
     def dying(view: View) -> View:
-        def apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-            view.apply(tables, event)
+        def apply(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+            view.apply(tables, event, data)
             if next(lives, None) is None:
                 raise _Killed
 

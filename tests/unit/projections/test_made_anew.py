@@ -28,7 +28,7 @@ def test_another_version_of_a_view_is_made_anew_and_others_are_kept(history: His
         db.execute("INSERT INTO other VALUES (1)")
     db.close()
 
-    def with_extra(tables: sqlite3.Connection, event: StoredEvent) -> None:
+    def with_extra(tables: sqlite3.Connection, event: StoredEvent, _data: dict[str, Any]) -> None:
         tables.execute("INSERT INTO seen VALUES (?, ?, 'x')", (event.position, event.type))
 
     newer = replace(

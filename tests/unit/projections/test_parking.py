@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,15 +26,15 @@ from tests.unit.projections.views.history import History
 PROD, STAGE = environment_stream("shop", "prod"), environment_stream("shop", "stage")
 
 
-def _note(tables: sqlite3.Connection, event: StoredEvent) -> None:
+def _note(tables: sqlite3.Connection, event: StoredEvent, _data: dict[str, Any]) -> None:
     tables.execute("INSERT INTO seen VALUES (?, ?)", (event.position, event.type))
 
 
-def _note_position(tables: sqlite3.Connection, event: StoredEvent) -> None:
+def _note_position(tables: sqlite3.Connection, event: StoredEvent, _data: dict[str, Any]) -> None:
     tables.execute("INSERT INTO others VALUES (?)", (event.position,))
 
 
-def _ask_nonsense(tables: sqlite3.Connection, _event: StoredEvent) -> None:
+def _ask_nonsense(tables: sqlite3.Connection, _event: StoredEvent, _data: dict[str, Any]) -> None:
     tables.execute("SELECT absent FROM seen")
 
 
@@ -56,8 +57,8 @@ Break = Callable[[StoredEvent], Exception | None]
 def breaking(view: View, error_of: Break) -> View:
     """The view with a fold that first does its work and then fails at some events."""
 
-    def apply(tables: sqlite3.Connection, event: StoredEvent) -> None:
-        view.apply(tables, event)
+    def apply(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
+        view.apply(tables, event, data)
         error = error_of(event)
         if error is not None:
             raise error
@@ -187,7 +188,7 @@ def test_an_older_schema_is_folded_in_the_newest(history: History, path: Path) -
     folded: list[StoredEvent] = []
     stray(history, release_stream("rel-1"), "ServiceReplaced", host="local", seconds=1.5)
 
-    def keep(_tables: sqlite3.Connection, event: StoredEvent) -> None:
+    def keep(_tables: sqlite3.Connection, event: StoredEvent, _data: dict[str, Any]) -> None:
         folded.append(event)
 
     read_views(history.log, path, [replace(SEEN, apply=keep)], seen)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -100,9 +101,9 @@ def test_a_view_that_another_process_brought_further_is_not_thrown_away(path: Pa
     catch_up(log, mine, SEEN)
     applied: list[int] = []
 
-    def noted(tables: sqlite3.Connection, event: StoredEvent) -> None:
+    def noted(tables: sqlite3.Connection, event: StoredEvent, data: dict[str, Any]) -> None:
         applied.append(event.position)
-        count(tables, event)
+        count(tables, event, data)
 
     log.during_head += [lambda: catch_up(log, theirs, SEEN), lambda: write(history)]
     assert catch_up(log, mine, replace(SEEN, apply=noted)) == 2
