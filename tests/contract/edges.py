@@ -27,6 +27,7 @@ from projections.transport.port import Transport
 from tests.contract.hosts import reached
 from tests.support.caddy import caddy_process
 from tests.support.host_ssh import ssh_host
+from tests.support.processes import wait_until
 from tests.support.time import FakeClock
 from tests.support.traefik import GATEWAY, place, process_place, traefik_process
 
@@ -48,7 +49,11 @@ class Adapter:
     can_count: bool = True
     can_be_stopped_by_files: bool = True  # of others in its folder
     cannot_read: Callable[[str], None] = field(default=lambda _name: None)
-    """Says that the gateway cannot read a foreign file, where that does not follow from the file."""
+    """Returns once the gateway has met a foreign file that it cannot read, or is told here that it has.
+
+    One that reads its folder just then may have seen that file before its content was there, or not at all,
+    and ours after the next change: that change counts.
+    """
 
     @property
     def routes(self) -> Path:
@@ -171,4 +176,16 @@ def _real(folder: Path, transport: Transport) -> Generator[Adapter]:
         def again() -> Edge:
             return TraefikEdge(here, GATEWAY, binding_key=KEY)
 
-        yield Adapter(edge=again(), again=again, folder=folder, stop=process.stop, start=process.start)
+        def cannot_read(name: str) -> None:
+            wait_until(
+                f"Traefik to name {name}", lambda: f"/{name}: " in process.log.read_text(), seconds=PATIENCE
+            )
+
+        yield Adapter(
+            edge=again(),
+            again=again,
+            folder=folder,
+            stop=process.stop,
+            start=process.start,
+            cannot_read=cannot_read,
+        )
