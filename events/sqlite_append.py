@@ -1,8 +1,7 @@
 """What one transaction of the log writes: any number of appends, each of them whole or not at all.
 
-The head is read once, under the write lock, and its end is looked at before anything is built on it: the
-newest row must be the one that the head names, and its digests those of what it says. That costs two look-ups
-and one hash, and means that no append ever covers up a cut or an edited end.
+Nothing is built on an end that does not fit (`events/sqlite_end.py`), and the next transaction is told the
+end that this one leaves.
 
 What all appends of the transaction have to know of the file is asked for at once, and what they add is
 written at the end, kind by kind: with statements for each append a batch took a sixth longer. Between the two
@@ -14,14 +13,13 @@ is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from events.appending import check_expectation, fingerprint, placed
-from events.broken import LogBrokenError, LogProblem
-from events.chain import genesis
 from events.envelope import StoredEvent
-from events.log import AppendIdReusedError, EventIdReusedError, LogRow
-from events.rows import digests_of, fits
+from events.log import AppendIdReusedError, EventIdReusedError
+from events.rows import digests_of
+from events.sqlite_end import End, end_of
 from events.sqlite_tables import NEW_EVENT
 from events.sqlite_tokens import newest
 from events.tokens import refuse_stale
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from events.log import StreamAppend
     from events.streams import StreamName
 
-_HEAD = "SELECT log_id, lineage, position, hash, broken FROM log_head"
 _MOVE_HEAD = "UPDATE log_head SET position = :new, hash = :hash WHERE position = :old"
 _STREAMS = "SELECT name, stream_no, version FROM streams WHERE name IN ({})"
 _NEW_STREAM = "INSERT INTO streams (name, version) VALUES (:name, :version) RETURNING stream_no"
@@ -50,13 +47,6 @@ SELECT e.position, e.event_id, s.name, e.version, e.type, e.schema, e.at_us, e.a
 FROM events AS e CROSS JOIN streams AS s USING (stream_no)
 WHERE e.position BETWEEN ? AND ? ORDER BY e.position
 """
-# The newest row, whatever its number, and the hash before it; a row without its stream shows no name.
-_END = """
-SELECT e.position, e.event_id, coalesce(s.name, ''), e.version, e.type, e.schema, e.at_us, e.actor,
-       e.correlation, e.causation, e.data, e.data_hash, e.leaf, e.hash,
-       (SELECT hash FROM events WHERE position = e.position - 1)
-FROM events AS e LEFT JOIN streams AS s USING (stream_no) ORDER BY e.position DESC LIMIT 1
-"""
 _AT_ONCE = 500  # values that one statement asks for
 
 
@@ -69,39 +59,24 @@ class Request:
     vital: bool  # may take the room that is kept for a full disk
 
 
-class _Head(NamedTuple):
-    """The row of `log_head`."""
-
-    log_id: str
-    lineage: str
-    position: int
-    hash: bytes
-    broken: str | None  # the problem as JSON
-
-    def genesis(self) -> bytes:
-        """The hash before the first event."""
-        return genesis(log_id=self.log_id, lineage=self.lineage)
-
-
 class Writing:
     """A transaction that appends `requests`, made after its BEGIN.
 
     Each of them is given to `append`, in their order, then `finish` writes them; COMMIT comes after that.
     """
 
-    def __init__(self, connection: sqlite3.Connection, requests: Sequence[Request], *, file: str) -> None:
-        """Raises LogBrokenError when nothing may be appended."""
+    def __init__(
+        self, connection: sqlite3.Connection, requests: Sequence[Request], *, last: End | None, file: str
+    ) -> None:
+        """`last` is the end that the last transaction left, if that was committed.
+
+        Raises LogBrokenError when nothing may be appended.
+        """
         self._connection = connection
-        head = _Head._make(connection.execute(_HEAD).fetchone())
-        if head.broken is not None:
-            raise LogBrokenError(LogProblem.from_json(head.broken), file=file)
-        problem = _problem_at_the_end(connection, head)
-        if problem is not None:
-            raise LogBrokenError(problem, file=file)
-        self._old = head.position
-        self._hash = head.hash
+        self._end = end_of(connection, last, file=file)
+        self._hash = self._end.hash
         parts = [part for request in requests for part in request.parts]
-        self._found = _streams(connection, parts)
+        self._found = _streams(connection, parts, known=self._end.streams)
         self._versions = {name: version for name, (_, version) in self._found.items()}
         self._event_ids = _known_events(connection, parts)
         self._stored: list[StoredEvent] = []
@@ -144,23 +119,30 @@ class Writing:
     def _placed(self, part: StreamAppend) -> list[StoredEvent]:
         """The events of the part in their places, which nobody else gets from here on."""
         version = self._versions.get(part.stream, 0)
-        events = placed(part, position=self._old + len(self._stored), version=version)
+        events = placed(part, position=self._end.position + len(self._stored), version=version)
         self._versions[part.stream] = version + len(events)
         self._stored += events
         self._event_ids.update([event.event_id for event in events])
         return events
 
-    def finish(self) -> None:
-        """Write what was appended, and move the head to the newest row."""
+    def finish(self) -> End:
+        """Write what was appended, and move the head to the newest row; answers the end after a COMMIT."""
         if not self._stored:
-            return
+            return self._end
         connection = self._connection
         numbers = self._move_streams()
         connection.executemany(NEW_EVENT, [self._chained(event, numbers) for event in self._stored])
         if self._appends:
             connection.executemany(_NEW_APPEND, self._appended())
-        values = {"old": self._old, "new": self._stored[-1].position, "hash": self._hash}
+        newest_position = self._stored[-1].position
+        values = {"old": self._end.position, "new": newest_position, "hash": self._hash}
         _changed(connection.execute(_MOVE_HEAD, values), rows=1)
+        return End(
+            position=newest_position,
+            hash=self._hash,
+            streams={name: (numbers[name], version) for name, version in self._versions.items()},
+            moment=(self._end.moment[0], connection.total_changes),
+        )
 
     def _appended(self) -> Iterator[tuple[bytes, bytes, int, int]]:
         """The values of `_NEW_APPEND` for those who named theirs."""
@@ -191,11 +173,17 @@ class Writing:
 
 
 def _streams(
-    connection: sqlite3.Connection, parts: Sequence[StreamAppend]
+    connection: sqlite3.Connection,
+    parts: Sequence[StreamAppend],
+    *,
+    known: Mapping[StreamName, tuple[int, int]],
 ) -> dict[StreamName, tuple[int, int]]:
-    """Number and version of each stream of the parts that the file has."""
-    found = _look_up(connection, _STREAMS, list({part.stream for part in parts}))
-    return {name: (number, version) for name, number, version in found}
+    """Number and version of each stream of the parts that the file has; of those `known` without asking."""
+    names = {part.stream for part in parts}
+    streams = {name: known[name] for name in names if name in known}
+    for name, number, version in _look_up(connection, _STREAMS, list(names - streams.keys())):
+        streams[name] = number, version
+    return streams
 
 
 def _known_events(connection: sqlite3.Connection, parts: Sequence[StreamAppend]) -> set[bytes]:
@@ -211,29 +199,6 @@ def _look_up(connection: sqlite3.Connection, query: str, values: Sequence[object
         some = values[first : first + _AT_ONCE]
         found += connection.execute(query.format(", ".join("?" * len(some))), some)
     return found
-
-
-def _problem_at_the_end(connection: sqlite3.Connection, head: _Head) -> LogProblem | None:
-    """What is wrong between the head and the newest row, None: they belong together."""
-    position = head.position
-    found = connection.execute(_END).fetchone()
-    newest_position: int = 0 if found is None else found[0]
-    if newest_position < position:
-        detail = f"the head says {position} events, the newest that is there is {newest_position}"
-        return LogProblem(
-            position=newest_position + 1, kind="tail" if newest_position else "all", detail=detail
-        )
-    if newest_position > position:
-        detail = f"the head knows nothing of events after {position}"
-        return LogProblem(position=position + 1, kind="rewrite", detail=detail)
-    *row, before = found or (head.genesis(), None)
-    if row[-1] != head.hash:
-        detail = "the newest event is not the one that the head names"
-        return LogProblem(position=max(position, 1), kind="rewrite", detail=detail)
-    if found is not None and not fits(LogRow._make(row), previous=before or head.genesis()):
-        detail = "the newest event does not say what was hashed"
-        return LogProblem(position=position, kind="edit", detail=detail)
-    return None
 
 
 def _append_of(connection: sqlite3.Connection, append_id: UUID) -> tuple[bytes, tuple[StoredEvent, ...]]:

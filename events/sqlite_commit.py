@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from events.envelope import StoredEvent
     from events.group_commit import Waiting
     from events.reserve import Reserve
+    from events.sqlite_end import End
     from events.sqlite_file import SqliteFile
 
     _Outcome: TypeAlias = tuple[StoredEvent, ...] | BaseException
@@ -46,6 +47,7 @@ class SqliteCommit:
         self._path = path
         self._reserve = reserve
         self._tell = written
+        self._end: End | None = None  # as our last transaction left it, once that is committed
 
     def commit(self, batch: Sequence[_Waiting]) -> None:
         """Write a batch and answer everybody; runs in the thread of whoever writes."""
@@ -87,10 +89,12 @@ class SqliteCommit:
 
     def _written(self, requests: Sequence[Request]) -> list[_Outcome]:
         """What came of each append, all in one transaction."""
+        last, self._end = self._end, None
         with self._file.writing() as connection:
-            writing = Writing(connection, requests, file=str(self._path))
+            writing = Writing(connection, requests, last=last, file=str(self._path))
             outcomes = [_outcome(writing, request) for request in requests]
-            writing.finish()
+            end = writing.finish()
+        self._end = end
         self._tell()
         return outcomes
 

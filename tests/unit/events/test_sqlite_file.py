@@ -32,6 +32,17 @@ def test_a_commit_waits_for_the_disk(path: Path, kind: FileKind, journal: str) -
     file.close()
 
 
+def test_who_writes_the_log_keeps_many_pages_and_who_reads_it_few(path: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as plain:
+        default = plain.execute("PRAGMA cache_size").fetchone()
+    with closing(SqliteFile(path, EVENT_LOG)) as file:
+        with file.writing() as connection:
+            assert connection.execute("PRAGMA cache_size").fetchone() == (-64 * 1024,)  # KiB
+            assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (4000,)
+        with file.reading() as connection:
+            assert connection.execute("PRAGMA cache_size").fetchone() == default
+
+
 def test_the_connection_for_reading_cannot_write(path: Path) -> None:
     file = SqliteFile(path, EVENT_LOG)
     with pytest.raises(OutsideError, match="readonly"), file.reading() as connection:

@@ -78,6 +78,28 @@ def test_a_rebuild_has_the_rows_of_the_live_views_and_leaves_nothing_beside_them
     assert (leftovers(path), told[-1]) == ([], (head, head))
 
 
+def _settings(store: ViewStore) -> list[object]:
+    names = ("synchronous", "journal_mode", "cache_size")
+    with store.reading() as tables:
+        return [tables.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+
+def test_what_is_folded_aside_spares_the_disk_and_is_as_safe_as_any_once_it_is_live(
+    history: History, path: Path
+) -> None:
+    live = ViewStore(path, lineage=history.log.lineage)
+    private = ViewStore(path.with_name("aside.db"), lineage=history.log.lineage, private=True)
+    usual = _settings(live)
+    assert usual[:2] == [2, "delete"]
+    assert _settings(private) == [0, "memory", -32 * 1024]
+    live.close()
+    private.close()
+    rebuild(history.log, path, VIEWS)
+    live = ViewStore(path, lineage=history.log.lineage)
+    assert _settings(live) == usual
+    live.close()
+
+
 def test_a_rebuild_mends_what_a_hand_changed(history: History, path: Path) -> None:
     live = all_rows(history, path)
     change(path, "UPDATE releases SET status = 'completed'")
