@@ -197,8 +197,7 @@ def test_a_foreign_file_that_stops_it_is_named_until_it_is_gone(
     async def run() -> None:
         edge = adapter.edge
         await _said(adapter, before)
-        (adapter.routes / name).parent.mkdir(exist_ok=True)
-        (adapter.routes / name).write_text(content)
+        _put_in_one_step(adapter, name, content)
         adapter.cannot_read(name)
         await edge.tell(after)
         error = await _error(edge.confirm(after, seconds=IN_VAIN))
@@ -209,6 +208,15 @@ def test_a_foreign_file_that_stops_it_is_named_until_it_is_gone(
         await _put_back_and_go_on(adapter, before, after, name)
 
     asyncio.run(run())
+
+
+def _put_in_one_step(adapter: Adapter, name: str, content: str) -> None:
+    """A file that is whole once it, or its folder, is there: Traefik watches no folder that came later."""
+    aside = adapter.folder / "aside"
+    (aside / name).parent.mkdir(parents=True)
+    (aside / name).write_text(content)
+    first = Path(name).parts[0]
+    (aside / first).rename(adapter.routes / first)
 
 
 async def _put_back_and_go_on(adapter: Adapter, before: Backends, after: Backends, name: str) -> None:
